@@ -1,0 +1,40 @@
+# Everything runs from a virtual environment inside the checkout; only Python >= 3.11 and make are needed.
+#   make demo    the main job on the embedded data set: score a trained model, print a leaderboard, draw plots
+#   make test    the tests            make check   lint and types            make parity   the long comparisons
+# PYTHON=python3.12 picks the interpreter. TORCH_INDEX=URL names another index to take torch from
+# (PyTorch's own CPU index where the default one would bring CUDA packages of several GB).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: install demo test check parity clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing into $(VENV) (torch, transformers and the rest; a minute or two)"
+	@$(PIP) install $(INDEX) -c constraints.txt setuptools wheel
+	@$(PIP) install $(INDEX) -c constraints.txt --no-build-isolation -e '.[models,test]'
+	@$(PIP) install --no-deps -c constraints.txt panopticapi-lite cityscapesScripts pyquaternion
+	@touch $@
+
+demo: install
+	@$(BIN)/bench demo --out results/local
+
+test: install
+	@$(BIN)/python -m pytest -m 'not parity'
+
+check: install
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy bench adapters/*.py
+
+parity: install
+	@$(BIN)/python -m pytest -m parity -rP
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache results/local
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,113 @@
+"""The one interface behind which every model stands, and how an adapter's code is found."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from bench.errors import BenchError, ModelError, UsageError
+from bench.models import ModelSpec, check_source, spec_file
+from bench.types import Categories, Image, Prediction
+
+
+class Adapter(Protocol):
+    """A loaded model. It sees images, never a target."""
+
+    categories: Categories
+
+    def preprocess(self, image: Image) -> Any:
+        """One image, made ready; called from several threads."""
+
+    def infer(self, batch: Sequence[Any]) -> Sequence[Any]:
+        """Outputs in the order of the batch; called from one thread, which owns the device."""
+
+    def postprocess(self, output: Any, size: tuple[int, int]) -> Prediction:
+        """One output as a prediction of `size` (H, W) of the original image."""
+
+
+class Predictor(Protocol):
+    """The least that a model may define."""
+
+    categories: Categories
+
+    def predict(self, images: Sequence[Image]) -> Sequence[Prediction]:
+        """A batch of images, whole."""
+
+
+class Whole:
+    """An adapter around a model that only predicts: its one stage is `infer`."""
+
+    def __init__(self, model: Predictor) -> None:
+        self.model = model
+        self.categories = model.categories
+
+    def preprocess(self, image: Image) -> Image:
+        return image
+
+    def infer(self, batch: Sequence[Image]) -> Sequence[Prediction]:
+        return self.model.predict(batch)
+
+    def postprocess(self, output: Prediction, size: tuple[int, int]) -> Prediction:
+        if output.panoptic.size != size:
+            raise ModelError(f"the model gave a map of {output.panoptic.size} for an image of {size} (H, W)")
+        return output
+
+
+def adapter_module(spec: ModelSpec) -> tuple[ModuleType, str]:
+    """The module and class name of `transformers_models:Mask2Former` or `/path/mine.py:Name`."""
+    where, _, class_name = spec.adapter.rpartition(":")
+    if not where:
+        raise UsageError(f"adapter {spec.adapter!r}: write it as module:Class")
+    if (file := spec_file(spec.adapter)) is not None:
+        return _from_file(file), class_name
+    try:
+        return importlib.import_module(f"bench.adapters.{where}"), class_name
+    except ModuleNotFoundError as error:
+        if error.name != f"bench.adapters.{where}":
+            raise
+        raise UsageError(f"there is no adapter module {where!r}") from None
+
+
+def _from_file(path: Path) -> ModuleType:
+    module_spec = importlib.util.spec_from_file_location(f"bench_own_{path.stem}", path)
+    if module_spec is None or module_spec.loader is None or not path.is_file():
+        raise UsageError(f"{path}: there is no such adapter file")
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[module_spec.name] = module  # dataclasses look their module up by name
+    try:
+        module_spec.loader.exec_module(module)
+    except Exception as error:
+        raise ModelError(f"{path}: cannot be imported ({summary(error)}); BENCH_DEBUG=1 shows where") from error
+    return module
+
+
+def summary(error: Exception) -> str:
+    """The kind of an error and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+def load_model(spec: ModelSpec, device: str = "auto") -> Adapter:
+    """The adapter of `spec` with its weights on `device`; a missing framework says which extra brings it."""
+    check_source(spec)
+    module, class_name = adapter_module(spec)
+    adapter_class = getattr(module, class_name, None)
+    if adapter_class is None:
+        raise UsageError(f"{module.__name__} has no class {class_name!r}")
+    try:
+        model = adapter_class(spec, device)
+    except ModuleNotFoundError as error:
+        raise ModelError(f"{spec.name} needs {error.name}; pip install 'panoptic-bench[models]'") from None
+    except BenchError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{spec.name}: {class_name} cannot be loaded ({summary(error)}); BENCH_DEBUG=1 shows where"
+        ) from error
+    adapter: Adapter = model if hasattr(model, "infer") else Whole(model)
+    return adapter

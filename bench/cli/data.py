@@ -1,0 +1,56 @@
+"""bench data make, bench data damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.output import print_text, progress
+from bench.cli.run import Limit, Root, open_data
+
+app = typer.Typer(help="Make, damage and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
+
+Rate = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Chance for a segment.")]
+
+
+@app.command("make")
+def make_command(
+    name: Annotated[str, typer.Argument(help="An embedded data set, with :split; all splits without.")] = "minicity",
+    data_root: Root = None,
+) -> None:
+    """Generate an embedded data set into the cache (done on first use anyway)."""
+    from bench.config import find, load_yaml
+    from bench.datasets.dataset import DatasetSpec
+
+    splits = [name] if ":" in name else [f"{name}:{s}" for s in load_yaml(find("datasets", name), DatasetSpec).splits]
+    for split in splits:
+        data = open_data(split, data_root, None, None)
+        print_text(f"{data.name}:{data.split}: {len(data.samples)} images")
+
+
+@app.command("damage")
+def damage_command(
+    dataset: Annotated[str, typer.Argument(help="Data set, with :split.")],
+    out: Annotated[Path, typer.Option(help="Folder for the predictions.")],
+    seed: Annotated[int, typer.Option(help="Other seeds damage other segments.")] = 0,
+    drop: Rate = None,
+    split: Rate = None,
+    merge: Rate = None,
+    relabel: Rate = None,
+    void: Rate = None,
+    jitter: Annotated[int | None, typer.Option(min=0, help="Pixels that a mask may move.")] = None,
+    data_root: Root = None,
+    limit: Limit = None,
+) -> None:
+    """Write the ground truth with seeded faults as predictions: a test double, and a ceiling."""
+    from dataclasses import replace
+
+    from bench.damage import Damage, damage_dataset
+
+    data = open_data(dataset, data_root, limit, None)
+    given = {"drop": drop, "split": split, "merge": merge, "relabel": relabel, "void": void, "jitter": jitter}
+    faults = replace(Damage(), **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    with progress("damaging") as on_image:
+        print_text(str(damage_dataset(data, out, seed=seed, faults=faults, on_image=on_image)))

@@ -1,0 +1,133 @@
+"""bench models, datasets, show, leaderboard, report, doctor: everything that only reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from bench.cli import show
+from bench.cli.output import print_json, print_table, print_text
+from bench.cli.run import Json, Root
+
+Results = Annotated[Path, typer.Option(help="Folder of the runs.", envvar="BENCH_OUT")]
+RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or one above a single run.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    app.command("show")(show_command)
+    app.command("leaderboard")(leaderboard_command)
+    app.command("report")(report_command)
+    app.command("models")(models_command)
+    app.command("datasets")(datasets_command)
+    app.command("doctor")(doctor_command)
+
+
+def show_command(
+    run: RunFolder,
+    per_class: Annotated[bool, typer.Option("--per-class", help="A row a class.")] = False,
+    json_: Json = False,
+) -> None:
+    """Show the score of a run."""
+    from bench.results import read_run
+
+    show.show_run(read_run(run), json_, per_class)
+
+
+def leaderboard_command(
+    dataset: Annotated[str | None, typer.Option(help="Only this data set, e.g. minicity:val.")] = None,
+    results: Results = Path("results"),
+    format_: Annotated[Literal["md", "csv", "json"], typer.Option("--format", help="Output format.")] = "md",
+    json_: Json = False,
+    write: Annotated[Path | None, typer.Option(help="Into a file, between its markers if it has them.")] = None,
+) -> None:
+    """Rank complete runs; only runs on the same ground truth under the same rules share a table."""
+    from bench.report.leaderboard import leaderboard, write_between_markers
+    from bench.results import read_runs
+
+    boards = leaderboard(read_runs(results), dataset)
+    text = show.show_boards(boards, "json" if json_ else format_)
+    if write is None:
+        print_text(text.rstrip("\n"))
+    else:
+        write_between_markers(write, text)
+
+
+def report_command(
+    run: RunFolder,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files (default: <run>/report).")] = None,
+    data_root: Root = None,
+    json_: Json = False,
+) -> None:
+    """Draw class-wise bars and overlays of a run; prints the paths."""
+    from bench.report.report import report
+    from bench.results import read_run
+
+    done = read_run(run)
+    paths = [str(path) for path in report(done, out or done.folder / "report", _data_of(done, data_root))]
+    print_json(paths) if json_ else print_text("\n".join(paths))
+
+
+def _data_of(run: Any, root: Path | None) -> Any:
+    """The data set of a run, for its pictures; none where the run was scored from files."""
+    from bench.cli.run import open_data
+    from bench.config import shipped
+
+    name, split = run.meta["dataset"]["name"], run.meta["dataset"]["split"]
+    return open_data(f"{name}:{split}", root, None, None) if name in shipped("datasets") else None
+
+
+def models_command(json_: Json = False) -> None:
+    """List the models and their checkpoints."""
+    from bench.config import load_yaml, plain, shipped
+    from bench.models import ModelFile
+
+    files = {name: load_yaml(path, ModelFile) for name, path in shipped("models").items()}
+    if json_:
+        print_json({name: plain(file) for name, file in files.items()})
+        return
+    rows = [
+        [
+            f"{name}/{checkpoint}",
+            file.method,
+            where.repo or "shipped",
+            where.categories,
+            _percent(where.published),
+        ]
+        for name, file in files.items()
+        for checkpoint, where in file.checkpoints.items()
+    ]
+    print_table("", ["model", "method", "weights", "classes", "published PQ"], rows)
+
+
+def _percent(published: Any) -> str:
+    return f"{100 * published.PQ:.1f}" if published else "–"
+
+
+def datasets_command(json_: Json = False) -> None:
+    """List the data sets, their splits, and where they are looked for."""
+    from bench.config import load_yaml, plain, shipped
+    from bench.datasets.dataset import DatasetSpec
+
+    specs = {name: load_yaml(path, DatasetSpec) for name, path in shipped("datasets").items()}
+    if json_:
+        print_json({name: plain(spec) for name, spec in specs.items()})
+        return
+    rows = [
+        [name, ", ".join(spec.splits), spec.labels, ", ".join(spec.roots) or "embedded", spec.title]
+        for name, spec in specs.items()
+    ]
+    print_table("", ["data set", "splits", "labels", "root from", "what"], rows)
+
+
+def doctor_command(json_: Json = False) -> None:
+    """Tell versions, machine, data roots and shipped weights: what to paste into a bug report."""
+    from bench.doctor import examine
+
+    found = examine()
+    if json_:
+        print_json(found)
+        return
+    print_table("", ["item", "found"], [[key, str(value)] for key, value in found.items()])

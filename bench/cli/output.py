@@ -1,0 +1,74 @@
+"""How the command line speaks: results on stdout, everything else on stderr, colours only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+_NUMBER = re.compile(r"[-–±+]?[\d.,]*%?$")
+
+
+def print_json(value: Any) -> None:
+    """The value on stdout, as JSON alone."""
+    out.file.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Plain lines on stdout; square brackets mean nothing."""
+    out.print(text, markup=False)
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """A table; columns of numbers are aligned to the right."""
+    table = RichTable(title=title or None, title_justify="left", header_style="bold")
+    for i, column in enumerate(columns):
+        numbers = bool(rows) and all(_NUMBER.match(row[i]) for row in rows)
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False, width=None if out.is_terminal else 160).print(table)
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr with images a second and the time left; yields `on_image(done, total)`."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(label, total=None, rate="")
+
+        def update(done: int, total: int) -> None:
+            speed = bar.tasks[task].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:.1f} images/s" if speed else "")
+
+        yield update
+
+
+@contextmanager
+def training_progress() -> Iterator[Callable[[Any], None]]:
+    """A bar over the fraction of a training that is done; yields `on_step(StepReport)`."""
+    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=1.0)
+
+        def update(report: Any) -> None:
+            quality = "" if report.PQ is None else f" held-back PQ {100 * report.PQ:.1f}"
+            bar.update(task, completed=report.done, description=f"step {report.step} loss {report.loss:.2f}{quality}")
+            if report.PQ is not None:
+                err.print(f"step {report.step}: loss {report.loss:.2f},{quality}", markup=False)
+
+        yield update

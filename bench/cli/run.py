@@ -1,0 +1,156 @@
+"""bench run, bench score, bench demo."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from bench.cli import show
+from bench.cli.output import err, progress
+
+Out = Annotated[Path, typer.Option(help="Where results go.", envvar="BENCH_OUT")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+Root = Annotated[Path | None, typer.Option(help="Folder of the data set.", envvar="BENCH_DATA_ROOT")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images.")]
+Images = Annotated[Path | None, typer.Option(help="File with the image ids to take, one a line.")]
+Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score.")]
+Again = Annotated[bool, typer.Option(help="Repeat a finished run.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    app.command("run")(run_command)
+    app.command("score")(score_command)
+    app.command("demo")(demo_command)
+
+
+def run_command(
+    model: Annotated[str, typer.Option(help="Model (bench models), family/checkpoint, or a YAML file.")],
+    dataset: Annotated[str, typer.Option(help="Data set (bench datasets), with :split, or a YAML file.")],
+    checkpoint: Annotated[str | None, typer.Option(help="Checkpoint name, or a folder in hub format.")] = None,
+    data_root: Root = None,
+    limit: Limit = None,
+    images: Images = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Arithmetic.")] = "fp32",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 1,
+    workers: Workers = 2,
+    out: Out = Path("results"),
+    set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")] = None,
+    save_predictions: Annotated[bool, typer.Option(help="Keep panoptic PNGs beside the results.")] = True,
+    again: Again = False,
+    json_: Json = False,
+) -> None:
+    """Run a model on a data set and score it; an interrupted run resumes, a finished one is shown."""
+    from bench.config import parse_overrides
+    from bench.models import check_source, resolve_model
+
+    data = open_data(dataset, data_root, limit, images)
+    overrides = parse_overrides(set_ or [])
+    spec = resolve_model(model, data.name, checkpoint=checkpoint, precision=precision, overrides=overrides)
+    check_source(spec)
+    from bench import launch
+
+    with progress(f"{spec.name} on {data.name}:{data.split}") as on_image:
+        done = launch.run(
+            spec, data, out, device=device, batch_size=batch_size, workers=workers, again=again,
+            save_predictions=save_predictions, command=["bench", *sys.argv[1:]], on_image=on_image,
+        )  # fmt: skip
+    show.show_run(done, json_)
+
+
+def score_command(
+    dataset: Annotated[str | None, typer.Option(help="Data set to score against.")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="Folder with predictions.json and its PNGs.")] = None,
+    gt: Annotated[Path | None, typer.Option(help="Ground truth, COCO panoptic JSON.")] = None,
+    gt_dir: Annotated[Path | None, typer.Option(help="Its PNGs (default: the JSON's name).")] = None,
+    pred: Annotated[Path | None, typer.Option(help="Predictions, COCO panoptic JSON.")] = None,
+    pred_dir: Annotated[Path | None, typer.Option(help="Their PNGs (default: the JSON's name).")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the predictions in results.")] = None,
+    data_root: Root = None,
+    limit: Limit = None,
+    images: Images = None,
+    workers: Workers = 2,
+    out: Annotated[Path | None, typer.Option(help="Keep the score as a run below this folder.")] = None,
+    again: Again = False,
+    json_: Json = False,
+) -> None:
+    """Score predictions made elsewhere: against a data set, or any two COCO panoptic files."""
+    from bench import launch
+
+    truth, made, default_name = _pair(dataset, predictions, gt, gt_dir, pred, pred_dir, data_root)
+    truth = select(truth, limit, images)
+    with tempfile.TemporaryDirectory() as scratch, progress("scoring") as on_image:
+        done = launch.score_predictions(
+            made, name or default_name, truth, out or Path(scratch), workers=workers, again=again,
+            command=["bench", *sys.argv[1:]], on_image=on_image,
+        )  # fmt: skip
+        score = done.score
+    show.show_score(done, score, json_)
+
+
+def _pair(
+    dataset: str | None, predictions: Path | None,
+    gt: Path | None, gt_dir: Path | None, pred: Path | None, pred_dir: Path | None, root: Path | None,
+) -> tuple[Any, Any, str]:  # fmt: skip
+    """Ground truth, predictions and their name, from either pair of options."""
+    from bench.datasets.coco_files import coco_truth
+    from bench.errors import UsageError
+    from bench.predictions import open_predictions, predictions_of
+
+    if dataset and predictions:
+        folder = predictions if predictions.is_dir() else predictions.parent
+        return open_data(dataset, root, None, None), open_predictions(predictions), folder.resolve().name
+    if gt and pred:
+        truth = coco_truth(gt, gt_dir or gt.with_suffix(""))
+        return truth, predictions_of(pred, pred_dir or pred.with_suffix("")), pred.stem
+    raise UsageError("give --dataset with --predictions, or --gt with --pred")
+
+
+def open_data(dataset: str, root: Path | None, limit: int | None, images: Path | None) -> Any:
+    """The data set, generated first where it is an embedded one."""
+    from bench.datasets.dataset import load_dataset
+
+    with progress(f"making {dataset}") as on_image:
+        data = load_dataset(dataset, root, on_image)
+    return select(data, limit, images)
+
+
+def select(data: Any, limit: int | None, images: Path | None) -> Any:
+    """The images that --images and --limit leave."""
+    from bench.errors import UsageError
+
+    if images is not None:
+        try:
+            wanted = images.read_text(encoding="utf-8").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--images {images}: cannot be read ({error})") from None
+        data = data.only(wanted)
+    return data.limited(limit)
+
+
+def demo_command(
+    out: Out = Path("results/local"),
+    dataset: Annotated[str, typer.Option(help="Data set and split to show it on.")] = "minicity:demo",
+) -> None:
+    """The main job in miniature: a trained model and a damaged ground truth, scored, ranked and drawn."""
+    from bench import launch
+    from bench.damage import damage_dataset
+    from bench.models import resolve_model
+    from bench.predictions import open_predictions
+
+    data = open_data(dataset, None, None, None)
+    with progress("damaging the truth") as on_image:
+        made = damage_dataset(data, out / "damaged-truth", on_image=on_image)
+    with progress("scoring the damaged truth") as on_image:
+        launch.score_predictions(open_predictions(made), "damaged-truth", data, out, on_image=on_image)
+    with progress("mask2former") as on_image:
+        done = launch.run(
+            resolve_model("mask2former", data.name), data, out, command=["bench", *sys.argv[1:]], on_image=on_image
+        )
+    show.show_demo(done, data, out)
+    err.print(f"results: {out}", markup=False)

@@ -1,0 +1,31 @@
+"""bench train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.output import print_text, training_progress
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    app.command("train")(train_command)
+
+
+def train_command(
+    recipe: Annotated[str, typer.Argument(help="A recipe: a YAML file, or the name of a shipped one.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints, log and the finished weights.")],
+    set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the recipe.")] = None,
+) -> None:
+    """Train a model by a recipe; prints the folder to give to --checkpoint. Resumes what is in --out."""
+    from bench.config import find, load_yaml, parse_overrides
+    from bench.recipes.recipe import Recipe
+
+    chosen = load_yaml(find("train", recipe), Recipe, parse_overrides(set_ or []))
+    from bench.recipes.train import train
+
+    with training_progress() as on_step:
+        print_text(str(train(chosen, out, on_step)))

@@ -1,0 +1,92 @@
+"""Samples of Cityscapes' official tree (`leftImg8bit`, `gtFine`), raw or as createPanopticImgs converts it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.errors import DataError
+from bench.formats import coco
+from bench.formats.cityscapes import panoptic_of
+from bench.formats.images import read_labels, read_rgb
+from bench.spaces import LabelSpace
+from bench.types import Image, Panoptic, Sample, SegmentInfo
+
+IMAGE_SUFFIX = "_leftImg8bit.png"
+
+
+def samples(root: Path, split: str, space: LabelSpace, remedy: str) -> tuple[Sample, ...]:
+    """The samples of a split, by city and name; opens no image. Missing folders and pairs are DataErrors."""
+    images = _images(root / "leftImg8bit" / split, remedy)
+    truth_of = _instance_ids(root, split, space) or _panoptic_json(root, split, space)
+    if truth_of is None:
+        raise DataError(f"{root / 'gtFine' / split}: no *_gtFine_instanceIds.png here.\n{remedy}")
+    missing = [image_id for image_id in images if image_id not in truth_of]
+    if missing:
+        raise DataError(
+            f"{root / 'gtFine' / split}: {len(missing)} images have no ground truth, "
+            f"first {missing[0]!r}; unpack the annotations again"
+        )
+    return tuple(
+        Sample(image_id, path.parent.name, partial(_read_image, image_id, path), truth_of[image_id])
+        for image_id, path in images.items()
+    )
+
+
+def _images(folder: Path, remedy: str) -> dict[str, Path]:
+    paths = sorted(folder.glob(f"*/*{IMAGE_SUFFIX}"))
+    if not paths:
+        raise DataError(f"{folder}: no images (<city>/*{IMAGE_SUFFIX}) here.\n{remedy}")
+    return {path.name.removesuffix(IMAGE_SUFFIX): path for path in paths}
+
+
+def _read_image(image_id: str, path: Path) -> Image:
+    return Image(image_id, read_rgb(path))
+
+
+def _instance_ids(root: Path, split: str, space: LabelSpace) -> dict[str, Callable[[], Panoptic]] | None:
+    suffix = "_gtFine_instanceIds.png"
+    paths = sorted((root / "gtFine" / split).glob(f"*/*{suffix}"))
+    return {path.name.removesuffix(suffix): partial(_read_instances, path, space) for path in paths} or None
+
+
+def _read_instances(path: Path, space: LabelSpace) -> Panoptic:
+    try:
+        return panoptic_of(read_labels(path), space)
+    except DataError as error:
+        message = str(error)
+        raise DataError(message if str(path) in message else f"{path}: {message}") from None
+
+
+def _panoptic_json(root: Path, split: str, space: LabelSpace) -> dict[str, Callable[[], Panoptic]] | None:
+    """createPanopticImgs' output, with label ids or (`_trainId`) train ids as category_id."""
+    for stem in (f"cityscapes_panoptic_{split}", f"cityscapes_panoptic_{split}_trainId"):
+        path = root / "gtFine" / f"{stem}.json"
+        if path.is_file():
+            truth = coco.load_json(path)
+            label_of = _label_ids(path, truth.categories, space)
+            return {
+                image_id: partial(_read_panoptic, root / "gtFine" / stem, annotation, label_of)
+                for image_id, annotation in truth.annotations.items()
+            }
+    return None
+
+
+def _label_ids(path: Path, categories: Any, space: LabelSpace) -> dict[int, int]:
+    """category_id of the file → label id; the names decide, since train ids look like label ids."""
+    by_name = {category.name: category.id for category in space.categories}
+    unknown = [category.name for category in categories if category.name not in by_name]
+    if unknown:
+        raise DataError(f"{path}: category {unknown[0]!r} is not one of this label space")
+    return {category.id: by_name[category.name] for category in categories}
+
+
+def _read_panoptic(folder: Path, annotation: Mapping[str, Any], label_of: Mapping[int, int]) -> Panoptic:
+    source = coco.read_panoptic(folder / annotation["file_name"], annotation, label_of, is_truth=True)
+    infos = tuple(
+        SegmentInfo(label_of[s.category_id], s.iscrowd, None, s.source_id, s.declared_area)
+        for s in source.segments_info
+    )
+    return Panoptic(source.id_map, infos)

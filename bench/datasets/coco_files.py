@@ -1,0 +1,32 @@
+"""A data set from any COCO panoptic JSON and its PNGs: ground truth to score against, without images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from bench.datasets.dataset import Dataset
+from bench.errors import DataError
+from bench.formats import coco
+from bench.types import Panoptic, Sample
+
+
+def coco_truth(file: Path, folder: Path) -> Dataset:
+    """The annotations of `file` in its own order; mIoU by detectron2's rule, as COCO's is reported."""
+    truth = coco.load_json(file)
+    known = truth.categories.ids
+    samples = tuple(
+        Sample(image_id, "", partial(_no_image, image_id), partial(_target, folder, annotation, known))
+        for image_id, annotation in truth.annotations.items()
+    )
+    return Dataset(file.stem, "files", truth.categories, samples, "detectron2")
+
+
+def _target(folder: Path, annotation: Mapping[str, Any], known: tuple[int, ...]) -> Panoptic:
+    return coco.read_panoptic(folder / annotation["file_name"], annotation, known, is_truth=True)
+
+
+def _no_image(image_id: str) -> NoReturn:
+    raise DataError(f"image {image_id!r}: only its ground truth was given, no picture")

@@ -1,0 +1,71 @@
+"""Masks of polygons and ellipses, in integers: a mask and the offset (y0, x0) of its box within the frame."""
+
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Points = list[tuple[int, int]]  # (x, y) in 1/16 px
+UNIT = 16  # steps a pixel
+
+# A circle of radius 256 as a 16-gon; constants, since sine and cosine differ between machines.
+CIRCLE = (
+    (256, 0), (237, 98), (181, 181), (98, 237), (0, 256), (-98, 237), (-181, 181), (-237, 98),
+    (-256, 0), (-237, -98), (-181, -181), (-98, -237), (0, -256), (98, -237), (181, -181), (237, -98),
+)  # fmt: skip
+
+
+def box(points: Points, height: int, width: int) -> tuple[int, int, int, int] | None:
+    """Bounding box (y0, y1, x0, x1) in pixels, cut to the frame; None where nothing is inside."""
+    xs, ys = [p[0] for p in points], [p[1] for p in points]
+    x0, x1 = max(0, min(xs) // UNIT), min(width, max(xs) // UNIT + 1)
+    y0, y1 = max(0, min(ys) // UNIT), min(height, max(ys) // UNIT + 1)
+    return (y0, y1, x0, x1) if y0 < y1 and x0 < x1 else None
+
+
+def polygon(points: Points, height: int, width: int) -> tuple[Bools, int, int] | None:
+    """Even-odd fill: a pixel is inside if its centre is. Returns the mask of the box, y0 and x0."""
+    frame = box(points, height, width)
+    if frame is None:
+        return None
+    y0, y1, x0, x1 = frame
+    edges = [(*a, *b) for a, b in zip(points, points[1:] + points[:1], strict=True) if a[1] != b[1]]
+    if not edges:
+        return None
+    ax, ay, bx, by = np.array(edges, dtype=np.int64).T[:, :, None]
+    yc = np.arange(y0, y1, dtype=np.int64)[None] * UNIT + UNIT // 2  # centres of the rows
+    active = (np.minimum(ay, by) <= yc) & (yc < np.maximum(ay, by))
+    cross = ax + (yc - ay) * (bx - ax) // (by - ay)
+    first = np.where(active, (cross + UNIT // 2) // UNIT, width + 1)  # (edges, rows): inside from here on
+    columns = np.arange(x0, x1, dtype=np.int64)
+    return np.logical_xor.reduce(columns >= first[:, :, None], axis=0), y0, x0
+
+
+def ellipse(cx: int, cy: int, rx: int, ry: int, height: int, width: int,
+            ragged: Ints | None = None) -> tuple[Bools, int, int] | None:  # fmt: skip
+    """Ellipse with centre and radii in 1/16 px; `ragged` (H, W), in 1/256, moves its edge in and out."""
+    rx, ry = max(rx, UNIT // 2), max(ry, UNIT // 2)
+    frame = box([(cx - rx, cy - ry), (cx + rx, cy + ry)], height, width)
+    if frame is None:
+        return None
+    y0, y1, x0, x1 = frame
+    dx = np.arange(x0, x1, dtype=np.int64) * UNIT + UNIT // 2 - cx
+    dy = np.arange(y0, y1, dtype=np.int64) * UNIT + UNIT // 2 - cy
+    distance = (dx * dx * 256 // (rx * rx))[None] + (dy * dy * 256 // (ry * ry))[:, None]
+    limit = 256 if ragged is None else 256 + ragged[y0:y1, x0:x1]
+    return distance <= limit, y0, x0
+
+
+def circle(u: float, v: float, radius: float) -> list[tuple[float, float]]:
+    """A circle as a 16-gon in the plane of its centre, in metres."""
+    return [(u + radius * x / 256, v + radius * y / 256) for x, y in CIRCLE]
+
+
+def bar(a: tuple[float, float], b: tuple[float, float], width: float) -> list[tuple[float, float]]:
+    """A thick line as four corners, in metres."""
+    du, dv = b[0] - a[0], b[1] - a[1]
+    length = sqrt(du * du + dv * dv) or 1.0
+    ou, ov = -dv / length * width / 2, du / length * width / 2
+    return [(a[0] + ou, a[1] + ov), (b[0] + ou, b[1] + ov), (b[0] - ou, b[1] - ov), (a[0] - ou, a[1] - ov)]

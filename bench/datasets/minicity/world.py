@@ -1,0 +1,60 @@
+"""What all drawing of one scene shares, and the label ids of Cityscapes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.datasets.minicity.camera import Camera, Pen
+from bench.datasets.minicity.canvas import HEIGHT, WIDTH, Canvas
+from bench.datasets.minicity.dice import Dice
+
+# Label ids of cityscapesScripts, helpers/labels.py.
+EGO_VEHICLE, BORDER, OUT_OF_ROI, STATIC, DYNAMIC = 1, 2, 3, 4, 5
+ROAD, SIDEWALK, PARKING, BUILDING, WALL, FENCE, GUARD_RAIL = 7, 8, 9, 11, 12, 13, 14
+POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN, VEGETATION, TERRAIN, SKY = 17, 19, 20, 21, 22, 23
+PERSON, RIDER, CAR, TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE = 24, 25, 26, 27, 28, 31, 32, 33
+THINGS = (PERSON, RIDER, CAR, TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE)
+EVALUATED = (
+    ROAD,
+    SIDEWALK,
+    BUILDING,
+    WALL,
+    FENCE,
+    POLE,
+    TRAFFIC_LIGHT,
+    TRAFFIC_SIGN,
+    VEGETATION,
+    TERRAIN,
+    SKY,
+    *THINGS,
+)
+VOID = (EGO_VEHICLE, BORDER, OUT_OF_ROI, STATIC, DYNAMIC, PARKING, GUARD_RAIL)
+
+Item = tuple[float, Callable[[], None]]  # depth in metres, and what draws it
+
+
+@dataclass(frozen=True)
+class World:
+    """Canvas, camera and dice of one scene."""
+
+    canvas: Canvas
+    camera: Camera
+    dice: Dice
+    ragged: npt.NDArray[np.int64]  # (H, W) how far leaves tear the edge of a crown, in 1/256 of its radius
+
+    def pen(self, label: int, depth_m: float) -> Pen:
+        """A pen for stuff, void and groups: the bare label."""
+        return Pen(self.canvas, self.camera, label, depth_m)
+
+    def thing(self, label: int, depth_m: float) -> Pen:
+        """A pen for a new instance of a thing class."""
+        return Pen(self.canvas, self.camera, self.canvas.instance(label), depth_m)
+
+
+def coarse(dice: Dice, cell: int, low: int, high: int) -> npt.NDArray[np.int64]:
+    """Random whole numbers low..high, one a cell of `cell` px, as a frame (H, W)."""
+    rows, columns = -(-HEIGHT // cell), -(-WIDTH // cell)
+    cells = dice.generator.integers(low, high + 1, (rows, columns))
+    return cells.repeat(cell, 0).repeat(cell, 1)[:HEIGHT, :WIDTH]

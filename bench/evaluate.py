@@ -1,0 +1,188 @@
+"""Samples and predictions → image lines. One loop serves live models and predictions made elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.adapter import Adapter, summary
+from bench.config import canonical_json
+from bench.datasets.dataset import Dataset
+from bench.errors import BenchError, DataError, ModelError
+from bench.metrics.semantic import confusion, semantic_from_panoptic
+from bench.overlap import Overlap
+from bench.pipeline import batches, ordered_map
+from bench.predictions import PredictionFolder, PredictionWriter
+from bench.results import RunWriter
+from bench.types import Categories, Image, Panoptic, Prediction, Sample
+
+OnImage = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """An image's line and the seconds that its stages took."""
+
+    line: dict[str, Any]
+    seconds: dict[str, float]
+
+
+def truth_digest(truth: Panoptic) -> str:
+    """16 hex that identify a ground truth as scored: its size, its pixels, its segments."""
+    hasher = hashlib.blake2b(digest_size=8)
+    segments = [[s.category_id, s.iscrowd, s.declared_area] for s in truth.segments_info]
+    hasher.update(canonical_json([list(truth.size), segments]).encode())
+    hasher.update(np.ascontiguousarray(truth.id_map).tobytes())
+    return hasher.hexdigest()
+
+
+def image_line(sample: Sample, prediction: Prediction, categories: Categories) -> dict[str, Any]:
+    """All that any metric needs of one image; the line that a run appends."""
+    truth = sample.read_target()
+    maps = {"panoptic prediction": prediction.panoptic.id_map, "semantic prediction": prediction.semantic}
+    for name, map_ in maps.items():
+        if map_ is not None and map_.shape != truth.size:
+            raise DataError(
+                f"image {sample.image_id!r}: the ground truth is {truth.size} and the {name} {map_.shape} (H, W) px; "
+                "both must have the size of the image: replace the one that has not"
+            )
+    overlap = Overlap.of(truth, prediction.panoptic)
+    semantic = None
+    if prediction.semantic is not None:
+        semantic = confusion(semantic_from_panoptic(truth, categories), prediction.semantic, categories)
+    return {
+        "image_id": sample.image_id,
+        "group": sample.group,
+        "truth": truth_digest(truth),
+        "overlap": overlap.to_json(),
+        "semantic": semantic,
+    }
+
+
+def run_model(
+    adapter: Adapter,
+    dataset: Dataset,
+    run: RunWriter,
+    *,
+    batch_size: int = 1,
+    workers: int = 2,
+    save: PredictionWriter | None = None,
+    on_image: OnImage | None = None,
+) -> None:
+    """Predicts and scores what the run lacks. Stages overlap; the device belongs to the calling thread."""
+    cuts = batches(dataset.samples, batch_size)
+    todo = [cut for cut in cuts if any(sample.image_id not in run.done for sample in cut)]
+    outputs = _infer(adapter, todo, workers)
+
+    def finish(item: tuple[Sample, tuple[int, int], Any, dict[str, float]]) -> Scored:
+        sample, size, output, seconds = item
+        start = time.perf_counter()
+        with _stage("postprocess", [sample.image_id]):
+            prediction = adapter.postprocess(output, size)
+            _check_fit(prediction, size, dataset.categories)
+        seconds = {**seconds, "postprocess": time.perf_counter() - start}
+        return _score(sample, prediction, seconds, dataset.categories, save)
+
+    _append_all(run, ordered_map(finish, outputs, workers), len(dataset.samples), on_image)
+
+
+def run_predictions(
+    predictions: PredictionFolder,
+    dataset: Dataset,
+    run: RunWriter,
+    *,
+    workers: int = 2,
+    on_image: OnImage | None = None,
+) -> None:
+    """Scores predictions that lie in files."""
+    todo = [sample for sample in dataset.samples if sample.image_id not in run.done]
+
+    def finish(sample: Sample) -> Scored:
+        prediction = predictions.read(sample.image_id, dataset.categories)
+        return _score(sample, prediction, {}, dataset.categories, None)
+
+    _append_all(run, ordered_map(finish, todo, workers), len(dataset.samples), on_image)
+
+
+def _append_all(run: RunWriter, scored: Iterator[Scored], total: int, on_image: OnImage | None) -> None:
+    if on_image:
+        on_image(len(run.done), total)
+    for item in scored:
+        run.append(item.line, item.seconds)
+        if on_image:
+            on_image(len(run.done), total)
+
+
+def _score(
+    sample: Sample,
+    prediction: Prediction,
+    seconds: dict[str, float],
+    categories: Categories,
+    save: PredictionWriter | None,
+) -> Scored:
+    if save is not None:
+        save.write(sample.image_id, prediction)
+    start = time.perf_counter()
+    line = image_line(sample, prediction, categories)
+    return Scored(line, {**seconds, "score": time.perf_counter() - start})
+
+
+def _infer(
+    adapter: Adapter, todo: Sequence[Sequence[Sample]], workers: int
+) -> Iterator[tuple[Sample, tuple[int, int], Any, dict[str, float]]]:
+    """Outputs one image at a time; images are read and preprocessed ahead on threads."""
+
+    def prepare(sample: Sample) -> tuple[Image, Any, dict[str, float]]:
+        start = time.perf_counter()
+        image = sample.read_image()
+        read = time.perf_counter()
+        with _stage("preprocess", [sample.image_id]):
+            ready = adapter.preprocess(image)
+        return image, ready, {"read": read - start, "preprocess": time.perf_counter() - read}
+
+    prepared = ordered_map(prepare, (sample for cut in todo for sample in cut), workers)
+    for cut in todo:
+        inputs = [next(prepared) for _ in cut]
+        start = time.perf_counter()
+        outputs = _guarded(adapter, [ready for _, ready, _ in inputs], cut)
+        share = (time.perf_counter() - start) / len(cut)
+        for sample, (image, _, seconds), output in zip(cut, inputs, outputs, strict=True):
+            yield sample, image.size, output, {**seconds, "infer": share}
+
+
+def _guarded(adapter: Adapter, batch: list[Any], cut: Sequence[Sample]) -> Sequence[Any]:
+    """The network's outputs, one an image."""
+    with _stage("infer", [sample.image_id for sample in cut]):
+        outputs = adapter.infer(batch)
+        if len(outputs) != len(batch):
+            raise ModelError(f"it gave {len(outputs)} outputs for {len(batch)} images")
+    return outputs
+
+
+@contextmanager
+def _stage(name: str, image_ids: Sequence[str]) -> Iterator[None]:
+    """Whatever an adapter raises becomes a ModelError that names the stage and the images."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error) if isinstance(error, BenchError) else summary(error)
+        memory = "memory" in reason.lower()
+        hint = "try a smaller --batch-size or --precision bf16" if memory else "BENCH_DEBUG=1 shows where"
+        images = ", ".join(map(repr, image_ids[:3]))
+        raise ModelError(f"image {images}: the model failed in {name}: {reason}; {hint}") from error
+
+
+def _check_fit(prediction: Prediction, size: tuple[int, int], categories: Categories) -> None:
+    """A prediction has the size (H, W) of its image and the classes of the scored space."""
+    for name, map_ in (("panoptic", prediction.panoptic.id_map), ("semantic", prediction.semantic)):
+        if map_ is not None and map_.shape != size:
+            raise ModelError(f"its {name} map is {map_.shape} for an image of {size} (H, W)")
+    for info in prediction.panoptic.segments_info:
+        if info.category_id not in categories.index_of:
+            raise ModelError(f"category_id {info.category_id} is not in the scored label space")

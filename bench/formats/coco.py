@@ -1,0 +1,249 @@
+"""COCO panoptic format: a PNG of segment ids (id = R + 256 G + 65536 B) and a JSON of what they are.
+
+Read as panopticapi reads it: id 0 is void unless segments_info lists it. Where panopticapi goes on with data
+that contradict themselves (repeated ids, ground truth whose JSON and PNG differ), this is a DataError.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError
+from bench.formats.images import read_rgb, write_png
+from bench.overlap import SCORE_DECIMALS
+from bench.types import Categories, Category, Panoptic, SegmentInfo
+
+PNG_RGB8 = b"\x08\x02"  # bit depth and colour type, bytes 24 and 25 of a PNG
+ID_LIMIT = 1 << 24
+
+
+@dataclass(frozen=True, eq=False)
+class CocoPanoptic:
+    """A checked JSON file. `annotations` and `images` are by image id, in the order of the file."""
+
+    path: Path
+    annotations: Mapping[str, Mapping[str, Any]]
+    images: Mapping[str, Mapping[str, Any]]
+    listed: Categories | None
+
+    @property
+    def categories(self) -> Categories:
+        """The categories of the file; a file of predictions may do without."""
+        if self.listed is None:
+            raise DataError(f"{self.path}: no `categories`; give the ground truth's JSON, which lists them")
+        return self.listed
+
+
+def load_json(path: Path) -> CocoPanoptic:
+    """Reads and checks a COCO panoptic JSON, of ground truth or predictions; opens no PNG."""
+    data = _parse(path)
+    if not isinstance(data, dict) or not isinstance(data.get("annotations"), list):
+        raise DataError(f"{path}: no list `annotations`; this is not a COCO panoptic JSON")
+    listed = data.get("categories")
+    categories = None if listed is None else _categories(path, listed)
+    annotations = _by_image(path, data["annotations"], "image_id", "annotations")
+    for image_id, annotation in annotations.items():
+        where = f"{path}, image {image_id!r}"
+        _check_file_name(annotation, where)
+        infos = _infos(annotation, where)
+        if categories is not None:
+            _check_known(infos, categories.ids, where)
+    images = _by_image(path, data.get("images") or [], "id", "images")
+    return CocoPanoptic(path, annotations, images, categories)
+
+
+def read_panoptic(
+    png: Path, annotation: Mapping[str, Any], known: Collection[int], *, is_truth: bool = False
+) -> Panoptic:
+    """One image's PNG with its annotation. `known` are the category ids that may occur.
+
+    `is_truth` refuses a listed id 0, which panopticapi accepts in a prediction but would count as a segment
+    and as void at once in a ground truth.
+    """
+    where = f"{png}, image {annotation.get('image_id', png.stem)!r}"
+    infos = _infos(annotation, where)
+    _check_known(infos, known, where)
+    if is_truth and 0 in infos:
+        raise DataError(f"{where}: the ground truth lists segment id 0, which means void; renumber it")
+    try:
+        return Panoptic.from_ids(_read_ids(png), infos)
+    except DataError as error:
+        if str(png) in str(error):
+            raise
+        raise DataError(f"{where}: {error}; PNG and JSON do not belong together") from None
+
+
+def write_panoptic(path: Path, panoptic: Panoptic) -> dict[str, Any]:
+    """Writes the PNG; returns the annotation (`file_name`, `segments_info`), to which an `image_id` belongs.
+
+    Segments keep their source ids where the format can hold them, and are numbered from 1 otherwise.
+    """
+    ids = _png_ids(panoptic)
+    colors = np.array([0, *ids], dtype="<u4").view(np.uint8).reshape(-1, 4)[:, :3]  # R, G, B of each segment
+    write_png(path, np.take(colors, panoptic.id_map, axis=0))
+    rows = zip(ids, panoptic.segments_info, panoptic.areas.tolist(), _boxes(panoptic.id_map), strict=True)
+    return {"file_name": path.name, "segments_info": [_segment(*row) for row in rows]}
+
+
+def _parse(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except (OSError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    except ValueError as error:  # syntax, or bytes that are no UTF-8
+        raise DataError(f"{path}: not valid JSON ({error}); write or download it again") from None
+
+
+def _by_image(path: Path, entries: Any, key: str, name: str) -> dict[str, Mapping[str, Any]]:
+    """The entries by image id, a string from here on; the order of the file."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for position, entry in enumerate(entries if isinstance(entries, list) else [None]):
+        if not isinstance(entry, dict) or not isinstance(entry.get(key), (str, int)):
+            raise DataError(f"{path}: {name}[{position}] has no `{key}` (a string or an integer)")
+        image_id = str(entry[key])
+        if image_id in found:
+            raise DataError(f"{path}: image {image_id!r} is in `{name}` twice; keep one")
+        found[image_id] = entry
+    return found
+
+
+def _check_file_name(annotation: Mapping[str, Any], where: str) -> None:
+    name = annotation.get("file_name")
+    if not isinstance(name, str) or not name:
+        raise DataError(f"{where}: no `file_name` of a PNG")
+    for kind in (PurePosixPath, PureWindowsPath):
+        if kind(name).is_absolute() or kind(name).drive or ".." in kind(name).parts or "\0" in name:
+            raise DataError(f"{where}: file_name {name!r} leaves the folder of the PNGs")
+
+
+def _categories(path: Path, listed: Any) -> Categories:
+    if not isinstance(listed, list):
+        raise DataError(f"{path}: `categories` is not a list")
+    try:
+        return Categories(tuple(_category(path, entry) for entry in listed))
+    except DataError as error:
+        raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+
+
+def _category(path: Path, entry: Any) -> Category:
+    if not isinstance(entry, dict):
+        raise DataError(f"{path}: a category is {entry!r}, not an object with id, name and isthing")
+    where = f"{path}, category {entry.get('name', entry.get('id'))!r}"
+    number = _integer(entry, "id", where)
+    if not isinstance(entry.get("name"), str):
+        raise DataError(f"{where}: no `name`")
+    if _integer(entry, "isthing", where) not in (0, 1):
+        raise DataError(f"{where}: isthing is {entry['isthing']!r}, not 0 or 1")
+    return Category(number, entry["name"], bool(entry["isthing"]), _color(entry.get("color"), number))
+
+
+def _color(listed: Any, number: int) -> tuple[int, int, int]:
+    """The listed RGB, or one made from the category id: always the same, never very dark."""
+    if isinstance(listed, list) and len(listed) == 3 and all(type(c) is int and 0 <= c < 256 for c in listed):
+        red, green, blue = listed
+        return red, green, blue
+    return 64 + number * 67 % 192, 64 + number * 113 % 192, 64 + number * 41 % 192
+
+
+def _infos(annotation: Mapping[str, Any], where: str) -> dict[int, SegmentInfo]:
+    """segments_info by segment id, in the order listed."""
+    listed = annotation.get("segments_info")
+    if not isinstance(listed, list):
+        raise DataError(f"{where}: no list `segments_info`")
+    infos: dict[int, SegmentInfo] = {}
+    for position, entry in enumerate(listed):
+        at = f"{where}: segments_info[{position}]"
+        if not isinstance(entry, dict):
+            raise DataError(f"{at} is {entry!r}, not an object with id and category_id")
+        number = _integer(entry, "id", at)
+        if not 0 <= number < ID_LIMIT:
+            raise DataError(f"{at}: id {number} does not fit the 24 bits of a panoptic PNG")
+        if number in infos:
+            raise DataError(f"{at}: id {number} is listed twice; ids are unique in an image")
+        infos[number] = _info(entry, number, at)
+    return infos
+
+
+def _info(entry: Mapping[str, Any], number: int, at: str) -> SegmentInfo:
+    crowd = _integer(entry, "iscrowd", at) if "iscrowd" in entry else 0
+    area = _integer(entry, "area", at) if entry.get("area") is not None else None
+    score = entry.get("score")
+    if crowd not in (0, 1):
+        raise DataError(f"{at}: iscrowd is {crowd}, not 0 or 1")
+    if area is not None and area < 1:
+        raise DataError(f"{at}: area is {area}; leave it out to have the pixels counted")
+    if score is not None and not isinstance(score, (int, float)):
+        raise DataError(f"{at}: score is {score!r}, not a number")
+    return SegmentInfo(_integer(entry, "category_id", at), bool(crowd), score, number, area)
+
+
+def _integer(entry: Mapping[str, Any], key: str, where: str) -> int:
+    """A JSON number that is whole, 5 or 5.0 (and true or false, which some writers use for flags)."""
+    value = entry.get(key)
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    raise DataError(f"{where}: `{key}` is {value!r}, not an integer" if key in entry else f"{where}: no `{key}`")
+
+
+def _check_known(infos: Mapping[int, SegmentInfo], known: Collection[int], where: str) -> None:
+    for number, info in infos.items():
+        if info.category_id not in known:
+            raise DataError(
+                f"{where}: segment {number} has category_id {info.category_id}, which is not among the "
+                "categories; map it to one of them"
+            )
+
+
+def _read_ids(png: Path) -> NDArray[np.int32]:
+    """(H, W) int32 segment ids."""
+    if png.is_file():
+        with png.open("rb") as file:
+            if file.read(26)[24:] != PNG_RGB8:
+                raise DataError(f"{png}: not an RGB PNG of 8 bits a channel; write id = R + 256 G + 65536 B")
+    rgb = read_rgb(png)
+    quads = np.zeros((*rgb.shape[:2], 4), dtype=np.uint8)  # R, G, B, 0: a little-endian number
+    quads[..., :3] = rgb
+    return quads.view("<i4")[..., 0].astype(np.int32, copy=False)
+
+
+def _png_ids(panoptic: Panoptic) -> list[int]:
+    sources = [info.source_id for info in panoptic.segments_info]
+    numbers = [source for source in sources if source is not None and 0 < source < ID_LIMIT]
+    return numbers if len(set(numbers)) == len(sources) else list(range(1, len(sources) + 1))
+
+
+def _segment(number: int, info: SegmentInfo, area: int, bbox: list[int]) -> dict[str, Any]:
+    score = {} if info.score is None else {"score": round(float(info.score), SCORE_DECIMALS)}
+    return {
+        "id": number, "category_id": info.category_id, "iscrowd": int(info.iscrowd),
+        "area": area if info.declared_area is None else info.declared_area, "bbox": bbox, **score,
+    }  # fmt: skip
+
+
+def _boxes(id_map: NDArray[np.int32]) -> Iterator[list[int]]:
+    """[x, y, width, height] of each segment, from the runs of the rows: far fewer than pixels."""
+    if id_map.size == 0:
+        return
+    width = id_map.shape[1]
+    flat = id_map.ravel()
+    cut = flat[1:] != flat[:-1]
+    cut[width - 1 :: width] = True  # a row is a new run
+    starts = np.concatenate(([0], np.flatnonzero(cut) + 1))
+    lasts = np.append(starts[1:], flat.size) - 1
+    segments = int(id_map.max()) + 1
+    low = np.full((2, segments), flat.size)
+    high = np.zeros((2, segments), dtype=np.int64)
+    for axis, (first, last) in enumerate(((starts % width, lasts % width), (starts // width, lasts // width))):
+        np.minimum.at(low[axis], flat[starts], first)
+        np.maximum.at(high[axis], flat[starts], last)
+    for left, top, right, bottom in np.concatenate([low, high]).T[1:].tolist():
+        yield [left, top, right - left + 1, bottom - top + 1]

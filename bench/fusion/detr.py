@@ -1,0 +1,57 @@
+"""DETR's own rule (arXiv 2005.12872, appendix): every pixel goes to the query with the highest logit."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.fusion.logits import Frame, Kept, resize
+
+
+def detr_segments(
+    kept: Kept, frame: Frame, isthing: NDArray[np.bool_], min_area_px: int
+) -> tuple[NDArray[np.int32], list[int]]:
+    """(H, W) positions in the second result, and the kept queries that have a segment.
+
+    As in the reference, a stuff class that several queries name goes to its first query in the first
+    round; the others are then without pixels, fall, and their pixels are decided anew among the rest. So
+    stuff is not merged. Scores play no part, there is no void, and logits of a padded batch are stretched
+    whole to the image. Every position is 0 if no query is left.
+    """
+    alive = list(range(len(kept.labels)))
+    winner = _winners(kept.masks, frame)
+    first = {label: k for k, label in reversed(list(enumerate(kept.labels)))}
+    winner = np.array([k if isthing[v] else first[v] for k, v in enumerate(kept.labels)], np.int32)[winner]
+    while alive:
+        area = np.bincount(winner.ravel(), minlength=len(alive))
+        if area.min() >= min_area_px:
+            break
+        alive = [k for position, k in enumerate(alive) if area[position] >= min_area_px]
+        winner = _winners(kept.masks[alive], frame)
+    return winner, alive
+
+
+def _winners(masks: Tensor, frame: Frame) -> NDArray[np.int32]:
+    """(H, W) index of the highest of the (n, h, w) logits, the first on a tie; zeros for n = 0."""
+    rows = nearest(frame.image_size[0], frame.target_size[0])
+    columns = nearest(frame.image_size[1], frame.target_size[1])
+    winner = np.zeros(frame.target_size, dtype=np.int32)
+    best: NDArray[np.float32] | None = None
+    for k, mask in enumerate(masks):
+        # only the pixels that the nearest-neighbour resize of the result picks can matter
+        logit = resize(mask, frame.image_size).numpy()[rows[:, None], columns]
+        if best is None:
+            best = logit
+            continue
+        winner[logit > best] = k
+        np.maximum(best, logit, out=best)
+    return winner
+
+
+def nearest(n_in: int, n_out: int) -> NDArray[np.intp]:
+    """(n_out,) source positions of Pillow's NEAREST: a running sum, which may fall short of an integer."""
+    step = n_in / n_out
+    steps = np.full(n_out, step)
+    steps[0] = step * 0.5
+    return np.cumsum(steps).astype(np.intp)

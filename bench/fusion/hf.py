@@ -1,0 +1,61 @@
+"""transformers' panoptic post-processing, its known defects included: an oracle, and a way to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.fusion.logits import Contest, Size, contest, paint, resize, select
+from bench.fusion.presets import FusionSpec
+
+
+@dataclass(frozen=True)
+class HfSegment:
+    """One entry of transformers' `segments_info`; several may share an id."""
+
+    id: int
+    label_id: int
+    was_fused: bool
+    score: float  # rounded to 6 digits
+
+
+@torch.no_grad()
+def hf_segments(
+    class_logits: Tensor, mask_logits: Tensor, target_size: Size, fuse: Collection[int], spec: FusionSpec
+) -> tuple[Tensor, list[HfSegment]]:
+    """The (H, W) int32 ids and segments of `post_process_panoptic_segmentation` (transformers 5.23).
+
+    Against the papers it resizes probabilities, through a fixed inner size for Mask2Former; stretches the
+    padding back with the image; weighs masks by score before the area test; has no void where the winner
+    is below the mask threshold; and after a fused class `fuse` counts on from that class' id, so that ids
+    collide. Ids are -1 everywhere if nothing is kept. transformers' map is then float32.
+    """
+    kept = select(class_logits, mask_logits, spec.score_threshold)
+    if not kept.labels:
+        return torch.full(target_size, -1, dtype=torch.int32), []
+    inner = spec.inner_size or (kept.masks.shape[1], kept.masks.shape[2])
+    masks = (resize(resize(mask, inner).sigmoid(), target_size) for mask in kept.masks)
+    result = contest(masks, kept.scores, target_size, spec.mask_threshold, weigh_first=True)
+    ids = np.zeros((len(kept.labels), 2), dtype=np.int32)
+    segments: list[HfSegment] = []
+    fused: dict[int, int] = {}  # label → id
+    current = 0
+    for k, label in enumerate(kept.labels):
+        if not _passes(result, k, spec.overlap_threshold):
+            continue
+        current = fused.get(label, current + 1)  # back to an earlier id: the defect
+        ids[k] = current
+        if label in fuse:
+            fused[label] = current
+        segments.append(HfSegment(current, label, label in fuse, round(float(kept.scores[k]), 6)))
+    return torch.from_numpy(paint(ids, result.code)), segments
+
+
+def _passes(result: Contest, k: int, threshold: float) -> bool:
+    won, extent = int(result.area[k].sum()), result.extent[k]
+    # the quotient of two integer tensors is float32
+    return won > 0 and extent > 0 and float(np.float32(won) / np.float32(extent)) > threshold

@@ -1,0 +1,49 @@
+"""The named rules that turn the queries of a model into segments, and their thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from bench.errors import UsageError
+
+RULES = ("mask2former", "maskformer", "detr", "hf")
+
+
+@dataclass(frozen=True)
+class FusionSpec:
+    """A rule and its thresholds; part of a run's identity.
+
+    A query is kept if its class score is > `score_threshold`. Of a kept query, the share of the pixels
+    with a mask probability >= `mask_threshold` that it really won must reach `overlap_threshold`
+    (`detr` has no such test: it drops segments under `min_area_px` instead).
+    Only `hf` reads `inner_size`, the fixed (h, w) that transformers resizes mask logits to first, and
+    `fuse_stuff`, whether the stuff classes are passed as its `label_ids_to_fuse`.
+    """
+
+    rule: str
+    score_threshold: float
+    overlap_threshold: float = 0.0
+    mask_threshold: float = 0.5
+    min_area_px: int = 0
+    inner_size: tuple[int, int] | None = None
+    fuse_stuff: bool = True
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise UsageError(f"unknown fusion rule {self.rule!r}; there are: {', '.join(RULES)}")
+        for name in ("score_threshold", "overlap_threshold", "mask_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"fusion {name} must lie in 0..1, not {getattr(self, name)}")
+
+
+# Thresholds of the papers' COCO and Cityscapes configurations; `hf` has transformers' defaults.
+PRESETS: Mapping[str, FusionSpec] = MappingProxyType(
+    {
+        "mask2former": FusionSpec("mask2former", 0.8, 0.8),
+        "maskformer": FusionSpec("maskformer", 0.8, 0.8),
+        "detr": FusionSpec("detr", 0.85, min_area_px=5),
+        "hf": FusionSpec("hf", 0.5, 0.8, inner_size=(384, 384)),
+    }
+)

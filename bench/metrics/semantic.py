@@ -1,0 +1,118 @@
+"""IoU of semantic maps from one confusion matrix over all images.
+
+Rule `cityscapes` is cityscapesScripts' evalPixelLevelSemanticLabeling: void pixels of the truth are ignored,
+a void prediction on valid truth is a miss. Rule `detectron2` is its SemSegEvaluator: void predictions are
+dropped too, and classes without truth are left out of the mean, even if predicted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError
+from bench.overlap import Overlap
+from bench.types import Categories, Panoptic
+
+SEMANTIC_VERSION = 1  # goes up with every change that moves a number
+
+Rule = Literal["cityscapes", "detectron2"]
+Rows = list[list[int]]  # [truth index, predicted index, pixels], sorted; index C is void
+Matrix = NDArray[np.int64]  # (C + 1, C + 1) pixels; truth down, prediction across, void last
+
+
+def semantic_from_panoptic(panoptic: Panoptic, categories: Categories) -> NDArray[np.int32]:
+    """(H, W) positions in `categories`, void = C. Crowd regions count as their class, as in labelIds."""
+    index_of = [len(categories), *(_index(s.category_id, categories) for s in panoptic.segments_info)]
+    return np.array(index_of, dtype=np.int32)[panoptic.id_map]
+
+
+def _index(category_id: int, categories: Categories) -> int:
+    if category_id not in categories.index_of:
+        raise DataError(f"category {category_id} of the ground truth is not among those of the data set")
+    return categories.index_of[category_id]
+
+
+def confusion(truth: NDArray[np.int32], prediction: NDArray[np.integer], categories: Categories) -> Rows:
+    """Counts (H, W) truth, as positions with void = C, against (H, W) predicted category ids.
+
+    A predicted id that is not among the categories is void, as an ignored label is for Cityscapes.
+    """
+    if truth.shape != prediction.shape:
+        raise DataError(f"the truth is {truth.shape} px but the semantic map is {prediction.shape} px (H, W)")
+    side = len(categories) + 1
+    joint = truth.astype(np.int64) * side + _positions(prediction, categories)
+    counts = np.bincount(joint.ravel(), minlength=side * side)
+    keys = np.flatnonzero(counts)
+    return [
+        list(row) for row in zip((keys // side).tolist(), (keys % side).tolist(), counts[keys].tolist(), strict=True)
+    ]
+
+
+def _positions(ids: NDArray[np.integer], categories: Categories) -> NDArray[np.int32]:
+    """Category ids → positions; whatever is no category → C."""
+    beyond = max(categories.ids, default=0) + 1
+    table = np.full(beyond + 1, len(categories), dtype=np.int32)
+    table[list(categories.ids)] = np.arange(len(categories))
+    return table[np.where((ids < 0) | (ids > beyond), beyond, ids)]
+
+
+def confusion_of(overlap: Overlap, categories: Categories) -> Rows:
+    """The confusion of the two panoptic maps, rasterised; from their overlap, without the pixels."""
+    void = len(categories)
+    truth = [void, *(_index(s.category_id, categories) for s in overlap.truth)]
+    predicted = [void, *(categories.index_of.get(s.category_id, void) for s in overlap.predicted)]
+    cells: dict[tuple[int, int], int] = {}
+    for i, j, pixels in overlap.pairs:
+        cell = truth[i], predicted[j]
+        cells[cell] = cells.get(cell, 0) + pixels
+    return [[*cell, pixels] for cell, pixels in sorted(cells.items())]
+
+
+def empty(categories: Categories) -> Matrix:
+    """A confusion matrix of no pixels."""
+    return np.zeros((len(categories) + 1, len(categories) + 1), dtype=np.int64)
+
+
+def add(matrix: Matrix, rows: Iterable[Sequence[int]]) -> None:
+    """Adds the rows of one image to the matrix, in place."""
+    for truth, predicted, pixels in rows:
+        matrix[truth, predicted] += pixels
+
+
+@dataclass(frozen=True)
+class IoUTable:
+    """Fractions, None where undefined; `iou` in the order of the categories, `n` of them in the mean."""
+
+    iou: tuple[float | None, ...]
+    miou: float | None
+    pixel_accuracy: float | None
+    frequency_weighted: float | None
+    n: int
+
+
+def iou_table(matrix: Matrix, rule: Rule) -> IoUTable:
+    """IoU = TP / (TP + FP + FN) of each class, their mean, and the means over pixels."""
+    valid = matrix[:-1] if rule == "cityscapes" else matrix[:-1, :-1]  # void truth is out
+    hits = np.diagonal(valid).tolist()
+    truth = valid.sum(axis=1).tolist()
+    predicted = valid[:, : len(hits)].sum(axis=0).tolist()
+    ious = tuple(
+        None if t + p == 0 or (rule == "detectron2" and t == 0) else hit / (t + p - hit)
+        for hit, t, p in zip(hits, truth, predicted, strict=True)
+    )
+    defined = [iou for iou in ious if iou is not None]
+    pixels = sum(truth)
+    weighted = math.fsum((iou or 0.0) * t for iou, t in zip(ious, truth, strict=True))
+    return IoUTable(
+        iou=ious,
+        miou=math.fsum(defined) / len(defined) if defined else None,
+        pixel_accuracy=sum(hits) / pixels if pixels else None,
+        frequency_weighted=weighted / pixels if pixels else None,
+        n=len(defined),
+    )

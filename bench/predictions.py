@@ -1,0 +1,117 @@
+"""Predictions as files: COCO panoptic PNG and JSON, with semantic maps beside them where a model has them.
+
+annotations.jsonl      a line an image, appended while a run goes on
+<image_id>.png         id = R + 256 G + 65536 B
+semantic/<image_id>.png  category ids, 8 or 16 bit; 0 where the space has no such category is void
+predictions.json       the COCO file, written last
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.config import canonical_json
+from bench.errors import DataError
+from bench.formats import coco
+from bench.formats.images import read_labels, write_png
+from bench.results import open_append, read_lines, write_json
+from bench.types import Categories, Panoptic, Prediction
+
+SAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def file_stem(image_id: str) -> str:
+    """An image id as a file name that cannot leave its folder."""
+    return SAFE.sub("_", image_id).lstrip(".") or "_"
+
+
+class PredictionWriter:
+    """Appends predictions to a folder; safe from several threads."""
+
+    def __init__(self, folder: Path, *, fresh: bool = False) -> None:
+        self.folder = folder
+        if fresh:
+            (folder / "annotations.jsonl").unlink(missing_ok=True)
+        (folder / "semantic").mkdir(parents=True, exist_ok=True)
+        self._annotations = open_append(folder / "annotations.jsonl")
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> PredictionWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OSError):  # every line was flushed
+            self._annotations.close()
+
+    def write(self, image_id: str, prediction: Prediction) -> None:
+        """The panoptic PNG, the semantic PNG and the annotation, in this order."""
+        annotation = self._write_png(image_id, prediction.panoptic)
+        if prediction.semantic is not None:
+            dtype = np.uint8 if prediction.semantic.max(initial=0) < 256 else np.uint16
+            target = self.folder / "semantic" / f"{file_stem(image_id)}.png"
+            write_png(target, prediction.semantic.astype(dtype))
+        with self._lock:
+            self._annotations.write(json.dumps(annotation) + "\n")
+            self._annotations.flush()
+
+    def _write_png(self, image_id: str, panoptic: Panoptic) -> dict[str, Any]:
+        name = f"{file_stem(image_id)}.png"
+        annotation = coco.write_panoptic(self.folder / name, panoptic)
+        return {**annotation, "image_id": image_id, "file_name": name}
+
+    def finish(self, order: Iterable[str], categories: Categories) -> None:
+        """predictions.json in the order of the data set."""
+        by_id = {str(line["image_id"]): line for line in read_lines(self.folder / "annotations.jsonl")}
+        ordered = [by_id[image_id] for image_id in order if image_id in by_id]
+        listed = [{"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in categories]
+        write_json(self.folder / "predictions.json", {"annotations": ordered, "categories": listed})
+
+
+@dataclass(frozen=True)
+class PredictionFolder:
+    """Predictions of any tool in COCO panoptic format; read when asked for."""
+
+    folder: Path
+    annotations: Mapping[str, Mapping[str, Any]]
+
+    def digest(self) -> str:
+        """sha256 of what the files say, PNGs included; a missing PNG is met when it is read."""
+        hasher = hashlib.sha256(canonical_json(self.annotations).encode())
+        for annotation in self.annotations.values():
+            png = self.folder / annotation["file_name"]
+            hasher.update(png.read_bytes() if png.is_file() else b"")
+        return hasher.hexdigest()
+
+    def read(self, image_id: str, categories: Categories) -> Prediction:
+        """The prediction of one image; a missing or broken one is a DataError."""
+        annotation = self.annotations.get(image_id)
+        if annotation is None:
+            raise DataError(f"{self.folder}: no prediction for image {image_id!r}; predict it or use --images")
+        panoptic = coco.read_panoptic(self.folder / annotation["file_name"], annotation, categories.ids)
+        semantic = self.folder / "semantic" / f"{file_stem(image_id)}.png"
+        return Prediction(panoptic, read_labels(semantic) if semantic.is_file() else None)
+
+
+def open_predictions(path: Path) -> PredictionFolder:
+    """A folder with predictions.json, or a COCO panoptic JSON with its PNGs beside it or in a folder of its name."""
+    file = path / "predictions.json" if path.is_dir() else path
+    if not file.is_file():
+        raise DataError(
+            f"{file}: there are no predictions here; `bench run` and `bench data damage` write such folders"
+        )
+    return predictions_of(file, file.parent / file.stem if (file.parent / file.stem).is_dir() else file.parent)
+
+
+def predictions_of(file: Path, folder: Path) -> PredictionFolder:
+    """A COCO panoptic prediction JSON with its PNGs in `folder`."""
+    return PredictionFolder(folder, coco.load_json(file).annotations)

@@ -1,0 +1,58 @@
+"""Where in an image a prediction is wrong, and how: a code a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.pq import Matches
+from bench.types import Panoptic
+
+
+class Error(IntEnum):
+    """What a pixel is. A segment is found, or predicted rightly, if it is part of a true positive."""
+
+    CORRECT = 0  # in both segments of a true positive
+    WRONG_CLASS = 1  # two classes, and both segments are matched elsewhere or neither is
+    WRONG_SEGMENT = 2  # the same of one class: merged, split, or an IoU of 0.5 or less
+    MISSED = 3  # no prediction, or a segment that was not found below one that is right elsewhere
+    SPURIOUS = 4  # a false positive over what was found elsewhere, or over a crowd
+    IGNORED = 5  # void, and crowd regions without a false positive
+
+
+def error_map(truth: Panoptic, prediction: Panoptic, matches: Matches) -> NDArray[np.uint8]:
+    """(H, W) uint8 of `Error`, from two maps of one size and what became of their segments."""
+    table = _table(truth, prediction, matches)
+    return table[truth.id_map, prediction.id_map]
+
+
+def _table(truth: Panoptic, prediction: Panoptic, matches: Matches) -> NDArray[np.uint8]:
+    """(n + 1, m + 1): the code of every pair of dense ids; later rules go before earlier ones."""
+    lost = _marked(len(truth.segments_info), matches.fn)[:, None]
+    false = _marked(len(prediction.segments_info), matches.fp)[None, :]
+    crowd = np.array([False, *(s.iscrowd for s in truth.segments_info)])[:, None]
+    same = _classes(truth)[:, None] == _classes(prediction)[None, :]
+    table = np.where(same, Error.WRONG_SEGMENT, Error.WRONG_CLASS).astype(np.uint8)
+    table[lost & ~false] = Error.MISSED
+    table[~lost & false] = Error.SPURIOUS
+    table[:, 0] = Error.MISSED
+    table[crowd & ~false] = Error.IGNORED
+    table[0, :] = Error.IGNORED
+    for i, j, _ in matches.tp:
+        table[i, j] = Error.CORRECT
+    return table
+
+
+def _marked(count: int, dense_ids: Sequence[int]) -> NDArray[np.bool_]:
+    """(count + 1,) bool, true at the given dense ids; 0 is void."""
+    flags = np.zeros(count + 1, dtype=bool)
+    flags[list(dense_ids)] = True
+    return flags
+
+
+def _classes(panoptic: Panoptic) -> NDArray[np.int64]:
+    """(n + 1,) category id of each dense id; void has none."""
+    return np.array([-1, *(s.category_id for s in panoptic.segments_info)], dtype=np.int64)

@@ -1,0 +1,108 @@
+"""Leaderboards as Markdown, CSV and JSON, and into a file between its markers. The same runs give the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.errors import DataError
+from bench.report.ranking import DIRTY, Board, Row, leaderboard
+from bench.report.tables import Table, percent, to_markdown_table
+
+__all__ = ["leaderboard", "to_csv", "to_json", "to_markdown", "write_between_markers"]
+
+BEGIN = "<!-- leaderboard:begin -->"
+END = "<!-- leaderboard:end -->"
+
+COLUMNS = (
+    "#", "model", "checkpoint", "PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic",
+    "published PQ", "params (M)", "device", "input (px)", "fusion", "date", "commit",
+)  # fmt: skip
+TEXT = ("model", "checkpoint", "device", "input (px)", "fusion", "date", "commit")
+
+
+def to_markdown(boards: Sequence[Board]) -> str:
+    """A heading and a table a board; percent with one decimal."""
+    return "\n".join(_markdown(board) for board in boards) or "No complete runs.\n"
+
+
+def _markdown(board: Board) -> str:
+    rows = tuple(tuple(_cells(row)) for row in board.rows)
+    table = to_markdown_table(Table("", COLUMNS, rows), TEXT)
+    images = "1 image" if board.images == 1 else f"{board.images} images"
+    about = f"{images}, protocol `{board.protocol}`, truth and rules `{board.key}`; qualities in percent"
+    dirty = any((row.commit or "").endswith(DIRTY) for row in board.rows)
+    mark = "\n\\* run from a working tree with changes on top of that commit\n" if dirty else ""
+    return f"### {board.dataset}\n\n{about}\n\n{table}{mark}"
+
+
+def _cells(row: Row) -> list[str]:
+    fractions = (row.PQ, row.SQ, row.RQ, row.PQ_things, row.PQ_stuff, row.mIoU_semantic, row.mIoU_panoptic)
+    millions = None if row.parameters is None else f"{row.parameters / 1e6:.1f}"
+    device = " / ".join(part for part in (row.device, row.precision) if part)
+    texts = (millions, device, row.input, row.fusion, row.date, row.commit)
+    return [
+        "–" if row.rank is None else str(row.rank),
+        f"{row.name} ({row.method})" if row.method else row.name,
+        row.checkpoint or ("predictions" if row.kind == "predictions" else "–"),
+        *(percent(value) for value in (*fractions, row.published_PQ)),
+        *(text or "–" for text in texts),
+    ]
+
+
+def _records(boards: Sequence[Board]) -> list[dict[str, Any]]:
+    """A flat record a row: the board's fields, then the row's."""
+    return [
+        {"dataset": board.dataset, "images": board.images, "protocol": board.protocol, "key": board.key}
+        | dataclasses.asdict(row)
+        for board in boards
+        for row in board.rows
+    ]
+
+
+def to_json(boards: Sequence[Board]) -> str:
+    """A list of records; fractions, null where undefined."""
+    return json.dumps(_records(boards), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_csv(boards: Sequence[Board]) -> str:
+    """A row a run; fractions, empty where undefined. Rank only within one `key`."""
+    names = ["dataset", "images", "protocol", "key", *(field.name for field in dataclasses.fields(Row))]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_records(boards))
+    return stream.getvalue()
+
+
+def write_between_markers(path: Path, text: str) -> Path:
+    """Puts `text` between the markers of a file, or makes the file of it.
+
+    A Markdown file that is there and has no markers is somebody's text: it is refused, not overwritten.
+    """
+    old = path.read_text(encoding="utf-8") if path.is_file() else ""
+    markdown = path.suffix.lower() == ".md"
+    if BEGIN in old or END in old:
+        new = _between(path, old, text)
+    elif markdown and old.strip():
+        raise DataError(f"{path}: add the lines {BEGIN} and {END} where the leaderboard shall stand")
+    else:
+        new = f"# Leaderboard\n\n{BEGIN}\n{text.strip()}\n{END}\n" if markdown else text
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(new, encoding="utf-8", newline="\n")
+    temporary.replace(path)
+    return path
+
+
+def _between(path: Path, old: str, text: str) -> str:
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in after or END in before + after:
+        raise DataError(f"{path}: needs {BEGIN} once and {END} once below it")
+    return f"{before}{BEGIN}\n{text.strip()}\n{END}{after}"

@@ -1,0 +1,165 @@
+"""Runs → boards. Runs that were scored on other ground truth, or by other rules, get a board of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.config import digest
+from bench.errors import DataError
+from bench.fusion.presets import PRESETS
+from bench.results import Run
+
+DIRTY = "*"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run. Qualities are fractions, None where undefined; runs of equal PQ share a `rank`.
+
+    `kind` is "model", or "predictions" for what was made elsewhere: it has no checkpoint, no input size
+    and no fusion. `published_PQ` is what the authors report for the checkpoint on this data set.
+    """
+
+    rank: int | None
+    name: str
+    kind: str
+    method: str | None
+    checkpoint: str | None
+    PQ: float | None
+    SQ: float | None
+    RQ: float | None
+    PQ_things: float | None
+    PQ_stuff: float | None
+    mIoU_semantic: float | None
+    mIoU_panoptic: float | None
+    published_PQ: float | None
+    published_source: str | None
+    parameters: int | None
+    device: str | None
+    precision: str | None
+    input: str | None
+    fusion: str | None
+    date: str
+    commit: str | None
+    run: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """The ranking of the runs that share a comparability key; `key` is its short form."""
+
+    dataset: str
+    images: int
+    protocol: str
+    key: str
+    rows: tuple[Row, ...]
+
+
+def leaderboard(runs: Sequence[Run], dataset: str | None = None) -> list[Board]:
+    """A board for every comparability key, the largest first; `dataset` is `minicity:val` or `minicity`."""
+    chosen = [run for run in runs if run.done is not None and _wanted(run, dataset)]
+    groups: dict[str, list[Run]] = {}
+    for run in chosen:
+        groups.setdefault(comparability_key(run), []).append(run)
+    boards = [_board(key, group) for key, group in groups.items()]
+    return sorted(boards, key=lambda board: (board.dataset, -board.images, board.key))
+
+
+def _wanted(run: Run, dataset: str | None) -> bool:
+    return dataset is None or run.dataset == dataset or run.meta["dataset"]["name"] == dataset
+
+
+def comparability_key(run: Run) -> str:
+    """sha256 of what a complete run must share with another to stand beside it."""
+    done = run.done or {}
+    try:
+        return digest(done["key"])
+    except KeyError:
+        raise DataError(f"{run.folder / 'done.json'}: has no key; repeat the run with --again") from None
+
+
+def _board(key: str, runs: Sequence[Run]) -> Board:
+    """Runs of one key have one truth; where it was read under several names, the first of them stands."""
+    score = runs[0].score
+    rows = _ranked([_row(run) for run in runs])
+    return Board(min(run.dataset for run in runs), int(score["images"]), str(score["protocol"]), key[:8], rows)
+
+
+def _ranked(rows: Iterable[dict[str, Any]]) -> tuple[Row, ...]:
+    """Best PQ first, undefined last; equal ones by name, so that the order of reading does not matter."""
+    ordered = sorted(rows, key=lambda row: (-_or(row["PQ"], -1.0), row["name"], row["checkpoint"] or "", row["run"]))
+    first: dict[float, int] = {}
+    for place, row in enumerate(ordered, 1):
+        if row["PQ"] is not None:
+            first.setdefault(row["PQ"], place)
+    return tuple(Row(rank=first.get(_or(row["PQ"], -1.0)), **row) for row in ordered)
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _row(run: Run) -> dict[str, Any]:
+    """The fields of a row except its rank."""
+    score, done = run.score, run.done or {}
+    return {
+        "name": run.name,
+        **_model(run),
+        **{name: score["PQ"]["all"][name] for name in ("PQ", "SQ", "RQ")},
+        **{f"PQ_{group}": score["PQ"][group]["PQ"] for group in ("things", "stuff")},
+        **{f"mIoU_{kind}": score["mIoU"][kind] for kind in ("semantic", "panoptic")},
+        "parameters": run.meta.get("parameters"),
+        "device": run.meta.get("device"),
+        "date": str(done["finished"])[:10],
+        "commit": _commit(run.meta),
+        "run": run.folder.name,
+    }
+
+
+def _model(run: Run) -> dict[str, Any]:
+    model = run.meta["model"]
+    if "predictions" in model:
+        names = ("method", "checkpoint", "published_PQ", "published_source", "precision", "input", "fusion")
+        return {"kind": "predictions", **dict.fromkeys(names)}
+    published = model.get("published") or {}
+    if published.get("dataset") != run.meta["dataset"]["name"]:
+        published = {}
+    return {
+        "kind": "model",
+        "method": model["method"],
+        "checkpoint": model["checkpoint"],
+        "published_PQ": published.get("PQ"),
+        "published_source": published.get("source"),
+        "precision": model["precision"],
+        "input": _input(model["input"]),
+        "fusion": _fusion(model["fusion"]),
+    }
+
+
+def _input(size: Mapping[str, Any]) -> str:
+    """Shorter × longest allowed longer side, px."""
+    return f"{size['shorter']}×{size['longer']}"
+
+
+def _fusion(fusion: Mapping[str, Any]) -> str:
+    """The preset, and what was set to another value than it has."""
+    rule = str(fusion["rule"])
+    preset = PRESETS.get(rule)
+    changed = [
+        f"{name}={value}"
+        for name, value in fusion.items()
+        if name != "rule" and preset is not None and _plain(getattr(preset, name, None)) != _plain(value)
+    ]
+    return f"{rule} ({', '.join(changed)})" if changed else rule
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _commit(meta: Mapping[str, Any]) -> str | None:
+    """7 hex, with a mark where the tree differed from the commit."""
+    git = meta.get("provenance", {}).get("git")
+    return f"{git['commit'][:7]}{DIRTY if git['dirty'] else ''}" if git else None

@@ -1,0 +1,120 @@
+"""Pictures put together: panels with captions, a legend that wraps, rows of thumbnails. Sizes in pixels."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image as PilImage
+from PIL import ImageDraw, ImageFont
+
+from bench.types import RGB
+
+Swatch = tuple[tuple[int, int, int], str]  # colour, text
+
+MARGIN, GAP = 16, 8
+TEXT, TITLE = 15, 22  # font sizes
+INK, PAPER = (30, 30, 30), (255, 255, 255)
+
+
+@cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """matplotlib's own DejaVu Sans: the same glyphs on every machine."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
+
+
+def page(title: str, captions: Sequence[str], panels: Sequence[RGB], legends: Sequence[Sequence[Swatch]]) -> RGB:
+    """A title, panels of one size two by two, then the legends."""
+    height, width, _ = panels[0].shape
+    step = height + TEXT + 2 * GAP
+    grid_width = 2 * width + GAP
+    lines = [line for legend in legends for line in wrapped(legend, grid_width)]
+    top = MARGIN + TITLE + 2 * GAP
+    below = top + (len(panels) + 1) // 2 * step
+    canvas = blank(below + len(lines) * (TEXT + GAP) + MARGIN, grid_width + 2 * MARGIN)
+    draw = ImageDraw.Draw(canvas)
+    draw.text((MARGIN, MARGIN), title, INK, font(TITLE, bold=True))
+    for k, (caption, panel) in enumerate(zip(captions, panels, strict=True)):
+        x, y = MARGIN + k % 2 * (width + GAP), top + k // 2 * step
+        draw.text((x, y), caption, INK, font(TEXT))
+        canvas.paste(PilImage.fromarray(panel), (x, y + TEXT + GAP))
+    for k, line in enumerate(lines):
+        _draw_legend(draw, line, MARGIN, below + k * (TEXT + GAP))
+    return np.asarray(canvas)
+
+
+def strip(panels: Sequence[RGB], title: str = "") -> RGB:
+    """Panels of one height in a row, below a line of text where there is one; without margins."""
+    width = sum(panel.shape[1] for panel in panels) + GAP * (len(panels) - 1)
+    top = TEXT + GAP if title else 0
+    canvas = blank(panels[0].shape[0] + top, width)
+    ImageDraw.Draw(canvas).text((0, 0), title, INK, font(TEXT))
+    x = 0
+    for panel in panels:
+        canvas.paste(PilImage.fromarray(panel), (x, top))
+        x += panel.shape[1] + GAP
+    return np.asarray(canvas)
+
+
+def stacked(rows: Sequence[RGB], legend: Sequence[Swatch] = (), title: str = "") -> RGB:
+    """A title, rows below each other, and a legend below them."""
+    width = max(row.shape[1] for row in rows)
+    lines = wrapped(legend, width)
+    top = MARGIN + (TITLE + 2 * GAP if title else 0)
+    height = top + sum(row.shape[0] + GAP for row in rows) + len(lines) * (TEXT + GAP)
+    canvas = blank(height + MARGIN, width + 2 * MARGIN)
+    ImageDraw.Draw(canvas).text((MARGIN, MARGIN), title, INK, font(TITLE, bold=True))
+    y = top
+    for row in rows:
+        canvas.paste(PilImage.fromarray(row), (MARGIN, y))
+        y += row.shape[0] + GAP
+    for k, line in enumerate(lines):
+        _draw_legend(ImageDraw.Draw(canvas), line, MARGIN, y + GAP + k * (TEXT + GAP))
+    return np.asarray(canvas)
+
+
+def blank(height: int, width: int) -> PilImage.Image:
+    """White paper."""
+    return PilImage.new("RGB", (width, height), PAPER)
+
+
+def wrapped(legend: Sequence[Swatch], width: int) -> list[list[Swatch]]:
+    """The entries of a legend in lines of at most `width` px."""
+    lines: list[list[Swatch]] = []
+    room = 0
+    for swatch in legend:
+        needs = _entry_width(swatch)
+        if not lines or needs > room:
+            lines.append([])
+            room = width
+        lines[-1].append(swatch)
+        room -= needs
+    return lines
+
+
+def _entry_width(swatch: Swatch) -> int:
+    return TEXT + GAP + round(font(TEXT).getlength(swatch[1])) + 2 * GAP
+
+
+def _draw_legend(draw: ImageDraw.ImageDraw, line: Sequence[Swatch], x: int, y: int) -> None:
+    for swatch in line:
+        color, text = swatch
+        draw.rectangle((x, y + 1, x + TEXT - 1, y + TEXT), fill=color, outline=(120, 120, 120))
+        draw.text((x + TEXT + GAP // 2, y), text, INK, font(TEXT))
+        x += _entry_width(swatch)
+
+
+def write(path: Path, picture: RGB) -> Path:
+    """The picture as a PNG, complete or not there at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stream = io.BytesIO()
+    PilImage.fromarray(picture).save(stream, format="PNG", compress_level=3)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(stream.getvalue())
+    temporary.replace(path)
+    return path

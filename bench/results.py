@@ -1,0 +1,217 @@
+"""A run on disk: opened, appended to, resumed, finished, read.
+
+results/<dataset>/<model>/<hash>/
+    run.json              first: what was asked, and where it was computed
+    images-0-of-1.jsonl   a line an image, appended; a torn last line is dropped on resume
+    timings-0-of-1.jsonl  seconds a stage; outside the hash
+    predictions/          COCO panoptic PNG and JSON
+    done.json             last, by rename; a run is complete when it exists
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+from bench.config import canonical_json, digest
+from bench.errors import DataError, PartialRun
+
+FORMAT = 1
+Line = Mapping[str, Any]
+
+
+def write_json(path: Path, value: Any) -> None:
+    """The value at `path`, complete or not there at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """What the file holds; a broken one is a DataError that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The complete lines of a JSONL file; a last line without its newline was torn by a kill."""
+    if not path.is_file():
+        return
+    with path.open("rb") as stream:
+        for number, text in enumerate(stream, 1):
+            if not text.endswith(b"\n"):
+                return
+            yield _parsed(text, f"{path}: line {number}")
+
+
+def _parsed(text: bytes, where: str) -> dict[str, Any]:
+    try:
+        line = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError):
+        line = None
+    if not isinstance(line, dict) or "image_id" not in line:
+        raise DataError(f"{where} is broken; repeat the run with --again")
+    return line
+
+
+def open_append(path: Path) -> IO[str]:
+    """Ready to append after the last complete line."""
+    if path.exists():
+        content = path.read_bytes()
+        keep = content.rfind(b"\n") + 1
+        if keep < len(content):
+            os.truncate(path, keep)
+    return path.open("a", encoding="utf-8")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _lock(stream: IO[str], folder: Path) -> None:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise PartialRun(f"{folder}: another process writes this run; wait for it or stop it") from None
+
+
+def _empty(folder: Path) -> None:
+    """All but the lock; done.json first, since it vouches for the rest."""
+    (folder / "done.json").unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != ".lock":
+            path.unlink()
+
+
+class RunWriter:
+    """The one writer of a run's folder; a second one is refused while this one lives.
+
+    `fresh` throws away what an earlier run left there.
+    """
+
+    def __init__(self, folder: Path, meta: Mapping[str, Any], *, fresh: bool = False) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as opened:
+            self._lock = opened.enter_context((folder / ".lock").open("w"))
+            _lock(self._lock, folder)
+            if fresh:
+                _empty(folder)
+            if not (folder / "run.json").exists():
+                write_json(folder / "run.json", {"format": FORMAT, "created": _now(), **meta})
+            self.done = {str(line["image_id"]) for line in read_lines(folder / "images-0-of-1.jsonl")}
+            self._images = opened.enter_context(open_append(folder / "images-0-of-1.jsonl"))
+            self._timings = opened.enter_context(open_append(folder / "timings-0-of-1.jsonl"))
+            opened.pop_all()
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for stream in (self._images, self._timings, self._lock):
+            with suppress(OSError):  # every line was flushed: closing a full disk's file has no news
+                stream.close()
+
+    def append(self, line: Line, timing: Mapping[str, float]) -> None:
+        """One image, in one write; an image that is there already is not written twice."""
+        image_id = str(line["image_id"])
+        if image_id in self.done:
+            return
+        self._timings.write(canonical_json({"image_id": image_id, "seconds": timing}) + "\n")
+        self._timings.flush()
+        self._images.write(canonical_json(line) + "\n")
+        self._images.flush()
+        self.done.add(image_id)
+
+    def finish(self, score: Mapping[str, Any], key: Mapping[str, Any]) -> None:
+        """Totals, checksum and comparability key; the run is complete after this."""
+        lines = read_lines(self.folder / "images-0-of-1.jsonl")
+        done = {
+            "finished": _now(),
+            "images_sha256": lines_digest(lines),
+            "key": dict(key),
+            "score": dict(score),
+        }
+        write_json(self.folder / "done.json", done)
+
+
+def lines_digest(lines: Iterable[Line]) -> str:
+    """sha256 over the image lines in image-id order."""
+    digests = sorted((str(line["image_id"]), hashlib.sha256(canonical_json(line).encode()).digest()) for line in lines)
+    hasher = hashlib.sha256()
+    for _, line_digest in digests:
+        hasher.update(line_digest)
+    return hasher.hexdigest()
+
+
+def comparability(lines: Iterable[Line], order: list[str], rules: Mapping[str, Any]) -> dict[str, Any]:
+    """What two runs must share to be ranked together: the truth as scored, and the rules."""
+    truth = {str(line["image_id"]): str(line["truth"]) for line in lines}
+    return {"truth": digest([(image_id, truth[image_id]) for image_id in order]), **rules}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was written before; its image lines are read when asked for."""
+
+    folder: Path
+    meta: Mapping[str, Any]
+    done: Mapping[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        return str(self.meta["name"])
+
+    @property
+    def dataset(self) -> str:
+        return f"{self.meta['dataset']['name']}:{self.meta['dataset']['split']}"
+
+    @cached_property
+    def score(self) -> Mapping[str, Any]:
+        """The totals; a run that is not complete has none."""
+        if self.done is None:
+            raise PartialRun(f"{self.folder}: this run is not complete; repeat its command to resume it")
+        score: Mapping[str, Any] = self.done["score"]
+        return score
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """The image lines of all shards."""
+        for path in sorted(self.folder.glob("images-*.jsonl")):
+            yield from read_lines(path)
+
+
+def read_run(folder: Path) -> Run:
+    """The run in a folder, or the only one below it."""
+    if not (folder / "run.json").is_file():
+        below = sorted(folder.glob("**/run.json")) if folder.is_dir() else []
+        if not below:
+            raise DataError(f"{folder}: no run here (no run.json); `bench leaderboard` lists the runs below results/")
+        if len(below) > 1:
+            some = ", ".join(str(path.parent) for path in below[:3])
+            raise DataError(f"{folder}: {len(below)} runs here ({some} ...); name one")
+        folder = below[0].parent
+    meta = read_json(folder / "run.json")
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise DataError(f"{folder / 'run.json'}: not a run of this version (format {FORMAT})")
+    done = read_json(folder / "done.json") if (folder / "done.json").is_file() else None
+    return Run(folder, meta, done)
+
+
+def read_runs(root: Path) -> list[Run]:
+    """Every complete run below a folder, in path order."""
+    return [read_run(path.parent) for path in sorted(root.glob("**/run.json")) if (path.parent / "done.json").exists()]

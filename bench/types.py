@@ -1,0 +1,181 @@
+"""The types that travel between the layers. numpy only; checked once at construction, then trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError
+
+IdMap = NDArray[np.int32]
+RGB = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Category:
+    """A class of a label space. `color` is the RGB that overlays paint it with."""
+
+    id: int
+    name: str
+    isthing: bool
+    color: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Categories:
+    """A label space; the order of its categories is the order of every per-category array."""
+
+    items: tuple[Category, ...]
+
+    def __post_init__(self) -> None:
+        ids = [category.id for category in self.items]
+        if len(set(ids)) != len(ids):
+            raise DataError(f"category ids are not unique: {sorted(i for i in ids if ids.count(i) > 1)}")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Category]:
+        return iter(self.items)
+
+    @cached_property
+    def ids(self) -> tuple[int, ...]:
+        return tuple(category.id for category in self.items)
+
+    @cached_property
+    def index_of(self) -> dict[int, int]:
+        """Category id → position in `items`."""
+        return {category.id: i for i, category in enumerate(self.items)}
+
+    @cached_property
+    def isthing(self) -> NDArray[np.bool_]:
+        """(C,) bool, in the order of `items`."""
+        return np.array([category.isthing for category in self.items], dtype=bool)
+
+
+@dataclass(frozen=True)
+class SegmentInfo:
+    """One entry of segments_info.
+
+    `source_id` is the id that the segment had in its own format, `declared_area` (pixels) what a JSON
+    says of it; the `coco` protocol scores with the declared area where there is one.
+    """
+
+    category_id: int
+    iscrowd: bool = False
+    score: float | None = None
+    source_id: int | None = None
+    declared_area: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Panoptic:
+    """A panoptic segmentation, of ground truth and prediction alike.
+
+    `id_map` is (H, W) int32 and dense: pixel value i belongs to `segments_info[i - 1]`, 0 is void.
+    Every segment has pixels; the order is the source's.
+    """
+
+    id_map: IdMap
+    segments_info: tuple[SegmentInfo, ...]
+
+    def __post_init__(self) -> None:
+        if self.id_map.ndim != 2 or self.id_map.dtype != np.int32:
+            raise DataError(f"id_map must be (H, W) int32, not {self.id_map.shape} {self.id_map.dtype}")
+        low, high = (int(self.id_map.min()), int(self.id_map.max())) if self.id_map.size else (0, 0)
+        if low < 0 or high > len(self.segments_info):
+            raise DataError(f"id_map holds {low}..{high}, but there are {len(self.segments_info)} segments")
+        empty = [i + 1 for i, area in enumerate(self.areas) if area == 0]
+        if empty:
+            raise DataError(f"segments without a pixel: {empty[:5]}")
+
+    @cached_property
+    def areas(self) -> NDArray[np.int64]:
+        """(n,) pixels of each segment, counted."""
+        counts = np.bincount(self.id_map.ravel(), minlength=len(self.segments_info) + 1)
+        return counts[1:].astype(np.int64)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        height, width = self.id_map.shape
+        return height, width
+
+    @classmethod
+    def from_ids(cls, ids: NDArray[np.integer[Any]], infos: Mapping[int, SegmentInfo], *, void: int = 0) -> Panoptic:
+        """The door for any framework's dialect: (H, W) integer ids and what each id means.
+
+        Pixels of `void` belong to no segment unless `void` is listed in `infos` (DETR and EoMT number
+        their segments from 0). A listed id without a pixel or an unlisted id with pixels is a DataError.
+        """
+        if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
+            raise DataError(f"segment ids must be an (H, W) integer map, not {ids.shape} {ids.dtype}")
+        dense, unlisted, absent = _dense(ids.astype(np.int64), list(infos), void)
+        if unlisted:
+            pixels = int(np.isin(ids, unlisted).sum())
+            raise DataError(f"ids {unlisted[:5]} cover {pixels} pixels but are not in segments_info")
+        if absent:
+            raise DataError(f"segments_info lists ids {absent[:5]} that no pixel has")
+        named = tuple(_with_source(info, source) for source, info in infos.items())
+        return cls(dense, named)
+
+
+def _with_source(info: SegmentInfo, source: int) -> SegmentInfo:
+    return SegmentInfo(info.category_id, info.iscrowd, info.score, source, info.declared_area)
+
+
+def _dense(ids: NDArray[np.int64], listed: Sequence[int], void: int) -> tuple[IdMap, list[int], list[int]]:
+    """Positions in `listed` + 1 for each pixel, the ids with pixels but not listed, those listed without."""
+    low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, 0)
+    low, high = min(low, void, *listed, 0), max(high, void, *listed, 0)
+    if high - low > 1 << 25:
+        raise DataError(f"segment ids span {low}..{high}; a panoptic PNG holds 24 bits")
+    table = np.full(high - low + 1, -1, dtype=np.int32)
+    table[void - low] = 0
+    table[np.array(listed, dtype=np.int64) - low] = np.arange(1, len(listed) + 1)
+    dense = table[ids - low]
+    unlisted = np.unique(ids[dense < 0]).tolist()
+    present = np.bincount(np.maximum(dense, 0).ravel(), minlength=len(listed) + 1)[1:]
+    absent = [listed[i] for i in np.flatnonzero(present == 0).tolist()]
+    return dense, unlisted, absent
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """What a model sees: `rgb` is (H, W, 3) uint8."""
+
+    image_id: str
+    rgb: RGB
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return int(self.rgb.shape[0]), int(self.rgb.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One image of a data set, lazy: building it opens no file. `group` is its city or sequence."""
+
+    image_id: str
+    group: str
+    read_image: Callable[[], Image]
+    read_target: Callable[[], Panoptic]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of one image.
+
+    `semantic` is (H, W) int32 category ids of its semantic output, or None where it has none;
+    `seconds` are stage → seconds.
+    """
+
+    panoptic: Panoptic
+    semantic: NDArray[np.int32] | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)

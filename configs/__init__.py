@@ -1,0 +1,1 @@
+"""The YAML that ships: models, data sets, label spaces, training recipes."""

@@ -1,0 +1,174 @@
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.adapter import load_model
+from bench.errors import ModelError
+from bench.models import InputSize, ModelSpec, resolve_model
+from bench.types import Image
+
+torch = pytest.importorskip("torch")
+models: Any = pytest.importorskip("bench.adapters.transformers_models")
+
+Picture = Callable[[int, int], Image]
+
+
+def spec_of(folder: Path, **changes: Any) -> ModelSpec:
+    """The shipped family on this folder, with every query kept: random weights pass no threshold."""
+    keep_all = {"fusion.score_threshold": 0.0, "fusion.overlap_threshold": 0.0}
+    spec = resolve_model("mask2former", "minicity", checkpoint=str(folder), overrides=keep_all)
+    return replace(spec, **{"input": InputSize(64, 128), **changes})
+
+
+def test_a_prediction_has_the_size_of_the_image_and_ids_of_the_space(tiny_checkpoint: Path, picture: Picture) -> None:
+    adapter = load_model(spec_of(tiny_checkpoint), "cpu")
+    image = picture(50, 90)
+    (output,) = adapter.infer([adapter.preprocess(image)])
+    assert (output.padded_size, output.image_size) == ((64, 128), (64, 115))
+    prediction = adapter.postprocess(output, image.size)
+    assert prediction.panoptic.size == (50, 90)
+    assert len(prediction.panoptic.segments_info) >= 5
+    assert {s.category_id for s in prediction.panoptic.segments_info} <= set(adapter.categories.ids)
+    assert prediction.semantic is not None
+    assert set(np.unique(prediction.semantic).tolist()) <= set(adapter.categories.ids)
+
+
+def test_the_logits_are_those_of_transformers(tiny_checkpoint: Path, picture: Picture) -> None:
+    import transformers
+
+    adapter = load_model(spec_of(tiny_checkpoint), "cpu")
+    image = picture(64, 128)
+    (output,) = adapter.infer([adapter.preprocess(image)])
+    pixels = (image.rgb.astype(np.float32) - models.PIXEL_MEAN) / models.PIXEL_STD
+    model = transformers.Mask2FormerForUniversalSegmentation.from_pretrained(tiny_checkpoint).eval()
+    with torch.inference_mode():
+        reference = model(pixel_values=torch.from_numpy(pixels.transpose(2, 0, 1)[None]))
+    assert torch.equal(output.class_logits, reference.class_queries_logits[0])
+    assert torch.equal(output.mask_logits, reference.masks_queries_logits[0])
+
+
+def test_a_batch_is_padded_to_its_largest_image(tiny_checkpoint: Path, picture: Picture) -> None:
+    adapter = load_model(spec_of(tiny_checkpoint), "cpu")
+    ready = [adapter.preprocess(picture(64, 128)), adapter.preprocess(picture(64, 70))]
+    wide, narrow = adapter.infer(ready)
+    assert wide.padded_size == narrow.padded_size == (64, 128)
+    assert (wide.image_size, narrow.image_size) == ((64, 128), (64, 70))
+    assert adapter.postprocess(narrow, (64, 70)).panoptic.size == (64, 70)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_reduced_precision_runs(tiny_checkpoint: Path, picture: Picture, precision: str) -> None:
+    adapter = load_model(spec_of(tiny_checkpoint, precision=precision), "cpu")
+    (output,) = adapter.infer([adapter.preprocess(picture(64, 64))])
+    assert output.class_logits.dtype == torch.float32
+    assert torch.isfinite(output.mask_logits).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "to", "scaled"),
+    [
+        ((480, 640), InputSize(800, 1333), (800, 1067)),
+        ((427, 640), InputSize(800, 1333), (800, 1199)),
+        ((300, 640), InputSize(800, 1333), (625, 1333)),  # the longer side is the limit
+        ((1024, 2048), InputSize(1024, 2048), (1024, 2048)),
+    ],
+)
+def test_the_scale_is_that_of_the_papers(size: tuple[int, int], to: InputSize, scaled: tuple[int, int]) -> None:
+    assert models.scaled_size(size, to) == scaled
+
+
+def _broken(folder: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    return copy
+
+
+def test_missing_files_are_named(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    copy = _broken(tiny_checkpoint, tmp_path)
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="no weights"):
+        load_model(spec_of(copy), "cpu")
+    (copy / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        load_model(spec_of(copy), "cpu")
+
+
+def test_broken_weights_are_a_model_error(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    copy = _broken(tiny_checkpoint, tmp_path)
+    file = copy / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model(spec_of(copy), "cpu")
+
+
+def test_an_incomplete_checkpoint_is_a_model_error(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    copy = _broken(tiny_checkpoint, tmp_path)
+    tensors = load_file(copy / "model.safetensors")
+    tensors.pop("class_predictor.weight")
+    save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"1 tensors .* are missing, first class_predictor\.weight"):
+        load_model(spec_of(copy), "cpu")
+
+
+def test_pickled_weights_that_run_code_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    copy = _broken(tiny_checkpoint, tmp_path)
+    (copy / "model.safetensors").unlink()
+    torch.save({"weight": Bomb(tmp_path / "exploded")}, copy / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model(spec_of(copy), "cpu")
+    assert not (tmp_path / "exploded").exists()
+
+
+class Bomb:
+    """Unpickling it touches a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.file,))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"0": "sky"}, "class 'sky' stands where cityscapes-19 has 'road'"),
+        ({"19": "tunnel"}, "20 classes, but cityscapes-19 has 19"),
+    ],
+)
+def test_classes_of_another_space_are_refused(
+    tiny_checkpoint: Path, tmp_path: Path, change: dict[str, str], said: str
+) -> None:
+    copy = _broken(tiny_checkpoint, tmp_path)
+    config = json.loads((copy / "config.json").read_text())
+    names = {int(key): name for key, name in {**config["id2label"], **change}.items()}
+    with pytest.raises(ModelError) as error:
+        models.check_classes(spec_of(copy), names)
+    assert said in str(error.value)
+
+
+def test_an_unreachable_hub_ends_by_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    forever = threading.Event()
+    monkeypatch.setattr(models, "HUB_SECONDS", 0.1)
+    monkeypatch.setattr(models, "_hub_files", lambda repo, revision: [str(forever.wait(5))])
+    with pytest.raises(ModelError, match="did not answer"):
+        models.fetch("nobody/never-there", None)
+    forever.set()
+
+
+def test_a_device_that_is_not_there_is_said() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(ModelError, match="--device cpu"):
+        models.pick_device("cuda")
+    assert models.pick_device("auto") == "cpu"

@@ -1,0 +1,55 @@
+"""A data set, a user's model, and the command line called in this process."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from fakes import write_model, write_tree
+from place import Answer, Call, Place
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """`call("run", "--model", ...)`: the entry point in this process."""
+    from bench.cli import main
+
+    def answer(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["bench", *(str(a) for a in arguments)])
+        with pytest.raises(SystemExit) as leave:
+            main()
+        said = capsys.readouterr()
+        return Answer(int(leave.value.code or 0), said.out, said.err)
+
+    return answer
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder = tmp_path_factory.mktemp("template")
+    images = write_tree(folder / "data")
+    write_model(folder)
+    return Place(folder, tuple(images))
+
+
+@pytest.fixture
+def place(template: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A fresh copy; roots that the machine may name are out of sight."""
+    for variable in ("BENCH_DATA", "CITYSCAPES_DATASET", "DETECTRON2_DATASETS", "BENCH_DATA_ROOT", "BENCH_OUT"):
+        monkeypatch.delenv(variable, raising=False)
+    folder = tmp_path / "place"
+    shutil.copytree(template.folder, folder)
+    return Place(folder, template.images)
+
+
+@pytest.fixture(scope="session")
+def scored(template: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run, with its predictions."""
+    from bench import launch
+    from bench.datasets.dataset import load_dataset
+    from bench.models import resolve_model
+
+    data = load_dataset("cityscapes", template.data)
+    return launch.run(resolve_model(str(template.model), "cityscapes"), data, tmp_path_factory.mktemp("scored")).folder

@@ -1,0 +1,51 @@
+"""Every command, argument and option says what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from bench.cli import app
+
+
+def commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The commands below a group, groups included, with their full names."""
+    for name, command in group.commands.items():
+        yield f"{path} {name}", command
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{path} {name}")
+
+
+ALL = dict(commands(typer.main.get_command(app), "bench"))
+
+
+def test_the_commands_are_those_of_the_manual() -> None:
+    assert {"bench run", "bench score", "bench show", "bench leaderboard", "bench report", "bench models",
+            "bench datasets", "bench doctor", "bench train", "bench demo", "bench data make",
+            "bench data damage"} <= set(ALL)  # fmt: skip
+
+
+def test_every_command_has_help() -> None:
+    assert [name for name, command in ALL.items() if not command.help] == []
+
+
+def test_every_parameter_has_help() -> None:
+    silent = [
+        f"{name} {parameter.name}"
+        for name, command in ALL.items()
+        for parameter in command.params
+        if not getattr(parameter, "help", None)
+    ]
+    assert silent == []
+
+
+def test_help_is_short_enough_for_a_line_each() -> None:
+    long = [
+        f"{name} {parameter.name}"
+        for name, command in ALL.items()
+        for parameter in command.params
+        if len(getattr(parameter, "help", None) or "") > 90
+    ]
+    assert long == []
