@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -140,6 +141,7 @@ def fetch(repo: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are no news: the outcome is one message
     wanted = ["config.json", "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin*"]
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, local_files_only=True))

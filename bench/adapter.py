@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+from bench.config import did_you_mean
 from bench.errors import BenchError, ModelError, UsageError
 from bench.models import ModelSpec, check_source, spec_file
 from bench.types import Categories, Image, Prediction
@@ -98,7 +99,8 @@ def load_model(spec: ModelSpec, device: str = "auto") -> Adapter:
     module, class_name = adapter_module(spec)
     adapter_class = getattr(module, class_name, None)
     if adapter_class is None:
-        raise UsageError(f"{module.__name__} has no class {class_name!r}")
+        classes = [name for name, value in vars(module).items() if isinstance(value, type)]
+        raise UsageError(f"{module.__file__} has no class {class_name!r}; {did_you_mean(class_name, classes)}")
     try:
         model = adapter_class(spec, device)
     except ModuleNotFoundError as error:

@@ -18,6 +18,7 @@ import yaml
 from bench.errors import UsageError
 
 T = TypeVar("T")
+NOUNS = {"models": "model", "datasets": "dataset", "labels": "label space", "train": "recipe"}
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
@@ -163,7 +164,7 @@ def digest(value: Any) -> str:
 
 
 def shipped(kind: str) -> dict[str, Path]:
-    """Name → file of the YAML of a kind (`models`, `datasets`, `labels`, `train`) that ships."""
+    """Name → file of the YAML of a kind (a key of NOUNS) that ships."""
     folder = Path(str(files("bench.configs"))) / kind
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
@@ -174,5 +175,5 @@ def find(kind: str, name: str) -> Path:
         return Path(name)
     known = shipped(kind)
     if name not in known:
-        raise UsageError(f"there is no {kind.removesuffix('s')} {name!r}; {did_you_mean(name, known)}")
+        raise UsageError(f"there is no {NOUNS[kind]} {name!r}; {did_you_mean(name, known)}")
     return known[name]

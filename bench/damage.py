@@ -20,12 +20,12 @@ from bench.types import Categories, IdMap, Panoptic, Prediction, Sample, Segment
 class Damage:
     """The chance (0..1) of each fault for a segment; `jitter` moves its whole mask by up to so many pixels."""
 
-    drop: float = 0.06
-    split: float = 0.04
-    merge: float = 0.04
-    relabel: float = 0.06
-    void: float = 0.05
-    jitter: int = 2
+    drop: float = 0.03
+    split: float = 0.02
+    merge: float = 0.02
+    relabel: float = 0.02
+    void: float = 0.03
+    jitter: int = 1
 
 
 def damage(truth: Panoptic, categories: Categories, faults: Damage, rng: np.random.Generator) -> Panoptic:

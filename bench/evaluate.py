@@ -98,6 +98,7 @@ def run_predictions(
     run: RunWriter,
     *,
     workers: int = 2,
+    save: PredictionWriter | None = None,
     on_image: OnImage | None = None,
 ) -> None:
     """Scores predictions that lie in files."""
@@ -105,7 +106,7 @@ def run_predictions(
 
     def finish(sample: Sample) -> Scored:
         prediction = predictions.read(sample.image_id, dataset.categories)
-        return _score(sample, prediction, {}, dataset.categories, None)
+        return _score(sample, prediction, {}, dataset.categories, save)
 
     _append_all(run, ordered_map(finish, todo, workers), len(dataset.samples), on_image)
 

@@ -51,20 +51,10 @@ def run(
     }
     meta = {**identity, **about, "provenance": provenance(), "command": list(command)}
     with _writer(folder, meta, dataset, again) as writer:
-        if save_predictions:
-            with PredictionWriter(folder / "predictions") as predictions:
-                run_model(
-                    adapter,
-                    dataset,
-                    writer,
-                    batch_size=batch_size,
-                    workers=workers,
-                    save=predictions,
-                    on_image=on_image,
-                )
-                predictions.finish([s.image_id for s in dataset.samples], dataset.categories)
-        else:
-            run_model(adapter, dataset, writer, batch_size=batch_size, workers=workers, on_image=on_image)
+        with _saving(folder, dataset, save_predictions) as save:
+            run_model(
+                adapter, dataset, writer, batch_size=batch_size, workers=workers, save=save, on_image=on_image
+            )  # fmt: skip
         _finish(writer, dataset)
     return read_run(folder)
 
@@ -76,20 +66,33 @@ def score_predictions(
     out: Path,
     *,
     workers: int = 2,
+    save_predictions: bool = True,
     again: bool = False,
     command: Sequence[str] = (),
     on_image: OnImage | None = None,
 ) -> Run:
-    """Scores predictions that lie in files; the run is like any other."""
+    """Scores predictions that lie in files; the run is like any other, and keeps a copy of them."""
     identity = _identity(name, dataset, {"predictions": predictions.digest()}, 1)
     folder = _folder(out, dataset, name, identity)
     if (folder / "done.json").exists() and not again:
         return read_run(folder)
     meta = {**identity, "provenance": provenance(), "command": list(command)}
     with _writer(folder, meta, dataset, again) as writer:
-        run_predictions(predictions, dataset, writer, workers=workers, on_image=on_image)
+        with _saving(folder, dataset, save_predictions) as save:
+            run_predictions(predictions, dataset, writer, workers=workers, save=save, on_image=on_image)
         _finish(writer, dataset)
     return read_run(folder)
+
+
+@contextmanager
+def _saving(folder: Path, dataset: Dataset, wanted: bool) -> Iterator[PredictionWriter | None]:
+    """A writer of the run's predictions; their COCO file is written when all images are there."""
+    if not wanted:
+        yield None
+        return
+    with PredictionWriter(folder / "predictions") as predictions:
+        yield predictions
+        predictions.finish([sample.image_id for sample in dataset.samples], dataset.categories)
 
 
 def _identity(name: str, dataset: Dataset, model: Mapping[str, Any], batch_size: int) -> dict[str, Any]:

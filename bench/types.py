@@ -135,10 +135,10 @@ def _dense(ids: NDArray[np.int64], listed: Sequence[int], void: int) -> tuple[Id
     low, high = min(low, void, *listed, 0), max(high, void, *listed, 0)
     if high - low > 1 << 25:
         raise DataError(f"segment ids span {low}..{high}; a panoptic PNG holds 24 bits")
-    table = np.full(high - low + 1, -1, dtype=np.int32)
-    table[void - low] = 0
-    table[np.array(listed, dtype=np.int64) - low] = np.arange(1, len(listed) + 1)
-    dense = table[ids - low]
+    table = np.zeros(high - low + 1, dtype=np.int32)  # zero is what nobody listed: pages of it cost nothing
+    table[void - low] = 1
+    table[np.array(listed, dtype=np.int64) - low] = np.arange(2, len(listed) + 2)
+    dense = table[ids - low] - 1
     unlisted = np.unique(ids[dense < 0]).tolist()
     present = np.bincount(np.maximum(dense, 0).ravel(), minlength=len(listed) + 1)[1:]
     absent = [listed[i] for i in np.flatnonzero(present == 0).tolist()]

@@ -44,10 +44,16 @@ def leaderboard_command(
     write: Annotated[Path | None, typer.Option(help="Into a file, between its markers if it has them.")] = None,
 ) -> None:
     """Rank complete runs; only runs on the same ground truth under the same rules share a table."""
+    from bench.config import did_you_mean
+    from bench.errors import UsageError
     from bench.report.leaderboard import leaderboard, write_between_markers
     from bench.results import read_runs
 
-    boards = leaderboard(read_runs(results), dataset)
+    runs = read_runs(results)
+    boards = leaderboard(runs, dataset)
+    if dataset and not boards:
+        known = sorted({run.dataset for run in runs})
+        raise UsageError(f"{results}: no complete run on {dataset!r}; {did_you_mean(dataset, known)}")
     text = show.show_boards(boards, "json" if json_ else format_)
     if write is None:
         print_text(text.rstrip("\n"))

@@ -87,6 +87,7 @@ def score_command(
     with tempfile.TemporaryDirectory() as scratch, progress("scoring") as on_image:
         done = launch.score_predictions(
             made, name or default_name, truth, out or Path(scratch), workers=workers, again=again,
+            save_predictions=out is not None,
             command=["bench", *sys.argv[1:]], on_image=on_image,
         )  # fmt: skip
         score = done.score
@@ -129,6 +130,8 @@ def select(data: Any, limit: int | None, images: Path | None) -> Any:
             wanted = images.read_text(encoding="utf-8").split()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--images {images}: cannot be read ({error})") from None
+        if not wanted:
+            raise UsageError(f"--images {images}: names no image; write their ids, one a line")
         data = data.only(wanted)
     return data.limited(limit)
 

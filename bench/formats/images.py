@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -30,16 +29,26 @@ def read_labels(path: Path) -> NDArray[np.int32]:
 def _open(path: Path) -> PilImage.Image:
     """The decoded image; Pillow's many ways to fail are one DataError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", PilImage.DecompressionBombWarning)
-            image = PilImage.open(path)
+        image = PilImage.open(path)
+        try:
+            _refuse_bomb(image)
             image.load()
-            return image
+        except BaseException:
+            image.close()
+            raise
+        return image
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except (OSError, SyntaxError, ValueError, EOFError, Warning, PilImage.DecompressionBombError) as error:
         reason = str(error) or type(error).__name__
         raise DataError(f"{path}: cannot be read as an image ({reason}); replace the file") from None
+
+
+def _refuse_bomb(image: PilImage.Image) -> None:
+    """Pillow only warns up to twice its limit; a declared size costs memory before a byte is decoded."""
+    pixels = image.width * image.height
+    if PilImage.MAX_IMAGE_PIXELS and pixels > PilImage.MAX_IMAGE_PIXELS:
+        raise ValueError(f"it declares {image.width} x {image.height} px, more than {PilImage.MAX_IMAGE_PIXELS}")
 
 
 def write_png(path: Path, pixels: NDArray[np.generic]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,8 +51,8 @@ def augment(
     if rng.random() < 0.5:
         rgb, index = rgb[:, ::-1], index[:, ::-1]
     gain = (0.85 + 0.3 * rng.random()) * (0.97 + 0.06 * rng.random(3))
-    lit = np.clip(rgb * gain.astype(np.float32), 0, 255)
-    return lit, pick_cells(index, scene.classes, cell_px, rng)
+    lit = np.clip(rgb * gain.astype(np.float32), np.float32(0), np.float32(255))
+    return lit.astype(np.float32, copy=False), pick_cells(index, scene.classes, cell_px, rng)
 
 
 def batches(
@@ -70,7 +70,7 @@ def batches(
         yield Batch(to_input(np.stack([rgb for rgb, _ in made]), upscale), tuple(t for _, t in made))
 
 
-def ahead(source: Iterator[Batch]) -> Iterator[Batch]:
+def ahead(source: Iterator[Batch]) -> Generator[Batch, None, None]:
     """The same batches, made up to AHEAD early by a thread that ends when the iterator is closed."""
     ready: queue.Queue[Batch | BaseException] = queue.Queue(AHEAD)
     stop = threading.Event()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from bench.overlap import Overlap
 from bench.recipes.augment import to_input
 from bench.types import Categories, Sample
 
+SCORE_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+OVERLAP_THRESHOLDS = (0.5, 0.65, 0.8)
+
 
 def logits_of(model: Any, sample: Sample, upscale: int) -> tuple[Tensor, Tensor, Frame]:
     """(Q, C + 1) class and (Q, h, w) mask logits of a sample; `model` is in eval mode."""
@@ -29,16 +33,33 @@ def logits_of(model: Any, sample: Sample, upscale: int) -> tuple[Tensor, Tensor,
     return out.class_queries_logits[0], out.masks_queries_logits[0], frame
 
 
-def quality(
-    model: Any, samples: Sequence[Sample], categories: Categories, upscale: int, fusion: FusionSpec, threads: int
-) -> PQTable:
-    """PQ, SQ and RQ of the model on the samples; leaves it in eval mode."""
+def qualities(
+    model: Any, samples: Sequence[Sample], categories: Categories, upscale: int,
+    fusions: Sequence[FusionSpec], threads: int,
+) -> list[PQTable]:  # fmt: skip
+    """PQ, SQ and RQ of the model on the samples by each way of fusion; leaves the model in eval mode."""
     model.eval()
 
-    def one(sample: Sample) -> Mapping[int, Tally]:
-        torch.set_num_threads(1)
+    def one(sample: Sample) -> list[dict[int, Tally]]:
+        torch.set_num_threads(1)  # it counts for the calling thread alone
         classes, masks, frame = logits_of(model, sample, upscale)
-        return tally(Overlap.of(sample.read_target(), fuse(classes, masks, frame, categories, fusion)))
+        truth = sample.read_target()
+        return [tally(Overlap.of(truth, fuse(classes, masks, frame, categories, f))) for f in fusions]
 
     with ThreadPoolExecutor(threads) as pool:
-        return pq_table(total(pool.map(one, samples)), categories)
+        images = list(pool.map(one, samples))
+    return [pq_table(total(column), categories) for column in zip(*images, strict=True)]
+
+
+def choose_fusion(
+    model: Any, samples: Sequence[Sample], categories: Categories, upscale: int, preset: FusionSpec, threads: int
+) -> tuple[FusionSpec, PQTable]:
+    """The thresholds with the best PQ on the samples, and that PQ; the preset's own are among them."""
+    candidates = [preset] + [
+        replace(preset, score_threshold=score, overlap_threshold=overlap)
+        for score in SCORE_THRESHOLDS
+        for overlap in OVERLAP_THRESHOLDS
+    ]
+    tables = qualities(model, samples, categories, upscale, candidates, threads)
+    best = max(range(len(candidates)), key=lambda i: tables[i].all.pq or 0.0)
+    return candidates[best], tables[best]

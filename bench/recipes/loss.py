@@ -1,9 +1,9 @@
 """The set loss of Mask2Former (arXiv 2112.01527): match queries to targets, then class, mask and dice terms.
 
-It differs from the paper where a CPU asks for it. Targets are one map of indices, not a mask each; matching
-looks at points drawn half uniformly and half evenly over the targets, so that small ones are seen; the mask
-term sums over the cells and is divided by the soft union of mask and target, which keeps small segments
-from drowning in easy background as the paper's uncertain points do. Ignored cells enter no mask term.
+It differs from the paper where a CPU asks for it. Targets are one map of indices at the resolution of the
+mask logits, not a mask each, so that a point is a cell and is looked up, not interpolated; the candidates for
+uncertain points are shared by a batch; matching looks at points drawn half uniformly and half evenly over the
+targets, so that small ones are seen. Ignored cells enter no mask term.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ def set_loss(layers: Sequence[Layer], targets: Sequence[Cells], spec: LossSpec) 
     classes = [torch.from_numpy(cells.classes) for cells in targets]
     points = [_points(i, len(c), spec.match_points) for i, c in zip(indices, classes, strict=True)]
     terms = []
-    for number, (class_logits, mask_logits) in enumerate(layers):
+    for class_logits, mask_logits in layers:
         masks = mask_logits.flatten(2)  # (B, Q, P)
         matched = [match(class_logits[b], masks[b], indices[b], classes[b], points[b], spec) for b in range(len(masks))]
-        share = 1.0 if number == len(layers) - 1 else spec.aux_share
         terms.append(
             spec.class_weight * class_loss(class_logits, classes, matched, spec.no_object_weight)
-            + mask_loss(masks, indices, matched, share, spec)
+            + mask_loss(masks, indices, matched, spec)
         )
     return torch.stack(terms).sum()
 
@@ -81,26 +80,36 @@ def class_loss(class_logits: Tensor, classes: Sequence[Tensor], matched: Matched
     return cross_entropy(class_logits.flatten(0, 1), wanted.flatten(), weight=weight)
 
 
-def mask_loss(masks: Tensor, indices: Sequence[Tensor], matched: Matched, share: float, spec: LossSpec) -> Tensor:
-    """The weighted mask and dice terms over a random `share` of the cells, averaged over matched pairs."""
+def mask_loss(masks: Tensor, indices: Sequence[Tensor], matched: Matched, spec: LossSpec) -> Tensor:
+    """The weighted mask and dice terms at the points of every matched pair, averaged over the pairs."""
     cells = masks.shape[-1]
-    subset = torch.randperm(cells)[: int(cells * share)] if share < 1 else None
-    logits, truth, valid = [], [], []
+    points = cells // spec.cells_per_point
+    candidates = torch.randperm(cells)[: int(spec.oversample * points)]
+    logits, index, wanted = [], [], []
     for b, (queries, chosen) in enumerate(matched):
-        index = indices[b] if subset is None else indices[b][subset]
-        logits.append(masks[b, queries] if subset is None else masks[b, queries][:, subset])
-        truth.append(index[None] == chosen[:, None])
-        valid.append((index >= 0)[None].expand(len(chosen), -1))
-    return _mask_terms(torch.cat(logits), torch.cat(truth).float(), torch.cat(valid).float(), spec)
+        rows = masks[b, queries]  # (n, P)
+        at = uncertain(rows.detach(), candidates, points, spec.uncertain_share)
+        logits.append(rows.gather(1, at))
+        index.append(indices[b][at])
+        wanted.append(chosen)
+    return _mask_terms(torch.cat(logits), torch.cat(index), torch.cat(wanted)[:, None], spec)
 
 
-def _mask_terms(logits: Tensor, truth: Tensor, valid: Tensor, spec: LossSpec) -> Tensor:
-    """All (N, P); the mask term is divided by the soft union, held constant."""
+def uncertain(rows: Tensor, candidates: Tensor, points: int, share: float) -> Tensor:
+    """(n, `points`) cells for each row of mask logits (n, P): the least decided of the candidates, the rest
+    of them at random."""
+    decided = rows[:, candidates].abs()
+    nearest = decided.topk(int(share * points), largest=False, sorted=False).indices
+    rest = torch.randint(rows.shape[1], (len(rows), points - nearest.shape[1]))
+    return torch.cat([candidates[nearest], rest], 1)
+
+
+def _mask_terms(logits: Tensor, index: Tensor, wanted: Tensor, spec: LossSpec) -> Tensor:
+    """`logits` and `index`, the target that each point belongs to, are (N, K); `wanted` (N, 1) targets."""
     if len(logits) == 0:
         return logits.sum()
+    truth, valid = (index == wanted).float(), (index >= 0).float()
     inside = logits.sigmoid() * valid
-    bce = ((softplus(logits) - logits * truth) * valid).sum(1)
-    areas, common, size = inside.sum(1), (inside * truth).sum(1), truth.sum(1)
-    union = (areas + size - common).detach()
-    dice = 1 - (2 * common + 1) / (areas + size + 1)
-    return (spec.mask_weight * bce / (union + 1) + spec.dice_weight * dice).mean()
+    bce = ((softplus(logits) - logits * truth) * valid).mean(1)
+    dice = 1 - (2 * (inside * truth).sum(1) + 1) / (inside.sum(1) + truth.sum(1) + 1)
+    return (spec.mask_weight * bce + spec.dice_weight * dice).mean()

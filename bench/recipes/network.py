@@ -20,10 +20,11 @@ def build(spec: NetworkSpec, categories: Categories) -> Any:
     import transformers
 
     quiet: Any = transformers.logging
+    resnet: Any = transformers.ResNetConfig  # its annotations leave out what its base takes
     quiet.set_verbosity_error()  # it warns of every backbone but swin
     quiet.disable_progress_bar()
     stages = [f"stage{i + 1}" for i in range(len(spec.widths))]
-    backbone = transformers.ResNetConfig(
+    backbone = resnet(
         embedding_size=spec.stem_width, hidden_sizes=list(spec.widths), depths=list(spec.depths),
         layer_type="basic", out_features=stages,
     )  # fmt: skip

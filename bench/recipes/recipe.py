@@ -29,15 +29,17 @@ class OptimizerSpec:
 
 @dataclass(frozen=True)
 class LossSpec:
-    """Weights of the terms. Matching looks at `match_points` cells of an image, the losses of all but
-    the last decoder layer at a random share `aux_share` of its cells."""
+    """Weights of the terms. Matching looks at `match_points` cells of an image; the mask terms at one cell
+    in `cells_per_point`: an `uncertain_share` of them the least decided of `oversample` times as many."""
 
     class_weight: float = 2.0
     mask_weight: float = 5.0
     dice_weight: float = 5.0
     no_object_weight: float = 0.1
     match_points: int = 1024
-    aux_share: float = 0.25
+    cells_per_point: int = 8
+    oversample: float = 3.0
+    uncertain_share: float = 0.75
 
 
 @dataclass(frozen=True)

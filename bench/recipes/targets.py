@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,9 +61,3 @@ def pick_cells(
     table = np.full(IGNORED + 1, -1, dtype=np.int64)
     table[present] = np.arange(len(present))
     return Cells(table[chosen], classes[present])
-
-
-def frequencies(scenes: Sequence[Scene], count: int) -> NDArray[np.int64]:
-    """(C,) in how many scenes each class occurs."""
-    present = [np.isin(np.arange(count), scene.classes) for scene in scenes]
-    return np.sum(present, axis=0, dtype=np.int64)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.config import digest
-from bench.datasets.dataset import Dataset, load_dataset
+from bench.datasets.dataset import load_dataset
 from bench.errors import ModelError, UsageError
 from bench.fusion.presets import PRESETS
 from bench.recipes.augment import Batch, ahead, batches
-from bench.recipes.heldback import quality
+from bench.recipes.heldback import choose_fusion, qualities
 from bench.recipes.loss import set_loss
-from bench.recipes.network import build, layers, save
+from bench.recipes.network import layers, save
 from bench.recipes.recipe import Recipe
+from bench.recipes.run import Run, begin, checkpoint, follow, store
 from bench.recipes.targets import read_scene
-from bench.types import Sample
+from bench.types import Categories, Sample
 
 
 @dataclass(frozen=True)
@@ -47,38 +45,21 @@ class StepReport:
 OnStep = Callable[[StepReport], None]
 
 
-@dataclass(eq=False)
-class Run:
-    """What a checkpoint holds, and the clock. `seconds` were spent before `started` (monotonic seconds).
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """Who is told how the run goes, and on what scenes it is measured."""
 
-    Each thread has a replica of the model: the same weights in the same memory, gradients of its own. They
-    meet once a step; threads that meet in every operation crawl as soon as a neighbour wants a core.
-    """
-
-    recipe: Recipe
-    model: Any
-    replicas: list[Any]
-    average: Any
-    optimizer: torch.optim.AdamW
-    step: int = 0
-    seconds: float = 0.0
-    started: float = 0.0
-
-    def spent(self) -> float:
-        return self.seconds + time.monotonic() - self.started
-
-    def done(self) -> float:
-        """The fraction of the run that lies behind, at most 1."""
-        if self.recipe.steps is not None:
-            return min(1.0, self.step / self.recipe.steps)
-        return min(1.0, self.spent() / (60 * (self.recipe.minutes or 0)))
+    held_back: Sequence[Sample]
+    categories: Categories
+    out: Path
+    on_step: OnStep
 
 
 def train(recipe: Recipe, out: Path, on_step: OnStep, root: Path | None = None) -> Path:
     """Trains, resuming from `out` where a run of the same recipe was interrupted; returns the weights' folder.
 
-    `out` gets the folder's three files, `recipe.json` and `training.jsonl`, a line a report. `root` is the
-    data set's, for one that does not come embedded.
+    `out` gets config.json, preprocessor_config.json, model.safetensors, fusion.json, recipe.json, and
+    training.jsonl, a line a report. `root` is the data set's, for one that does not come embedded.
     """
     if (out / "model.safetensors").is_file():
         raise UsageError(f"{out}: holds a finished model; give another --out")
@@ -87,82 +68,53 @@ def train(recipe: Recipe, out: Path, on_step: OnStep, root: Path | None = None) 
     data = load_dataset(recipe.dataset, root)
     learn, held = split(data.samples, recipe.held_back)
     scenes = [read_scene(sample, data.categories) for sample in learn]
-    run = begin(recipe, data, out)
-    run.started = time.monotonic()
-    source = batches(
-        scenes, lambda: recipe.phase(run.done()), recipe.network.upscale, recipe.network.cell_px, recipe.seed + run.step
-    )
-    with closing(ahead(source)) as ready:
-        loop(run, ready, data, held, out, on_step)
-    height, width = held[0].read_image().size
-    save(run.average, out, (height * recipe.network.upscale, width * recipe.network.upscale))
-    _checkpoint(out).unlink(missing_ok=True)
+    run = begin(recipe, data.categories, out)
+    network = recipe.network
+    source = batches(scenes, lambda: recipe.phase(run.done()), network.upscale, network.cell_px, recipe.seed + run.step)
+    watch = Watch(held, data.categories, out, on_step)
+    with closing(ahead(source)) as ready, ThreadPoolExecutor(recipe.threads) as pool:
+        loop(run, ready, pool, watch)
+    finish(run, watch)
     return out
 
 
+def finish(run: Run, watch: Watch) -> None:
+    """Saves the averaged weights, and the thresholds that suit them on the scenes held back; ends the run."""
+    recipe, preset = run.recipe, PRESETS[run.recipe.fusion]
+    held_back, categories = watch.held_back, watch.categories
+    fusion, table = choose_fusion(run.average, held_back, categories, recipe.network.upscale, preset, recipe.threads)
+    chosen = {"fusion": asdict(fusion), "held_back": {"images": len(held_back), "PQ": table.all.pq}}
+    (watch.out / "fusion.json").write_text(json.dumps(chosen, indent=2) + "\n", encoding="utf-8")
+    height, width = held_back[0].read_image().size
+    save(run.average, watch.out, (height * recipe.network.upscale, width * recipe.network.upscale))
+    checkpoint(watch.out).unlink(missing_ok=True)
+
+
 def split(samples: Sequence[Sample], held_back: int) -> tuple[Sequence[Sample], Sequence[Sample]]:
-    """The samples to learn from, and those that nothing is learned from, evenly spaced: a split is sorted by city."""
+    """The samples to learn from, and those held back: evenly spaced, since a split is sorted by city."""
     if not 0 < held_back < len(samples):
-        raise UsageError(f"held_back: {held_back} of {len(samples)} scenes leaves nothing to learn or to check")
+        raise UsageError(f"held_back: {held_back} of {len(samples)} scenes leaves none to learn from or to check")
     held = {i * len(samples) // held_back for i in range(held_back)}
     return [s for i, s in enumerate(samples) if i not in held], [samples[i] for i in sorted(held)]
 
 
-def begin(recipe: Recipe, data: Dataset, out: Path) -> Run:
-    """A fresh run, or the interrupted one whose checkpoint lies in `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    model = build(recipe.network, data.categories)
-    spec = recipe.optimizer
-    optimizer = torch.optim.AdamW(model.parameters(), spec.lr, weight_decay=spec.weight_decay, fused=True)
-    replicas = [replica(model) for _ in range(recipe.threads)]
-    run = Run(recipe, model, replicas, deepcopy(model), optimizer)
-    (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n")
-    if _checkpoint(out).is_file():
-        _resume(run, out)
-    return run
-
-
-def _checkpoint(out: Path) -> Path:
-    return out / "checkpoint.pt"
-
-
-def _store(run: Run, out: Path) -> None:
-    state = {
-        "recipe": digest(run.recipe), "step": run.step, "seconds": run.spent(), "model": run.model.state_dict(),
-        "average": run.average.state_dict(), "optimizer": run.optimizer.state_dict(),
-    }  # fmt: skip
-    temporary = _checkpoint(out).with_suffix(".part")
-    torch.save(state, temporary)
-    temporary.replace(_checkpoint(out))
-
-
-def _resume(run: Run, out: Path) -> None:
-    state = torch.load(_checkpoint(out), weights_only=True)
-    if state["recipe"] != digest(run.recipe):
-        raise UsageError(f"{_checkpoint(out)}: belongs to another recipe; give another --out or delete it")
-    run.model.load_state_dict(state["model"])
-    run.average.load_state_dict(state["average"])
-    run.optimizer.load_state_dict(state["optimizer"])
-    run.step, run.seconds = state["step"], state["seconds"]
-
-
-def loop(run: Run, ready: Any, data: Dataset, held: Sequence[Sample], out: Path, on_step: OnStep) -> None:
+def loop(run: Run, ready: Iterator[Batch], pool: ThreadPoolExecutor, watch: Watch) -> None:
     """Steps until the run is done; a report every few steps, a checkpoint and PQ a few times in all."""
     recipe, losses = run.recipe, list[float]()
     due = math.floor(run.done() * recipe.checkpoints) + 1
     for model in run.replicas:
         model.train()
-    pool = ThreadPoolExecutor(recipe.threads)
     while (done := run.done()) < 1:
         losses.append(one_step(run, next(ready), learning_rate(recipe, run.step, done), pool))
-        ended = run.done() >= 1
-        checked = ended or run.done() * recipe.checkpoints >= due
+        checked = run.done() * recipe.checkpoints >= due
         if checked:
-            due += 1
-            _store(run, out)
+            due = math.floor(run.done() * recipe.checkpoints) + 1
+            store(run, watch.out)
         if checked or run.step % recipe.log_every_steps == 0:
-            _report(run, losses, data, held if checked else [], out, on_step)
+            report(run, losses, watch, checked)
             losses.clear()
+    if losses:  # the clock ran out after the last look at it
+        report(run, losses, watch, True)
 
 
 def learning_rate(recipe: Recipe, step: int, done: float) -> float:
@@ -171,64 +123,45 @@ def learning_rate(recipe: Recipe, step: int, done: float) -> float:
     return recipe.optimizer.lr * warm * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def replica(model: Any) -> Any:
-    """A copy that shares the weights and batch norm's statistics, but not the gradients."""
-    copy = deepcopy(model)
-    for ours, theirs in zip(copy.parameters(), model.parameters(), strict=True):
-        ours.data = theirs.data
-    for name, buffer in model.named_buffers():
-        owner, _, leaf = name.rpartition(".")
-        copy.get_submodule(owner)._buffers[leaf] = buffer
-    return copy
-
-
 def one_step(run: Run, batch: Batch, lr: float, pool: ThreadPoolExecutor) -> float:
     """One update of the weights and of their average; the loss. A loss that is no number is a ModelError."""
-    for group in run.optimizer.param_groups:
-        group["lr"] = lr
     shares = [s.tolist() for s in np.array_split(np.arange(len(batch.targets)), len(run.replicas)) if len(s)]
     used = run.replicas[: len(shares)]
     losses = list(pool.map(lambda model, share: gradients(model, batch, share, run.recipe), used, shares))
-    value = sum(losses) / len(losses)
-    if not math.isfinite(value):
-        raise ModelError(f"step {run.step + 1}: the loss is {value}; lower optimizer.lr and run again")
+    loss = sum(losses) / len(losses)
+    if not math.isfinite(loss):
+        raise ModelError(f"step {run.step + 1}: the loss is {loss}; lower optimizer.lr and train again")
     for mine, *theirs in zip(run.model.parameters(), *(m.parameters() for m in used), strict=True):
-        mine.grad = torch.stack([p.grad for p in theirs]).mean(0) if theirs[0].grad is not None else None
+        mine.grad = None if theirs[0].grad is None else torch.stack([p.grad for p in theirs]).mean(0)
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.recipe.optimizer.clip_norm)
+    for group in run.optimizer.param_groups:
+        group["lr"] = lr
     run.optimizer.step()
     run.step += 1
     follow(run.average, run.model, min(run.recipe.optimizer.ema, (1 + run.step) / (10 + run.step)))
-    return value
+    return loss
 
 
 def gradients(model: Any, batch: Batch, share: list[int], recipe: Recipe) -> float:
     """Leaves in `model` the gradients of the loss of some images of a batch; the loss."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # it counts for the calling thread alone
     model.zero_grad()
     loss = set_loss(layers(model, batch.pixels[share]), [batch.targets[i] for i in share], recipe.loss)
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.item()
 
 
-@torch.no_grad()
-def follow(average: Any, model: Any, decay: float) -> None:
-    """Moves the averaged weights (and batch norm's statistics) towards the model's."""
-    ours = [tensor for tensor in average.state_dict().values() if tensor.is_floating_point()]
-    theirs = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
-    torch._foreach_lerp_(ours, theirs, 1 - decay)
-
-
-def _report(run: Run, losses: list[float], data: Dataset, held: Sequence[Sample], out: Path, on_step: OnStep) -> None:
-    """Tells `on_step` and appends the line to training.jsonl; measures PQ where `held` has scenes."""
-    table = None
-    if held:
-        recipe = run.recipe
-        fusion = PRESETS[recipe.fusion]
-        table = quality(run.average, held, data.categories, recipe.network.upscale, fusion, recipe.threads)
-    report = StepReport(
-        run.step, run.done(), run.spent(), sum(losses) / max(1, len(losses)), run.optimizer.param_groups[0]["lr"],
-        table and table.all.pq, table and table.things.pq,
+def report(run: Run, losses: Sequence[float], watch: Watch, measure: bool) -> None:
+    """Tells `on_step` and appends the line to training.jsonl; with `measure`, of PQ too."""
+    recipe, table = run.recipe, None
+    if measure:
+        fusions = [PRESETS[recipe.fusion]]
+        upscale, threads = recipe.network.upscale, recipe.threads
+        table = qualities(run.average, watch.held_back, watch.categories, upscale, fusions, threads)[0]
+    line = StepReport(
+        run.step, run.done(), run.spent(), sum(losses) / len(losses), run.optimizer.param_groups[0]["lr"],
+        None if table is None else table.all.pq, None if table is None else table.things.pq,
     )  # fmt: skip
-    with (out / "training.jsonl").open("a") as log:
-        log.write(json.dumps(asdict(report)) + "\n")
-    on_step(report)
+    with (watch.out / "training.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps(asdict(line)) + "\n")
+    watch.on_step(line)

@@ -1,0 +1,126 @@
+"""Checkpoints that cannot be loaded, through the command line and the real framework."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import bench
+from place import Call, Place
+
+from bench.spaces import load_space
+
+pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole checkpoint of the right architecture, of random weights."""
+    names = [category.name for category in load_space("cityscapes-19").scored]
+    backbone = transformers.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], layer_type="basic",
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = transformers.Mask2FormerConfig(
+        backbone_config=backbone, feature_size=32, mask_feature_size=32, hidden_dim=32, num_attention_heads=2,
+        encoder_feedforward_dim=16, dim_feedforward=16, encoder_layers=1, decoder_layers=2, num_queries=12,
+        id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)},
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("good")
+    transformers.Mask2FormerForUniversalSegmentation(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def checkpoint(good: Path, place: Place) -> Path:
+    folder = place.folder / "checkpoint"
+    folder.mkdir()
+    for file in good.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def arguments(place: Place, *more: object) -> list[object]:
+    return place.arguments("--model", "mask2former", "--device", "cpu", *more)
+
+
+def test_the_checkpoint_runs_unspoilt(place: Place, checkpoint: Path, call: Call) -> None:
+    """Else the faults below would prove little."""
+    answer = call(*arguments(place, "--checkpoint", checkpoint, "--limit", 1, "--set", "fusion.score_threshold=0.0"))
+    assert answer.code == 0, answer.err
+
+
+def test_truncated_weights(place: Place, checkpoint: Path, call: Call) -> None:
+    file = checkpoint / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    answer = call(*arguments(place, "--checkpoint", checkpoint))
+    assert (answer.code, answer.out) == (4, "")
+    assert str(checkpoint) in answer.err
+    assert "cannot be loaded as Mask2FormerForUniversalSegmentation" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_weights_of_another_architecture(place: Place, checkpoint: Path, call: Call) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(checkpoint / "model.safetensors")
+    renamed = {name.replace("transformer_module", "roi_heads"): value for name, value in tensors.items()}
+    save_file(renamed, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    answer = call(*arguments(place, "--checkpoint", checkpoint))
+    assert (answer.code, answer.out) == (4, "")
+    assert str(checkpoint) in answer.err
+    assert "tensors of Mask2FormerForUniversalSegmentation are missing, first model.transformer_module" in answer.err
+
+
+@pytest.mark.parametrize(("text", "says"), [("{", "config.json"), ('{"model_type": "no-such-model"}', "checkpoint")])
+def test_a_broken_config(place: Place, checkpoint: Path, call: Call, text: str, says: str) -> None:
+    (checkpoint / "config.json").write_text(text, encoding="utf-8")
+    answer = call(*arguments(place, "--checkpoint", checkpoint))
+    assert (answer.code, answer.out) == (4, "")
+    assert says in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_no_cuda_device(place: Place, checkpoint: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    answer = call(*place.arguments("--model", "mask2former", "--checkpoint", checkpoint, "--device", "cuda"))
+    assert (answer.code, answer.out) == (4, "")
+    assert "--device cpu" in answer.err
+
+
+def test_a_hub_that_cannot_be_reached(place: Place) -> None:
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(place.folder / "hub")}
+    with bench(*arguments(place, "--checkpoint", "cityscapes/swin-tiny"), **offline) as process:
+        out, err = process.communicate(timeout=300)
+    assert (process.returncode, out) == (4, ""), err
+    assert "facebook/mask2former-swin-tiny-cityscapes-panoptic: the hub did not answer" in err
+    assert "--checkpoint DIR" in err
+    assert "Traceback" not in err
+
+
+def test_a_hub_that_never_answers(place: Place, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline is a constant of 15 s; here it is short, and the hub is silent until the test ends."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    adapter = importlib.import_module("bench.adapters.transformers_models")
+    assert adapter.HUB_SECONDS <= 15
+    over = threading.Event()
+
+    def not_cached(*given: Any, **more: Any) -> None:
+        raise LocalEntryNotFoundError("not here")
+
+    def silent(*given: Any) -> list[str]:
+        over.wait()
+        return []
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", not_cached)
+    monkeypatch.setattr(adapter, "_hub_files", silent)
+    monkeypatch.setattr(adapter, "HUB_SECONDS", 0.2)
+    answer = call(*arguments(place, "--checkpoint", "cityscapes/swin-tiny"))
+    over.set()
+    assert (answer.code, answer.out) == (4, "")
+    assert "the hub did not answer (no answer in 0 s)" in answer.err
