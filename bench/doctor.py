@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import load_yaml, shipped
-from bench.datasets.dataset import DatasetSpec
+from bench.datasets.derived import read_spec
 from bench.errors import BenchError
 from bench.models import ModelFile, resolve_model, weights_file
 from bench.provenance import provenance
@@ -23,8 +23,8 @@ def examine() -> dict[str, Any]:
 def _data() -> dict[str, str]:
     found = {}
     for name, path in shipped("datasets").items():
-        spec = load_yaml(path, DatasetSpec)
-        if spec.layout == "minicity":
+        spec = read_spec(path)
+        if spec.embedded:
             found[f"data: {name}"] = "embedded"
             continue
         try:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.adapter import Adapter, summary
 from bench.config import canonical_json
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, DataError, ModelError
-from bench.metrics.semantic import confusion, semantic_from_panoptic
+from bench.labels import LabelMap, remap_prediction
+from bench.metrics.semantic import confusion, positions, semantic_from_panoptic
 from bench.overlap import Overlap
 from bench.pipeline import batches, ordered_map
 from bench.predictions import PredictionFolder, PredictionWriter
@@ -33,9 +35,13 @@ class Scored:
     seconds: dict[str, float]
 
 
-def truth_digest(truth: Panoptic) -> str:
-    """16 hex that identify a ground truth as scored: its size, its pixels, its segments."""
+def truth_digest(truth: Panoptic | NDArray[np.int32]) -> str:
+    """16 hex that identify a ground truth as scored: its size, its pixels, its segments where it has some."""
     hasher = hashlib.blake2b(digest_size=8)
+    if isinstance(truth, np.ndarray):
+        hasher.update(canonical_json(["semantic", list(truth.shape)]).encode())
+        hasher.update(np.ascontiguousarray(truth, dtype=np.int32).tobytes())
+        return hasher.hexdigest()
     segments = [[s.category_id, s.iscrowd, s.declared_area] for s in truth.segments_info]
     hasher.update(canonical_json([list(truth.size), segments]).encode())
     hasher.update(np.ascontiguousarray(truth.id_map).tobytes())
@@ -44,14 +50,10 @@ def truth_digest(truth: Panoptic) -> str:
 
 def image_line(sample: Sample, prediction: Prediction, categories: Categories) -> dict[str, Any]:
     """All that any metric needs of one image; the line that a run appends."""
+    if sample.read_semantic is not None:
+        return _semantic_line(sample, sample.read_semantic(), prediction, categories)
     truth = sample.read_target()
-    maps = {"panoptic prediction": prediction.panoptic.id_map, "semantic prediction": prediction.semantic}
-    for name, map_ in maps.items():
-        if map_ is not None and map_.shape != truth.size:
-            raise DataError(
-                f"image {sample.image_id!r}: the ground truth is {truth.size} and the {name} {map_.shape} (H, W) px; "
-                "both must have the size of the image: replace the one that has not"
-            )
+    _check_sizes(sample, truth.size, prediction)
     overlap = Overlap.of(truth, prediction.panoptic)
     semantic = None
     if prediction.semantic is not None:
@@ -65,6 +67,35 @@ def image_line(sample: Sample, prediction: Prediction, categories: Categories) -
     }
 
 
+def _semantic_line(
+    sample: Sample, truth: NDArray[np.int32], prediction: Prediction, categories: Categories
+) -> dict[str, Any]:
+    """The line of an image that has semantic labels only: no overlap, so no PQ."""
+    if prediction.semantic is None:
+        raise DataError(
+            f"image {sample.image_id!r}: its truth is semantic and the prediction has no semantic map, so there is "
+            "neither PQ nor mIoU to compute; take a model with a semantic output, or a data set with instances"
+        )
+    _check_sizes(sample, (truth.shape[0], truth.shape[1]), prediction)
+    return {
+        "image_id": sample.image_id,
+        "group": sample.group,
+        "truth": truth_digest(truth),
+        "overlap": None,
+        "semantic": confusion(positions(truth, categories), prediction.semantic, categories),
+    }
+
+
+def _check_sizes(sample: Sample, size: tuple[int, int], prediction: Prediction) -> None:
+    maps = {"panoptic prediction": prediction.panoptic.id_map, "semantic prediction": prediction.semantic}
+    for name, map_ in maps.items():
+        if map_ is not None and map_.shape != size:
+            raise DataError(
+                f"image {sample.image_id!r}: the ground truth is {size} and the {name} {map_.shape} (H, W) px; "
+                "both must have the size of the image: replace the one that has not"
+            )
+
+
 def run_model(
     adapter: Adapter,
     dataset: Dataset,
@@ -73,9 +104,14 @@ def run_model(
     batch_size: int = 1,
     workers: int = 2,
     save: PredictionWriter | None = None,
+    labels: LabelMap | None = None,
     on_image: OnImage | None = None,
 ) -> None:
-    """Predicts and scores what the run lacks. Stages overlap; the device belongs to the calling thread."""
+    """Predicts and scores what the run lacks. Stages overlap; the device belongs to the calling thread.
+
+    `labels` leads from the model's label space to the data set's; None where they are the same.
+    """
+    predicted = dataset.categories if labels is None else labels.source
     cuts = batches(dataset.samples, batch_size)
     todo = [cut for cut in cuts if any(sample.image_id not in run.done for sample in cut)]
     outputs = _infer(adapter, todo, workers)
@@ -85,7 +121,9 @@ def run_model(
         start = time.perf_counter()
         with _stage("postprocess", [sample.image_id]):
             prediction = adapter.postprocess(output, size)
-            _check_fit(prediction, size, dataset.categories)
+            _check_fit(prediction, size, predicted)
+            if labels is not None:
+                prediction = remap_prediction(prediction, labels)
         seconds = {**seconds, "postprocess": time.perf_counter() - start}
         return _score(sample, prediction, seconds, dataset.categories, save)
 

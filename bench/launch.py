@@ -13,6 +13,7 @@ from bench.config import digest, plain
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, PartialRun, UsageError
 from bench.evaluate import OnImage, run_model, run_predictions
+from bench.maps import described, prediction_map
 from bench.metrics.pq import PQ_VERSION
 from bench.metrics.score import score
 from bench.metrics.semantic import SEMANTIC_VERSION
@@ -32,13 +33,23 @@ def run(
     workers: int = 2,
     save_predictions: bool = True,
     again: bool = False,
+    label_map: str | None = None,
     command: Sequence[str] = (),
     on_image: OnImage | None = None,
 ) -> Run:
-    """Predicts and scores a data set; a finished run is read, an interrupted one resumed."""
+    """Predicts and scores a data set; a finished run is read, an interrupted one resumed.
+
+    Where the model has another label space than the data set, its predictions are mapped: by `label_map`
+    (a name of configs/labels or a file), or by a shipped map that leads from one to the other.
+    """
     if batch_size < 1 or workers < 1:
         raise UsageError("--batch-size and --workers must be at least 1")
+    data_space = (dataset.space or dataset.name, dataset.categories)
+    labels = prediction_map((spec.categories, spec.space), data_space, label_map)
     identity = _identity(spec.name, dataset, _model_identity(spec), batch_size)
+    if labels is not None:
+        code = code_digest([Path(str(files("bench"))) / "labels.py"])
+        identity["label_map"] = {**described(labels), "code": code}
     folder = _folder(out, dataset, spec.name, identity)
     if (folder / "done.json").exists() and not again:
         return read_run(folder)
@@ -53,7 +64,8 @@ def run(
     with _writer(folder, meta, dataset, again) as writer:
         with _saving(folder, dataset, save_predictions) as save:
             run_model(
-                adapter, dataset, writer, batch_size=batch_size, workers=workers, save=save, on_image=on_image
+                adapter, dataset, writer,
+                batch_size=batch_size, workers=workers, save=save, labels=labels, on_image=on_image,
             )  # fmt: skip
         _finish(writer, dataset)
     return read_run(folder)
@@ -106,6 +118,7 @@ def _identity(name: str, dataset: Dataset, model: Mapping[str, Any], batch_size:
             "images": len(dataset.samples),
             "image_ids": digest([sample.image_id for sample in dataset.samples])[:16],
             "categories": plain(dataset.categories.items),
+            **({} if dataset.labels is None else {"base": dataset.base, "label_map": described(dataset.labels)}),
         },
         "rules": _rules(dataset),
         "code": code_digest([*_python_files("bench.fusion"), *_python_files("bench.metrics")]),

@@ -117,25 +117,28 @@ def resolve_model(
     name: str,
     dataset: str,
     *,
+    base: str = "",
     checkpoint: str | None = None,
     precision: Precision = "fp32",
     overrides: Mapping[str, Any] | None = None,
 ) -> ModelSpec:
     """`mask2former`, `mask2former/cityscapes/swin-large` or `./mine.yaml`, with its checkpoint for `dataset`.
 
-    `checkpoint` is the name of another checkpoint of the family, or a folder in hub format.
+    `checkpoint` is the name of another checkpoint of the family, or a folder in hub format. A derived data set
+    takes the checkpoint of its `base` where the family names none for itself.
     """
     family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml")) else (name, "", "")
     path = find("models", family)
     file = load_yaml(path, ModelFile, overrides)
-    wanted = checkpoint or named or file.defaults.get(dataset)
+    usual = file.defaults.get(dataset) or file.defaults.get(Path(base).stem)
+    wanted = checkpoint or named or usual
     if wanted is None:
         known = ", ".join(file.checkpoints)
         raise ModelError(f"{family} has no checkpoint for {dataset}; give --checkpoint NAME or DIR (known: {known})")
     if wanted in file.checkpoints:
         return _spec(path, file, wanted, file.checkpoints[wanted], precision)
     if Path(wanted).is_dir():
-        default = file.defaults.get(dataset) or next(iter(file.checkpoints))
+        default = usual or next(iter(file.checkpoints))
         local = replace(
             file.checkpoints[default],
             repo=None,

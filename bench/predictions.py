@@ -2,7 +2,7 @@
 
 annotations.jsonl      a line an image, appended while a run goes on
 <image_id>.png         id = R + 256 G + 65536 B
-semantic/<image_id>.png  category ids, 8 or 16 bit; 0 where the space has no such category is void
+semantic/<image_id>.png  category ids, 8 or 16 bit; an id of no category is void
 predictions.json       the COCO file, written last
 """
 

@@ -160,12 +160,17 @@ class Image:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One image of a data set, lazy: building it opens no file. `group` is its city or sequence."""
+    """One image of a data set, lazy: building it opens no file. `group` is its city or sequence.
+
+    `read_semantic` gives (H, W) category ids, any other id being void; a data set has it in place of the
+    panoptic truth, which then raises a UsageError that says why.
+    """
 
     image_id: str
     group: str
     read_image: Callable[[], Image]
     read_target: Callable[[], Panoptic]
+    read_semantic: Callable[[], NDArray[np.int32]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from bench.cli import data, inspect, run, train
+from bench.cli import check, data, inspect, run, train
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+check.register(data.app)
 app.add_typer(data.app, name="data")
 for module in (run, inspect, train):
     module.register(app)

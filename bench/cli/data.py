@@ -1,4 +1,4 @@
-"""bench data make, bench data damage."""
+"""bench data make, bench data damage, bench data map."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import show
 from bench.cli.output import print_text, progress
-from bench.cli.run import Limit, Root, open_data
+from bench.cli.run import Json, Limit, Root, open_data
 
 app = typer.Typer(help="Make, damage and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -21,10 +22,10 @@ def make_command(
     data_root: Root = None,
 ) -> None:
     """Generate an embedded data set into the cache (done on first use anyway)."""
-    from bench.config import find, load_yaml
-    from bench.datasets.dataset import DatasetSpec
+    from bench.config import find
+    from bench.datasets.derived import read_spec
 
-    splits = [name] if ":" in name else [f"{name}:{s}" for s in load_yaml(find("datasets", name), DatasetSpec).splits]
+    splits = [name] if ":" in name else [f"{name}:{s}" for s in read_spec(find("datasets", name)).splits]
     for split in splits:
         data = open_data(split, data_root, None, None)
         print_text(f"{data.name}:{data.split}: {len(data.samples)} images")
@@ -54,3 +55,21 @@ def damage_command(
     faults = replace(Damage(), **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     with progress("damaging") as on_image:
         print_text(str(damage_dataset(data, out, seed=seed, faults=faults, on_image=on_image)))
+
+
+@app.command("map")
+def map_command(
+    name: Annotated[str, typer.Argument(help="Data set whose labels are mapped from another's, with :split.")],
+    data_root: Root = None,
+    limit: Limit = None,
+    json_: Json = False,
+) -> None:
+    """Audit a label map: pixels covered, classes out of reach, the ceiling that it leaves, its sha256."""
+    from bench.datasets.derived import unmapped
+    from bench.map_audit import audit_map
+
+    data = open_data(name, data_root, limit, None)
+    base = unmapped(data, data_root)
+    with progress("reading the truth") as on_image:
+        audit = audit_map(data, base, on_image=on_image)
+    show.show_map(audit, json_)

@@ -114,10 +114,10 @@ def _percent(published: Any) -> str:
 
 def datasets_command(json_: Json = False) -> None:
     """List the data sets, their splits, and where they are looked for."""
-    from bench.config import load_yaml, plain, shipped
-    from bench.datasets.dataset import DatasetSpec
+    from bench.config import plain, shipped
+    from bench.datasets.derived import read_spec
 
-    specs = {name: load_yaml(path, DatasetSpec) for name, path in shipped("datasets").items()}
+    specs = {name: read_spec(path) for name, path in shipped("datasets").items()}
     if json_:
         print_json({name: plain(spec) for name, spec in specs.items()})
         return

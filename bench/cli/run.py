@@ -41,6 +41,7 @@ def run_command(
     workers: Workers = 2,
     out: Out = Path("results"),
     set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")] = None,
+    label_map: Annotated[str | None, typer.Option(help="Map from the model's classes to the data set's.")] = None,
     save_predictions: Annotated[bool, typer.Option(help="Keep panoptic PNGs beside the results.")] = True,
     again: Again = False,
     json_: Json = False,
@@ -51,16 +52,20 @@ def run_command(
 
     data = open_data(dataset, data_root, limit, images)
     overrides = parse_overrides(set_ or [])
-    spec = resolve_model(model, data.name, checkpoint=checkpoint, precision=precision, overrides=overrides)
+    spec = resolve_model(
+        model, data.name, base=data.base, checkpoint=checkpoint, precision=precision, overrides=overrides
+    )
     check_source(spec)
     from bench import launch
 
     with progress(f"{spec.name} on {data.name}:{data.split}") as on_image:
         done = launch.run(
             spec, data, out, device=device, batch_size=batch_size, workers=workers, again=again,
-            save_predictions=save_predictions, command=["bench", *sys.argv[1:]], on_image=on_image,
+            save_predictions=save_predictions, label_map=label_map, command=["bench", *sys.argv[1:]],
+            on_image=on_image,
         )  # fmt: skip
     show.show_run(done, json_)
+    show.say_what_is_missing(data)
 
 
 def score_command(
@@ -92,6 +97,7 @@ def score_command(
         )  # fmt: skip
         score = done.score
     show.show_score(done, score, json_)
+    show.say_what_is_missing(truth)
 
 
 def _pair(

@@ -27,12 +27,42 @@ def show_run(run: Any, as_json: bool, per_class: bool = False) -> None:
     err.print(f"run: {run.folder}", markup=False)
 
 
+def say_what_is_missing(data: Any) -> None:
+    """Why there is no PQ, on stderr, where the data set has no instances."""
+    if "panoptic" not in data.carries:
+        from bench.datasets.semantic_rgb import NO_PQ
+
+        err.print(f"{data.name} {NO_PQ}", markup=False)
+
+
 def show_boards(boards: list[Any], style: str) -> str:
     """Leaderboards in the asked format."""
     from bench.report import leaderboard
 
     text: str = {"md": leaderboard.to_markdown, "csv": leaderboard.to_csv, "json": leaderboard.to_json}[style](boards)
     return text
+
+
+def show_map(audit: Any, as_json: bool) -> None:
+    """What a label map does to a data set."""
+    found = audit.to_json()
+    if as_json:
+        print_json(found)
+        return
+    from bench.report.tables import percent
+
+    pixels, ceiling = found["pixels"], found["ceiling"]
+    share = {name: percent(count / pixels["all"] if pixels["all"] else None) for name, count in pixels.items()}
+    rows = [[c["name"], percent(c["pixels"] / max(pixels["all"], 1)), ", ".join(c["from"])] for c in found["classes"]]
+    print_table(f"{found['dataset']}, {found['images']} images", ["class", "pixels (%)", "from"], rows)
+    gone = [f"{name} ({percent(n / pixels['all'])} %)" for name, n in found["to_void"].items() if n]
+    print_text(
+        f"pixels: {share['covered']} % are of a class; {share['lost']} % became void, {share['gained']} % were void\n"
+        f"to void: {len(found['to_void'])} classes, with pixels here: {', '.join(gone) or 'none'}\n"
+        f"out of reach: {', '.join(found['unreachable']) or 'none'}\n"
+        f"ceiling: PQ {percent(ceiling['PQ'])}, mIoU {percent(ceiling['mIoU'])}\n"
+        f"sha256: {found['sha256']}"
+    )
 
 
 def show_demo(run: Any, data: Any, out: Path) -> None:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 from bench.config import did_you_mean, find, load_yaml
+from bench.datasets import coco_panoptic
+from bench.datasets.coco_panoptic import FROM_FILE, CocoPlaces
 from bench.errors import DataError, UsageError
+from bench.labels import LabelMap
 from bench.spaces import LabelSpace, load_space
 from bench.types import Categories, Sample
 
 Progress = Callable[[int, int], None]
+Carried = Literal["semantic", "instance", "panoptic"]
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """configs/datasets/*.yaml. `roots` are environment variables → sub-folder below their value."""
+    """configs/datasets/*.yaml. `roots` are environment variables → sub-folder below their value.
+
+    `files` are split → places, of the layout `coco`. `carries` is what its labels tell, `count` names void
+    labels of its space that count as classes, `embedded` the data set that we generate.
+    """
 
     title: str
-    layout: Literal["cityscapes", "minicity"]
+    layout: Literal["cityscapes", "coco", "semantic_rgb"]
     labels: str
     splits: tuple[str, ...]
     default_split: str
@@ -29,6 +38,17 @@ class DatasetSpec:
     roots: Mapping[str, str]
     tree: str
     obtain: str
+    files: Mapping[str, CocoPlaces] = field(default_factory=dict)
+    carries: tuple[Carried, ...] = ("panoptic",)
+    count: tuple[str, ...] = ()
+    embedded: Literal["", "minicity", "minicoco", "miniika"] = ""
+
+    def ready(self, name: str, root: Path | None, split: str, on_image: Progress | None = None) -> Path:
+        """The folder of a split; embedded data are generated first, in the cache unless a root is given."""
+        if not self.embedded:
+            return self.locate(name, root)
+        made: Path = import_module(f"bench.datasets.{self.embedded}.write").ensure(root, split, on_image)
+        return made
 
     def locate(self, name: str, root: Path | None) -> Path:
         """The folder of the data: the one given, else the first environment variable that names one."""
@@ -49,7 +69,10 @@ class DatasetSpec:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A split of a data set: samples in their order, and the space that they are scored in."""
+    """A split of a data set: samples in their order, and the space that they are scored in.
+
+    `space` is the name of that space; `base` and `labels` say of a derived data set what was mapped, and how.
+    """
 
     name: str
     split: str
@@ -57,6 +80,10 @@ class Dataset:
     samples: tuple[Sample, ...]
     semantic_rule: Literal["cityscapes", "detectron2"]
     void: tuple[str, ...] = ()
+    carries: tuple[Carried, ...] = ("panoptic",)
+    space: str = ""
+    base: str = ""
+    labels: LabelMap | None = None
 
     @property
     def slug(self) -> str:
@@ -81,25 +108,62 @@ def load_dataset(name: str, root: Path | None = None, on_image: Progress | None 
 
     `on_image(done, total)` is called while an embedded data set is generated.
     """
+    from bench.datasets.derived import derive, read_derived
+
+    path, split = place_of(name)
+    derived = read_derived(path)
+    return load_plain(path, split, root, on_image) if derived is None else derive(path, derived, split, root, on_image)
+
+
+def place_of(name: str) -> tuple[Path, str]:
+    """The YAML of a name, and the split that it asks for: "" is the default one."""
     base, _, split = name.partition(":") if not name.endswith((".yaml", ".yml")) else (name, "", "")
-    path = find("datasets", base)
+    return find("datasets", base), split
+
+
+def load_plain(
+    path: Path, split: str, root: Path | None, on_image: Progress | None, count: tuple[str, ...] = ()
+) -> Dataset:
+    """The data set of a YAML that has no base; `count` names further void labels that are read as classes."""
+    spec, split = plain_spec(path, split)
+    if spec.layout == "coco":
+        return _coco(path.stem, spec, split, root, on_image)
+    space = load_space(spec.labels).counting((*spec.count, *count))
+    samples = _samples(path.stem, spec, split, space, root, on_image)
+    void = tuple(label.name for label in space.void)
+    return Dataset(path.stem, split, space.scored, samples, spec.semantic_rule, void, spec.carries, spec.labels)
+
+
+def plain_spec(path: Path, split: str) -> tuple[DatasetSpec, str]:
+    """The specification in a YAML, and the split that is meant."""
     spec = load_yaml(path, DatasetSpec)
     split = split or spec.default_split
     if split not in spec.splits:
-        raise UsageError(f"{base} has no split {split!r}; {did_you_mean(split, spec.splits)}")
-    space = load_space(spec.labels)
-    samples = _samples(path.stem, spec, split, space, root, on_image)
-    void = tuple(label.name for label in space.void)
-    return Dataset(path.stem, split, space.scored, samples, spec.semantic_rule, void)
+        raise UsageError(f"{path.stem} has no split {split!r}; {did_you_mean(split, spec.splits)}")
+    return spec, split
+
+
+def coco_files(
+    name: str, spec: DatasetSpec, split: str, root: Path | None, on_image: Progress | None = None
+) -> coco_panoptic.CocoFiles:
+    """Where a split of the layout `coco` lies."""
+    if split not in spec.files:
+        raise UsageError(f"{name}: `files` says nothing of the split {split!r}; {did_you_mean(split, spec.files)}")
+    return coco_panoptic.open_files(spec.ready(name, root, split, on_image), spec.files[split], spec.help())
+
+
+def _coco(name: str, spec: DatasetSpec, split: str, root: Path | None, on_image: Progress | None) -> Dataset:
+    space = None if spec.labels == FROM_FILE else load_space(spec.labels)
+    samples, categories = coco_panoptic.samples(coco_files(name, spec, split, root, on_image), space)
+    return Dataset(name, split, categories, samples, spec.semantic_rule, space=spec.labels)
 
 
 def _samples(
     name: str, spec: DatasetSpec, split: str, space: LabelSpace, root: Path | None, on_image: Progress | None
 ) -> tuple[Sample, ...]:
-    from bench.datasets import cityscapes
+    from bench.datasets import cityscapes, semantic_rgb
 
-    if spec.layout == "minicity":
-        from bench.datasets.minicity.write import ensure
-
-        return cityscapes.samples(ensure(root, split, on_image=on_image), split, space, spec.help())
-    return cityscapes.samples(spec.locate(name, root), split, space, spec.help())
+    folder = spec.ready(name, root, split, on_image)
+    if spec.layout == "semantic_rgb":
+        return semantic_rgb.samples(name, folder, space, spec.help())
+    return cityscapes.samples(folder, split, space, spec.help())

@@ -16,19 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
+from bench.formats.archive import File
 from bench.formats.images import read_rgb, write_png
 from bench.overlap import SCORE_DECIMALS
 from bench.types import Categories, Category, Panoptic, SegmentInfo
 
 PNG_RGB8 = b"\x08\x02"  # bit depth and colour type, bytes 24 and 25 of a PNG
 ID_LIMIT = 1 << 24
+NAME_LIMIT = 255  # bytes of a file's name
 
 
 @dataclass(frozen=True, eq=False)
 class CocoPanoptic:
     """A checked JSON file. `annotations` and `images` are by image id, in the order of the file."""
 
-    path: Path
+    path: File
     annotations: Mapping[str, Mapping[str, Any]]
     images: Mapping[str, Mapping[str, Any]]
     listed: Categories | None
@@ -41,9 +43,9 @@ class CocoPanoptic:
         return self.listed
 
 
-def load_json(path: Path) -> CocoPanoptic:
+def load_json(path: File) -> CocoPanoptic:
     """Reads and checks a COCO panoptic JSON, of ground truth or predictions; opens no PNG."""
-    data = _parse(path)
+    data = parse_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("annotations"), list):
         raise DataError(f"{path}: no list `annotations`; this is not a COCO panoptic JSON")
     listed = data.get("categories")
@@ -51,7 +53,7 @@ def load_json(path: Path) -> CocoPanoptic:
     annotations = _by_image(path, data["annotations"], "image_id", "annotations")
     for image_id, annotation in annotations.items():
         where = f"{path}, image {image_id!r}"
-        _check_file_name(annotation, where)
+        check_file_name(annotation, where)
         infos = _infos(annotation, where)
         if categories is not None:
             _check_known(infos, categories.ids, where)
@@ -60,7 +62,7 @@ def load_json(path: Path) -> CocoPanoptic:
 
 
 def read_panoptic(
-    png: Path, annotation: Mapping[str, Any], known: Collection[int], *, is_truth: bool = False
+    png: File, annotation: Mapping[str, Any], known: Collection[int], *, is_truth: bool = False
 ) -> Panoptic:
     """One image's PNG with its annotation. `known` are the category ids that may occur.
 
@@ -73,7 +75,7 @@ def read_panoptic(
     if is_truth and 0 in infos:
         raise DataError(f"{where}: the ground truth lists segment id 0, which means void; renumber it")
     try:
-        return Panoptic.from_ids(_read_ids(png), infos)
+        return Panoptic.from_ids(read_ids(png), infos)
     except DataError as error:
         if str(png) in str(error):
             raise
@@ -92,7 +94,7 @@ def write_panoptic(path: Path, panoptic: Panoptic) -> dict[str, Any]:
     return {"file_name": path.name, "segments_info": [_segment(*row) for row in rows]}
 
 
-def _parse(path: Path) -> Any:
+def parse_json(path: File) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -103,7 +105,7 @@ def _parse(path: Path) -> Any:
         raise DataError(f"{path}: not valid JSON ({error}); write or download it again") from None
 
 
-def _by_image(path: Path, entries: Any, key: str, name: str) -> dict[str, Mapping[str, Any]]:
+def _by_image(path: File, entries: Any, key: str, name: str) -> dict[str, Mapping[str, Any]]:
     """The entries by image id, a string from here on; the order of the file."""
     found: dict[str, Mapping[str, Any]] = {}
     for position, entry in enumerate(entries if isinstance(entries, list) else [None]):
@@ -116,28 +118,32 @@ def _by_image(path: Path, entries: Any, key: str, name: str) -> dict[str, Mappin
     return found
 
 
-def _check_file_name(annotation: Mapping[str, Any], where: str) -> None:
+def check_file_name(annotation: Mapping[str, Any], where: str) -> None:
+    """Refuses a `file_name` (of an annotation or of `images`) that is none, or leads out of its folder."""
     name = annotation.get("file_name")
     if not isinstance(name, str) or not name:
         raise DataError(f"{where}: no `file_name` of a PNG")
+    if any(len(part.encode(errors="surrogatepass")) > NAME_LIMIT for part in PurePosixPath(name).parts):
+        raise DataError(f"{where}: file_name {name[:40]!r}… is longer than a file system takes")
     for kind in (PurePosixPath, PureWindowsPath):
         if kind(name).is_absolute() or kind(name).drive or ".." in kind(name).parts or "\0" in name:
-            raise DataError(f"{where}: file_name {name!r} leaves the folder of the PNGs")
+            raise DataError(f"{where}: file_name {name!r} leaves the folder")
 
 
-def _categories(path: Path, listed: Any) -> Categories:
+def _categories(path: File, listed: Any) -> Categories:
     if not isinstance(listed, list):
         raise DataError(f"{path}: `categories` is not a list")
     try:
-        return Categories(tuple(_category(path, entry) for entry in listed))
+        return Categories(tuple(category_of(entry) for entry in listed))
     except DataError as error:
-        raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+        raise DataError(f"{path}: {error}") from None
 
 
-def _category(path: Path, entry: Any) -> Category:
+def category_of(entry: Any) -> Category:
+    """One entry of `categories`."""
     if not isinstance(entry, dict):
-        raise DataError(f"{path}: a category is {entry!r}, not an object with id, name and isthing")
-    where = f"{path}, category {entry.get('name', entry.get('id'))!r}"
+        raise DataError(f"a category is {entry!r}, not an object with id, name and isthing")
+    where = f"category {entry.get('name', entry.get('id'))!r}"
     number = _integer(entry, "id", where)
     if not isinstance(entry.get("name"), str):
         raise DataError(f"{where}: no `name`")
@@ -203,7 +209,7 @@ def _check_known(infos: Mapping[int, SegmentInfo], known: Collection[int], where
             )
 
 
-def _read_ids(png: Path) -> NDArray[np.int32]:
+def read_ids(png: File) -> NDArray[np.int32]:
     """(H, W) int32 segment ids."""
     if png.is_file():
         with png.open("rb") as file:

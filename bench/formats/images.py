@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,16 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from bench.errors import DataError
+from bench.formats.archive import File
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
+def read_rgb(path: File) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 of any image file that Pillow reads."""
     with _open(path) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def read_labels(path: Path) -> NDArray[np.int32]:
+def read_labels(path: File) -> NDArray[np.int32]:
     """(H, W) int32 of a single-channel 8 or 16 bit PNG."""
     with _open(path) as image:
         labels = np.asarray(image)
@@ -26,10 +28,10 @@ def read_labels(path: Path) -> NDArray[np.int32]:
         return labels.astype(np.int32)
 
 
-def _open(path: Path) -> PilImage.Image:
+def _open(path: File) -> PilImage.Image:
     """The decoded image; Pillow's many ways to fail are one DataError."""
     try:
-        image = PilImage.open(path)
+        image = PilImage.open(path if isinstance(path, Path) else io.BytesIO(path.read_bytes()))
         try:
             _refuse_bomb(image)
             image.load()

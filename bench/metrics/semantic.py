@@ -46,7 +46,7 @@ def confusion(truth: NDArray[np.int32], prediction: NDArray[np.integer], categor
     if truth.shape != prediction.shape:
         raise DataError(f"the truth is {truth.shape} px but the semantic map is {prediction.shape} px (H, W)")
     side = len(categories) + 1
-    joint = truth.astype(np.int64) * side + _positions(prediction, categories)
+    joint = truth.astype(np.int64) * side + positions(prediction, categories)
     counts = np.bincount(joint.ravel(), minlength=side * side)
     keys = np.flatnonzero(counts)
     return [
@@ -54,8 +54,8 @@ def confusion(truth: NDArray[np.int32], prediction: NDArray[np.integer], categor
     ]
 
 
-def _positions(ids: NDArray[np.integer], categories: Categories) -> NDArray[np.int32]:
-    """Category ids → positions; whatever is no category → C."""
+def positions(ids: NDArray[np.integer], categories: Categories) -> NDArray[np.int32]:
+    """(H, W) category ids → positions in `categories`; whatever is no category → void = C."""
     beyond = max(categories.ids, default=0) + 1
     table = np.full(beyond + 1, len(categories), dtype=np.int32)
     table[list(categories.ids)] = np.arange(len(categories))

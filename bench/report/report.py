@@ -20,7 +20,8 @@ def report(run: Run, out: Path, dataset: Dataset | None = None) -> list[Path]:
     """
     out.mkdir(parents=True, exist_ok=True)
     paths = [class_bars([run], out / "classes.png"), _csv(run, out / "classes.csv")]
-    if dataset is not None and (run.folder / "predictions" / "predictions.json").is_file():
+    kept = (run.folder / "predictions" / "predictions.json").is_file()
+    if dataset is not None and "panoptic" in dataset.carries and kept:
         paths += overlays(run, dataset, out / "overlays")
     return [*paths, _markdown(run, out / "report.md", [path for path in paths if path.suffix == ".png"])]
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from embedded import cpu_features
 from PIL import Image
 
 from bench.datasets.minicity import raster
@@ -50,15 +51,6 @@ def test_pixels_equal_the_manifest(split: str) -> None:
 
 def test_the_frozen_demo_split_equals_the_manifest() -> None:
     assert digest(render("demo", index) for index in range(SPLITS["demo"])) == load()["splits"]["demo"]["all"]
-
-
-def cpu_features() -> str:
-    """What this numpy can switch off on this machine."""
-    try:
-        from numpy._core import _multiarray_umath as umath
-    except ImportError:  # numpy 1.26
-        from numpy.core import _multiarray_umath as umath
-    return " ".join(name for name in umath.__cpu_dispatch__ if umath.__cpu_features__.get(name))
 
 
 def test_pixels_do_not_depend_on_the_cpu() -> None:

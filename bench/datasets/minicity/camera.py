@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.datasets.minicity import raster
-from bench.datasets.minicity.canvas import HEIGHT, WIDTH, Canvas, Color, Material
+from bench.datasets.minicity.canvas import Canvas, Color, Material
 
 Vertex = tuple[float, float, float]  # right, up, ahead, in metres; the ground is up = 0
 NEAR_M = 2.2
@@ -40,9 +40,9 @@ class Camera:
     def metres_per_px(self, z: float) -> float:
         return max(z, NEAR_M) / self.focal_px
 
-    def ground_depth(self) -> npt.NDArray[np.float64]:
-        """Depth in metres of the ground seen in each row (H,); rows at or above the horizon get 300."""
-        below = np.arange(HEIGHT, dtype=np.float64) + 0.5 - self.horizon_px
+    def ground_depth(self, height: int) -> npt.NDArray[np.float64]:
+        """Depth in metres of the ground seen in each of `height` rows; rows at or above the horizon get 300."""
+        below = np.arange(height, dtype=np.float64) + 0.5 - self.horizon_px
         return np.minimum(self.focal_px * self.height_m / np.maximum(below, 1e-3), 300.0)
 
 
@@ -74,7 +74,7 @@ class Pen:
         return Material(color, self.ident, self.depth_m, rough, patchy, glow)
 
     def mask(self, vertices: Sequence[Vertex]) -> tuple[raster.Bools, int, int] | None:
-        return raster.polygon([self.camera.project(v) for v in vertices], HEIGHT, WIDTH)
+        return raster.polygon([self.camera.project(v) for v in vertices], *self.canvas.size)
 
     def fill(self, vertices: Sequence[Vertex], color: Color, rough: int = 4, patchy: int = 0,
              glow: int = 0) -> None:  # fmt: skip
@@ -105,7 +105,7 @@ class Pen:
         """An upright ellipse facing the camera, radii in metres; with `ragged` its edge is torn."""
         cx, cy = self.camera.project(at)
         scale = 16 / self.camera.metres_per_px(at[2])
-        mask = raster.ellipse(cx, cy, round(rx * scale), round(ry * scale), HEIGHT, WIDTH, ragged)
+        mask = raster.ellipse(cx, cy, round(rx * scale), round(ry * scale), *self.canvas.size, ragged)
         if mask is not None:
             self.canvas.paint(mask, self.canvas.add(self.material(color, rough, patchy)))
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from bench.datasets.minicity import raster
 
-HEIGHT, WIDTH = 256, 512  # px
+HEIGHT, WIDTH = 256, 512  # px, of minicity; other worlds choose their own
 Color = tuple[int, int, int]
 Mask = tuple[raster.Bools, int, int]  # mask of a box, and where the box starts (y0, x0)
 
@@ -29,10 +29,15 @@ class Material:
 class Canvas:
     """Painted far to near: what comes later covers what came before."""
 
-    plane: npt.NDArray[np.uint16] = field(default_factory=lambda: np.zeros((HEIGHT, WIDTH), np.uint16))
-    shadow: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((HEIGHT, WIDTH), np.uint8))
+    size: tuple[int, int] = (HEIGHT, WIDTH)
+    plane: npt.NDArray[np.uint16] = field(init=False)
+    shadow: npt.NDArray[np.uint8] = field(init=False)
     materials: list[Material] = field(default_factory=list)
     counts: dict[int, int] = field(default_factory=dict)  # instances made so far, by label
+
+    def __post_init__(self) -> None:
+        self.plane = np.zeros(self.size, np.uint16)
+        self.shadow = np.zeros(self.size, np.uint8)
 
     def add(self, material: Material) -> int:
         """Number of a new material, for `paint`."""
@@ -66,7 +71,7 @@ class Canvas:
 
     def shade(self, points: raster.Points, strength: int) -> None:
         """Cast a shadow on the ground (not on what stands on it)."""
-        mask = raster.polygon(points, HEIGHT, WIDTH)
+        mask = raster.polygon(points, *self.size)
         if mask is not None:
             inside, y0, x0 = mask
             view = self.shadow[y0 : y0 + inside.shape[0], x0 : x0 + inside.shape[1]]

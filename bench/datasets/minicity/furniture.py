@@ -1,5 +1,6 @@
 """Poles, lamps, traffic lights, signs, bins: the thin things and the odd bits of a street."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from bench.datasets.minicity import raster
@@ -7,7 +8,8 @@ from bench.datasets.minicity.camera import Board, Pen
 from bench.datasets.minicity.canvas import Color
 from bench.datasets.minicity.dice import Dice
 
-POLE, LIGHT, SIGN, STATIC, DYNAMIC = 17, 19, 20, 4, 5
+NewPen = Callable[[], Pen]
+POLE, SIGN, STATIC, DYNAMIC = 17, 20, 4, 5
 GREYS: tuple[Color, ...] = ((120, 122, 124), (92, 98, 96), (146, 146, 144), (70, 78, 74))
 
 
@@ -29,18 +31,17 @@ def lamp_post(pen: Pen, dice: Dice, x: float, z: float, side: int, night: bool) 
     pen.rect(board, 1.3, height + 0.1, 2.1, height + 0.32, (255, 232, 170) if night else color, 2, 255 if night else 0)
 
 
-def traffic_light(pen: Pen, dice: Dice, x: float, z: float, side: int) -> None:
-    """A light at the kerb, and often a second one on an arm over the lane."""
+def traffic_light(pen: Pen, dice: Dice, x: float, z: float, side: int, head: NewPen) -> None:
+    """A light at the kerb, and often a second one on an arm over the lane; `head` gives the pen of each."""
     overhead = dice.chance(0.45)
     color = pole(pen, dice, x, z, 5.3 if overhead else 2.4, 0.14)
     phase = dice.whole(0, 2)
     housing = dice.jitter(dice.pick(((34, 38, 36), (28, 30, 30), (52, 66, 50))), 4)
-    head = replace(pen, ident=LIGHT)
     if overhead:
         board = Board(x, z, float(-side), 0.0)
         pen.line(board, (0.0, 5.2), (3.1, 5.3), 0.12, color)
-        light_head(head, Board(x - side * 2.9, z), 4.5, phase, housing, 1.2)
-    light_head(head, Board(x, z), 2.3, phase, housing, 1.05)
+        light_head(head(), Board(x - side * 2.9, z), 4.5, phase, housing, 1.2)
+    light_head(head(), Board(x, z), 2.3, phase, housing, 1.05)
 
 
 def light_head(pen: Pen, board: Board, base: float, phase: int, housing: Color, k: float) -> None:
@@ -51,17 +52,17 @@ def light_head(pen: Pen, board: Board, base: float, phase: int, housing: Color, 
         pen.disc(board, 0.0, base + (0.22 + 0.35 * row) * k, 0.14 * k, color, 255 if row == phase else 0)
 
 
-def sign_post(pen: Pen, dice: Dice, x: float, z: float) -> None:
+def sign_post(pen: Pen, dice: Dice, x: float, z: float, stop: NewPen) -> None:
     height = dice.real(2.3, 3.0)
     pole(pen, dice, x, z, height + 0.4, 0.08)
     board, face = Board(x, z - 0.05), replace(pen, ident=SIGN)
-    sign_face(face, dice, board, height)
+    sign_face(face, dice, board, height, stop)
     if dice.chance(0.35):
         face.rect(board, -0.42, height - 1.0, 0.42, height - 0.5, dice.pick(((226, 226, 222), (44, 80, 170))), 2, 30)
 
 
-def sign_face(pen: Pen, dice: Dice, board: Board, v: float) -> None:
-    """One of the usual faces: limit, ban, warning, stop, right of way, mandatory, information."""
+def sign_face(pen: Pen, dice: Dice, board: Board, v: float, stop: NewPen) -> None:
+    """Limit, ban, warning, stop (with the pen that `stop` gives), right of way, mandatory or information."""
     red, white, blue, yellow = (200, 28, 34), (236, 236, 232), (30, 74, 176), (238, 196, 30)
     kind = dice.whole(0, 6)
     if kind <= 1:
@@ -73,12 +74,7 @@ def sign_face(pen: Pen, dice: Dice, board: Board, v: float) -> None:
         pen.flat(board, [(-0.48, v - 0.36 * tip), (0.48, v - 0.36 * tip), (0.0, v + 0.46 * tip)], red, 2, 40)
         pen.flat(board, [(-0.27, v - 0.23 * tip), (0.27, v - 0.23 * tip), (0.0, v + 0.2 * tip)], white, 2, 40)
     elif kind == 3:
-        ring = [
-            (0.42 * a, 0.42 * b)
-            for a, b in ((1, 0.41), (0.41, 1), (-0.41, 1), (-1, 0.41), (-1, -0.41), (-0.41, -1), (0.41, -1), (1, -0.41))
-        ]
-        pen.flat(board, [(a, v + b) for a, b in ring], red, 2, 40)
-        pen.rect(board, -0.28, v - 0.07, 0.28, v + 0.07, white, 2, 40)
+        stop_face(stop(), board, v)
     elif kind == 4:
         pen.flat(board, [(0.0, v - 0.48), (0.48, v), (0.0, v + 0.48), (-0.48, v)], white, 2, 40)
         pen.flat(board, [(0.0, v - 0.34), (0.34, v), (0.0, v + 0.34), (-0.34, v)], yellow, 2, 40)
@@ -88,6 +84,16 @@ def sign_face(pen: Pen, dice: Dice, board: Board, v: float) -> None:
     else:
         pen.rect(board, -0.42, v - 0.42, 0.42, v + 0.42, blue, 2, 40)
         pen.rect(board, -0.2, v - 0.22, 0.2, v + 0.24, white, 2, 40)
+
+
+def stop_face(pen: Pen, board: Board, v: float) -> None:
+    """A red octagon with a white band."""
+    ring = [
+        (0.42 * a, 0.42 * b)
+        for a, b in ((1, 0.41), (0.41, 1), (-0.41, 1), (-1, 0.41), (-1, -0.41), (-0.41, -1), (0.41, -1), (1, -0.41))
+    ]
+    pen.flat(board, [(a, v + b) for a, b in ring], (200, 28, 34), 2, 40)
+    pen.rect(board, -0.28, v - 0.07, 0.28, v + 0.07, (236, 236, 232), 2, 40)
 
 
 def direction_board(pen: Pen, dice: Dice, x: float, z: float) -> None:

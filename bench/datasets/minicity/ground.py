@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from bench.datasets.minicity import raster
 from bench.datasets.minicity.camera import Camera
-from bench.datasets.minicity.canvas import HEIGHT, WIDTH, Canvas, Color, Material, blend, lit
+from bench.datasets.minicity.canvas import Canvas, Color, Material, blend, lit
 from bench.datasets.minicity.city import Street
 from bench.datasets.minicity.dice import Dice
 
@@ -25,7 +25,7 @@ def draw_sky(canvas: Canvas, camera: Camera, weather: str, dice: Dice) -> None:
     """A gradient by row, and clouds; fills the whole frame so that no pixel is left over."""
     top, low = SKIES[weather]
     horizon = max(1, int(camera.horizon_px))
-    for row in range(HEIGHT):
+    for row in range(canvas.size[0]):
         color = blend(top, low, min(256, row * 256 // horizon))
         canvas.plane[row] = canvas.add(Material(color, SKY, 300.0, 2, 2, 180 if weather == "dusk" else 90))
     for _ in range(dice.whole(2, 7) if weather in ("day", "dusk", "overcast") else 0):
@@ -34,20 +34,21 @@ def draw_sky(canvas: Canvas, camera: Camera, weather: str, dice: Dice) -> None:
 
 def draw_cloud(canvas: Canvas, horizon: int, color: Color, dice: Dice) -> None:
     """A heap of flat ellipses, the lower ones greyer."""
-    x, y = dice.whole(0, WIDTH), dice.whole(0, max(1, horizon * 3 // 4))
+    x, y = dice.whole(0, canvas.size[1]), dice.whole(0, max(1, horizon * 3 // 4))
     for tone, drop in ((15, 2), (16, 0), (17, -2)):
         white = canvas.add(Material(dice.jitter(lit(color, tone), 4), SKY, 300.0, 2, 5, 120))
         for _ in range(dice.whole(2, 4)):
             at = (x + dice.whole(-30, 30)) * 16, (y + drop + dice.whole(-3, 3)) * 16
             size = dice.whole(8, 26) * 16, dice.whole(2, 6) * 16
-            canvas.paint(raster.ellipse(*at, *size, HEIGHT, WIDTH), white)
+            canvas.paint(raster.ellipse(*at, *size, *canvas.size), white)
 
 
 def draw_ground(canvas: Canvas, camera: Camera, street: Street, dice: Dice) -> None:
     """Road, sidewalks, grass and their marks, by the place on the ground that each pixel sees."""
-    first = min(HEIGHT - 1, max(0, int(camera.horizon_px) + 1))
-    depth = camera.ground_depth()[first:, None]
-    across = (np.arange(WIDTH, dtype=np.float64) + 0.5 - camera.centre_px)[None] * depth / camera.focal_px
+    height, width = canvas.size
+    first = min(height - 1, max(0, int(camera.horizon_px) + 1))
+    depth = camera.ground_depth(height)[first:, None]
+    across = (np.arange(width, dtype=np.float64) + 0.5 - camera.centre_px)[None] * depth / camera.focal_px
     x = np.floor((across - camera.bend * depth * depth) * 100).astype(np.int64)  # (rows, W) cm
     z = np.floor(depth * 100).astype(np.int64)  # (rows, 1) cm
     canvas.plane[first:] = surface(canvas, street, x, z, dice).astype(np.uint16)

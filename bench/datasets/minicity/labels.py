@@ -8,7 +8,8 @@ from bench.datasets.minicity.world import DYNAMIC, STATIC
 SMALLEST_THING_PX, SMALLEST_STUFF_PX = 12, 8
 
 
-def finish_labels(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
+def finish_labels(ids: npt.NDArray[np.int64], thing_px: int = SMALLEST_THING_PX,
+                  stuff_px: int = SMALLEST_STUFF_PX) -> npt.NDArray[np.uint16]:  # fmt: skip
     """(H, W) ids as painted -> instanceIds: tiny remainders become void, n runs from 0 in each class."""
     areas = np.bincount(ids.ravel())
     final = np.zeros(len(areas), dtype=np.uint16)
@@ -16,8 +17,8 @@ def finish_labels(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
     for ident in np.flatnonzero(areas).tolist():
         area = areas[ident]
         if ident < 1000:
-            final[ident] = ident if area >= SMALLEST_STUFF_PX else STATIC
-        elif area < SMALLEST_THING_PX:
+            final[ident] = ident if area >= stuff_px else STATIC
+        elif area < thing_px:
             final[ident] = DYNAMIC
         else:
             label = ident // 1000

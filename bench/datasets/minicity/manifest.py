@@ -1,37 +1,29 @@
-"""Hashes of decoded pixels: how anyone can tell that this machine draws the same scenes."""
+"""The hashes of minicity: RGB, then ids as little-endian 16 bit."""
 
-import hashlib
-import json
 from collections.abc import Iterable
-from importlib.resources import files
 from typing import Any
 
+from bench.datasets import manifest
 from bench.datasets.minicity.scene import SPLITS, VERSION, Scene, render
 
-FIRST = 3  # so many images have a hash of their own
+
+def arrays(scene: Scene) -> manifest.Arrays:
+    return scene.rgb, scene.instance_ids
 
 
 def digest(scenes: Iterable[Scene]) -> str:
-    """sha256 over the pixels (RGB, then ids as little-endian 16 bit) of scenes in their order."""
-    total = hashlib.sha256()
-    for scene in scenes:
-        total.update(scene.rgb.tobytes())
-        total.update(scene.instance_ids.astype("<u2").tobytes())
-    return total.hexdigest()
-
-
-def compute(split: str) -> dict[str, Any]:
-    """The entry of a split, drawn anew."""
-    first = [digest([render(split, index)]) for index in range(FIRST)]
-    return {"images": SPLITS[split], "all": digest(render(split, i) for i in range(SPLITS[split])), "first": first}
+    return manifest.digest(arrays(scene) for scene in scenes)
 
 
 def load() -> dict[str, Any]:
-    """The manifest that ships: {"version", "splits": {name: {"images", "all", "first"}}}."""
-    found: dict[str, Any] = json.loads((files(__package__) / "manifest.json").read_text())
-    return found
+    """The manifest that ships."""
+    return manifest.load(__package__)
 
 
 def main() -> str:
     """The manifest of the present code, as JSON."""
-    return json.dumps({"version": VERSION, "splits": {split: compute(split) for split in SPLITS}}, indent=2)
+    entries = {
+        split: manifest.entry(lambda index, split=split: arrays(render(split, index)), images)  # type: ignore[misc]
+        for split, images in SPLITS.items()
+    }
+    return manifest.text(VERSION, entries)

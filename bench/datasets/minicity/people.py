@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bench.datasets.minicity import raster
 from bench.datasets.minicity.camera import Board, Pen
-from bench.datasets.minicity.canvas import HEIGHT, WIDTH, Color, lit
+from bench.datasets.minicity.canvas import Color, lit
 from bench.datasets.minicity.dice import Dice
 
 SKIN: tuple[Color, ...] = ((226, 184, 154), (198, 146, 112), (142, 96, 70), (96, 64, 48))
@@ -80,7 +80,7 @@ def draw_bicycle(pen: Pen, dice: Dice, board: Board, narrow: bool) -> None:
         return
     for u in (-0.53, 0.53):
         points = [pen.camera.project(board.at(p)) for p in raster.circle(u, 0.34, 0.34)]
-        pen.canvas.veil(raster.polygon(points, HEIGHT, WIDTH), pen.material((92, 94, 98), 4), 110)
+        pen.canvas.veil(raster.polygon(points, *pen.canvas.size), pen.material((92, 94, 98), 4), 110)
         rim = raster.circle(u, 0.34, 0.35)
         hole = raster.circle(u, 0.34, 0.27)
         pen.flat(board, [*rim, rim[0], hole[0], *reversed(hole)], tyre, 3)

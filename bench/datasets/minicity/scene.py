@@ -8,7 +8,7 @@ import numpy.typing as npt
 from bench.datasets.minicity import ground, sides, traffic
 from bench.datasets.minicity.camera import Camera
 from bench.datasets.minicity.canvas import HEIGHT, WIDTH, Canvas
-from bench.datasets.minicity.city import CITIES, CITIES_OF, WEATHERS, Street, plan_street
+from bench.datasets.minicity.city import CITIES, CITIES_OF, WEATHERS, City, Street, plan_street
 from bench.datasets.minicity.dice import Dice
 from bench.datasets.minicity.frame import draw_border, draw_ego_vehicle
 from bench.datasets.minicity.labels import finish_labels
@@ -45,16 +45,19 @@ def render(split: str, index: int) -> Scene:
     street = plan_street(dice, city, weather)
     camera = Camera(dice.real(400.0, 500.0), dice.real(225.0, 287.0), dice.real(102.0, 130.0),
                     dice.real(1.3, 1.7), dice.real(-0.0016, 0.0016) if dice.chance(0.5) else 0.0)  # fmt: skip
-    world = World(Canvas(), camera, dice, coarse(dice, 3, -110, 90))
-    draw(world, street, city_name, weather)
+    world = World(Canvas(), camera, dice, coarse(dice, (HEIGHT, WIDTH), 3, -110, 90))
+    draw_street(world, street, city, weather)
+    if dice.chance(0.75):
+        draw_ego_vehicle(world)
+    draw_border(world)
     rgb = develop(world, weather)
     ids = np.array([m.ident for m in world.canvas.materials], dtype=np.int64)[world.canvas.plane]
     return Scene(rgb, finish_labels(ids), image_id, city_name)
 
 
-def draw(world: World, street: Street, city_name: str, weather: str) -> None:
-    """Everything, from the sky to the bonnet of our own car."""
-    city, night, dice = CITIES[city_name], weather == "night", world.dice
+def draw_street(world: World, street: Street, city: City, weather: str) -> None:
+    """Everything from the sky to the nearest person."""
+    night, dice = weather == "night", world.dice
     sun = dice.side()
     ground.draw_sky(world.canvas, world.camera, weather, dice)
     sides.draw_far_end(world, street, city, night)
@@ -67,9 +70,6 @@ def draw(world: World, street: Street, city_name: str, weather: str) -> None:
     items += traffic.place_furniture(world, street, city, night)
     for _, paint in sorted(items, key=lambda item: -item[0]):
         paint()
-    if dice.chance(0.75):
-        draw_ego_vehicle(world)
-    draw_border(world)
 
 
 __all__ = ["HEIGHT", "SPLITS", "VERSION", "WIDTH", "Scene", "image_name", "render"]

@@ -1,6 +1,7 @@
 """Who and what is in the street: placed first, then drawn from far to near."""
 
 from collections.abc import Callable
+from functools import partial
 
 from bench.datasets.minicity import furniture, people, plants, tram, vehicles
 from bench.datasets.minicity.camera import Board
@@ -221,7 +222,8 @@ def place_furniture(world: World, street: Street, city: City, night: bool) -> li
             if dice.chance(0.7):
                 put(start + step * 16.0, POLE, furniture.lamp_post, kerb, side, night)
         for _ in range(dice.whole(0, 2)):
-            put(near_heavy(world, 8.0, 34.0), POLE, furniture.sign_post, kerb + side * 0.2)
+            z = near_heavy(world, 8.0, 34.0)
+            put(z, POLE, furniture.sign_post, kerb + side * 0.2, partial(world.stop_sign, z))
         for _ in range(dice.whole(0, 4) if dice.chance(city.green) else 0):
             put(dice.real(9.0, 55.0), VEGETATION, plants.draw_tree, kerb + side * 0.5, world.ragged)
         if dice.chance(0.3):
@@ -238,7 +240,7 @@ def place_furniture(world: World, street: Street, city: City, night: bool) -> li
     if street.junction is not None or dice.chance(0.4):
         z = street.junction[0] - 1.0 if street.junction is not None else dice.real(10.0, 26.0)
         for side in (-1, 1) if dice.chance(0.7) else (1,):
-            put(z, POLE, furniture.traffic_light, street.kerb(side) + side * 0.4, side)
+            put(z, POLE, furniture.traffic_light, street.kerb(side) + side * 0.4, side, partial(world.light, z))
     if dice.chance(0.16):
         put(dice.real(14.0, 30.0), POLE, furniture.direction_board, street.walk(1) - 1.0)
     return items

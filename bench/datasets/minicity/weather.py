@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from bench.datasets.minicity.canvas import HEIGHT, WIDTH, Color, table
+from bench.datasets.minicity.canvas import Color, table
 from bench.datasets.minicity.dice import Dice
 from bench.datasets.minicity.ground import SKIES
 from bench.datasets.minicity.world import World, coarse
@@ -21,9 +21,9 @@ def develop(world: World, weather: str) -> npt.NDArray[np.uint8]:
     """Colours (H, W, 3) of a finished canvas in this weather."""
     dice, plane, materials = world.dice, world.canvas.plane, world.canvas.materials
     rgb = np.array([m.color for m in materials], dtype=np.int32)[plane]
-    fine = dice.generator.integers(-8, 9, (HEIGHT, WIDTH), dtype=np.int8).astype(np.int32)
+    fine = dice.generator.integers(-8, 9, plane.shape, dtype=np.int8).astype(np.int32)
     texture = fine * table(materials, "rough").astype(np.int32)[plane] >> 3
-    patches = coarse(dice, 4, -8, 8).astype(np.int32)
+    patches = coarse(dice, world.canvas.size, 4, -8, 8).astype(np.int32)
     texture += patches * table(materials, "patchy").astype(np.int32)[plane] >> 3
     rgb += texture[..., None]
     depth = depth_plane(world)
@@ -43,7 +43,7 @@ def develop(world: World, weather: str) -> npt.NDArray[np.uint8]:
 def depth_plane(world: World) -> Ints:
     """Depth of each pixel in decimetres; the ground's by its row."""
     own = np.array([round(m.depth_m * 10) for m in world.canvas.materials], dtype=np.int32)[world.canvas.plane]
-    rows = np.floor(world.camera.ground_depth() * 10).astype(np.int32)
+    rows = np.floor(world.camera.ground_depth(world.canvas.size[0]) * 10).astype(np.int32)
     return np.where(own < 0, rows[:, None], own)
 
 
@@ -82,8 +82,9 @@ def halo(glow: Ints) -> Ints:
 def streaks(rgb: Ints, dice: Dice) -> Ints:
     """Falling rain: short slanting lines, brighter than what is behind."""
     out = rgb.copy()
+    height, width, _ = rgb.shape
     for _ in range(dice.whole(60, 140)):
-        x, y, long = dice.whole(0, WIDTH - 9), dice.whole(0, HEIGHT - 25), dice.whole(8, 22)
+        x, y, long = dice.whole(0, width - 9), dice.whole(0, height - 25), dice.whole(8, 22)
         rows = np.arange(y, y + long)
         columns = x + (rows - y) // 4
         out[rows, columns] = (out[rows, columns] * 3 + 220) // 4
@@ -106,8 +107,7 @@ def soften(rgb: Ints) -> Ints:
 def expose(rgb: Ints, noise: int, dice: Dice) -> npt.NDArray[np.uint8]:
     """Exposure and sensor noise (a sum of two uniform numbers), cut to 0..255."""
     gain = dice.whole(236, 276)
-    shape = (HEIGHT, WIDTH, 3)
-    grain = dice.generator.integers(-noise, noise + 1, shape, dtype=np.int8)
-    grain += dice.generator.integers(-noise, noise + 1, shape, dtype=np.int8)
+    grain = dice.generator.integers(-noise, noise + 1, rgb.shape, dtype=np.int8)
+    grain += dice.generator.integers(-noise, noise + 1, rgb.shape, dtype=np.int8)
     exposed: npt.NDArray[np.uint8] = np.clip((rgb * gain >> 8) + grain, 0, 255).astype(np.uint8)
     return exposed

@@ -1,0 +1,100 @@
+"""Data sets derived from others in YAML: the same images, the truth mapped to another label space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.config import build, find, load_yaml, read_yaml
+from bench.datasets.dataset import Dataset, DatasetSpec, Progress, load_plain
+from bench.errors import DataError, UsageError
+from bench.labels import LabelMap, remap, remap_semantic
+from bench.maps import MapFile, load_map, same_space
+from bench.spaces import load_space
+from bench.types import Panoptic, Sample
+
+
+@dataclass(frozen=True)
+class DerivedSpec:
+    """configs/datasets/*.yaml with a `base`. `labels` is a map that starts at the base's label space;
+    `count` names void labels of the space it leads to that count as classes."""
+
+    title: str
+    base: str
+    labels: str
+    count: tuple[str, ...] = ()
+
+
+def read_derived(path: Path) -> DerivedSpec | None:
+    """The file as a derived data set; None where it names no base."""
+    data = read_yaml(path)
+    return build(DerivedSpec, data, str(path)) if "base" in data else None
+
+
+def read_spec(path: Path) -> DatasetSpec:
+    """What there is to tell of a data set: a derived one's base, under its own title and labels."""
+    derived = read_derived(path)
+    if derived is None:
+        return load_yaml(path, DatasetSpec)
+    return replace(load_yaml(_base(path, derived), DatasetSpec), title=derived.title, labels=derived.labels)
+
+
+def _base(path: Path, derived: DerivedSpec) -> Path:
+    base = find("datasets", derived.base)
+    if "base" in read_yaml(base):
+        raise UsageError(f"{path}: its base {derived.base!r} is derived itself; derive from that one's base")
+    return base
+
+
+def derive(path: Path, spec: DerivedSpec, split: str, root: Path | None, on_image: Progress | None) -> Dataset:
+    """The base with its truth mapped when it is read. Void labels that the map gives a class are read as such."""
+    labels = load_map(spec.labels, spec.count)
+    file = load_yaml(find("labels", spec.labels), MapFile)
+    source, target = load_space(file.source), load_space(file.target).counting(spec.count)
+    raised = tuple(category.name for category in labels.source.items[len(source.categories) :])
+    base = load_plain(_base(path, spec), split, root, on_image, count=raised)
+    if not same_space(base.categories, labels.source):
+        raise UsageError(f"{path}: the map {spec.labels} starts at {file.source}, not at the classes of {spec.base}")
+    return replace(
+        base,
+        name=path.stem,
+        base=spec.base,
+        categories=labels.target,
+        samples=tuple(_mapped(sample, labels) for sample in base.samples),
+        void=tuple(label.name for label in target.void),
+        space=file.target,
+        labels=labels,
+    )
+
+
+def _mapped(sample: Sample, labels: LabelMap) -> Sample:
+    semantic = sample.read_semantic
+    return replace(
+        sample,
+        read_target=partial(_read_target, sample.image_id, sample.read_target, labels),
+        read_semantic=None if semantic is None else partial(_read_semantic, semantic, labels),
+    )
+
+
+def _read_target(image_id: str, read: Callable[[], Panoptic], labels: LabelMap) -> Panoptic:
+    try:
+        return remap(read(), labels)
+    except DataError as error:
+        raise DataError(f"image {image_id!r}: {error}") from None
+
+
+def _read_semantic(read: Callable[[], NDArray[np.int32]], labels: LabelMap) -> NDArray[np.int32]:
+    return remap_semantic(read(), labels)
+
+
+def unmapped(dataset: Dataset, root: Path | None, on_image: Progress | None = None) -> Dataset:
+    """The base of a derived data set in its own label space, with the same images."""
+    if dataset.labels is None:
+        raise UsageError(f"{dataset.name}: its labels are not mapped from another data set's")
+    base = load_plain(find("datasets", dataset.base), dataset.split, root, on_image)
+    return base.only([sample.image_id for sample in dataset.samples])

@@ -1,0 +1,83 @@
+"""Semantic labels as colours, in ika's layout: `input/<stem>.png` and `label/<stem>_gtFine_labelColor.png`.
+
+There are no instances: such a data set has mIoU and no PQ.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError, UsageError
+from bench.formats.images import read_rgb
+from bench.labels import void_id
+from bench.spaces import LabelSpace
+from bench.types import RGB, Image, Sample
+
+LABEL_SUFFIX = "_gtFine_labelColor.png"
+NO_PQ = "carries semantic labels only: it has mIoU, but no PQ, since nobody told its instances apart"
+
+
+def samples(name: str, root: Path, space: LabelSpace, remedy: str) -> tuple[Sample, ...]:
+    """The samples by name; opens no image. Missing folders and pairs are DataErrors."""
+    images = sorted((root / "input").glob("*.png"))
+    if not images:
+        raise DataError(f"{root / 'input'}: no images (*.png) here.\n{remedy}")
+    label_of = {path.stem: root / "label" / f"{path.stem}{LABEL_SUFFIX}" for path in images}
+    missing = [path for path in label_of.values() if not path.is_file()]
+    if missing:
+        raise DataError(f"{len(missing)} images have no label, first {missing[0]}; unpack the labels again")
+    return tuple(
+        Sample(
+            path.stem,
+            "",
+            partial(_read_image, path),
+            partial(_no_panoptic, name),
+            partial(_read_semantic, label_of[path.stem], space),
+        )
+        for path in images
+    )
+
+
+def _read_image(path: Path) -> Image:
+    return Image(path.stem, read_rgb(path))
+
+
+def _no_panoptic(name: str) -> NoReturn:
+    raise UsageError(f"{name} {NO_PQ}")
+
+
+def _read_semantic(path: Path, space: LabelSpace) -> NDArray[np.int32]:
+    try:
+        return semantic_of(read_rgb(path), space)
+    except DataError as error:
+        message = str(error)
+        raise DataError(message if str(path) in message else f"{path}: {message}") from None
+
+
+def semantic_of(rgb: RGB, space: LabelSpace) -> NDArray[np.int32]:
+    """(H, W, 3) colours as (H, W) category ids, void as `void_id`; a colour of no label is a DataError."""
+    void = void_id(space.scored)
+    ids = {_packed(label.color): void for label in space.void} | {_packed(c.color): c.id for c in space.categories}
+    colors = np.array(sorted(ids), dtype=np.int64)
+    pixels = rgb.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])  # (H, W)
+    at: NDArray[np.intp] = np.minimum(np.searchsorted(colors, pixels), len(colors) - 1)
+    unknown = pixels[colors[at] != pixels]
+    if unknown.size:
+        found, counts = np.unique(unknown, return_counts=True)
+        most = int(found[counts.argmax()])
+        raise DataError(
+            f"colour ({most >> 16}, {most >> 8 & 255}, {most & 255}) of {counts.max()} pixels is no label's "
+            f"({unknown.size} pixels of {len(found)} unknown colours); is it another label table, or a lossy copy?"
+        )
+    table = np.array([ids[color] for color in colors.tolist()], dtype=np.int32)
+    return table[at]
+
+
+def _packed(color: tuple[int, int, int]) -> int:
+    red, green, blue = color
+    return red << 16 | green << 8 | blue

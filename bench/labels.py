@@ -1,0 +1,163 @@
+"""Maps between label spaces, by name and total: what becomes of a class is written down, for every class.
+
+Many-to-one keeps the instances of things apart and makes one segment of stuff; thing → stuff drops the
+instances; stuff → thing is refused, since nobody drew the instances; what goes to void is void.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError, UsageError
+from bench.types import Categories, Category, Panoptic, Prediction, SegmentInfo
+
+VOID = "void"
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """`names` are source class → target class, or None for void; every class of `source` is listed."""
+
+    source: Categories
+    target: Categories
+    names: Mapping[str, str | None]
+
+    def __post_init__(self) -> None:
+        sources, targets = _by_name(self.source), _by_name(self.target)
+        for name in sources:
+            if name not in self.names:
+                raise UsageError(f"the label map does not list the class {name!r}; map it to a class or to {VOID}")
+        for name, to in self.names.items():
+            if name not in sources:
+                raise UsageError(f"the label map lists {name!r}, which its source space has not")
+            if to is not None and to not in targets:
+                raise UsageError(f"the label map sends {name!r} to {to!r}, which its target space has not")
+            if to is not None and targets[to].isthing and not sources[name].isthing:
+                raise UsageError(
+                    f"the label map sends the stuff class {name!r} to the thing {to!r}; "
+                    "its instances are not known: map it to stuff or to void"
+                )
+
+    @cached_property
+    def category_of(self) -> dict[int, Category | None]:
+        """Source category id → target category; None is void."""
+        targets = _by_name(self.target)
+        return {c.id: None if (to := self.names[c.name]) is None else targets[to] for c in self.source}
+
+    @cached_property
+    def is_identity(self) -> bool:
+        """Every class stays what it is."""
+        return self.source == self.target and all(name == to for name, to in self.names.items())
+
+
+def _by_name(categories: Categories) -> dict[str, Category]:
+    found = {category.name: category for category in categories}
+    if len(found) < len(categories):
+        names = [category.name for category in categories]
+        raise UsageError(f"two classes are called {next(n for n in names if names.count(n) > 1)!r}; a map needs one")
+    return found
+
+
+def compose(second: LabelMap, first: LabelMap) -> LabelMap:
+    """The map that does `first`, then `second`, whose source holds at least the target of `first`."""
+    known = {(c.id, c.name, c.isthing) for c in second.source}
+    strange = [c.name for c in first.target if (c.id, c.name, c.isthing) not in known]
+    if strange:
+        raise UsageError(f"the second label map does not start where the first ends: {strange[0]!r}")
+    names = {name: None if to is None else second.names[to] for name, to in first.names.items()}
+    return LabelMap(first.source, second.target, names)
+
+
+def remap(panoptic: Panoptic, labels: LabelMap) -> Panoptic:
+    """The same pixels in the target space; the identity gives back the same object.
+
+    The order of segments is the source's; a segment of several parts stands where the first of them stood,
+    under its source id, with the sum of their declared areas and the best of their scores. A crowd region
+    stays one of its new thing class and becomes plain stuff where its class does. Two segments of one stuff
+    class that stays stuff are left as the source had them, unless another class joins them.
+    """
+    if labels.is_identity:
+        return panoptic
+    groups = _groups(panoptic, labels)
+    table = np.zeros(len(panoptic.segments_info) + 1, dtype=np.int32)
+    for number, (_, positions) in enumerate(groups, 1):
+        table[[position + 1 for position in positions]] = number
+    infos = tuple(_joined(panoptic, positions, category, labels) for category, positions in groups)
+    return Panoptic(table[panoptic.id_map], infos)
+
+
+def _groups(panoptic: Panoptic, labels: LabelMap) -> list[tuple[Category, list[int]]]:
+    """Target category and the positions in segments_info of its parts; what becomes void is left out."""
+    targets = [_target(info, labels) for info in panoptic.segments_info]
+    fused = _fused(panoptic, labels)
+    groups: dict[tuple[int, int], tuple[Category, list[int]]] = {}
+    for position, category in enumerate(targets):
+        if category is not None:
+            key = (category.id, -1 if category.id in fused else position)
+            groups.setdefault(key, (category, []))[1].append(position)
+    return list(groups.values())
+
+
+def _target(info: SegmentInfo, labels: LabelMap) -> Category | None:
+    if info.category_id not in labels.category_of:
+        raise DataError(f"category {info.category_id} is not in the source space of the label map")
+    return labels.category_of[info.category_id]
+
+
+def _fused(panoptic: Panoptic, labels: LabelMap) -> set[int]:
+    """Ids of the stuff classes that several classes, or things, have come to in this image."""
+    origins: dict[int, set[int]] = {}
+    for info in panoptic.segments_info:
+        to = labels.category_of[info.category_id]
+        if to is not None and not to.isthing:
+            origins.setdefault(to.id, set()).add(info.category_id)
+    return {to for to, ids in origins.items() if len(ids) > 1 or any(_isthing(i, labels) for i in ids)}
+
+
+def _isthing(category_id: int, labels: LabelMap) -> bool:
+    return labels.source.items[labels.source.index_of[category_id]].isthing
+
+
+def _joined(panoptic: Panoptic, positions: list[int], to: Category, labels: LabelMap) -> SegmentInfo:
+    infos = [panoptic.segments_info[position] for position in positions]
+    scores = [info.score for info in infos if info.score is not None]
+    areas = [
+        int(panoptic.areas[position]) if info.declared_area is None else info.declared_area
+        for position, info in zip(positions, infos, strict=True)
+    ]
+    declared = any(info.declared_area is not None for info in infos)
+    return SegmentInfo(
+        category_id=to.id,
+        iscrowd=all(info.iscrowd and _isthing(info.category_id, labels) == to.isthing for info in infos),
+        score=max(scores) if scores else None,
+        source_id=infos[0].source_id,
+        declared_area=sum(areas) if declared else None,
+    )
+
+
+def void_id(categories: Categories) -> int:
+    """The id that stands for void in a semantic map of these categories: the least that none of them has."""
+    return next(i for i in range(len(categories) + 1) if i not in categories.index_of)
+
+
+def remap_semantic(ids: NDArray[np.int32], labels: LabelMap) -> NDArray[np.int32]:
+    """(H, W) category ids in the target space; ids of no source class are void, and void is `void_id`."""
+    if labels.is_identity:
+        return ids
+    void = void_id(labels.target)
+    beyond = max(labels.source.ids, default=0) + 1
+    table = np.full(beyond + 1, void, dtype=np.int32)
+    for source, to in labels.category_of.items():
+        table[source] = void if to is None else to.id
+    return table[np.where((ids < 0) | (ids > beyond), beyond, ids)]
+
+
+def remap_prediction(prediction: Prediction, labels: LabelMap) -> Prediction:
+    """Both maps of a prediction in the target space, after the model's argmax."""
+    semantic = None if prediction.semantic is None else remap_semantic(prediction.semantic, labels)
+    return replace(prediction, panoptic=remap(prediction.panoptic, labels), semantic=semantic)
