@@ -39,9 +39,9 @@ def show_command(
 def leaderboard_command(
     dataset: Annotated[str | None, typer.Option(help="Only this data set, e.g. minicity:val.")] = None,
     results: Results = Path("results"),
-    format_: Annotated[Literal["md", "csv", "json"], typer.Option("--format", help="Output format.")] = "md",
+    format_: Annotated[Literal["table", "md", "csv", "json"], typer.Option("--format", help="Output.")] = "table",
     json_: Json = False,
-    write: Annotated[Path | None, typer.Option(help="Into a file, between its markers if it has them.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Into a file (md), between its markers if any.")] = None,
 ) -> None:
     """Rank complete runs; only runs on the same ground truth under the same rules share a table."""
     from bench.config import did_you_mean
@@ -54,11 +54,11 @@ def leaderboard_command(
     if dataset and not boards:
         known = sorted({run.dataset for run in runs})
         raise UsageError(f"{results}: no complete run on {dataset!r}; {did_you_mean(dataset, known)}")
-    text = show.show_boards(boards, "json" if json_ else format_)
+    style = "json" if json_ else format_
     if write is None:
-        print_text(text.rstrip("\n"))
+        show.show_boards(boards, style)
     else:
-        write_between_markers(write, text)
+        write_between_markers(write, show.boards_text(boards, "md" if style == "table" else style))
 
 
 def report_command(

@@ -35,12 +35,25 @@ def say_what_is_missing(data: Any) -> None:
         err.print(f"{data.name} {NO_PQ}", markup=False)
 
 
-def show_boards(boards: list[Any], style: str) -> str:
-    """Leaderboards in the asked format."""
+def boards_text(boards: list[Any], style: str) -> str:
+    """Leaderboards in a format for files."""
     from bench.report import leaderboard
 
     text: str = {"md": leaderboard.to_markdown, "csv": leaderboard.to_csv, "json": leaderboard.to_json}[style](boards)
     return text
+
+
+def show_boards(boards: list[Any], style: str) -> None:
+    """Leaderboards on stdout: tables for people, or a format for files."""
+    from bench.report.leaderboard import to_tables
+
+    if style != "table":
+        print_text(boards_text(boards, style).rstrip("\n"))
+        return
+    for table in to_tables(boards):
+        print_table(table.title, list(table.columns), [list(row) for row in table.rows])
+    if not boards:
+        print_text("no complete runs; `bench run` makes one")
 
 
 def show_map(audit: Any, as_json: bool) -> None:
@@ -71,7 +84,6 @@ def show_demo(run: Any, data: Any, out: Path) -> None:
     from bench.report.report import report
     from bench.results import read_runs
 
-    boards = leaderboard(read_runs(out), f"{data.name}:{data.split}")
-    print_text(show_boards(boards, "md"))
+    show_boards(leaderboard(read_runs(out), f"{data.name}:{data.split}"), "table")
     for path in report(run, out / "report", data):
         print_text(str(path))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.output import print_text, training_progress
+from bench.cli.run import open_data
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +26,7 @@ def train_command(
     from bench.recipes.recipe import Recipe
 
     chosen = load_yaml(find("train", recipe), Recipe, parse_overrides(set_ or []))
+    open_data(chosen.dataset, None, None, None)  # an embedded data set is made here, with a bar
     from bench.recipes.train import train
 
     with training_progress() as on_step:

@@ -1,1 +1,1 @@
-"""."""
+"""Metrics: pure functions of the stored overlaps and confusions."""

@@ -55,9 +55,7 @@ def augment(
     return lit.astype(np.float32, copy=False), pick_cells(index, scene.classes, cell_px, rng)
 
 
-def batches(
-    scenes: Sequence[Scene], phase: Callable[[], Phase], upscale: int, cell_px: int, seed: int
-) -> Iterator[Batch]:
+def batches(scenes: Sequence[Scene], phase: Callable[[], Phase], seed: int) -> Iterator[Batch]:
     """Endless batches: every scene once before any again, in random order."""
     rng = np.random.default_rng(seed)
     order: list[int] = []
@@ -66,8 +64,8 @@ def batches(
         if len(order) < now.batch:
             order += rng.permutation(len(scenes)).tolist()
         chosen, order = order[: now.batch], order[now.batch :]
-        made = [augment(scenes[i], now.crop_px, cell_px, rng) for i in chosen]
-        yield Batch(to_input(np.stack([rgb for rgb, _ in made]), upscale), tuple(t for _, t in made))
+        made = [augment(scenes[i], now.crop_px, now.cell_px, rng) for i in chosen]
+        yield Batch(to_input(np.stack([rgb for rgb, _ in made]), now.upscale), tuple(t for _, t in made))
 
 
 def ahead(source: Iterator[Batch]) -> Generator[Batch, None, None]:

@@ -9,11 +9,18 @@ from bench.errors import UsageError
 
 @dataclass(frozen=True)
 class Phase:
-    """Until this fraction of the run, `batch` crops of `crop_px` (height, width) a step."""
+    """Until this fraction of the run, `batch` crops of `crop_px` (height, width) a step, enlarged `upscale`
+    times before the network."""
 
     until: float
     crop_px: tuple[int, int]
     batch: int
+    upscale: int
+
+    @property
+    def cell_px(self) -> int:
+        """Side of a cell of the mask logits, in scene pixels."""
+        return 4 // self.upscale
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,9 @@ class LossSpec:
 class NetworkSpec:
     """Mask2Former on a ResNet of basic blocks. Widths are channels; the stages' strides are 4, 8, 16, …
 
-    `upscale` enlarges the scene before the network, so that with 2 its first stage has stride 2 in
-    scene pixels; the pixel decoder attends on the last three stages, the others join as in an FPN.
+    The pixel decoder attends on the last three stages; the others join as in a feature pyramid.
     """
 
-    upscale: int
     stem_width: int
     widths: tuple[int, ...]
     depths: tuple[int, ...]
@@ -61,11 +66,6 @@ class NetworkSpec:
     encoder_layers: int
     decoder_layers: int
     feedforward: int
-
-    @property
-    def cell_px(self) -> int:
-        """Side of a cell of the mask logits, in scene pixels."""
-        return 4 // self.upscale
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,17 @@ class Recipe:
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.steps is None):
             raise UsageError("a training recipe needs either minutes or steps")
-        if self.network.upscale not in (1, 2, 4):
-            raise UsageError(f"network.upscale must be 1, 2 or 4, not {self.network.upscale}")
+        wrong = [phase.upscale for phase in self.phases if phase.upscale not in (1, 2, 4)]
+        if wrong:
+            raise UsageError(f"phases: `upscale` must be 1, 2 or 4, not {wrong[0]}")
         if [p.until for p in self.phases] != sorted({p.until for p in self.phases}) or self.phases[-1].until < 1:
             raise UsageError("phases: `until` must rise, and reach 1 in the last phase")
 
     def phase(self, done: float) -> Phase:
         """The phase at the fraction `done` of the run."""
         return next((phase for phase in self.phases if done < phase.until), self.phases[-1])
+
+    @property
+    def upscale(self) -> int:
+        """How much a scene is enlarged in use: as in the last phase."""
+        return self.phases[-1].upscale

@@ -69,8 +69,7 @@ def train(recipe: Recipe, out: Path, on_step: OnStep, root: Path | None = None) 
     learn, held = split(data.samples, recipe.held_back)
     scenes = [read_scene(sample, data.categories) for sample in learn]
     run = begin(recipe, data.categories, out)
-    network = recipe.network
-    source = batches(scenes, lambda: recipe.phase(run.done()), network.upscale, network.cell_px, recipe.seed + run.step)
+    source = batches(scenes, lambda: recipe.phase(run.done()), recipe.seed + run.step)
     watch = Watch(held, data.categories, out, on_step)
     with closing(ahead(source)) as ready, ThreadPoolExecutor(recipe.threads) as pool:
         loop(run, ready, pool, watch)
@@ -82,11 +81,11 @@ def finish(run: Run, watch: Watch) -> None:
     """Saves the averaged weights, and the thresholds that suit them on the scenes held back; ends the run."""
     recipe, preset = run.recipe, PRESETS[run.recipe.fusion]
     held_back, categories = watch.held_back, watch.categories
-    fusion, table = choose_fusion(run.average, held_back, categories, recipe.network.upscale, preset, recipe.threads)
+    fusion, table = choose_fusion(run.average, held_back, categories, recipe.upscale, preset, recipe.threads)
     chosen = {"fusion": asdict(fusion), "held_back": {"images": len(held_back), "PQ": table.all.pq}}
     (watch.out / "fusion.json").write_text(json.dumps(chosen, indent=2) + "\n", encoding="utf-8")
     height, width = held_back[0].read_image().size
-    save(run.average, watch.out, (height * recipe.network.upscale, width * recipe.network.upscale))
+    save(run.average, watch.out, (height * recipe.upscale, width * recipe.upscale))
     checkpoint(watch.out).unlink(missing_ok=True)
 
 
@@ -156,7 +155,7 @@ def report(run: Run, losses: Sequence[float], watch: Watch, measure: bool) -> No
     recipe, table = run.recipe, None
     if measure:
         fusions = [PRESETS[recipe.fusion]]
-        upscale, threads = recipe.network.upscale, recipe.threads
+        upscale, threads = recipe.upscale, recipe.threads
         table = qualities(run.average, watch.held_back, watch.categories, upscale, fusions, threads)[0]
     line = StepReport(
         run.step, run.done(), run.spent(), sum(losses) / len(losses), run.optimizer.param_groups[0]["lr"],

@@ -14,7 +14,7 @@ from bench.errors import DataError
 from bench.report.ranking import DIRTY, Board, Row, leaderboard
 from bench.report.tables import Table, percent, to_markdown_table
 
-__all__ = ["leaderboard", "to_csv", "to_json", "to_markdown", "write_between_markers"]
+__all__ = ["leaderboard", "to_csv", "to_json", "to_markdown", "to_tables", "write_between_markers"]
 
 BEGIN = "<!-- leaderboard:begin -->"
 END = "<!-- leaderboard:end -->"
@@ -39,6 +39,19 @@ def _markdown(board: Board) -> str:
     dirty = any((row.commit or "").endswith(DIRTY) for row in board.rows)
     mark = "\n\\* run from a working tree with changes on top of that commit\n" if dirty else ""
     return f"### {board.dataset}\n\n{about}\n\n{table}{mark}"
+
+
+def to_tables(boards: Sequence[Board]) -> list[Table]:
+    """A table a board for a terminal: the columns up to the number of parameters."""
+    width = COLUMNS.index("params (M)") + 1
+    return [
+        Table(
+            f"{board.dataset}, {board.images} images, protocol {board.protocol}, percent",
+            COLUMNS[:width],
+            tuple(tuple(_cells(row)[:width]) for row in board.rows),
+        )
+        for board in boards
+    ]
 
 
 def _cells(row: Row) -> list[str]:

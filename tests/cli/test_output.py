@@ -121,7 +121,8 @@ def test_show_per_class(scored: Path, call: Call) -> None:
 
 def test_leaderboard_formats(scored: Path, place: Place, call: Call) -> None:
     root = scored.parents[2]
-    assert "| mine" in call("leaderboard", "--results", root).out
+    assert "mine" in call("leaderboard", "--results", root).out
+    assert "| mine" in call("leaderboard", "--results", root, "--format", "md").out
     rows = list(csv.DictReader(io.StringIO(call("leaderboard", "--results", root, "--format", "csv").out)))
     assert "mine" in rows[0].values()
     assert json.loads(call("leaderboard", "--results", root, "--format", "json").out)

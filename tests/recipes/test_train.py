@@ -15,11 +15,12 @@ from bench.recipes.targets import Scene
 from bench.recipes.train import learning_rate, train
 
 TINY = NetworkSpec(
-    upscale=1, stem_width=8, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), feature_width=32, query_width=32,
+    stem_width=8, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), feature_width=32, query_width=32,
     queries=8, heads=2, encoder_layers=1, decoder_layers=2, feedforward=32,
 )  # fmt: skip
 RECIPE = Recipe(
-    dataset="cityscapes:train", held_back=1, network=TINY, phases=(Phase(0.6, (64, 64), 2), Phase(1.0, (64, 96), 2)),
+    dataset="cityscapes:train", held_back=1, network=TINY,
+    phases=(Phase(0.6, (64, 64), 2, 2), Phase(1.0, (64, 96), 2, 1)),
     optimizer=OptimizerSpec(lr=1e-3, weight_decay=0.01, warmup_steps=2, clip_norm=1.0, ema=0.9),
     loss=LossSpec(match_points=64), fusion="mask2former", steps=5, log_every_steps=1, checkpoints=5,
 )  # fmt: skip
@@ -130,9 +131,9 @@ def test_a_recipe_needs_one_length_and_phases_that_end():
     with pytest.raises(UsageError, match="either minutes or steps"):
         replace(RECIPE, minutes=1.0)
     with pytest.raises(UsageError, match="phases"):
-        replace(RECIPE, phases=(Phase(0.5, (64, 64), 1),))
+        replace(RECIPE, phases=(Phase(0.5, (64, 64), 1, 1),))
     with pytest.raises(UsageError, match="upscale"):
-        replace(RECIPE, network=replace(TINY, upscale=3))
+        replace(RECIPE, phases=(Phase(1.0, (64, 64), 1, 3),))
 
 
 def test_image_and_targets_are_cropped_and_mirrored_together():
