@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +24,7 @@ from bench.provenance import code_digest, provenance
 from bench.results import Run, RunWriter, comparability, read_lines, read_run
 
 Work = Callable[[RunWriter, PredictionWriter | None], None]  # appends what the run lacks, saves where it may
+Begun = tuple[Mapping[str, Any], Work]  # what else run.json shall tell, and the work
 
 
 def run(
@@ -46,6 +47,13 @@ def run(
     `model` is a name or the path of a YAML, or what `resolve_model` makes of one with another checkpoint, precision
     or thresholds. Where it has another label space than the data set, its predictions are mapped: by `label_map`
     (a name of configs/labels or a file), or by a shipped map that leads from one to the other.
+
+    >>> from bench.datasets.dataset import load_dataset
+    >>> done = run("./mine.yaml", load_dataset("minicity:demo").limited(2), "results", device="cpu", protocol="strict")
+    >>> done.score["protocol"], [row["name"] for row in done.score["per_class"]][:2]
+    ('strict', ['road', 'sidewalk'])
+    >>> (done.folder / "predictions" / "predictions.json").is_file()
+    True
     """
     if batch_size < 1 or workers < 1:
         raise UsageError("--batch-size and --workers must be at least 1")
@@ -57,7 +65,8 @@ def run(
         code = code_digest([Path(str(files("bench"))) / "labels.py"])
         identity["label_map"] = {**described(labels), "code": code}
 
-    def begin() -> tuple[dict[str, Any], Work]:
+    @contextmanager
+    def begin() -> Iterator[Begun]:
         adapter = load_model(spec, device)
 
         def work(writer: RunWriter, save: PredictionWriter | None) -> None:
@@ -66,7 +75,7 @@ def run(
                 batch_size=batch_size, workers=workers, save=save, labels=labels, on_image=on_image,
             )  # fmt: skip
 
-        return _about(spec, adapter, identity["model"]["weights"], device), work
+        yield _about(spec, adapter, identity["model"]["weights"], device), work
 
     return _carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command))
 
@@ -88,6 +97,13 @@ def score(
 
     `predictions` is a folder with predictions.json, or a COCO panoptic JSON; the run has the folder's name unless
     one is given.
+
+    >>> from bench.damage import damage_dataset
+    >>> from bench.datasets.dataset import load_dataset
+    >>> data = load_dataset("minicity:demo").limited(2)
+    >>> done = score(damage_dataset(data, Path("damaged")), data, "results")
+    >>> done.name, 0.5 < done.score["PQ"]["all"]["PQ"] < 1
+    ('damaged', True)
     """
     made = predictions if isinstance(predictions, PredictionFolder) else open_predictions(Path(predictions))
     identity = _identity(name or made.name, dataset, {"predictions": made.digest()}, 1, protocol)
@@ -95,18 +111,21 @@ def score(
     def work(writer: RunWriter, save: PredictionWriter | None) -> None:
         run_predictions(made, dataset, writer, workers=workers, save=save, on_image=on_image)
 
-    return _carried_out(Job(dataset, Path(out), identity, lambda: ({}, work), save_predictions, again, command))
+    def begin() -> AbstractContextManager[Begun]:
+        return nullcontext(({}, work))
+
+    return _carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command))
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What a run is to do. `begin` gives what else run.json shall tell, and the work; a finished run asks for neither,
-    so that a model is loaded only where it is needed."""
+    """What a run is to do. `begin` opens what the work needs; a finished run does not ask for it, so that a model is
+    loaded only where it is needed."""
 
     dataset: Dataset
     out: Path
     identity: Mapping[str, Any]
-    begin: Callable[[], tuple[Mapping[str, Any], Work]]
+    begin: Callable[[], AbstractContextManager[Begun]]
     save_predictions: bool
     again: bool
     command: Sequence[str]
@@ -117,12 +136,12 @@ def _carried_out(job: Job) -> Run:
     folder = job.out / job.dataset.slug / job.identity["name"] / digest(job.identity)[:12]
     if (folder / "done.json").exists() and not job.again:
         return read_run(folder)
-    about, work = job.begin()
-    meta = {**job.identity, **about, "provenance": provenance(), "command": list(job.command)}
-    with _writer(folder, meta, job.dataset, job.again) as writer:
-        with _saving(folder, job.dataset, job.save_predictions) as save:
-            work(writer, save)
-        _finish(writer, job.dataset, job.identity["rules"])
+    with job.begin() as (about, work):
+        meta = {**job.identity, **about, "provenance": provenance(), "command": list(job.command)}
+        with _writer(folder, meta, job.dataset, job.again) as writer:
+            with _saving(folder, job.dataset, job.save_predictions) as save:
+                work(writer, save)
+            _finish(writer, job.dataset, job.identity["rules"])
     return read_run(folder)
 
 

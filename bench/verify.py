@@ -131,7 +131,7 @@ def _truth_pixels(rows: Iterable[Sequence[int]]) -> Counter[int]:
 
 
 def _checksum(run: Run, lines: Iterable[Line]) -> Check:
-    stored, found = str((run.done or {})["images_sha256"]), lines_digest(lines)
+    stored, found = str(run.complete["images_sha256"]), lines_digest(lines)
     wrong = () if stored == found else (f"done.json says {stored[:12]}…, the lines give {found[:12]}…",)
     return Check("checksum", f"sha256 of the sorted lines {found[:12]}…", wrong)
 
@@ -166,7 +166,7 @@ def differences(stored: Any, computed: Any, name: str = "") -> Iterator[str]:
 def _key(run: Run, lines: Sequence[Line]) -> Check:
     """The comparability key: the digest of the truths in the lines' order, and the rules."""
     order = [str(line["image_id"]) for line in lines]
-    findings = differences((run.done or {})["key"], comparability(lines, order, run.meta["rules"]))
+    findings = differences(run.complete["key"], comparability(lines, order, run.meta["rules"]))
     return Check("key", "comparability key, from the lines and run.json", tuple(findings))
 
 
