@@ -10,6 +10,7 @@ import contextlib
 import copy
 import io
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -91,7 +92,8 @@ def verify_reference(
             if on_image:
                 on_image(len(truths), len(samples))
         theirs = _reference_table(_stat(api, truths, Path(scratch), predictions, known), known)
-    note = f"{len(truths)} lines computed again from {dataset.name}:{dataset.split} and {predictions.folder}"
+    same = len(truths) - len(findings)
+    note = f"{same} of {len(truths)} lines come again from {dataset.name}:{dataset.split} and the predictions"
     return _judged(run, theirs, Check("rescored", note, tuple(findings)))
 
 
@@ -127,10 +129,26 @@ def _again(
 
 
 def _changed(fresh: Mapping[str, Any], stored: Mapping[str, Any]) -> Iterator[str]:
-    """Names the parts of a stored line that data and prediction do not give."""
-    parts = [name for name, value in fresh.items() if canonical_json(value) != canonical_json(stored.get(name))]
+    """Names the parts of a stored line that data and prediction do not give; scores are the predictions' matter."""
+    one, other = _without_scores(fresh), _without_scores(stored)
+    parts = [name for name in one if canonical_json(one[name]) != canonical_json(other.get(name))]
     if parts:
-        yield f"image {stored['image_id']!r}: data and prediction do not give the stored {', '.join(parts)}"
+        moved = _moved_px(fresh, stored) if parts == ["overlap"] else None
+        where = "" if moved is None else f" ({moved} px fall otherwise)"
+        yield f"image {stored['image_id']!r}: data and prediction do not give the stored {', '.join(parts)}{where}"
+
+
+def _without_scores(line: Mapping[str, Any]) -> dict[str, Any]:
+    overlap = line.get("overlap")
+    if overlap is None:
+        return dict(line)
+    return {**line, "overlap": {**overlap, "predicted": [segment[:-1] for segment in overlap["predicted"]]}}
+
+
+def _moved_px(fresh: Mapping[str, Any], stored: Mapping[str, Any]) -> int:
+    """Pixels that belong to another pair of segments."""
+    one, other = (Counter({(i, j): n for i, j, n in line["overlap"]["pairs"]}) for line in (fresh, stored))
+    return (one - other).total()
 
 
 def _stat(

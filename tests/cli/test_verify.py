@@ -137,7 +137,7 @@ def test_moved_pixels_are_seen_with_the_truth_alone(call: Call, run: Path, place
     assert result(call, run) == (0, {})
     code, failed = result(call, run, "--reference", "--data-root", place.data)
     assert code == 1
-    assert place.images[0] in failed["rescored"][0]
+    assert place.images[0] in failed["rescored"][0] and "px fall otherwise" in failed["rescored"][0]
     assert "reference" in failed
 
 
@@ -150,6 +150,19 @@ def test_a_changed_semantic_map_is_named(call: Call, run: Path, place: Place) ->
     assert any(place.images[5] in text and "px of bicycle" in text for text in failed["predictions"])
     png.unlink()
     assert "its semantic map is not saved" in result(call, run)[1]["predictions"][0]
+
+
+@pytest.mark.parametrize(("change", "named"), [(0.1, True), (1e-6, False)])
+def test_a_changed_score_is_named_and_rounding_is_not(
+    call: Call, run: Path, place: Place, change: float, named: bool
+) -> None:
+    def shift(told: dict) -> None:
+        told["annotations"][3]["segments_info"][0]["score"] += change
+
+    change_json(run / "predictions" / "predictions.json", shift)
+    code, failed = result(call, run, "--reference", "--data-root", place.data)
+    assert (code, set(failed)) == ((1, {"predictions"}) if named else (0, set()))
+    assert not named or (place.images[3] in failed["predictions"][0] and "score" in failed["predictions"][0])
 
 
 def test_a_missing_png_is_named(call: Call, run: Path, place: Place) -> None:
