@@ -178,9 +178,7 @@ def _predictions(run: Run, lines: Sequence[Line], folder: PredictionFolder | Non
     found = {str(line["image_id"]): list(_unlike(line, folder, run.categories)) for line in lines}
     findings = tuple(f"image {image_id!r}: {fault}" for image_id, faults in found.items() for fault in faults)
     alike = sum(not faults for faults in found.values())
-    return Check(
-        "predictions", f"{alike} of {len(found)} images of {folder.folder} have their line's segments", findings
-    )
+    return Check("predictions", f"{alike} of {len(found)} images have the segments of their line", findings)
 
 
 def _unlike(line: Line, folder: PredictionFolder, categories: Categories) -> Iterator[str]:
