@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bench.adapter import adapter_module, load_model
-from bench.config import digest, plain
+from bench.adapter import Adapter, adapter_module, load_model
+from bench.config import did_you_mean, digest, plain
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, PartialRun, UsageError
 from bench.evaluate import OnImage, run_model, run_predictions
 from bench.maps import described, prediction_map
-from bench.metrics.pq import PQ_VERSION
-from bench.metrics.score import score
+from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
+from bench.metrics.score import score as total_score
 from bench.metrics.semantic import SEMANTIC_VERSION
-from bench.models import ModelSpec, weights_digest
-from bench.predictions import PredictionFolder, PredictionWriter
+from bench.models import ModelSpec, resolved, weights_digest
+from bench.predictions import PredictionFolder, PredictionWriter, open_predictions
 from bench.provenance import code_digest, provenance
 from bench.results import Run, RunWriter, comparability, read_lines, read_run
 
+Work = Callable[[RunWriter, PredictionWriter | None], None]  # appends what the run lacks, saves where it may
+Begun = tuple[Mapping[str, Any], Work]  # what else run.json shall tell, and the work
+
 
 def run(
-    spec: ModelSpec,
+    model: ModelSpec | str,
     dataset: Dataset,
-    out: Path,
+    out: Path | str = "results",
     *,
     device: str = "auto",
     batch_size: int = 1,
     workers: int = 2,
+    protocol: Protocol = "coco",
     save_predictions: bool = True,
     again: bool = False,
     label_map: str | None = None,
@@ -39,60 +44,104 @@ def run(
 ) -> Run:
     """Predicts and scores a data set; a finished run is read, an interrupted one resumed.
 
-    Where the model has another label space than the data set, its predictions are mapped: by `label_map`
+    `model` is a name or the path of a YAML, or what `resolve_model` makes of one with another checkpoint, precision
+    or thresholds. Where it has another label space than the data set, its predictions are mapped: by `label_map`
     (a name of configs/labels or a file), or by a shipped map that leads from one to the other.
+
+    >>> from bench.datasets.dataset import load_dataset
+    >>> done = run("./mine.yaml", load_dataset("minicity:demo").limited(2), "results", device="cpu", protocol="strict")
+    >>> done.score["protocol"], [row["name"] for row in done.score["per_class"]][:2]
+    ('strict', ['road', 'sidewalk'])
+    >>> (done.folder / "predictions" / "predictions.json").is_file()
+    True
     """
     if batch_size < 1 or workers < 1:
         raise UsageError("--batch-size and --workers must be at least 1")
+    spec = resolved(model, dataset.name, dataset.base)
     data_space = (dataset.space or dataset.name, dataset.categories)
     labels = prediction_map((spec.categories, spec.space), data_space, label_map)
-    identity = _identity(spec.name, dataset, _model_identity(spec), batch_size)
+    identity = _identity(spec.name, dataset, _model_identity(spec), batch_size, protocol)
     if labels is not None:
         code = code_digest([Path(str(files("bench"))) / "labels.py"])
         identity["label_map"] = {**described(labels), "code": code}
-    folder = _folder(out, dataset, spec.name, identity)
-    if (folder / "done.json").exists() and not again:
-        return read_run(folder)
-    adapter = load_model(spec, device)
-    about = {
-        "model": {**plain(spec), "source": _portable(spec.source), "weights": identity["model"]["weights"]},
-        "device": str(getattr(adapter, "device", device)),
-        "parameters": getattr(adapter, "parameters", None),
-        "revision": getattr(adapter, "revision", None),
-    }
-    meta = {**identity, **about, "provenance": provenance(), "command": list(command)}
-    with _writer(folder, meta, dataset, again) as writer:
-        with _saving(folder, dataset, save_predictions) as save:
+
+    @contextmanager
+    def begin() -> Iterator[Begun]:
+        adapter = load_model(spec, device)
+
+        def work(writer: RunWriter, save: PredictionWriter | None) -> None:
             run_model(
                 adapter, dataset, writer,
                 batch_size=batch_size, workers=workers, save=save, labels=labels, on_image=on_image,
             )  # fmt: skip
-        _finish(writer, dataset)
-    return read_run(folder)
+
+        yield _about(spec, adapter, identity["model"]["weights"], device), work
+
+    return _carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command))
 
 
-def score_predictions(
-    predictions: PredictionFolder,
-    name: str,
+def score(
+    predictions: PredictionFolder | Path | str,
     dataset: Dataset,
-    out: Path,
+    out: Path | str = "results",
     *,
+    name: str | None = None,
     workers: int = 2,
+    protocol: Protocol = "coco",
     save_predictions: bool = True,
     again: bool = False,
     command: Sequence[str] = (),
     on_image: OnImage | None = None,
 ) -> Run:
-    """Scores predictions that lie in files; the run is like any other, and keeps a copy of them."""
-    identity = _identity(name, dataset, {"predictions": predictions.digest()}, 1)
-    folder = _folder(out, dataset, name, identity)
-    if (folder / "done.json").exists() and not again:
+    """Scores predictions that lie in files; the run is like any other, and keeps a copy of them.
+
+    `predictions` is a folder with predictions.json, or a COCO panoptic JSON; the run has the folder's name unless
+    one is given.
+
+    >>> from bench.damage import damage_dataset
+    >>> from bench.datasets.dataset import load_dataset
+    >>> data = load_dataset("minicity:demo").limited(2)
+    >>> done = score(damage_dataset(data, Path("damaged")), data, "results")
+    >>> done.name, 0.5 < done.score["PQ"]["all"]["PQ"] < 1
+    ('damaged', True)
+    """
+    made = predictions if isinstance(predictions, PredictionFolder) else open_predictions(Path(predictions))
+    identity = _identity(name or made.name, dataset, {"predictions": made.digest()}, 1, protocol)
+
+    def work(writer: RunWriter, save: PredictionWriter | None) -> None:
+        run_predictions(made, dataset, writer, workers=workers, save=save, on_image=on_image)
+
+    def begin() -> AbstractContextManager[Begun]:
+        return nullcontext(({}, work))
+
+    return _carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command))
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What a run is to do. `begin` opens what the work needs; a finished run does not ask for it, so that a model is
+    loaded only where it is needed."""
+
+    dataset: Dataset
+    out: Path
+    identity: Mapping[str, Any]
+    begin: Callable[[], AbstractContextManager[Begun]]
+    save_predictions: bool
+    again: bool
+    command: Sequence[str]
+
+
+def _carried_out(job: Job) -> Run:
+    """The run of a job: read if it is finished, else begun or resumed, and finished."""
+    folder = job.out / job.dataset.slug / job.identity["name"] / digest(job.identity)[:12]
+    if (folder / "done.json").exists() and not job.again:
         return read_run(folder)
-    meta = {**identity, "provenance": provenance(), "command": list(command)}
-    with _writer(folder, meta, dataset, again) as writer:
-        with _saving(folder, dataset, save_predictions) as save:
-            run_predictions(predictions, dataset, writer, workers=workers, save=save, on_image=on_image)
-        _finish(writer, dataset)
+    with job.begin() as (about, work):
+        meta = {**job.identity, **about, "provenance": provenance(), "command": list(job.command)}
+        with _writer(folder, meta, job.dataset, job.again) as writer:
+            with _saving(folder, job.dataset, job.save_predictions) as save:
+                work(writer, save)
+            _finish(writer, job.dataset, job.identity["rules"])
     return read_run(folder)
 
 
@@ -107,7 +156,9 @@ def _saving(folder: Path, dataset: Dataset, wanted: bool) -> Iterator[Prediction
         predictions.finish([sample.image_id for sample in dataset.samples], dataset.categories)
 
 
-def _identity(name: str, dataset: Dataset, model: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
+def _identity(
+    name: str, dataset: Dataset, model: Mapping[str, Any], batch_size: int, protocol: Protocol
+) -> dict[str, Any]:
     """What makes a run the same run."""
     return {
         "name": name,
@@ -120,18 +171,20 @@ def _identity(name: str, dataset: Dataset, model: Mapping[str, Any], batch_size:
             "categories": plain(dataset.categories.items),
             **({} if dataset.labels is None else {"base": dataset.base, "label_map": described(dataset.labels)}),
         },
-        "rules": _rules(dataset),
+        "rules": _rules(dataset, protocol),
         "code": code_digest([*_python_files("bench.fusion"), *_python_files("bench.metrics")]),
         "batch_size": batch_size,
     }
 
 
-def _rules(dataset: Dataset) -> dict[str, Any]:
+def _rules(dataset: Dataset, protocol: Protocol) -> dict[str, Any]:
     """With the truth, the comparability key: what counts, and how."""
+    if protocol not in DEVIATIONS:
+        raise UsageError(f"unknown protocol {protocol!r}; {did_you_mean(protocol, DEVIATIONS)}")
     return {
         "categories": digest([(c.id, c.isthing) for c in dataset.categories])[:16],
         "void": digest(sorted(dataset.void))[:16],
-        "protocol": "coco",
+        "protocol": protocol,
         "semantic_rule": dataset.semantic_rule,
         "pq_version": PQ_VERSION,
         "semantic_version": SEMANTIC_VERSION,
@@ -146,6 +199,16 @@ def _model_identity(spec: ModelSpec) -> dict[str, Any]:
     return {**stable, "weights": weights_digest(spec), "adapter_code": code}
 
 
+def _about(spec: ModelSpec, adapter: Adapter, weights: str, device: str) -> dict[str, Any]:
+    """What run.json tells of a loaded model beyond its identity."""
+    return {
+        "model": {**plain(spec), "source": _portable(spec.source), "weights": weights},
+        "device": str(getattr(adapter, "device", device)),
+        "parameters": getattr(adapter, "parameters", None),
+        "revision": getattr(adapter, "revision", None),
+    }
+
+
 def _portable(source: str) -> str:
     """Shipped weights are named by their place in the package, wherever that is installed."""
     package = Path(str(files("bench.adapters")))
@@ -154,10 +217,6 @@ def _portable(source: str) -> str:
 
 def _python_files(package: str) -> list[Path]:
     return sorted(Path(str(files(package))).glob("*.py"))
-
-
-def _folder(out: Path, dataset: Dataset, name: str, identity: Mapping[str, Any]) -> Path:
-    return out / dataset.slug / name / digest(identity)[:12]
 
 
 @contextmanager
@@ -178,9 +237,9 @@ def _kept(writer: RunWriter, dataset: Dataset) -> str:
     return f"{done} of {total} images are scored and kept; when that is mended, the same command resumes"
 
 
-def _finish(writer: RunWriter, dataset: Dataset) -> None:
+def _finish(writer: RunWriter, dataset: Dataset, rules: Mapping[str, Any]) -> None:
     """Totals from the stored lines, so that what is shown is what is stored."""
     file = writer.folder / "images-0-of-1.jsonl"
-    total = score(read_lines(file), dataset.categories, dataset.semantic_rule)
+    total = total_score(read_lines(file), dataset.categories, dataset.semantic_rule, rules["protocol"])
     order = [sample.image_id for sample in dataset.samples]
-    writer.finish(total.to_json(), comparability(read_lines(file), order, _rules(dataset)))
+    writer.finish(total.to_json(), comparability(read_lines(file), order, rules))

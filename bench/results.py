@@ -25,6 +25,7 @@ from typing import IO, Any
 
 from bench.config import canonical_json, digest
 from bench.errors import DataError, PartialRun
+from bench.types import Categories, Category
 
 FORMAT = 1
 Line = Mapping[str, Any]
@@ -182,11 +183,22 @@ class Run:
         return f"{self.meta['dataset']['name']}:{self.meta['dataset']['split']}"
 
     @cached_property
-    def score(self) -> Mapping[str, Any]:
-        """The totals; a run that is not complete has none."""
+    def categories(self) -> Categories:
+        """The space that it was scored in, with its colours."""
+        listed = self.meta["dataset"]["categories"]
+        return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in listed))
+
+    @property
+    def complete(self) -> Mapping[str, Any]:
+        """What done.json says; PartialRun where it is not there."""
         if self.done is None:
             raise PartialRun(f"{self.folder}: this run is not complete; repeat its command to resume it")
-        score: Mapping[str, Any] = self.done["score"]
+        return self.done
+
+    @cached_property
+    def score(self) -> Mapping[str, Any]:
+        """The totals; a run that is not complete has none."""
+        score: Mapping[str, Any] = self.complete["score"]
         return score
 
     def lines(self) -> Iterator[dict[str, Any]]:
