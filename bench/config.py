@@ -18,7 +18,7 @@ import yaml
 from bench.errors import UsageError
 
 T = TypeVar("T")
-NOUNS = {"models": "model", "datasets": "dataset", "labels": "label space", "train": "recipe"}
+NOUNS = {"models": "model", "datasets": "dataset", "labels": "label space", "train": "recipe", "suites": "suite"}
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:

@@ -206,6 +206,11 @@ class Run:
         for path in sorted(self.folder.glob("images-*.jsonl")):
             yield from read_lines(path)
 
+    def timings(self) -> Iterator[dict[str, Any]]:
+        """The seconds of each stage, a line an image, of all shards."""
+        for path in sorted(self.folder.glob("timings-*.jsonl")):
+            yield from read_lines(path)
+
 
 def read_run(folder: Path) -> Run:
     """The run in a folder, or the only one below it."""
