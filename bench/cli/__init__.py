@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from bench.cli import check, data, inspect, run, suite, train, verify
+from bench.cli import check, data, inspect, models, run, suite, train, verify
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -20,7 +20,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 check.register(data.app)
+models.register()
 app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
 for module in (run, inspect, suite, verify, train):
     module.register(app)
 
