@@ -36,7 +36,7 @@ def _list(json_: bool) -> None:
         [
             f"{name}/{checkpoint}",
             file.method,
-            where.repo or "shipped",
+            where.repo or ("shipped" if where.path else "of two models"),
             where.categories,
             _percent(where.published),
         ]
