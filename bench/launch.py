@@ -11,7 +11,7 @@ from typing import Any
 from bench.adapter import adapter_module, load_model
 from bench.config import digest, plain
 from bench.datasets.dataset import Dataset
-from bench.errors import BenchError, PartialRun, UsageError
+from bench.errors import BenchError, PartialRun, UsageError, naming
 from bench.evaluate import OnImage, run_model, run_predictions
 from bench.maps import described, prediction_map
 from bench.metrics.pq import PQ_VERSION
@@ -181,6 +181,8 @@ def _kept(writer: RunWriter, dataset: Dataset) -> str:
 def _finish(writer: RunWriter, dataset: Dataset) -> None:
     """Totals from the stored lines, so that what is shown is what is stored."""
     file = writer.folder / "images-0-of-1.jsonl"
-    total = score(read_lines(file), dataset.categories, dataset.semantic_rule)
     order = [sample.image_id for sample in dataset.samples]
-    writer.finish(total.to_json(), comparability(read_lines(file), order, _rules(dataset)))
+    with naming(file):
+        key = comparability(read_lines(file), order, _rules(dataset))
+        total = score(read_lines(file), dataset.categories, dataset.semantic_rule)
+    writer.finish(total.to_json(), key)

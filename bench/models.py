@@ -9,11 +9,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from bench import untrusted
 from bench.config import did_you_mean, find, load_yaml, plain, shipped
-from bench.errors import ModelError, UsageError
+from bench.errors import ModelError, UsageError, naming
 from bench.fusion.presets import PRESETS, FusionSpec
 from bench.spaces import load_space
 from bench.types import Categories
+
+MAX_WEIGHTS = 1 << 36  # bytes of a file
+MAX_SIDE, MAX_DIVISOR = 1 << 15, 1 << 10
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -35,6 +39,13 @@ class InputSize:
     shorter: int
     longer: int
     divisor: int = 32
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.shorter <= MAX_SIDE and 1 <= self.longer <= MAX_SIDE and 1 <= self.divisor <= MAX_DIVISOR):
+            raise UsageError(
+                f"shorter and longer are 1 to {MAX_SIDE} px and divisor is 1 to {MAX_DIVISOR}, "
+                f"not {self.shorter}, {self.longer} and {self.divisor}"
+            )
 
 
 @dataclass(frozen=True)
@@ -138,7 +149,9 @@ def resolve_model(
     if wanted in file.checkpoints:
         return _spec(path, file, wanted, file.checkpoints[wanted], precision)
     if Path(wanted).is_dir():
-        default = usual or next(iter(file.checkpoints))
+        default = usual or next(iter(file.checkpoints), "")
+        if default not in file.checkpoints:
+            raise ModelError(f"{path}: lists no checkpoint {default!r} to take the input size of {wanted} from")
         local = replace(
             file.checkpoints[default],
             repo=None,
@@ -153,6 +166,9 @@ def resolve_model(
 
 def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precision: Precision) -> ModelSpec:
     adapter = file.adapter
+    with naming(path):
+        fusion = checkpoint.fusion.applied_to(file.fusion.applied_to(None))
+        load_space(checkpoint.categories)
     if adapter.startswith("."):
         adapter = str((path.parent / adapter).resolve())
     return ModelSpec(
@@ -165,7 +181,7 @@ def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precis
         revision=checkpoint.revision,
         categories=checkpoint.categories,
         input=checkpoint.input,
-        fusion=checkpoint.fusion.applied_to(file.fusion.applied_to(None)),
+        fusion=fusion,
         precision=precision,
         published=checkpoint.published,
     )
@@ -213,5 +229,5 @@ def weights_digest(spec: ModelSpec) -> str:
     for file in sorted(Path(spec.source).glob("*")):
         if file.suffix in (".safetensors", ".bin") or file.name == "config.json":
             hasher.update(file.name.encode())
-            hasher.update(file.read_bytes())
+            hasher.update(untrusted.read_bytes(file, MAX_WEIGHTS))
     return hasher.hexdigest()
