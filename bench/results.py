@@ -31,31 +31,6 @@ FORMAT = 1
 Line = Mapping[str, Any]
 AGAIN = "repeat the run with --again"
 
-# What the rest of the tool reads of run.json and done.json; more may stand there.
-NUMBER = (None, float)
-CATEGORY = {"id": int, "name": str, "isthing": (bool, int), "color": [int]}
-MODEL = {
-    "method": str, "checkpoint": str, "precision": str, "input": {"shorter": int, "longer": int},
-    "fusion": {"rule": str}, "published": (None, {"dataset": str, "PQ": NUMBER, "source": (None, str)}),
-}  # fmt: skip
-META = {
-    "name": str, "model": ({"predictions": str}, MODEL),
-    "dataset": {"name": str, "split": str, "categories": [CATEGORY]},
-}  # fmt: skip
-DESCRIBED = {
-    "parameters": (None, int), "device": (None, str),
-    "provenance": {"git": (None, {"commit": str, "dirty": bool})},
-}  # fmt: skip
-QUALITY = {"PQ": NUMBER, "SQ": NUMBER, "RQ": NUMBER}
-KINDS = {"semantic": NUMBER, "panoptic": NUMBER}
-CLASS = {"category_id": int, "name": str, "isthing": bool, **QUALITY, "TP": int, "FP": int, "FN": int, "IoU": KINDS}
-SCORE = {
-    "PQ": {group: {**QUALITY, "n": int} for group in ("all", "things", "stuff")},
-    "mIoU": KINDS, "per_class": [CLASS], "images": int, "protocol": str,
-}  # fmt: skip
-DONE = {"finished": str, "score": SCORE}
-LINE = {"image_id": str}
-
 
 def write_json(path: Path, value: Any) -> None:
     """The value at `path`, complete or not there at all."""
@@ -89,7 +64,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 def _parsed(text: bytes, where: str) -> dict[str, Any]:
     try:
         line = untrusted.parse_json(text)
-        shape.check(line, LINE)
+        shape.check(line, shape.LINE)
     except ValueError as error:
         raise DataError(f"{where} is broken ({error}); {AGAIN}") from None
     found: dict[str, Any] = line
@@ -98,7 +73,10 @@ def _parsed(text: bytes, where: str) -> dict[str, Any]:
 
 def open_append(path: Path) -> IO[str]:
     """Ready to append after the last complete line."""
+    if path.is_symlink():
+        raise DataError(f"{path}: is a link, and what it leads to would be written into; {AGAIN}")
     if path.exists():
+        untrusted.check_regular(path)
         content = path.read_bytes()
         keep = content.rfind(b"\n") + 1
         if keep < len(content):
@@ -121,7 +99,7 @@ def _empty(folder: Path) -> None:
     """All but the lock; done.json first, since it vouches for the rest."""
     (folder / "done.json").unlink(missing_ok=True)
     for path in folder.iterdir():
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name != ".lock":
             path.unlink()
@@ -240,11 +218,11 @@ def read_run(folder: Path) -> Run:
     meta = read_json(folder / "run.json")
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise DataError(f"{folder / 'run.json'}: not a run of this version (format {FORMAT}); {AGAIN}")
-    _check(folder / "run.json", meta, META)
-    _check(folder / "run.json", meta, {key: inner for key, inner in DESCRIBED.items() if key in meta})
+    _check(folder / "run.json", meta, shape.META)
+    _check(folder / "run.json", meta, {key: inner for key, inner in shape.DESCRIBED.items() if key in meta})
     done = read_json(folder / "done.json") if (folder / "done.json").exists() else None
     if done is not None:
-        _check(folder / "done.json", done, DONE)
+        _check(folder / "done.json", done, shape.DONE)
     return Run(folder, meta, done)
 
 

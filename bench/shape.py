@@ -1,4 +1,5 @@
-"""What parsed JSON must look like: checked once where it is read, so that nobody meets a missing key later."""
+"""What the JSON files of a run must look like: checked once where they are read, so that nobody meets a missing
+key later."""
 
 from __future__ import annotations
 
@@ -6,6 +7,32 @@ from collections.abc import Mapping
 from typing import Any
 
 LIMIT = 1 << 53  # below it a number means the same to everybody
+
+
+# What the rest of the tool reads of run.json and done.json; more may stand there.
+NUMBER = (None, float)
+CATEGORY = {"id": int, "name": str, "isthing": (bool, int), "color": [int]}
+MODEL = {
+    "method": str, "checkpoint": str, "precision": str, "input": {"shorter": int, "longer": int},
+    "fusion": {"rule": str}, "published": (None, {"dataset": str, "PQ": NUMBER, "source": (None, str)}),
+}  # fmt: skip
+META = {
+    "name": str, "model": ({"predictions": str}, MODEL),
+    "dataset": {"name": str, "split": str, "categories": [CATEGORY]},
+}  # fmt: skip
+DESCRIBED = {
+    "parameters": (None, int), "device": (None, str),
+    "provenance": {"git": (None, {"commit": str, "dirty": bool})},
+}  # fmt: skip
+QUALITY = {"PQ": NUMBER, "SQ": NUMBER, "RQ": NUMBER}
+KINDS = {"semantic": NUMBER, "panoptic": NUMBER}
+CLASS = {"category_id": int, "name": str, "isthing": bool, **QUALITY, "TP": int, "FP": int, "FN": int, "IoU": KINDS}
+SCORE = {
+    "PQ": {group: {**QUALITY, "n": int} for group in ("all", "things", "stuff")},
+    "mIoU": KINDS, "per_class": [CLASS], "images": int, "protocol": str,
+}  # fmt: skip
+DONE = {"finished": str, "score": SCORE}
+LINE = {"image_id": str}
 
 
 class Misshapen(ValueError):

@@ -16,8 +16,9 @@ from random import Random
 from types import FrameType
 
 import pytest
-from doors import DOORS, Door, write
+from doors import DOORS, Door
 from evil import mutated
+from sound import write
 
 from bench.errors import BenchError
 

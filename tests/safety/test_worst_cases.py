@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import os
 import resource
-import warnings
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from struct import pack
-from typing import Any
 
 import pytest
-from doors import DOORS, PNGS, Door, write, zipped
-from evil import nested, png_of
+from by_hand import (
+    ALIASES,
+    BOMB,
+    DEEP,
+    Spoil,
+    dense_png,
+    encrypted,
+    holding,
+    hollow_png,
+    line,
+    link,
+    linked_member,
+    linked_out,
+    members,
+    pipe,
+    replacing,
+    setting,
+    sparse,
+    without,
+    zip_of,
+    zip_with,
+)
+from doors import DOORS, Door
+from evil import nested
+from sound import PNGS, write
 
 from bench.errors import BenchError
 
 DOOR = {door.name: door for door in DOORS}
-Spoil = Callable[[Path], None]
-LINK = 0o120777
 GROWTH_MB = 250  # of all cases together; a single bomb has gigabytes
 
 
@@ -38,146 +53,11 @@ class Case:
     code: int = 3
 
 
-def holding(content: bytes) -> Spoil:
-    return lambda path: write(path.parent, {path.name: content}) and None
-
-
-def replacing(old: str, new: str) -> Spoil:
-    """A piece of a text file, wherever it stands."""
-
-    def spoil(path: Path) -> None:
-        text = path.read_text(encoding="utf-8")
-        assert old in text
-        path.write_text(text.replace(old, new), encoding="utf-8")
-
-    return spoil
-
-
-def setting(*place: Any, to: Any) -> Spoil:
-    """A value of a JSON file; NaN and half characters are written as they are."""
-
-    def spoil(path: Path) -> None:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        holder = data
-        for key in place[:-1]:
-            holder = holder[key]
-        holder[place[-1]] = to
-        path.write_text(json.dumps(data) + "\n", encoding="utf-8")
-
-    return spoil
-
-
-def without(*place: Any) -> Spoil:
-    def spoil(path: Path) -> None:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        holder = data
-        for key in place[:-1]:
-            holder = holder[key]
-        del holder[place[-1]]
-        path.write_text(json.dumps(data) + "\n", encoding="utf-8")
-
-    return spoil
-
-
-def pipe(path: Path) -> None:
-    """Nobody will ever write into it."""
-    path.unlink()
-    os.mkfifo(path)
-
-
-def link(to: str) -> Spoil:
-    def spoil(path: Path) -> None:
-        path.unlink()
-        path.symlink_to(to)
-
-    return spoil
-
-
-def linked_out(path: Path) -> None:
-    """The same PNG, but outside."""
-    outside = path.parents[2] / "outside.png"
-    outside.write_bytes(path.read_bytes())
-    link(str(outside))(path)
-
-
-def sparse(path: Path) -> None:
-    """Two gigabytes of nothing."""
-    os.truncate(path, 1 << 31)
-
-
-def hollow_png(width: int, height: int) -> bytes:
-    return png_of(
-        [(b"IHDR", pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
-    )
-
-
-def dense_png() -> bytes:
-    """As many pixels as its bytes can hold at the best, and over the limit: 9,500 squared, of one bit each."""
-    rows = zlib.compress(bytes(9500 * (1 + 1188)), 9)
-    return png_of([(b"IHDR", pack(">IIBBBBB", 9500, 9500, 1, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b"")])
-
-
-def zip_with(name: str, content: bytes, *, method: int = zipfile.ZIP_DEFLATED, mode: int = 0) -> Spoil:
-    """The archive with one more member, or one that is there twice."""
-
-    def spoil(path: Path) -> None:
-        info = zipfile.ZipInfo(name)
-        info.create_system, info.external_attr = 3, mode << 16
-        with warnings.catch_warnings(), zipfile.ZipFile(path, "a") as archive:
-            warnings.simplefilter("ignore")
-            archive.writestr(info, content, method)
-
-    return spoil
-
-
-def zip_of(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Spoil:
-    return holding(zipped(files, method))
-
-
-def members(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def linked_member(path: Path) -> None:
-    """A picture that is a symbolic link, as zip stores one."""
-    zip_of({"b.jpg": members(path)["b.jpg"]})(path)
-    zip_with("a.jpg", b"/etc/passwd", mode=LINK)(path)
-
-
-def encrypted(path: Path) -> None:
-    """Every member says that it is encrypted."""
-    data = bytearray(path.read_bytes())
-    for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
-        at = data.find(signature)
-        while at >= 0:
-            data[at + flags] |= 1
-            at = data.find(signature, at + 4)
-    path.write_bytes(bytes(data))
-
-
-BOMB = bytes((1 << 24) + 1)
-DEEP = b"[" * 200_000
-ALIASES = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefghi", "bcdefghij", strict=True)
-)
 SCORE, CHECK, TREE, ZIPS, CITY = "score --gt --pred", "data check --gt", "COCO tree", "COCO zips", "Cityscapes tree"
 IKA, LABELS, DATA, MODEL, RECIPE = "ika", "label YAML", "COCO data set YAML", "model YAML", "recipe YAML"
 RUN, HALF = "run of predictions", "resumed run"
 FIRST = ("annotations", 0, "segments_info", 0)
 OVERLAP = "run/images-0-of-1.jsonl"
-
-
-def line(*place: Any, to: Any) -> Spoil:
-    """A value of the first image line."""
-
-    def spoil(path: Path) -> None:
-        first, *rest = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        path.write_text(first, encoding="utf-8")
-        setting(*place, to=to)(path)
-        path.write_text(path.read_text(encoding="utf-8") + "".join(rest), encoding="utf-8")
-
-    return spoil
 
 
 PICTURES = [
@@ -324,6 +204,7 @@ RUNS = [
     Case("a line that is a list", RUN, OVERLAP, holding(b"[]\n"), ("line 1 is broken", "--again")),
     Case("a line nested too deeply", RUN, OVERLAP, holding(DEEP + b"\n"), ("line 1", "nested too deeply", "--again")),
     Case("a key twice", RUN, OVERLAP, replacing('{"group"', '{"group":"x","group"'), ("'group' twice", "--again")),
+    Case("lines that are a link", HALF, OVERLAP, linked_out, ("is a link", "--again")),
     Case("an image that the data have not", HALF, OVERLAP, line("image_id", to="c"), ("'c'", "--again")),
     Case("another image in place of one", HALF, OVERLAP, holding(b'{"image_id": 7}\n'), ("line 1 is broken",)),
 ]  # fmt: skip
