@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -134,16 +135,19 @@ def read_recipe(root: Path) -> None:
 
 
 @cache
-def finished_run() -> Files:
-    """A data set and a run on it, with its predictions."""
-    import tempfile
-
+def finished() -> tuple[Files, str]:
+    """A data set and a run on it, with its predictions; and where its folder lies below the results."""
     with tempfile.TemporaryDirectory() as folder:
         root = write(Path(folder), coco_tree() | MADE)
         data = load_dataset(str(root / "tiny.yaml"), root)
         run = launch.score_predictions(open_predictions(root / "made"), "mine", data, root / "out")
         kept = {f"run/{p.relative_to(run.folder)}": p.read_bytes() for p in run.folder.rglob("*") if p.is_file()}
-        return coco_tree() | {name: content for name, content in kept.items() if not name.endswith(".lock")}
+        files = {name: content for name, content in kept.items() if not name.endswith(".lock")}
+        return coco_tree() | files, str(run.folder.relative_to(root / "out"))
+
+
+def finished_run() -> Files:
+    return finished()[0]
 
 
 def show_run(root: Path) -> None:
@@ -174,9 +178,7 @@ def half_run() -> Files:
 def resume_run(root: Path) -> None:
     data = load_dataset(str(root / "tiny.yaml"), root)
     made = open_predictions(root / "made")
-    identity = launch._identity("mine", data, {"predictions": made.digest()}, 1)
-    folder = launch._folder(root / "out", data, "mine", identity)
-    shutil.copytree(root / "run", folder, symlinks=True)
+    shutil.copytree(root / "run", root / "out" / finished()[1], symlinks=True)
     launch.score_predictions(made, "mine", data, root / "out")
 
 
