@@ -13,7 +13,7 @@ from typing import Any
 from bench.adapter import Adapter, adapter_module, load_model
 from bench.config import did_you_mean, digest, plain
 from bench.datasets.dataset import Dataset
-from bench.errors import BenchError, PartialRun, UsageError
+from bench.errors import BenchError, PartialRun, UsageError, naming
 from bench.evaluate import OnImage, run_model, run_predictions
 from bench.maps import described, prediction_map
 from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
@@ -256,6 +256,8 @@ def _kept(writer: RunWriter, dataset: Dataset) -> str:
 def _finish(writer: RunWriter, dataset: Dataset, rules: Mapping[str, Any]) -> None:
     """Totals from the stored lines, so that what is shown is what is stored."""
     file = writer.folder / "images-0-of-1.jsonl"
-    total = total_score(read_lines(file), dataset.categories, dataset.semantic_rule, rules["protocol"])
     order = [sample.image_id for sample in dataset.samples]
-    writer.finish(total.to_json(), comparability(read_lines(file), order, rules))
+    with naming(file):
+        key = comparability(read_lines(file), order, rules)
+        total = total_score(read_lines(file), dataset.categories, dataset.semantic_rule, rules["protocol"])
+    writer.finish(total.to_json(), key)

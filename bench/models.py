@@ -9,13 +9,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from bench import untrusted
 from bench.config import build, did_you_mean, find, load_yaml, plain, shipped
-from bench.errors import ModelError, UsageError
+from bench.errors import ModelError, UsageError, naming
 from bench.fusion.presets import PRESETS, FusionSpec
 from bench.needs import check_packages
 from bench.routes import no_checkpoint
 from bench.spaces import load_space
 from bench.types import Categories
+
+MAX_WEIGHTS = 1 << 36  # bytes of a file
+MAX_SIDE, MAX_DIVISOR = 1 << 15, 1 << 10
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -37,6 +41,13 @@ class InputSize:
     shorter: int
     longer: int
     divisor: int = 32
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.shorter <= MAX_SIDE and 1 <= self.longer <= MAX_SIDE and 1 <= self.divisor <= MAX_DIVISOR):
+            raise UsageError(
+                f"shorter and longer are 1 to {MAX_SIDE} px and divisor is 1 to {MAX_DIVISOR}, "
+                f"not {self.shorter}, {self.longer} and {self.divisor}"
+            )
 
 
 @dataclass(frozen=True)
@@ -253,6 +264,9 @@ def _spec(
 ) -> ModelSpec:  # fmt: skip
     adapter = file.adapter
     size = checkpoint.input or parts["semantic"].input
+    with naming(path):
+        fusion = asked.applied_to(checkpoint.fusion.applied_to(file.fusion.applied_to(None)))
+        load_space(checkpoint.categories)
     if adapter.startswith("."):
         adapter = str((path.parent / adapter).resolve())
     return ModelSpec(
@@ -265,7 +279,7 @@ def _spec(
         revision=checkpoint.revision,
         categories=checkpoint.categories,
         input=size,
-        fusion=asked.applied_to(checkpoint.fusion.applied_to(file.fusion.applied_to(None))),
+        fusion=fusion,
         precision=precision,
         published=checkpoint.published,
         needs=checkpoint.needs,
@@ -320,5 +334,5 @@ def weights_digest(spec: ModelSpec) -> str:
     for file in sorted(Path(spec.source).glob("*")):
         if file.suffix in (".safetensors", ".bin") or file.name == "config.json":
             hasher.update(file.name.encode())
-            hasher.update(file.read_bytes())
+            hasher.update(untrusted.read_bytes(file, MAX_WEIGHTS))
     return hasher.hexdigest()
