@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.config import did_you_mean, find, load_yaml, plain, shipped
+from bench.config import build, did_you_mean, find, load_yaml, plain, shipped
 from bench.errors import ModelError, UsageError
 from bench.fusion.presets import PRESETS, FusionSpec
 from bench.needs import check_packages
@@ -171,10 +171,9 @@ def resolve_model(
 ) -> ModelSpec:
     """`mask2former`, `mask2former/cityscapes/swin-large` or `./mine.yaml`, with its checkpoint for `dataset`.
 
-    `checkpoint` is the name of another checkpoint of the family, or a folder in hub format. A derived data set
-    takes the checkpoint of its `base` where the family names none for itself; no data set at all takes the family's
-    first. Where there is none, the error says what leads to the label space `space`. A `part` of a composed model may
-    not be composed itself.
+    `checkpoint` is the name of another checkpoint, or a folder in hub format. A derived data set takes that of its
+    `base` where the family names none for itself, no data set the first. Where there is none, the error says what
+    leads to the label space `space`. A `part` of a composed model may not be composed itself.
     """
     family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml")) else (name, "", "")
     path = find("models", family)
@@ -185,14 +184,15 @@ def resolve_model(
     if wanted is None:
         spaces = {name: known.categories for name, known in file.checkpoints.items()}
         raise ModelError(no_checkpoint(family, dataset or "any data set", space, spaces))
+    asked = _fusion_asked(overrides or {})
     if wanted in file.checkpoints:
         found = file.checkpoints[wanted]
         if part and found.parts:
             raise UsageError(f"{name}: is composed itself, so it cannot be a part")
         parts = _parts(path, found, dataset, base, precision)
-        return _spec(path, file, wanted, found, parts, precision)
+        return _spec(path, file, wanted, found, parts, asked, precision)
     if Path(wanted).is_dir():
-        return _spec(path, file, Path(wanted).name, _of_folder(file, usual, names, wanted), {}, precision)
+        return _spec(path, file, Path(wanted).name, _of_folder(file, usual, names, wanted), {}, asked, precision)
     hint = did_you_mean(wanted, file.checkpoints)
     raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
 
@@ -200,10 +200,12 @@ def resolve_model(
 def _of_folder(file: ModelFile, usual: str | None, names: Collection[str], folder: str) -> Checkpoint:
     """Somebody's own checkpoint is what the family says of folders for the data set, else like its usual one."""
     told: list[Folder | Checkpoint] = [file.folders[name] for name in names if name in file.folders]
-    like = [file.checkpoints[name] for name in (usual or "", *file.checkpoints) if name in file.checkpoints]
-    kind = next(iter([*told, *like]), None)
-    if kind is None:
+    like: list[Folder | Checkpoint] = [
+        file.checkpoints[name] for name in (usual or "", *file.checkpoints) if name in file.checkpoints
+    ]
+    if not told + like:
         raise UsageError(f"{folder}: the model's YAML tells of no folders and no checkpoints, so of no classes")
+    kind = (told + like)[0]
     return Checkpoint(kind.categories, kind.input, path=str(Path(folder).resolve()), fusion=kind.fusion)
 
 
@@ -231,9 +233,16 @@ def _beside(path: Path, name: str) -> str:
     return str((path.parent / name).resolve()) if name.startswith(".") else name
 
 
+def _fusion_asked(overrides: Mapping[str, Any]) -> FusionChoice:
+    """The thresholds that --set names; they hold against a checkpoint's own, too."""
+    asked = {key.removeprefix("fusion."): value for key, value in overrides.items() if key.startswith("fusion.")}
+    return replace(build(FusionChoice, asked, "--set fusion"), preset=None)
+
+
 def _spec(
-    path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, parts: Mapping[str, ModelSpec], precision: Precision
-) -> ModelSpec:
+    path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, parts: Mapping[str, ModelSpec],
+    asked: FusionChoice, precision: Precision,
+) -> ModelSpec:  # fmt: skip
     adapter = file.adapter
     size = checkpoint.input or parts["semantic"].input
     if adapter.startswith("."):
@@ -248,7 +257,7 @@ def _spec(
         revision=checkpoint.revision,
         categories=checkpoint.categories,
         input=size,
-        fusion=checkpoint.fusion.applied_to(file.fusion.applied_to(None)),
+        fusion=asked.applied_to(checkpoint.fusion.applied_to(file.fusion.applied_to(None))),
         precision=precision,
         published=checkpoint.published,
         needs=checkpoint.needs,

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from bench.cli import check, data, inspect, run, train
+from bench.cli import check, data, inspect, models, run, train
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -20,7 +20,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 check.register(data.app)
+models.register()
 app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
 for module in (run, inspect, train):
     module.register(app)
 
