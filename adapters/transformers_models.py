@@ -7,15 +7,17 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from bench.errors import ModelError
-from bench.models import InputSize, ModelSpec
 from bench.types import Image, Prediction
+
+if TYPE_CHECKING:
+    from bench.models import InputSize, ModelSpec
 
 # ImageNet statistics on the 0..255 scale; every checkpoint here was trained with them.
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)

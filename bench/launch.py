@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bench.adapter import Adapter, adapter_module, load_model
+from bench.adapter import Adapter, adapter_files
 from bench.config import did_you_mean, digest, plain
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, PartialRun, UsageError
@@ -21,6 +21,7 @@ from bench.metrics.semantic import SEMANTIC_VERSION
 from bench.models import ModelSpec, resolved, weights_digest
 from bench.predictions import PredictionFolder, PredictionWriter, open_predictions
 from bench.provenance import code_digest, provenance
+from bench.remote import opened
 from bench.results import Run, RunWriter, comparability, read_lines, read_run
 
 Work = Callable[[RunWriter, PredictionWriter | None], None]  # appends what the run lacks, saves where it may
@@ -67,15 +68,15 @@ def run(
 
     @contextmanager
     def begin() -> Iterator[Begun]:
-        adapter = load_model(spec, device)
+        with opened(spec, device) as adapter:
 
-        def work(writer: RunWriter, save: PredictionWriter | None) -> None:
-            run_model(
-                adapter, dataset, writer,
-                batch_size=batch_size, workers=workers, save=save, labels=labels, on_image=on_image,
-            )  # fmt: skip
+            def work(writer: RunWriter, save: PredictionWriter | None) -> None:
+                run_model(
+                    adapter, dataset, writer,
+                    batch_size=batch_size, workers=workers, save=save, labels=labels, on_image=on_image,
+                )  # fmt: skip
 
-        yield _about(spec, adapter, identity["model"]["weights"], device), work
+            yield _about(spec, adapter, identity["model"]["weights"], device), work
 
     return _carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command))
 
@@ -192,11 +193,13 @@ def _rules(dataset: Dataset, protocol: Protocol) -> dict[str, Any]:
 
 
 def _model_identity(spec: ModelSpec) -> dict[str, Any]:
-    """The specification with the weights' digest in place of the folder that they happen to lie in."""
-    module, _ = adapter_module(spec)
-    stable = {key: value for key, value in plain(spec).items() if key not in ("source", "published", "adapter")}
-    code = code_digest([Path(str(module.__file__))])
-    return {**stable, "weights": weights_digest(spec), "adapter_code": code}
+    """The specification with the weights' digest in place of the folder that they happen to lie in.
+
+    Where it runs, and how long that may take, do not make another computation of it.
+    """
+    elsewhere = ("source", "published", "adapter", "env", "deadline")
+    stable = {key: value for key, value in plain(spec).items() if key not in elsewhere}
+    return {**stable, "weights": weights_digest(spec), "adapter_code": code_digest(adapter_files(spec))}
 
 
 def _about(spec: ModelSpec, adapter: Adapter, weights: str, device: str) -> dict[str, Any]:
@@ -206,6 +209,7 @@ def _about(spec: ModelSpec, adapter: Adapter, weights: str, device: str) -> dict
         "device": str(getattr(adapter, "device", device)),
         "parameters": getattr(adapter, "parameters", None),
         "revision": getattr(adapter, "revision", None),
+        "worker": getattr(adapter, "worker", None),
     }
 
 

@@ -76,7 +76,11 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """configs/models/*.yaml: a model family; the YAML is its registration."""
+    """configs/models/*.yaml: a model family; the YAML is its registration.
+
+    `env` is the environment (`bench env`), or the path of an interpreter, that the model runs in as a worker;
+    `deadline` (seconds) is how long the worker may take for one batch before it counts as hung.
+    """
 
     title: str
     adapter: str
@@ -84,6 +88,8 @@ class ModelFile:
     fusion: FusionChoice
     defaults: Mapping[str, str]
     checkpoints: Mapping[str, Checkpoint]
+    env: str | None = None
+    deadline: float = 300.0
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,8 @@ class ModelSpec:
     fusion: FusionSpec
     precision: Precision = "fp32"
     published: Published | None = None
+    env: str | None = None
+    deadline: float = 300.0
 
     @property
     def own_code(self) -> bool:
@@ -159,9 +167,11 @@ def resolved(model: ModelSpec | str, dataset: str, base: str = "") -> ModelSpec:
 
 
 def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precision: Precision) -> ModelSpec:
-    adapter = file.adapter
-    if adapter.startswith("."):
-        adapter = str((path.parent / adapter).resolve())
+    if file.deadline <= 0:
+        raise UsageError(f"{path}: deadline: {file.deadline:g} s is no time; give a positive number")
+    beside = path.parent.resolve()
+    adapter = str((beside / file.adapter).resolve()) if file.adapter.startswith(".") else file.adapter
+    env = str(beside / file.env) if file.env and file.env.startswith(".") else file.env
     return ModelSpec(
         name=path.stem,
         adapter=adapter,
@@ -175,6 +185,8 @@ def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precis
         fusion=checkpoint.fusion.applied_to(file.fusion.applied_to(None)),
         precision=precision,
         published=checkpoint.published,
+        env=env,
+        deadline=file.deadline,
     )
 
 

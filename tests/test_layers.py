@@ -16,9 +16,11 @@ ROOT = Path(__file__).parents[1]
 LAYERS = {
     "bench": 0, "bench.errors": 0, "bench.types": 0,
     "bench.overlap": 1, "bench.labels": 1, "bench.metrics": 1, "bench.fusion": 1,
+    "bench.wire": 2, "bench.cache": 2, "bench.envs": 2,
     "bench.config": 2, "bench.spaces": 2, "bench.maps": 2, "bench.models": 2, "bench.adapter": 2, "bench.formats": 2,
     "bench.pipeline": 3, "bench.datasets": 3, "bench.provenance": 3, "bench.results": 3, "bench.predictions": 3,
     "bench.damage": 3, "bench.doctor": 3,
+    "bench.link": 3, "bench.worker_tree": 3, "bench.worker": 4, "bench.remote": 4,
     "bench.evaluate": 4, "bench.check": 4, "bench.stats": 4,
     "bench.verify": 4, "bench.comparison": 4,
     "bench.launch": 5, "bench.map_audit": 5, "bench.reference": 5, "bench.report": 5,
