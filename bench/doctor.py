@@ -44,6 +44,9 @@ def _weights() -> dict[str, str]:
         for name in load_yaml(path, ModelFile).checkpoints:
             spec = resolve_model(family, "", checkpoint=name)
             here = cache / f"models--{spec.source.replace('/', '--')}"
-            present = weights_file(Path(spec.source)) is not None if spec.local else here.is_dir()
-            found[f"weights: {family}/{name}"] = "there" if present else ("missing" if spec.local else "not downloaded")
+            local = Path(spec.source)
+            present = (local.is_file() or weights_file(local) is not None) if spec.local else here.is_dir()
+            found[f"weights: {family}/{name}"] = (
+                "there" if present else ("missing" if spec.local and not spec.url else "not downloaded")
+            )
     return found

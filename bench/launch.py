@@ -197,8 +197,12 @@ def _model_identity(spec: ModelSpec) -> dict[str, Any]:
 
     Where it runs, and how long that may take, do not make another computation of it.
     """
-    elsewhere = ("source", "published", "adapter", "env", "deadline")
+    elsewhere = ["source", "published", "adapter", "env", "deadline", "url"]
+    if spec.framework is None:
+        elsewhere.append("framework")
     stable = {key: value for key, value in plain(spec).items() if key not in elsewhere}
+    if spec.framework is not None:  # the digest of the weights covers what a config file says
+        stable["framework"]["config"] = Path(spec.framework.config).name
     return {**stable, "weights": weights_digest(spec), "adapter_code": code_digest(adapter_files(spec))}
 
 

@@ -46,7 +46,7 @@ class Link:
 
     def __init__(self, python: Path, tree: Path) -> None:
         self._process = subprocess.Popen(
-            [str(python), "-I", "-c", START, str(tree)],
+            [str(python), "-I", "-u", "-c", START, str(tree)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
             start_new_session=True,  # Ctrl-C is for the run; it ends its worker itself
         )  # fmt: skip

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.cache import cache_folder
 from bench.config import did_you_mean, find, load_yaml, plain, shipped
 from bench.errors import ModelError, UsageError
 from bench.fusion.presets import PRESETS, FusionSpec
@@ -45,6 +46,7 @@ class FusionChoice:
     score_threshold: float | None = None
     overlap_threshold: float | None = None
     mask_threshold: float | None = None
+    min_area_px: int | None = None
 
     def applied_to(self, fusion: FusionSpec | None) -> FusionSpec:
         """The fusion that this choice makes of an earlier one."""
@@ -58,20 +60,40 @@ class FusionChoice:
 
 
 @dataclass(frozen=True)
+class FrameworkModel:
+    """What detectron2 and mmdetection need besides weights.
+
+    `config` is a name in the framework's collection, or a file; `set` changes it by dotted keys. `stand-in` puts
+    plain torch in the place of compiled operators that are not there. `trust_pickle` loads the checkpoint with
+    pickle, which runs whatever its author put in.
+    """
+
+    config: str
+    set: Mapping[str, Any] = field(default_factory=dict)
+    compiled_ops: Literal["compiled", "stand-in"] = "compiled"
+    trust_pickle: bool = False
+
+
+@dataclass(frozen=True)
 class Checkpoint:
-    """Where weights are: a hub `repo` (at a `revision`) or a local `path`, and the space of their classes."""
+    """Where weights are, and the space of their classes.
+
+    A hub `repo` (at a `revision`), a local `path`, or a file that the user fetches from a `url` into the cache.
+    """
 
     categories: str
     input: InputSize
     repo: str | None = None
     revision: str | None = None
     path: str | None = None
+    url: str | None = None
+    framework: FrameworkModel | None = None
     fusion: FusionChoice = FusionChoice()
     published: Published | None = None
 
     def __post_init__(self) -> None:
-        if (self.repo is None) == (self.path is None):
-            raise UsageError("a checkpoint needs either a repo or a path")
+        if [self.repo, self.path, self.url].count(None) != 2:
+            raise UsageError("a checkpoint needs a repo, a path or a url, and one of them alone")
 
 
 @dataclass(frozen=True)
@@ -110,6 +132,8 @@ class ModelSpec:
     published: Published | None = None
     env: str | None = None
     deadline: float = 300.0
+    url: str | None = None
+    framework: FrameworkModel | None = None
 
     @property
     def own_code(self) -> bool:
@@ -145,11 +169,12 @@ def resolve_model(
         raise ModelError(f"{family} has no checkpoint for {dataset}; give --checkpoint NAME or DIR (known: {known})")
     if wanted in file.checkpoints:
         return _spec(path, file, wanted, file.checkpoints[wanted], precision)
-    if Path(wanted).is_dir():
+    if Path(wanted).exists():
         default = usual or next(iter(file.checkpoints))
         local = replace(
             file.checkpoints[default],
             repo=None,
+            url=None,
             path=str(Path(wanted).resolve()),
             revision=None,
             published=None,
@@ -177,7 +202,7 @@ def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precis
         adapter=adapter,
         method=file.method,
         checkpoint=name,
-        source=checkpoint.repo or str(_local(path, checkpoint.path or "")),
+        source=checkpoint.repo or str(_local(path, checkpoint)),
         local=checkpoint.repo is None,
         revision=checkpoint.revision,
         categories=checkpoint.categories,
@@ -187,11 +212,21 @@ def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precis
         published=checkpoint.published,
         env=env,
         deadline=file.deadline,
+        url=checkpoint.url,
+        framework=checkpoint.framework and _located(checkpoint.framework, beside),
     )
 
 
-def _local(path: Path, folder: str) -> Path:
-    """Shipped weights lie with the adapters; those of a user's YAML lie beside it."""
+def _located(model: FrameworkModel, beside: Path) -> FrameworkModel:
+    """A config that starts with a dot lies beside the YAML."""
+    return replace(model, config=str((beside / model.config).resolve())) if model.config.startswith(".") else model
+
+
+def _local(path: Path, checkpoint: Checkpoint) -> Path:
+    """Shipped weights lie with the adapters, those of a user's YAML beside it, what has a URL in the cache."""
+    if checkpoint.url is not None:
+        return cache_folder() / "weights" / checkpoint.url.rpartition("/")[2]
+    folder = checkpoint.path or ""
     if path in shipped("models").values():
         return Path(str(files("bench.adapters"))) / folder
     return (path.parent / folder).resolve()
@@ -211,6 +246,11 @@ def check_source(spec: ModelSpec) -> None:
     if not spec.local or spec.own_code:
         return
     folder = Path(spec.source)
+    if spec.framework is not None:
+        if not folder.is_file():
+            fetch = f"download {spec.url} to there" if spec.url else "copy it there"
+            raise ModelError(f"{folder}: there is no such checkpoint; {fetch}, or give --checkpoint FILE")
+        return
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder}: no config.json here; a checkpoint is a folder in hub format")
     if weights_file(folder) is None:
@@ -229,6 +269,11 @@ def weights_digest(spec: ModelSpec) -> str:
     if not spec.local:
         return f"{spec.source}@{spec.revision or 'main'}"
     hasher = hashlib.sha256()
+    if spec.framework is not None:
+        config = Path(spec.framework.config)
+        for file in (Path(spec.source), *([config] if config.is_file() else [])):
+            hasher.update(file.read_bytes())
+        return hasher.hexdigest()
     for file in sorted(Path(spec.source).glob("*")):
         if file.suffix in (".safetensors", ".bin") or file.name == "config.json":
             hasher.update(file.name.encode())

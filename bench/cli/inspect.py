@@ -98,7 +98,7 @@ def models_command(json_: Json = False) -> None:
         [
             f"{name}/{checkpoint}",
             file.method,
-            where.repo or "shipped",
+            where.repo or where.url or "shipped",
             where.categories,
             _percent(where.published),
         ]
