@@ -7,12 +7,11 @@ meaning ceil(bin size) samples a bin.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from torch import Tensor
+Tensor = Any  # torch.Tensor; torch is imported where it is used
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:

@@ -225,7 +225,7 @@ def _located(model: FrameworkModel, beside: Path) -> FrameworkModel:
 def _local(path: Path, checkpoint: Checkpoint) -> Path:
     """Shipped weights lie with the adapters, those of a user's YAML beside it, what has a URL in the cache."""
     if checkpoint.url is not None:
-        return cache_folder() / "weights" / checkpoint.url.rpartition("/")[2]
+        return cache_folder() / "weights" / path.stem / checkpoint.url.rpartition("/")[2]
     folder = checkpoint.path or ""
     if path in shipped("models").values():
         return Path(str(files("bench.adapters"))) / folder

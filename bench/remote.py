@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -76,14 +76,14 @@ class RemoteAdapter:
         self._starting = threading.Lock()
         self._retrying = threading.Lock()
         self._over: PartialRun | None = None
-        self._link, about = self._start()
+        about = self._start()
         self.categories = Categories(tuple(Category(**c | {"color": tuple(c["color"])}) for c in about["categories"]))
         self.device, self.parameters, self.revision = about["device"], about["parameters"], about["revision"]
         greeting = self._link.about
         self.worker = {"env": spec.env, "python": greeting["python"], "packages": about["packages"]}
 
     def close(self) -> None:
-        """Ends the worker, and what still waits for it."""
+        """Ends the worker, and what still waits for it; one that another thread is just starting ends itself."""
         self._over = PartialRun("the worker was closed")
         self._link.close()
 
@@ -148,22 +148,23 @@ class RemoteAdapter:
         with self._starting:
             if not self._link.alive:
                 self._link.close()
-                self._link = self._restarted()
+                self._restart()
             return self._link
 
-    def _restarted(self) -> Link:
+    def _restart(self) -> None:
         if self._over is None:
             try:
-                return self._start()[0]
+                self._start()
+                return
             except ModelError as error:
                 self._over = PartialRun(f"the worker was lost and cannot be started again: {error}")
         raise self._over
 
-    def _start(self) -> tuple[Link, Any]:
-        """A worker with the model loaded, and what that says of itself."""
+    def _start(self) -> Mapping[str, Any]:
+        """A worker with the model loaded; what the model says of itself."""
         spec = self._spec
         try:
-            link = Link(self._python, self._tree.folder)
+            self._link = link = Link(self._python, self._tree.folder)
         except (ModelError, OSError) as error:
             raise ModelError(f"{spec.name}: {self._python}: {error}") from None
         values = {
@@ -175,8 +176,10 @@ class RemoteAdapter:
             "packages": [*PACKAGES, *MM, "detectron2"],
         }
         try:
-            return link, link.call("load", values, {}, LOAD_SECONDS).header
-        except (ModelError, WorkerLost) as error:
+            if self._over is not None:
+                raise self._over
+            return link.call("load", values, {}, LOAD_SECONDS).header
+        except (ModelError, PartialRun, WorkerLost) as error:
             link.close()
             raise ModelError(f"{spec.name} cannot be loaded in env {spec.env}: {_said(error)}") from None
 

@@ -66,6 +66,7 @@ def stressed(yaml: Path, data: Dataset, batch: int, faults: int) -> tuple[Run, i
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_worker_gives_the_same_run(data: Dataset, undisturbed: dict[int, Run], tmp_path: Path, batch: int) -> None:
+    (tmp_path / "noisy").touch()
     done = run(write_faulty(tmp_path, sys.executable), data, batch)
     assert_same(done, undisturbed[batch])
     assert done.meta["worker"]["python"] == sys.version.split()[0]
@@ -202,6 +203,7 @@ def test_a_package_that_the_environment_lacks_is_named(data: Dataset, tmp_path: 
 
 
 def test_prints_of_the_worker_go_to_stderr(data: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "noisy").touch()
     run(write_faulty(tmp_path, sys.executable), data.limited(1))
     said = capfd.readouterr()
     assert said.out == ""

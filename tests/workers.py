@@ -61,9 +61,10 @@ class Faulty(Bands):
     def __init__(self, spec, device="auto"):
         super().__init__(spec, device)
         self.faults = Path(spec.source) / "faults"
-        print("noise on stdout")
-        os.system("echo noise of a child")
-        os.write(1, b"\\xf5PBW noise on fd 1\\n")
+        if (Path(spec.source) / "noisy").exists():
+            print("noise on stdout")
+            os.system("echo noise of a child")
+            os.write(1, b"\\xf5PBW noise on fd 1\\n")
 
     def preprocess(self, image):
         strike(self.faults, image.image_id, "preprocess")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import typer
 
@@ -98,7 +99,7 @@ def models_command(json_: Json = False) -> None:
         [
             f"{name}/{checkpoint}",
             file.method,
-            where.repo or where.url or "shipped",
+            where.repo or urlsplit(where.url or "").netloc or "shipped",
             where.categories,
             _percent(where.published),
         ]
