@@ -29,10 +29,9 @@ test: install
 	@$(BIN)/python -m pytest -m 'not parity and not foreign'
 
 test-foreign: export BENCH_ENVS := $(CURDIR)/.venv-foreign
-test-foreign: export PIP_EXTRA_INDEX_URL := $(or $(TORCH_INDEX),$(PIP_EXTRA_INDEX_URL))
 test-foreign: install
-	@$(BIN)/bench env create mmdet
-	@$(BIN)/bench env create detectron2
+	@$(if $(TORCH_INDEX),PIP_EXTRA_INDEX_URL=$(TORCH_INDEX)) $(BIN)/bench env create mmdet
+	@$(if $(TORCH_INDEX),PIP_EXTRA_INDEX_URL=$(TORCH_INDEX)) $(BIN)/bench env create detectron2
 	@$(BIN)/python -m pytest -m foreign -rP tests/foreign
 
 check: install

@@ -1,7 +1,7 @@
-"""Frames between a run and a worker: magic, lengths, a JSON header, raw arrays, a checksum. Never pickle. Python 3.9.
+"""Frames between a run and a worker: magic, lengths, a JSON header, raw arrays, a trailer. Never pickle. Python 3.9.
 
-The checksum is for a framework that writes to a descriptor that is not its own: bytes that slip into the middle of an
-array would be pixels otherwise.
+The trailer is a checksum of the header. It is for a framework that writes to a descriptor that is not its own: bytes
+that slip into an array would be pixels, but they shift what follows, and then the trailer is not where it should be.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 MAGIC = b"\xf5PBW"  # no text in UTF-8 holds the first byte, so that prints cannot look like a frame
 PROTOCOL = 1
 PREFIX = struct.Struct("<IQ")  # bytes of the header, bytes of all arrays
-CHECKSUM = struct.Struct("<I")
+TRAILER = struct.Struct("<I")
 HEADER_LIMIT = 1 << 26
 ARRAYS_LIMIT = 1 << 34
 NOISE_LIMIT = 1 << 16
@@ -46,12 +46,9 @@ def write_frame(stream: RawIOBase, frame: Frame) -> None:
     header = json.dumps({"header": dict(frame.header), "arrays": layout}).encode()
     size = sum(array.nbytes for array in arrays.values())
     _write(stream, memoryview(MAGIC + PREFIX.pack(len(header), size) + header))
-    checksum = zlib.crc32(header)
     for array in arrays.values():
-        data = _bytes_of(array)
-        checksum = zlib.crc32(data, checksum)
-        _write(stream, data)
-    _write(stream, memoryview(CHECKSUM.pack(checksum)))
+        _write(stream, _bytes_of(array))
+    _write(stream, memoryview(TRAILER.pack(zlib.crc32(header))))
 
 
 def _write(stream: RawIOBase, data: memoryview) -> None:
@@ -84,13 +81,10 @@ def read_frame(stream: RawIOBase, *, skip_noise: bool = False) -> Frame | None:
     arrays = {name: np.empty(shape, dtype=dtype) for name, dtype, shape in layout}
     if sum(array.nbytes for array in arrays.values()) != size:
         raise WireError("a frame whose arrays are not as long as it says")
-    checksum = zlib.crc32(text)
     for array in arrays.values():
-        data = _bytes_of(array)
-        _fill(stream, data)
-        checksum = zlib.crc32(data, checksum)
-    if CHECKSUM.unpack(_exactly(stream, CHECKSUM.size)) != (checksum,):
-        raise WireError("a frame with a wrong checksum")
+        _fill(stream, _bytes_of(array))
+    if TRAILER.unpack(_exactly(stream, TRAILER.size)) != (zlib.crc32(text),):
+        raise WireError("a frame with something else inside, or with a broken header")
     return Frame(header, arrays)
 
 

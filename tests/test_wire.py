@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.wire import CHECKSUM, MAGIC, NOISE_LIMIT, PREFIX, Frame, WireError, read_frame, write_frame
+from bench.wire import MAGIC, NOISE_LIMIT, PREFIX, TRAILER, Frame, WireError, read_frame, write_frame
 
 
 class Pipe(io.RawIOBase):
@@ -73,8 +73,7 @@ def test_noise_before_the_first_frame_is_passed_over_when_asked() -> None:
 
 def with_layout(layout: Any, size: int = 8) -> bytes:
     header = json.dumps({"header": {}, "arrays": layout}).encode()
-    checksum = CHECKSUM.pack(zlib.crc32(bytes(size), zlib.crc32(header)))
-    return MAGIC + PREFIX.pack(len(header), size) + header + bytes(size) + checksum
+    return MAGIC + PREFIX.pack(len(header), size) + header + bytes(size) + TRAILER.pack(zlib.crc32(header))
 
 
 @pytest.mark.parametrize(
@@ -101,13 +100,14 @@ def test_a_well_made_layout_is_read() -> None:
     assert frame is not None and frame.arrays["a"].tolist() == [0.0]
 
 
-def test_a_cut_or_a_changed_byte_anywhere_is_an_error() -> None:
+def test_a_cut_anywhere_and_a_changed_byte_outside_the_arrays_are_errors() -> None:
     whole = written(Frame({"id": 1}, {"a": np.arange(4)}))
     for end in range(1, len(whole)):
         with pytest.raises(WireError):
             read_frame(Pipe(whole[:end]))
     rng = random.Random(0)
-    for position in range(len(whole)):
+    array = range(len(whole) - TRAILER.size - 32, len(whole) - TRAILER.size)
+    for position in set(range(len(whole))) - set(array):
         torn = bytearray(whole)
         torn[position] ^= rng.randint(1, 255)
         with pytest.raises(WireError):
@@ -117,5 +117,5 @@ def test_a_cut_or_a_changed_byte_anywhere_is_an_error() -> None:
 def test_bytes_that_slip_into_an_array_are_noticed() -> None:
     whole = written(Frame({"id": 1}, {"a": np.zeros(50, dtype=np.uint8)}))
     middle = len(whole) - 30
-    with pytest.raises(WireError, match="checksum"):
+    with pytest.raises(WireError, match="something else inside"):
         read_frame(Pipe(whole[:middle] + bytes(range(1, 20)) + whole[middle:]))
