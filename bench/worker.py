@@ -160,9 +160,9 @@ def spec_of(plain: Mapping[str, Any]) -> SimpleNamespace:
     values = {key: _tuples(value) for key, value in plain.items()}
     values["fusion"] = FusionSpec(**values["fusion"])
     values["space"] = categories_of(plain["space"])
-    for name in ("input", "framework"):
-        if values.get(name) is not None:
-            values[name] = SimpleNamespace(**values[name])
+    values["input"] = SimpleNamespace(**plain["input"])
+    if plain.get("framework") is not None:  # its lists stay lists, as frameworks want them
+        values["framework"] = SimpleNamespace(**plain["framework"])
     return SimpleNamespace(**values)
 
 

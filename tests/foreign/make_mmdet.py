@@ -30,10 +30,10 @@ def main():
     with torch.no_grad():
         for name, value in model.named_parameters():
             # Initial heads answer nothing anywhere: spread their outputs, so that many classes and queries win.
-            if name.endswith(("cls_embed.weight", "fc_cls.weight", "conv_logits.weight", "query_feat.weight")):
-                value.normal_(0, 0.5)
-            elif name.endswith(("mask_embed.4.weight", "query_embed.weight")):
+            if name.endswith(("cls_embed.weight", "fc_cls.weight", "conv_logits.weight", "mask_embed.4.weight")):
                 value.normal_(0, 0.3)
+            elif name.endswith(("query_embed.weight", "query_feat.weight")):
+                value.normal_(0, 3)
     from mmdet.datasets import CocoPanopticDataset
 
     meta = {"dataset_meta": {"classes": tuple(CocoPanopticDataset.METAINFO["classes"])}, "hook": HistoryBuffer()}

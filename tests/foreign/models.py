@@ -24,7 +24,7 @@ checkpoints:
 """
 THIN = "model.backbone.depth: 18, "
 QUERIES = THIN + (
-    "model.panoptic_head.in_channels: [64, 128, 256, 512], model.panoptic_head.num_queries: 20, "
+    "model.panoptic_head.in_channels: [64, 128, 256, 512], model.panoptic_head.num_queries: 60, "
     "model.panoptic_head.transformer_decoder.num_layers: 2, "
 )
 SETS = {
