@@ -21,7 +21,7 @@ ARRAYS = {
     ("numpy", "dtype"): np.dtype,
     ("collections", "OrderedDict"): collections.OrderedDict,
 }
-RECONSTRUCT = {"_reconstruct", "scalar"}  # of numpy.core.multiarray, since numpy 2 numpy._core.multiarray
+CORE = {"multiarray": ("_reconstruct", "scalar"), "numeric": ("_frombuffer",)}  # of numpy.core or numpy._core
 TENSORS = {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter"}  # of torch._utils
 TORCH = {"Size", "device"}
 
@@ -59,8 +59,10 @@ class ArrayUnpickler(pickle.Unpickler):
             return ARRAYS[module, name]
         if (module, name) == ("_codecs", "encode"):
             return _latin1
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in RECONSTRUCT:
-            return super().find_class(module if _has_core(module) else "numpy.core.multiarray", name)
+        package, _, inner = module.rpartition(".")
+        if package in ("numpy.core", "numpy._core") and name in CORE.get(inner, ()):
+            own = "numpy._core" if hasattr(np, "_core") else "numpy.core"  # numpy 2 renamed it
+            return super().find_class(f"{own}.{inner}", name)
         if module == "torch._utils" and name in TENSORS:
             return super().find_class(module, name)
         if module == "torch":
@@ -73,10 +75,6 @@ def _latin1(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"text in {encoding!r}")
     return text.encode("latin1")
-
-
-def _has_core(module: str) -> bool:
-    return module != "numpy._core.multiarray" or hasattr(np, "_core")
 
 
 def _of_torch(name: str) -> Any:
@@ -124,7 +122,7 @@ def tensors_of(content: Any, path: Path, trusted: bool = False) -> dict[str, Any
             content = content[key]
     if not isinstance(content, dict) or not content:
         raise ModelError(f"{path}: holds no weights by name")
-    strange = [name for name, value in content.items() if isinstance(value, Inert)]
+    strange = [name for name, value in content.items() if not hasattr(value, "shape")]
     if strange and not trusted:
         raise ModelError(
             f"{path}: {strange[0]!r} is no plain tensor; `trust_pickle: true` in the model's YAML loads the file with "
