@@ -115,7 +115,7 @@ def _load(stream: Any, **options: Any) -> Any:
     return ArrayUnpickler(stream, **options).load()
 
 
-def tensors_of(content: Any, path: Path, trusted: bool = False) -> dict[str, Any]:
+def tensors_of(content: Any, path: Path) -> dict[str, Any]:
     """Name → tensor or array of a checkpoint, below `state_dict` or `model` where there is one."""
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -123,7 +123,7 @@ def tensors_of(content: Any, path: Path, trusted: bool = False) -> dict[str, Any
     if not isinstance(content, dict) or not content:
         raise ModelError(f"{path}: holds no weights by name")
     strange = [name for name, value in content.items() if not hasattr(value, "shape")]
-    if strange and not trusted:
+    if strange:
         raise ModelError(
             f"{path}: {strange[0]!r} is no plain tensor; `trust_pickle: true` in the model's YAML loads the file with "
             "pickle, which runs whatever its author put in"
