@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from fakes import write_model, write_tree
+from fakes import bench, write_model, write_tree
 from workers import KINDS, STAGES, left, plan, write_faulty
 
 from bench import launch, remote
@@ -234,6 +236,44 @@ def test_random_faults_change_nothing(data: Dataset, undisturbed: dict[int, Run]
     done, _ = stressed(yaml, data, 2, 6)
     assert_same(done, undisturbed[2])
     assert left(tmp_path) == 0
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """The worker processes of a run, by their command line."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(stat[1]) == process.pid and b"bench.worker" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_run_that_ends_takes_its_hung_worker_along(
+    data: Dataset, undisturbed: dict[int, Run], tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    write_tree(tmp_path / "data", IMAGES)
+    yaml = write_faulty(tmp_path, sys.executable, deadline=300.0)
+    token = tmp_path / "faults" / f"{data.samples[5].image_id}.infer.0"
+    token.write_text("hang")
+    command = ["run", "--model", yaml, "--dataset", "cityscapes", "--data-root", tmp_path / "data", "--out",
+               tmp_path / "out"]  # fmt: skip
+    with bench(*command) as process:
+        while token.exists() and process.poll() is None:
+            time.sleep(0.02)
+        (worker,) = workers_of(process)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == code, said
+    gone = time.monotonic() + 60
+    while Path(f"/proc/{worker}/cmdline").exists() and time.monotonic() < gone:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{worker}/cmdline").exists()
+    assert_same(run(yaml, data), undisturbed[1])
 
 
 @pytest.mark.parity

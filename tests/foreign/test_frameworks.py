@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models import CONFIGS, write_yaml
+from small_models import CONFIGS, write_yaml
 
 from bench import launch
 from bench.config import plain
