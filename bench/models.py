@@ -102,6 +102,7 @@ class ModelFile:
 
     `env` is the environment (`bench env`), or the path of an interpreter, that the model runs in as a worker;
     `deadline` (seconds) is how long the worker may take for one batch before it counts as hung.
+    `licence` (of the weights) and `tested` (how, here) are for the page of models.
     """
 
     title: str
@@ -112,6 +113,8 @@ class ModelFile:
     checkpoints: Mapping[str, Checkpoint]
     env: str | None = None
     deadline: float = 300.0
+    licence: str | None = None
+    tested: str | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = {
     "bench": 0, "bench.errors": 0, "bench.types": 0,
     "bench.overlap": 1, "bench.labels": 1, "bench.metrics": 1, "bench.fusion": 1,
-    "bench.wire": 2, "bench.cache": 2, "bench.envs": 2, "bench.env_make": 3,
+    "bench.wire": 2, "bench.cache": 2, "bench.envs": 2, "bench.env_make": 3, "bench.model_table": 3,
     "bench.config": 2, "bench.spaces": 2, "bench.maps": 2, "bench.models": 2, "bench.adapter": 2, "bench.formats": 2,
     "bench.pipeline": 3, "bench.datasets": 3, "bench.provenance": 3, "bench.results": 3, "bench.predictions": 3,
     "bench.damage": 3, "bench.doctor": 3,

@@ -86,15 +86,25 @@ def _data_of(run: Any, root: Path | None) -> Any:
     return open_data(f"{name}:{split}", root, None, None) if name in shipped("datasets") else None
 
 
-def models_command(json_: Json = False) -> None:
+def models_command(
+    json_: Json = False,
+    format_: Annotated[Literal["table", "md"], typer.Option("--format", help="md is docs/models.md.")] = "table",
+) -> None:
     """List the models and their checkpoints."""
     from bench.config import load_yaml, plain, shipped
+    from bench.model_table import model_page
     from bench.models import ModelFile
 
     files = {name: load_yaml(path, ModelFile) for name, path in shipped("models").items()}
     if json_:
         print_json({name: plain(file) for name, file in files.items()})
-        return
+    elif format_ == "md":
+        print_text(model_page(files).rstrip("\n"))
+    else:
+        _show_models(files)
+
+
+def _show_models(files: dict[str, Any]) -> None:
     rows = [
         [
             f"{name}/{checkpoint}",
