@@ -187,6 +187,11 @@ def _widen(pipe: IO[bytes] | None) -> None:
 
 
 def _told(header: Mapping[str, Any]) -> ModelError:
+    if str(header.get("missing")).startswith("bench."):
+        return ModelError(
+            f"a worker has no {header['missing']}: of bench there are types, errors, adapter and fusion; "
+            "import other names under `if TYPE_CHECKING`"
+        )
     if header.get("missing"):
         return ModelError(f"its environment lacks the package {header['missing']}")
     return ModelError(header["error"])

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from bench.cache import cache_folder
 from bench.config import did_you_mean, find, load_yaml, plain, shipped
+from bench.envs import interpreter
 from bench.errors import ModelError, UsageError
 from bench.fusion.presets import PRESETS, FusionSpec
 from bench.spaces import load_space
@@ -242,10 +243,12 @@ def spec_file(adapter: str) -> Path | None:
 
 
 def check_source(spec: ModelSpec) -> None:
-    """A local checkpoint must hold a config and weights; cheap, before any framework is imported.
+    """A local checkpoint must hold a config and weights, an environment a Python; no framework is imported for that.
 
     What a user's own adapter needs in its folder is its own business.
     """
+    if spec.env is not None:
+        interpreter(spec.env)
     if not spec.local or spec.own_code:
         return
     folder = Path(spec.source)

@@ -16,6 +16,7 @@ import importlib.metadata
 import os
 import platform
 import threading
+import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -81,6 +82,8 @@ class Worker:
             answer = getattr(self._held, frame.header["call"])(frame)
             self._send(Frame({"id": number, "result": dict(answer.header)}, answer.arrays))
         except (Exception, SystemExit) as error:
+            if os.environ.get("BENCH_DEBUG"):
+                traceback.print_exc()
             said = str(error) if isinstance(error, BenchError) else summary(error)
             missing = error.name if isinstance(error, ModuleNotFoundError) else None
             self._send(Frame({"id": number, "error": said, "missing": missing}))

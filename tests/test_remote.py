@@ -193,14 +193,17 @@ def test_an_environment_that_is_not_there_is_told_before_anything_runs(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_package_that_the_environment_lacks_is_named(data: Dataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [("no_such", "its environment lacks the package no_such"), ("bench.models", "a worker has no bench.models")],
+)
+def test_a_module_that_the_worker_lacks_is_named(data: Dataset, tmp_path: Path, module: str, says: str) -> None:
     yaml = write_faulty(tmp_path, sys.executable)
     file = tmp_path / "mine.py"
-    file.write_text(
-        file.read_text() + "\n\nclass Needy:\n    def __init__(self, spec, device):\n        import no_such\n"
-    )
+    needy = f"\n\nclass Needy:\n    def __init__(self, spec, device):\n        import {module}\n"
+    file.write_text(file.read_text() + needy)
     yaml.write_text(yaml.read_text().replace("Faulty", "Needy"))
-    with pytest.raises(ModelError, match="its environment lacks the package no_such"):
+    with pytest.raises(ModelError, match=says):
         run(yaml, data)
 
 
