@@ -195,7 +195,7 @@ def test_an_environment_that_is_not_there_is_told_before_anything_runs(
 
 @pytest.mark.parametrize(
     ("module", "says"),
-    [("no_such", "its environment lacks the package no_such"), ("bench.models", "a worker has no bench.models")],
+    [("no_such", "its environment lacks the package no_such"), ("bench.no_such", "a worker has no bench.no_such")],
 )
 def test_a_module_that_the_worker_lacks_is_named(data: Dataset, tmp_path: Path, module: str, says: str) -> None:
     yaml = write_faulty(tmp_path, sys.executable)
