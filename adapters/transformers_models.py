@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,11 @@ from PIL import Image as PilImage
 
 from bench.adapters.hub import fetch, load_pretrained, read_config
 from bench.errors import ModelError
-from bench.models import InputSize, ModelSpec
 from bench.types import Categories, Image, Prediction
+
+if TYPE_CHECKING:
+    from bench.model_file import InputSize
+    from bench.models import ModelSpec
 
 # ImageNet statistics on the 0..255 scale; every checkpoint here was trained with them.
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)

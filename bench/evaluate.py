@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.adapter import Adapter, summary
 from bench.config import canonical_json
 from bench.datasets.dataset import Dataset
-from bench.errors import BenchError, DataError, ModelError
+from bench.errors import BenchError, DataError, ModelError, PartialRun
 from bench.labels import LabelMap, remap_prediction
 from bench.metrics.semantic import confusion, positions, semantic_from_panoptic
 from bench.overlap import Overlap
@@ -202,9 +202,14 @@ def _guarded(adapter: Adapter, batch: list[Any], cut: Sequence[Sample]) -> Seque
 
 @contextmanager
 def _stage(name: str, image_ids: Sequence[str]) -> Iterator[None]:
-    """Whatever an adapter raises becomes a ModelError that names the stage and the images."""
+    """Whatever an adapter raises becomes a ModelError that names the stage and the images.
+
+    A lost worker is no fault of the model's, and the run can be resumed.
+    """
     try:
         yield
+    except PartialRun:
+        raise
     except Exception as error:
         reason = str(error) if isinstance(error, BenchError) else summary(error)
         memory = "memory" in reason.lower()

@@ -7,10 +7,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from bench.adapter import Adapter, adapter_module, load_model
+from bench.adapter import Adapter, adapter_files
 from bench.config import did_you_mean, digest, plain
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, PartialRun, UsageError, naming
@@ -22,6 +21,7 @@ from bench.metrics.semantic import SEMANTIC_VERSION
 from bench.models import ModelSpec, resolved, weights_digest
 from bench.predictions import PredictionFolder, PredictionWriter, open_predictions
 from bench.provenance import code_digest, provenance
+from bench.remote import opened
 from bench.results import Run, RunWriter, comparability, read_lines, read_run
 
 Work = Callable[[RunWriter, PredictionWriter | None], None]  # appends what the run lacks, saves where it may
@@ -68,15 +68,15 @@ def run(
 
     @contextmanager
     def begin() -> Iterator[Begun]:
-        adapter = load_model(spec, device)
+        with opened(spec, device) as adapter:
 
-        def work(writer: RunWriter, save: PredictionWriter | None) -> None:
-            run_model(
-                adapter, dataset, writer,
-                batch_size=batch_size, workers=workers, save=save, labels=labels, on_image=on_image,
-            )  # fmt: skip
+            def work(writer: RunWriter, save: PredictionWriter | None) -> None:
+                run_model(
+                    adapter, dataset, writer,
+                    batch_size=batch_size, workers=workers, save=save, labels=labels, on_image=on_image,
+                )  # fmt: skip
 
-        yield _about(spec, adapter, identity["model"]["weights"], device), work
+            yield _about(spec, adapter, identity["model"]["weights"], device), work
 
     return _carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command))
 
@@ -193,20 +193,19 @@ def _rules(dataset: Dataset, protocol: Protocol) -> dict[str, Any]:
 
 
 def _model_identity(spec: ModelSpec) -> dict[str, Any]:
-    """The specification with the weights' digest in place of the folder that they happen to lie in."""
-    module, _ = adapter_module(spec)
-    apart = ("source", "published", "adapter", "needs", "parts")
-    stable = {key: value for key, value in plain(spec).items() if key not in apart}
+    """The specification with the weights' digest in place of the folder that they happen to lie in.
+
+    Where it runs, and how long that may take, do not make another computation of it.
+    """
+    elsewhere = ["source", "published", "adapter", "needs", "parts", "env", "deadline", "url"]
+    if spec.framework is None:
+        elsewhere.append("framework")
+    stable = {key: value for key, value in plain(spec).items() if key not in elsewhere}
+    if spec.framework is not None:  # the digest of the weights covers what a config file says
+        stable["framework"]["config"] = Path(spec.framework.config).name
     if spec.parts:
         stable["parts"] = {role: _model_identity(part) for role, part in spec.parts.items()}
-    return {**stable, "weights": weights_digest(spec), "adapter_code": code_digest(_adapter_files(module))}
-
-
-def _adapter_files(module: ModuleType) -> list[Path]:
-    """The adapter's file, and what lies beside it where its family has a package of its own."""
-    file = Path(str(module.__file__))
-    shared = module.__package__ in (None, "", "bench.adapters")
-    return [file] if shared else sorted(file.parent.glob("*.py"))
+    return {**stable, "weights": weights_digest(spec), "adapter_code": code_digest(adapter_files(spec))}
 
 
 def _shown(spec: ModelSpec) -> dict[str, Any]:
@@ -222,6 +221,7 @@ def _about(spec: ModelSpec, adapter: Adapter, weights: str, device: str) -> dict
         "device": str(getattr(adapter, "device", device)),
         "parameters": getattr(adapter, "parameters", None),
         "revision": getattr(adapter, "revision", None),
+        "worker": getattr(adapter, "worker", None),
     }
 
 

@@ -10,134 +10,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench import untrusted
-from bench.config import build, did_you_mean, find, load_yaml, plain, shipped
+from bench.cache import cache_folder
+from bench.config import build, did_you_mean, find, load_yaml, shipped
+from bench.envs import interpreter
 from bench.errors import ModelError, UsageError, naming
-from bench.fusion.presets import PRESETS, FusionSpec
+from bench.fusion.presets import FusionSpec
+from bench.model_file import Checkpoint, Folder, FrameworkModel, FusionChoice, InputSize, ModelFile, Published
 from bench.needs import check_packages
 from bench.routes import no_checkpoint
 from bench.spaces import load_space
 from bench.types import Categories
 
 MAX_WEIGHTS = 1 << 36  # bytes of a file
-MAX_SIDE, MAX_DIVISOR = 1 << 15, 1 << 10
 
 Precision = Literal["fp32", "bf16", "fp16"]
-
-
-@dataclass(frozen=True)
-class Published:
-    """What the authors report for a checkpoint, as fractions of one, and where they say it."""
-
-    dataset: str
-    PQ: float
-    source: str
-    mIoU: float | None = None
-
-
-@dataclass(frozen=True)
-class InputSize:
-    """Test-time scale: the shorter side, unless the longer passes its limit; padded to a multiple (px)."""
-
-    shorter: int
-    longer: int
-    divisor: int = 32
-
-    def __post_init__(self) -> None:
-        if not (1 <= self.shorter <= MAX_SIDE and 1 <= self.longer <= MAX_SIDE and 1 <= self.divisor <= MAX_DIVISOR):
-            raise UsageError(
-                f"shorter and longer are 1 to {MAX_SIDE} px and divisor is 1 to {MAX_DIVISOR}, "
-                f"not {self.shorter}, {self.longer} and {self.divisor}"
-            )
-
-
-@dataclass(frozen=True)
-class FusionChoice:
-    """A preset of `bench.fusion.presets`, and thresholds that differ from it."""
-
-    preset: str | None = None
-    score_threshold: float | None = None
-    overlap_threshold: float | None = None
-    mask_threshold: float | None = None
-    min_area_px: int | None = None
-    confined: bool | None = None
-
-    def applied_to(self, fusion: FusionSpec | None) -> FusionSpec:
-        """The fusion that this choice makes of an earlier one."""
-        if self.preset is not None and self.preset not in PRESETS:
-            raise UsageError(f"there is no fusion preset {self.preset!r}; {did_you_mean(self.preset, PRESETS)}")
-        base = PRESETS[self.preset] if self.preset else fusion
-        if base is None:
-            raise UsageError("the model's fusion names no preset")
-        thresholds = {name: value for name, value in plain(self).items() if name != "preset" and value is not None}
-        return replace(base, **thresholds)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A model inside another, with a checkpoint of its own; `set` is what --set would change in its YAML."""
-
-    model: str
-    checkpoint: str | None = None
-    set: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a composed model is made of."""
-
-    semantic: Part
-    instances: Part
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Where weights are: a hub `repo` (at a `revision`) or a local `path`, and the space of their classes.
-
-    Or the `parts` of a composed model, which bring weights and input sizes of their own.
-
-    `needs` are packages beyond those that every model needs, by the extra that brings them.
-    """
-
-    categories: str
-    input: InputSize | None = None
-    repo: str | None = None
-    revision: str | None = None
-    path: str | None = None
-    fusion: FusionChoice = FusionChoice()
-    published: Published | None = None
-    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    parts: Parts | None = None
-
-    def __post_init__(self) -> None:
-        if [self.repo, self.path, self.parts].count(None) != 2:
-            raise UsageError("a checkpoint needs either a repo or a path or parts")
-        if (self.input is None) == (self.parts is None):
-            raise UsageError("a checkpoint needs the size of its input; one of parts has theirs")
-
-
-@dataclass(frozen=True)
-class Folder:
-    """What a folder given with --checkpoint is taken for."""
-
-    categories: str
-    input: InputSize
-    fusion: FusionChoice = FusionChoice()
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """configs/models/*.yaml: a model family; the YAML is its registration.
-
-    `defaults` are data set → checkpoint, `folders` data set → what somebody's own checkpoint of it is.
-    """
-
-    title: str
-    adapter: str
-    method: Literal["shared-backbone", "explicit", "one-shot", "cascade"]
-    fusion: FusionChoice
-    defaults: Mapping[str, str]
-    checkpoints: Mapping[str, Checkpoint]
-    folders: Mapping[str, Folder] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,6 +44,10 @@ class ModelSpec:
     published: Published | None = None
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parts: Mapping[str, ModelSpec] = field(default_factory=dict)
+    env: str | None = None
+    deadline: float = 300.0
+    url: str | None = None
+    framework: FrameworkModel | None = None
 
     @property
     def own_code(self) -> bool:
@@ -203,7 +93,7 @@ def resolve_model(
             raise UsageError(f"{name}: is composed itself, so it cannot be a part")
         parts = _parts(path, found, dataset, base, precision)
         return _spec(path, file, wanted, found, parts, asked, precision)
-    if Path(wanted).is_dir():
+    if Path(wanted).exists():
         return _spec(path, file, Path(wanted).name, _of_folder(file, usual, names, wanted), {}, asked, precision)
     hint = did_you_mean(wanted, file.checkpoints)
     raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
@@ -225,7 +115,13 @@ def _of_folder(file: ModelFile, usual: str | None, names: Collection[str], folde
     if not told + like:
         raise UsageError(f"{folder}: the model's YAML tells of no folders and no checkpoints, so of no classes")
     kind = (told + like)[0]
-    return Checkpoint(kind.categories, kind.input, path=str(Path(folder).resolve()), fusion=kind.fusion)
+    return Checkpoint(
+        kind.categories,
+        kind.input,
+        path=str(Path(folder).resolve()),
+        fusion=kind.fusion,
+        framework=kind.framework if isinstance(kind, Checkpoint) else None,
+    )
 
 
 def _fusion_asked(overrides: Mapping[str, Any]) -> FusionChoice:
@@ -262,19 +158,21 @@ def _spec(
     path: Path, file: ModelFile, name: str, checkpoint: Checkpoint,
     parts: Mapping[str, ModelSpec], asked: FusionChoice, precision: Precision,
 ) -> ModelSpec:  # fmt: skip
-    adapter = file.adapter
+    if file.deadline <= 0:
+        raise UsageError(f"{path}: deadline: {file.deadline:g} s is no time; give a positive number")
     size = checkpoint.input or parts["semantic"].input
     with naming(path):
         fusion = asked.applied_to(checkpoint.fusion.applied_to(file.fusion.applied_to(None)))
         load_space(checkpoint.categories)
-    if adapter.startswith("."):
-        adapter = str((path.parent / adapter).resolve())
+    beside = path.parent.resolve()
+    adapter = str((beside / file.adapter).resolve()) if file.adapter.startswith(".") else file.adapter
+    env = str(beside / file.env) if file.env and file.env.startswith(".") else file.env
     return ModelSpec(
         name=path.stem,
         adapter=adapter,
         method=file.method,
         checkpoint=name,
-        source="" if parts else checkpoint.repo or str(_local(path, checkpoint.path or "")),
+        source="" if parts else checkpoint.repo or str(_local(path, checkpoint)),
         local=checkpoint.repo is None,
         revision=checkpoint.revision,
         categories=checkpoint.categories,
@@ -284,11 +182,23 @@ def _spec(
         published=checkpoint.published,
         needs=checkpoint.needs,
         parts=parts,
+        env=env,
+        deadline=file.deadline,
+        url=checkpoint.url,
+        framework=checkpoint.framework and _located(checkpoint.framework, beside),
     )
 
 
-def _local(path: Path, folder: str) -> Path:
-    """Shipped weights lie with the adapters; those of a user's YAML lie beside it."""
+def _located(model: FrameworkModel, beside: Path) -> FrameworkModel:
+    """A config that starts with a dot lies beside the YAML."""
+    return replace(model, config=str((beside / model.config).resolve())) if model.config.startswith(".") else model
+
+
+def _local(path: Path, checkpoint: Checkpoint) -> Path:
+    """Shipped weights lie with the adapters, those of a user's YAML beside it, what has a URL in the cache."""
+    if checkpoint.url is not None:
+        return cache_folder() / "weights" / path.stem / checkpoint.url.rpartition("/")[2]
+    folder = checkpoint.path or ""
     if path in shipped("models").values():
         return Path(str(files("bench.adapters"))) / folder
     return (path.parent / folder).resolve()
@@ -301,16 +211,24 @@ def spec_file(adapter: str) -> Path | None:
 
 
 def check_source(spec: ModelSpec) -> None:
-    """Packages must be installed, a local checkpoint hold a config and weights; before any import and download.
+    """Packages must be installed, a local checkpoint hold a config and weights, an environment a Python; before any
+    import and download.
 
     What a user's own adapter needs in its folder is its own business.
     """
     check_packages(f"{spec.name}/{spec.checkpoint}", spec.needs)
     for part in spec.parts.values():
         check_source(part)
+    if spec.env is not None:
+        interpreter(spec.env)
     if not spec.local or spec.own_code or spec.parts:
         return
     folder = Path(spec.source)
+    if spec.framework is not None:
+        if not folder.is_file():
+            fetch = f"download {spec.url} to there" if spec.url else "copy it there"
+            raise ModelError(f"{folder}: there is no such checkpoint; {fetch}, or give --checkpoint FILE")
+        return
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder}: no config.json here; a checkpoint is a folder in hub format")
     if weights_file(folder) is None:
@@ -331,6 +249,11 @@ def weights_digest(spec: ModelSpec) -> str:
     if not spec.local:
         return f"{spec.source}@{spec.revision or 'main'}"
     hasher = hashlib.sha256()
+    if spec.framework is not None:
+        config = Path(spec.framework.config)
+        for file in (Path(spec.source), *([config] if config.is_file() else [])):
+            hasher.update(file.read_bytes())
+        return hasher.hexdigest()
     for file in sorted(Path(spec.source).glob("*")):
         if file.suffix in (".safetensors", ".bin") or file.name == "config.json":
             hasher.update(file.name.encode())

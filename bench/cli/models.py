@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import typer
 
@@ -18,25 +19,31 @@ def register() -> None:
     app.command("check")(check_command)
 
 
-def models_command(context: typer.Context, json_: Json = False) -> None:
+def models_command(
+    context: typer.Context,
+    json_: Json = False,
+    format_: Annotated[Literal["table", "md"], typer.Option("--format", help="md is docs/models.md.")] = "table",
+) -> None:
     """List the models and their checkpoints."""
     if context.invoked_subcommand is None:
-        _list(json_)
+        _list(json_, format_)
 
 
-def _list(json_: bool) -> None:
+def _list(json_: bool, style: str) -> None:
     from bench.config import load_yaml, plain, shipped
-    from bench.models import ModelFile
+    from bench.model_file import ModelFile
+    from bench.model_table import model_page
 
     files = {name: load_yaml(path, ModelFile) for name, path in shipped("models").items()}
     if json_:
-        print_json({name: plain(file) for name, file in files.items()})
-        return
+        return print_json({name: plain(file) for name, file in files.items()})
+    if style == "md":
+        return print_text(model_page(files).rstrip("\n"))
     rows = [
         [
             f"{name}/{checkpoint}",
             file.method,
-            where.repo or ("shipped" if where.path else "of two models"),
+            where.repo or urlsplit(where.url or "").netloc or ("of two models" if where.parts else "shipped"),
             where.categories,
             _percent(where.published),
         ]

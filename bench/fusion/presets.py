@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from bench.errors import UsageError
 
-RULES = ("mask2former", "maskformer", "detr", "hf", "efficientps")
+RULES = ("mask2former", "maskformer", "detr", "hf", "efficientps", "framework")
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class FusionSpec:
     A query is kept if its class score is > `score_threshold`. Of a kept query, the share of the pixels
     with a mask probability >= `mask_threshold` that it really won must reach `overlap_threshold`
     (`detr` has no such test: it drops segments under `min_area_px` instead).
+    `framework` is the framework's own code, which gets these thresholds (`min_area_px` of stuff).
     Only `hf` reads `inner_size`, the fixed (h, w) that transformers resizes mask logits to first, and
     `fuse_stuff`, whether the stuff classes are passed as its `label_ids_to_fuse`.
 
@@ -51,6 +52,7 @@ PRESETS: Mapping[str, FusionSpec] = MappingProxyType(
         "mask2former": FusionSpec("mask2former", 0.8, 0.8),
         "maskformer": FusionSpec("maskformer", 0.8, 0.8),
         "detr": FusionSpec("detr", 0.85, min_area_px=5),
+        "framework": FusionSpec("framework", 0.8, 0.8),
         "hf": FusionSpec("hf", 0.5, 0.8, inner_size=(384, 384)),
         "hf-direct": FusionSpec("hf", 0.5, 0.8),
         "efficientps": FusionSpec("efficientps", 0.5, 0.5, min_area_px=2048),
