@@ -25,6 +25,7 @@ from typing import IO, Any
 
 from bench.config import canonical_json, digest
 from bench.errors import DataError, PartialRun
+from bench.types import Categories, Category
 
 FORMAT = 1
 Line = Mapping[str, Any]
@@ -180,6 +181,16 @@ class Run:
     @property
     def dataset(self) -> str:
         return f"{self.meta['dataset']['name']}:{self.meta['dataset']['split']}"
+
+    @cached_property
+    def categories(self) -> Categories:
+        """The label space that it was scored in."""
+        return Categories(
+            tuple(
+                Category(c["id"], c["name"], c["isthing"], tuple(c["color"]))
+                for c in self.meta["dataset"]["categories"]
+            )
+        )
 
     @cached_property
     def score(self) -> Mapping[str, Any]:

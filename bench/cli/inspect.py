@@ -28,12 +28,21 @@ def register(app: typer.Typer) -> None:
 def show_command(
     run: RunFolder,
     per_class: Annotated[bool, typer.Option("--per-class", help="A row a class.")] = False,
+    errors: Annotated[bool, typer.Option("--errors", help="What is missing to PQ 100, by kind of error.")] = False,
+    by_size: Annotated[bool, typer.Option("--by-size", help="PQ of small, medium and large segments.")] = False,
+    thresholds: Annotated[bool, typer.Option("--thresholds", help="PQ at IoU 0.5 to 0.95, and PQ†.")] = False,
+    confusion: Annotated[bool, typer.Option("--confusion", help="Which class is taken for which.")] = False,
     json_: Json = False,
 ) -> None:
-    """Show the score of a run."""
+    """Show the score of a run, or explain it from its stored lines."""
     from bench.results import read_run
 
-    show.show_run(read_run(run), json_, per_class)
+    wanted = {"errors": errors, "by_size": by_size, "thresholds": thresholds, "confusion": confusion}
+    views = [view for view, asked in wanted.items() if asked]
+    if views:
+        show.show_views(read_run(run), views, json_)
+    else:
+        show.show_run(read_run(run), json_, per_class)
 
 
 def leaderboard_command(

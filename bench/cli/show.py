@@ -27,6 +27,19 @@ def show_run(run: Any, as_json: bool, per_class: bool = False) -> None:
     err.print(f"run: {run.folder}", markup=False)
 
 
+def show_views(run: Any, views: list[Any], as_json: bool) -> None:
+    """Explanations of a run; as JSON an object with a key a view."""
+    from bench.explain import explain
+    from bench.report.explanations import explanation_tables
+
+    found = {view: explain(run, view) for view in views}
+    if as_json:
+        print_json(found)
+        return
+    for table in explanation_tables(found):
+        print_table(table.title, list(table.columns), [list(row) for row in table.rows])
+
+
 def say_what_is_missing(data: Any) -> None:
     """Why there is no PQ, on stderr, where the data set has no instances."""
     if "panoptic" not in data.carries:
