@@ -18,6 +18,7 @@ RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or one above a 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
     app.command("show")(show_command)
+    app.command("compare")(compare_command)
     app.command("leaderboard")(leaderboard_command)
     app.command("report")(report_command)
     app.command("models")(models_command)
@@ -32,17 +33,32 @@ def show_command(
     by_size: Annotated[bool, typer.Option("--by-size", help="PQ of small, medium and large segments.")] = False,
     thresholds: Annotated[bool, typer.Option("--thresholds", help="PQ at IoU 0.5 to 0.95, and PQ†.")] = False,
     confusion: Annotated[bool, typer.Option("--confusion", help="Which class is taken for which.")] = False,
+    intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals over images.")] = False,
     json_: Json = False,
 ) -> None:
     """Show the score of a run, or explain it from its stored lines."""
     from bench.results import read_run
 
-    wanted = {"errors": errors, "by_size": by_size, "thresholds": thresholds, "confusion": confusion}
-    views = [view for view, asked in wanted.items() if asked]
+    asked = (errors, by_size, thresholds, confusion, intervals)
+    views = [view for view, wanted in zip(show.VIEWS, asked, strict=True) if wanted]
     if views:
         show.show_views(read_run(run), views, json_)
     else:
         show.show_run(read_run(run), json_, per_class)
+
+
+def compare_command(
+    a: RunFolder,
+    b: RunFolder,
+    by_group: Annotated[bool, typer.Option("--by-group", help="Resample cities or sequences, not images.")] = False,
+    replicates: Annotated[int, typer.Option(min=100, help="Bootstrap replicates.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    json_: Json = False,
+) -> None:
+    """Compare two runs: B - A with its interval, and how sure the images make us that B is better."""
+    from bench.compare import compare
+
+    show.show_comparison(compare(a, b, replicates=replicates, seed=seed, by_group=by_group), json_)
 
 
 def leaderboard_command(

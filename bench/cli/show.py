@@ -8,6 +8,8 @@ from typing import Any
 
 from bench.cli.output import err, print_json, print_table, print_text
 
+VIEWS = ("errors", "by_size", "thresholds", "confusion", "intervals")
+
 
 def show_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: bool = False) -> None:
     """The totals of a run on stdout."""
@@ -38,6 +40,18 @@ def show_views(run: Any, views: list[Any], as_json: bool) -> None:
         return
     for table in explanation_tables(found):
         print_table(table.title, list(table.columns), [list(row) for row in table.rows])
+
+
+def show_comparison(comparison: Any, as_json: bool) -> None:
+    """Two runs side by side, and what the intervals leave out."""
+    from bench.report.intervals import comparison_tables
+
+    if as_json:
+        print_json(comparison.to_json())
+        return
+    for table in comparison_tables(comparison.to_json()):
+        print_table(table.title, list(table.columns), [list(row) for row in table.rows])
+    print_text("\n".join(comparison.notes))
 
 
 def say_what_is_missing(data: Any) -> None:

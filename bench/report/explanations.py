@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bench.metrics.errors import KINDS
+from bench.report.intervals import interval_tables
 from bench.report.tables import UNDEFINED, Table, percent
 
 GROUPS = ("all", "things", "stuff")
@@ -109,6 +110,7 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[Table]]] = {
     "by_size": size_tables,
     "thresholds": threshold_tables,
     "confusion": confusion_tables,
+    "intervals": interval_tables,
 }
 
 
