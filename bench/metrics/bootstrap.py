@@ -20,6 +20,7 @@ from bench.metrics.sums import PARTS, ImageSums, Parts
 from bench.types import Categories
 
 BLOCK = 64  # replicates at a time: the counts of 5,000 images then fit a core's cache
+SMALL_PRODUCT = 2**18  # multiplications that OpenBLAS leaves to the calling thread; its threads would fight ours
 TIE = 1e-6  # differences that single precision cannot tell from none
 MEANS = ("PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic")
 
@@ -76,9 +77,10 @@ def _sums(
 ) -> NDArray[np.float32]:
     """(parts, C, replicates)."""
     sums = np.zeros((parts, len(columns), counts.shape[1]), np.float32)
+    step = max(1, SMALL_PRODUCT // (parts * counts.shape[1]))
     for c, (images, values) in enumerate(columns):
-        if len(images):
-            sums[:, c] = values @ counts[images]
+        for start in range(0, len(images), step):
+            sums[:, c] += values[:, start : start + step] @ counts[images[start : start + step]]
     return sums
 
 
