@@ -17,14 +17,17 @@ from bench.config import canonical_json
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, DataError, ModelError
 from bench.labels import LabelMap, remap_prediction
+from bench.metrics.boundary import boundary_column
 from bench.metrics.semantic import confusion, positions, semantic_from_panoptic
 from bench.overlap import Overlap
 from bench.pipeline import batches, ordered_map
 from bench.predictions import PredictionFolder, PredictionWriter
 from bench.results import RunWriter
+from bench.shards import WHOLE, Shard
 from bench.types import Categories, Image, Panoptic, Prediction, Sample
 
 OnImage = Callable[[int, int], None]
+Metrics = Sequence[str]  # what is computed only when asked for: "boundary"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +51,8 @@ def truth_digest(truth: Panoptic | NDArray[np.int32]) -> str:
     return hasher.hexdigest()
 
 
-def image_line(sample: Sample, prediction: Prediction, categories: Categories) -> dict[str, Any]:
-    """All that any metric needs of one image; the line that a run appends."""
+def image_line(sample: Sample, prediction: Prediction, categories: Categories, metrics: Metrics = ()) -> dict[str, Any]:
+    """All that any metric needs of one image; the line that a run appends. `metrics` asks for extra columns."""
     if sample.read_semantic is not None:
         return _semantic_line(sample, sample.read_semantic(), prediction, categories)
     truth = sample.read_target()
@@ -64,6 +67,7 @@ def image_line(sample: Sample, prediction: Prediction, categories: Categories) -
         "truth": truth_digest(truth),
         "overlap": overlap.to_json(),
         "semantic": semantic,
+        **({"boundary": boundary_column(truth, prediction.panoptic)} if "boundary" in metrics else {}),
     }
 
 
@@ -105,14 +109,17 @@ def run_model(
     workers: int = 2,
     save: PredictionWriter | None = None,
     labels: LabelMap | None = None,
+    metrics: Metrics = (),
+    shard: Shard = WHOLE,
     on_image: OnImage | None = None,
 ) -> None:
     """Predicts and scores what the run lacks. Stages overlap; the device belongs to the calling thread.
 
+    Of a sharded run only the batches of `shard` are done.
     `labels` leads from the model's label space to the data set's; None where they are the same.
     """
     predicted = dataset.categories if labels is None else labels.source
-    cuts = batches(dataset.samples, batch_size)
+    cuts = shard.of(batches(dataset.samples, batch_size))
     todo = [cut for cut in cuts if any(sample.image_id not in run.done for sample in cut)]
     outputs = _infer(adapter, todo, workers)
 
@@ -125,9 +132,9 @@ def run_model(
             if labels is not None:
                 prediction = remap_prediction(prediction, labels)
         seconds = {**seconds, "postprocess": time.perf_counter() - start}
-        return _score(sample, prediction, seconds, dataset.categories, save)
+        return _score(sample, prediction, seconds, dataset.categories, save, metrics)
 
-    _append_all(run, ordered_map(finish, outputs, workers), len(dataset.samples), on_image)
+    _append_all(run, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
 
 
 def run_predictions(
@@ -137,6 +144,7 @@ def run_predictions(
     *,
     workers: int = 2,
     save: PredictionWriter | None = None,
+    metrics: Metrics = (),
     on_image: OnImage | None = None,
 ) -> None:
     """Scores predictions that lie in files."""
@@ -144,7 +152,7 @@ def run_predictions(
 
     def finish(sample: Sample) -> Scored:
         prediction = predictions.read(sample.image_id, dataset.categories)
-        return _score(sample, prediction, {}, dataset.categories, save)
+        return _score(sample, prediction, {}, dataset.categories, save, metrics)
 
     _append_all(run, ordered_map(finish, todo, workers), len(dataset.samples), on_image)
 
@@ -164,11 +172,12 @@ def _score(
     seconds: dict[str, float],
     categories: Categories,
     save: PredictionWriter | None,
+    metrics: Metrics,
 ) -> Scored:
     if save is not None:
         save.write(sample.image_id, prediction)
     start = time.perf_counter()
-    line = image_line(sample, prediction, categories)
+    line = image_line(sample, prediction, categories, metrics)
     return Scored(line, {**seconds, "score": time.perf_counter() - start})
 
 

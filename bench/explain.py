@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.compare import CONFIDENCE, notes, run_sums
 from bench.metrics.bootstrap import MEANS, estimates, point, resample
+from bench.metrics.boundary import boundary_table
 from bench.metrics.confusion import confusion_table
 from bench.metrics.errors import error_table
 from bench.metrics.size import size_table
@@ -35,6 +36,11 @@ def confusion(run: Run) -> dict[str, Any]:
     return confusion_table(run.lines(), run.categories, run.meta["rules"]["semantic_rule"]).to_json()
 
 
+def boundary(run: Run) -> dict[str, Any]:
+    """Boundary PQ, of a run that was asked for it."""
+    return boundary_table(run.lines(), run.categories, run.score["protocol"]).to_json()
+
+
 def intervals(run: Run, replicates: int = 10_000, seed: int = 0) -> dict[str, Any]:
     """Every number with its bootstrap interval over images."""
     sums = run_sums(run)
@@ -54,6 +60,7 @@ VIEWS: Mapping[str, Callable[[Run], dict[str, Any]]] = {
     "by_size": by_size,
     "thresholds": thresholds,
     "confusion": confusion,
+    "boundary": boundary,
     "intervals": intervals,
 }
 

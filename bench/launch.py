@@ -12,15 +12,18 @@ from bench.adapter import adapter_module, load_model
 from bench.config import digest, plain
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, PartialRun, UsageError
-from bench.evaluate import OnImage, run_model, run_predictions
+from bench.evaluate import Metrics, OnImage, run_model, run_predictions
 from bench.maps import described, prediction_map
+from bench.metrics.boundary import boundary_table
 from bench.metrics.pq import PQ_VERSION
 from bench.metrics.score import score
 from bench.metrics.semantic import SEMANTIC_VERSION
 from bench.models import ModelSpec, weights_digest
 from bench.predictions import PredictionFolder, PredictionWriter
 from bench.provenance import code_digest, provenance
-from bench.results import Run, RunWriter, comparability, read_lines, read_run
+from bench.results import Run, RunWriter, comparability, read_lines, read_run, write_json
+from bench.shards import WHOLE, Shard
+from bench.types import Categories
 
 
 def run(
@@ -34,10 +37,15 @@ def run(
     save_predictions: bool = True,
     again: bool = False,
     label_map: str | None = None,
+    metrics: Metrics = (),
+    shard: Shard = WHOLE,
     command: Sequence[str] = (),
     on_image: OnImage | None = None,
 ) -> Run:
     """Predicts and scores a data set; a finished run is read, an interrupted one resumed.
+
+    `metrics` asks for what costs extra ("boundary"). One of several shards leaves an incomplete run, which
+    `bench.merge` completes when all have been there.
 
     Where the model has another label space than the data set, its predictions are mapped: by `label_map`
     (a name of configs/labels or a file), or by a shipped map that leads from one to the other.
@@ -46,7 +54,7 @@ def run(
         raise UsageError("--batch-size and --workers must be at least 1")
     data_space = (dataset.space or dataset.name, dataset.categories)
     labels = prediction_map((spec.categories, spec.space), data_space, label_map)
-    identity = _identity(spec.name, dataset, _model_identity(spec), batch_size)
+    identity = _identity(spec.name, dataset, _model_identity(spec), batch_size, metrics)
     if labels is not None:
         code = code_digest([Path(str(files("bench"))) / "labels.py"])
         identity["label_map"] = {**described(labels), "code": code}
@@ -61,13 +69,14 @@ def run(
         "revision": getattr(adapter, "revision", None),
     }
     meta = {**identity, **about, "provenance": provenance(), "command": list(command)}
-    with _writer(folder, meta, dataset, again) as writer:
-        with _saving(folder, dataset, save_predictions) as save:
+    with _writer(folder, meta, dataset, again, shard) as writer:
+        with _saving(folder, dataset, save_predictions, shard) as save:
             run_model(
                 adapter, dataset, writer,
-                batch_size=batch_size, workers=workers, save=save, labels=labels, on_image=on_image,
+                batch_size=batch_size, workers=workers, save=save, labels=labels, metrics=metrics, shard=shard,
+                on_image=on_image,
             )  # fmt: skip
-        _finish(writer, dataset)
+        _finish(writer, meta, dataset, shard)
     return read_run(folder)
 
 
@@ -80,35 +89,44 @@ def score_predictions(
     workers: int = 2,
     save_predictions: bool = True,
     again: bool = False,
+    metrics: Metrics = (),
     command: Sequence[str] = (),
     on_image: OnImage | None = None,
 ) -> Run:
     """Scores predictions that lie in files; the run is like any other, and keeps a copy of them."""
-    identity = _identity(name, dataset, {"predictions": predictions.digest()}, 1)
+    identity = _identity(name, dataset, {"predictions": predictions.digest()}, 1, metrics)
     folder = _folder(out, dataset, name, identity)
     if (folder / "done.json").exists() and not again:
         return read_run(folder)
     meta = {**identity, "provenance": provenance(), "command": list(command)}
-    with _writer(folder, meta, dataset, again) as writer:
-        with _saving(folder, dataset, save_predictions) as save:
-            run_predictions(predictions, dataset, writer, workers=workers, save=save, on_image=on_image)
-        _finish(writer, dataset)
+    with _writer(folder, meta, dataset, again, WHOLE) as writer:
+        with _saving(folder, dataset, save_predictions, WHOLE) as save:
+            run_predictions(
+                predictions, dataset, writer, workers=workers, save=save, metrics=metrics, on_image=on_image
+            )
+        _finish(writer, meta, dataset, WHOLE)
     return read_run(folder)
 
 
 @contextmanager
-def _saving(folder: Path, dataset: Dataset, wanted: bool) -> Iterator[PredictionWriter | None]:
+def _saving(folder: Path, dataset: Dataset, wanted: bool, shard: Shard) -> Iterator[PredictionWriter | None]:
     """A writer of the run's predictions; their COCO file is written when all images are there."""
     if not wanted:
         yield None
         return
-    with PredictionWriter(folder / "predictions") as predictions:
+    with PredictionWriter(folder / "predictions", shard=shard) as predictions:
         yield predictions
-        predictions.finish([sample.image_id for sample in dataset.samples], dataset.categories)
+        if shard == WHOLE:
+            predictions.finish([sample.image_id for sample in dataset.samples], dataset.categories)
 
 
-def _identity(name: str, dataset: Dataset, model: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
-    """What makes a run the same run."""
+def _identity(
+    name: str, dataset: Dataset, model: Mapping[str, Any], batch_size: int, metrics: Metrics
+) -> dict[str, Any]:
+    """What makes a run the same run; an explanation that is computed from its lines later does not."""
+    if metrics and "panoptic" not in dataset.carries:
+        raise UsageError(f"--metrics {', '.join(metrics)}: {dataset.name} has no instances; leave it out")
+    scoring = [file for file in _python_files("bench.metrics") if file.stem in ("pq", "score", "semantic", *metrics)]
     return {
         "name": name,
         "model": dict(model),
@@ -121,8 +139,9 @@ def _identity(name: str, dataset: Dataset, model: Mapping[str, Any], batch_size:
             **({} if dataset.labels is None else {"base": dataset.base, "label_map": described(dataset.labels)}),
         },
         "rules": _rules(dataset),
-        "code": code_digest([*_python_files("bench.fusion"), *_python_files("bench.metrics")]),
+        "code": code_digest([*_python_files("bench.fusion"), *scoring]),
         "batch_size": batch_size,
+        **({"metrics": sorted(metrics)} if metrics else {}),
     }
 
 
@@ -161,9 +180,9 @@ def _folder(out: Path, dataset: Dataset, name: str, identity: Mapping[str, Any])
 
 
 @contextmanager
-def _writer(folder: Path, meta: Mapping[str, Any], dataset: Dataset, fresh: bool) -> Iterator[RunWriter]:
+def _writer(folder: Path, meta: Mapping[str, Any], dataset: Dataset, fresh: bool, shard: Shard) -> Iterator[RunWriter]:
     """The run's writer; what ends it early says how far it came and that the same command goes on."""
-    with RunWriter(folder, meta, fresh=fresh) as writer:
+    with RunWriter(folder, meta, shard=shard, fresh=fresh) as writer:
         try:
             yield writer
         except BenchError as error:
@@ -178,9 +197,19 @@ def _kept(writer: RunWriter, dataset: Dataset) -> str:
     return f"{done} of {total} images are scored and kept; when that is mended, the same command resumes"
 
 
-def _finish(writer: RunWriter, dataset: Dataset) -> None:
-    """Totals from the stored lines, so that what is shown is what is stored."""
-    file = writer.folder / "images-0-of-1.jsonl"
-    total = score(read_lines(file), dataset.categories, dataset.semantic_rule)
+def _finish(writer: RunWriter, meta: Mapping[str, Any], dataset: Dataset, shard: Shard) -> None:
+    """The totals of a whole run; a shard leaves the order of all images, for the merge."""
     order = [sample.image_id for sample in dataset.samples]
-    writer.finish(total.to_json(), comparability(read_lines(file), order, _rules(dataset)))
+    if shard == WHOLE:
+        finish(writer, meta, dataset.categories, order)
+    else:
+        write_json(writer.folder / "image_ids.json", order)
+
+
+def finish(writer: RunWriter, meta: Mapping[str, Any], categories: Categories, order: list[str]) -> None:
+    """Totals from the stored lines, so that what is shown is what is stored; `order` is the data set's."""
+    file, rules = writer.folder / f"images-{WHOLE.name}.jsonl", meta["rules"]
+    total = score(read_lines(file), categories, rules["semantic_rule"]).to_json()
+    if "boundary" in meta.get("metrics", ()):
+        total["boundary"] = boundary_table(read_lines(file), categories).to_json()
+    writer.finish(total, comparability(read_lines(file), order, rules))

@@ -33,13 +33,14 @@ def show_command(
     by_size: Annotated[bool, typer.Option("--by-size", help="PQ of small, medium and large segments.")] = False,
     thresholds: Annotated[bool, typer.Option("--thresholds", help="PQ at IoU 0.5 to 0.95, and PQ†.")] = False,
     confusion: Annotated[bool, typer.Option("--confusion", help="Which class is taken for which.")] = False,
+    boundary: Annotated[bool, typer.Option("--boundary", help="Boundary PQ (of run --metrics boundary).")] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals over images.")] = False,
     json_: Json = False,
 ) -> None:
     """Show the score of a run, or explain it from its stored lines."""
     from bench.results import read_run
 
-    asked = (errors, by_size, thresholds, confusion, intervals)
+    asked = (errors, by_size, thresholds, confusion, boundary, intervals)
     views = [view for view, wanted in zip(show.VIEWS, asked, strict=True) if wanted]
     if views:
         show.show_views(read_run(run), views, json_)
