@@ -67,6 +67,7 @@ def leaderboard_command(
     results: Results = Path("results"),
     format_: Annotated[Literal["table", "md", "csv", "json"], typer.Option("--format", help="Output.")] = "table",
     json_: Json = False,
+    ranges: Annotated[bool, typer.Option(help="Rank ranges; reads the lines of all runs.")] = True,
     write: Annotated[Path | None, typer.Option(help="Into a file (md), between its markers if any.")] = None,
 ) -> None:
     """Rank complete runs; only runs on the same ground truth under the same rules share a table."""
@@ -76,7 +77,7 @@ def leaderboard_command(
     from bench.results import read_runs
 
     runs = read_runs(results)
-    boards = leaderboard(runs, dataset)
+    boards = leaderboard(runs, dataset, ranges)
     if dataset and not boards:
         known = sorted({run.dataset for run in runs})
         raise UsageError(f"{results}: no complete run on {dataset!r}; {did_you_mean(dataset, known)}")

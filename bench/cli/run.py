@@ -18,7 +18,7 @@ Root = Annotated[Path | None, typer.Option(help="Folder of the data set.", envva
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images.")]
 Images = Annotated[Path | None, typer.Option(help="File with the image ids to take, one a line.")]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score.")]
-Metric = Annotated[list[Literal["boundary"]] | None, typer.Option("--metrics", help="Compute this, too.")]
+Metric = Annotated[Literal["boundary"] | None, typer.Option("--metrics", help="Compute this, too: it costs extra.")]
 Again = Annotated[bool, typer.Option(help="Repeat a finished run.")]
 
 
@@ -67,7 +67,7 @@ def run_command(
     with progress(f"{spec.name} on {data.name}:{data.split}") as on_image:
         done = launch.run(
             spec, data, out, device=device, batch_size=batch_size, workers=workers, again=again,
-            save_predictions=save_predictions, label_map=label_map, metrics=metrics or (), shard=part,
+            save_predictions=save_predictions, label_map=label_map, metrics=[metrics] if metrics else [], shard=part,
             command=["bench", *sys.argv[1:]], on_image=on_image,
         )  # fmt: skip
     show.show_run_or_shard(done, part, json_)
@@ -99,7 +99,7 @@ def score_command(
     with tempfile.TemporaryDirectory() as scratch, progress("scoring") as on_image:
         done = launch.score_predictions(
             made, name or default_name, truth, out or Path(scratch), workers=workers, again=again,
-            save_predictions=out is not None, metrics=metrics or (),
+            save_predictions=out is not None, metrics=[metrics] if metrics else [],
             command=["bench", *sys.argv[1:]], on_image=on_image,
         )  # fmt: skip
         score = done.score
