@@ -41,6 +41,7 @@ def show_views(run: Any, views: list[Any], as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    print_text(f"{run.name} on {run.dataset}, {run.score['images']} images, percent")
     for table in explanation_tables(found):
         print_table(table.title, list(table.columns), [list(row) for row in table.rows])
 
