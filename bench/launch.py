@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bench.adapter import adapter_module, load_model
+from bench.adapter import Adapter, adapter_module, load_model
 from bench.config import digest, plain
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, PartialRun, UsageError
@@ -62,12 +62,8 @@ def run(
     if (folder / "done.json").exists() and not again:
         return read_run(folder)
     adapter = load_model(spec, device)
-    about = {
-        "model": {**plain(spec), "source": _portable(spec.source), "weights": identity["model"]["weights"]},
-        "device": str(getattr(adapter, "device", device)),
-        "parameters": getattr(adapter, "parameters", None),
-        "revision": getattr(adapter, "revision", None),
-    }
+    about = _about(spec, adapter, device)
+    about["model"]["weights"] = identity["model"]["weights"]
     meta = {**identity, **about, "provenance": provenance(), "command": list(command)}
     with _writer(folder, meta, dataset, again, shard) as writer:
         with _saving(folder, dataset, save_predictions, shard) as save:
@@ -78,6 +74,16 @@ def run(
             )  # fmt: skip
         _finish(writer, meta, dataset, shard)
     return read_run(folder)
+
+
+def _about(spec: ModelSpec, adapter: Adapter, device: str) -> dict[str, Any]:
+    """What a run tells of its model beside what makes it the same run."""
+    return {
+        "model": {**plain(spec), "source": _portable(spec.source)},
+        "device": str(getattr(adapter, "device", device)),
+        "parameters": getattr(adapter, "parameters", None),
+        "revision": getattr(adapter, "revision", None),
+    }
 
 
 def score_predictions(

@@ -75,12 +75,13 @@ def boundary_column(truth: Panoptic, prediction: Panoptic) -> dict[str, Any]:
     reach = dilation_px(truth.size)
     ours, theirs = (boundary_map(one.id_map, reach) for one in (truth, prediction))
     both = (ours >= 0) & (theirs > 0)
-    keys, pixels = np.unique(np.stack([ours[both], theirs[both]]), axis=1, return_counts=True)
+    columns = len(prediction.segments_info) + 1
+    keys, pixels = np.unique(ours[both].astype(np.int64) * columns + theirs[both], return_counts=True)
     return {
         "dilation_px": reach,
         "truth": _areas(ours, len(truth.segments_info)),
         "predicted": _areas(theirs, len(prediction.segments_info)),
-        "pairs": [[*pair, n] for pair, n in zip(keys.T.tolist(), pixels.tolist(), strict=True)],
+        "pairs": [[key // columns, key % columns, n] for key, n in zip(keys.tolist(), pixels.tolist(), strict=True)],
     }
 
 
