@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from bench.compare import CONFIDENCE, notes, run_sums
+from bench.comparison import CONFIDENCE, notes, run_sums
 from bench.metrics.bootstrap import MEANS, estimates, point, resample
 from bench.metrics.boundary import boundary_table
 from bench.metrics.confusion import confusion_table

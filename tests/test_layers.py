@@ -20,7 +20,7 @@ LAYERS = {
     "bench.pipeline": 3, "bench.datasets": 3, "bench.provenance": 3, "bench.results": 3, "bench.predictions": 3,
     "bench.damage": 3, "bench.shards": 3, "bench.doctor": 3,
     "bench.evaluate": 4, "bench.check": 4, "bench.stats": 4,
-    "bench.launch": 5, "bench.explain": 5, "bench.compare": 5, "bench.merge": 5, "bench.map_audit": 5,
+    "bench.launch": 5, "bench.explain": 5, "bench.comparison": 5, "bench.merge": 5, "bench.map_audit": 5,
     "bench.report": 5,
     "bench.cli": 6, "bench.__main__": 6,
 }  # fmt: skip

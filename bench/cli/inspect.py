@@ -57,7 +57,7 @@ def compare_command(
     json_: Json = False,
 ) -> None:
     """Compare two runs: B - A with its interval, and how sure the images make us that B is better."""
-    from bench.compare import compare
+    from bench.comparison import compare
 
     show.show_comparison(compare(a, b, replicates=replicates, seed=seed, by_group=by_group), json_)
 

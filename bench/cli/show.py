@@ -53,7 +53,7 @@ def show_comparison(comparison: Any, as_json: bool) -> None:
     if as_json:
         print_json(comparison.to_json())
         return
-    for table in comparison_tables(comparison.to_json()):
+    for table in comparison_tables(comparison):
         print_table(table.title, list(table.columns), [list(row) for row in table.rows])
     print_text("\n".join(comparison.notes))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.compare import run_sums
+from bench.comparison import run_sums
 from bench.config import digest
 from bench.errors import DataError
 from bench.fusion.presets import PRESETS

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from place import Call, Place
 
+from bench.metrics.bootstrap import MEANS
 from bench.metrics.errors import KINDS
 
 VIEWS = ("--errors", "--by-size", "--thresholds", "--confusion", "--intervals")
@@ -46,16 +47,17 @@ def test_compare_with_itself_and_with_another(place: Place, scored: Path, call: 
     assert call("data", "damage", "cityscapes:val", "--out", given[-1], "--data-root", place.data).code == 0
     assert call("score", *given, "--out", place.out).code == 0
     same = json.loads(call("compare", scored, scored, "--json").out)
-    assert {row["delta"]["value"] for row in same["means"]} == {0}
-    assert {row["p_better"] for row in same["means"]} == {0.5}
+    assert {same[name]["difference"] for name in MEANS} == {0}
+    assert {same[name]["p_better"] for name in MEANS} == {0.5}
     answer = call("compare", scored, place.out, "--json", "--seed", 1, "--replicates", 500)
     other = json.loads(answer.out)
     assert (answer.code, answer.err) == (0, "")
     assert (other["replicates"], other["seed"], other["images"], other["groups"]) == (500, 1, 6, 2)
-    pq = other["means"][0]
-    assert pq["delta"]["value"] == pytest.approx(pq["b"]["value"] - pq["a"]["value"], abs=1e-12)
-    assert pq["delta"]["low"] < pq["delta"]["value"] < pq["delta"]["high"]
-    assert other["means"][5]["delta"] == {"value": None, "low": None, "high": None}  # no semantic output
+    pq = other["PQ"]
+    assert pq["difference"] == pytest.approx(pq["b"] - pq["a"], abs=1e-12)
+    assert pq["interval"][0] < pq["difference"] < pq["interval"][1]
+    assert other["mIoU semantic"]["interval"] == [None, None]  # predictions alone have no semantic output
+    assert len(other["per_class"]) == 19 and other["per_class"][0]["name"] == "road"
     assert answer.out == call("compare", scored, place.out, "--json", "--seed", 1, "--replicates", 500).out
     text = call("compare", scored, place.out, "--by-group").out
     assert "A = mine, B = worse on cityscapes:val" in text and "P(B > A)" in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,15 @@ class Difference:
     p_better: float | None
     support: int | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """Fractions, null where undefined; intervals are [low, high]."""
+        return {
+            "a": self.a.value, "a_interval": [self.a.low, self.a.high],
+            "b": self.b.value, "b_interval": [self.b.low, self.b.high],
+            "difference": self.delta.value, "interval": [self.delta.low, self.delta.high],
+            "p_better": self.p_better,
+        }  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -64,8 +73,13 @@ class Comparison:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Fractions, null where undefined."""
-        return asdict(self)
+        """What was compared and how, a key a mean, and the PQ of each class with its segments of truth."""
+        about = asdict(replace(self, means=(), classes=()))
+        return {
+            **{name: value for name, value in about.items() if name not in ("means", "classes")},
+            **{row.name: row.to_json() for row in self.means},
+            "per_class": [{"name": row.name, "support": row.support, "PQ": row.to_json()} for row in self.classes],
+        }
 
 
 def compare(run_a: Path, run_b: Path, *, replicates: int = 10_000, seed: int = 0, by_group: bool = False) -> Comparison:
