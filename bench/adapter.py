@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from bench.config import did_you_mean
 from bench.errors import BenchError, ModelError, UsageError
-from bench.models import ModelSpec, check_source, spec_file
+from bench.models import ModelSpec, resolved, spec_file
 from bench.types import Categories, Image, Prediction
 
 
@@ -93,16 +93,27 @@ def summary(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
-def load_model(spec: ModelSpec, device: str = "auto") -> Adapter:
-    """The adapter of `spec` with its weights on `device`; a missing framework says which extra brings it."""
-    check_source(spec)
+def load_model(model: ModelSpec | str, device: str = "auto", *, dataset: str = "") -> Adapter:
+    """A model with its weights on `device`; a missing framework says which extra brings it.
+
+    `model` is a specification, or a name: `mask2former/minicity/tiny`, or `mask2former` or the path of a YAML with
+    the `dataset` whose usual checkpoint is meant.
+
+    >>> from bench.datasets.dataset import load_dataset
+    >>> model = load_model("./mine.yaml", "cpu", dataset="minicity")
+    >>> image = load_dataset("minicity:demo").samples[0].read_image()
+    >>> (output,) = model.infer([model.preprocess(image)])
+    >>> model.postprocess(output, image.size).panoptic.size
+    (256, 512)
+    """
+    spec = resolved(model, dataset)
     module, class_name = adapter_module(spec)
     adapter_class = getattr(module, class_name, None)
     if adapter_class is None:
         classes = [name for name, value in vars(module).items() if isinstance(value, type)]
         raise UsageError(f"{module.__file__} has no class {class_name!r}; {did_you_mean(class_name, classes)}")
     try:
-        model = adapter_class(spec, device)
+        loaded = adapter_class(spec, device)
     except ModuleNotFoundError as error:
         raise ModelError(f"{spec.name} needs {error.name}; pip install 'panoptic-bench[models]'") from None
     except BenchError:
@@ -111,5 +122,5 @@ def load_model(spec: ModelSpec, device: str = "auto") -> Adapter:
         raise ModelError(
             f"{spec.name}: {class_name} cannot be loaded ({summary(error)}); BENCH_DEBUG=1 shows where"
         ) from error
-    adapter: Adapter = model if hasattr(model, "infer") else Whole(model)
+    adapter: Adapter = loaded if hasattr(loaded, "infer") else Whole(loaded)
     return adapter

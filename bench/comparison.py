@@ -82,7 +82,10 @@ class Comparison:
         }
 
 
-def compare(run_a: Path, run_b: Path, *, replicates: int = 10_000, seed: int = 0, by_group: bool = False) -> Comparison:
+def compare(
+    run_a: Run | Path | str, run_b: Run | Path | str, *,
+    replicates: int = 10_000, seed: int = 0, by_group: bool = False,
+) -> Comparison:  # fmt: skip
     """The difference B - A of two finished runs with its paired bootstrap interval.
 
     Resamples images, or the groups (cities, sequences) that a data set names. Runs that were scored on other
@@ -90,7 +93,7 @@ def compare(run_a: Path, run_b: Path, *, replicates: int = 10_000, seed: int = 0
     """
     if replicates < 100:
         raise UsageError(f"{replicates} replicates: an interval of 95 % needs at least 100")
-    a, b = read_run(run_a), read_run(run_b)
+    a, b = (run if isinstance(run, Run) else read_run(Path(run)) for run in (run_a, run_b))
     demand_comparable(a, b)
     runs = [run_sums(a), run_sums(b)]
     groups = len(set(runs[0].groups))
@@ -113,8 +116,7 @@ def compare(run_a: Path, run_b: Path, *, replicates: int = 10_000, seed: int = 0
 
 def demand_comparable(a: Run, b: Run) -> None:
     """NotComparable unless both were scored on the same truth by the same rules."""
-    _ = a.score, b.score  # incomplete runs have no key
-    ours, theirs = (dict((run.done or {}).get("key", {})) for run in (a, b))
+    ours, theirs = a.complete["key"], b.complete["key"]
     differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     if differing:
         named = ", ".join(MEANING.get(key, key) for key in differing)

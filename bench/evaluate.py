@@ -28,6 +28,7 @@ from bench.types import Categories, Image, Panoptic, Prediction, Sample
 
 OnImage = Callable[[int, int], None]
 Metrics = Sequence[str]  # what is computed only when asked for: "boundary"
+Truth = Panoptic | NDArray[np.int32]  # the latter (H, W) category ids, any other id being void
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class Scored:
     seconds: dict[str, float]
 
 
-def truth_digest(truth: Panoptic | NDArray[np.int32]) -> str:
+def truth_digest(truth: Truth) -> str:
     """16 hex that identify a ground truth as scored: its size, its pixels, its segments where it has some."""
     hasher = hashlib.blake2b(digest_size=8)
     if isinstance(truth, np.ndarray):
@@ -52,45 +53,43 @@ def truth_digest(truth: Panoptic | NDArray[np.int32]) -> str:
 
 
 def image_line(sample: Sample, prediction: Prediction, categories: Categories, metrics: Metrics = ()) -> dict[str, Any]:
-    """All that any metric needs of one image; the line that a run appends. `metrics` asks for extra columns."""
-    if sample.read_semantic is not None:
-        return _semantic_line(sample, sample.read_semantic(), prediction, categories)
-    truth = sample.read_target()
-    _check_sizes(sample, truth.size, prediction)
-    overlap = Overlap.of(truth, prediction.panoptic)
+    """All that any metric needs of one image; the line that a run appends. `metrics` asks for extra columns.
+
+    A sample of semantic labels has no overlap, so no PQ; a prediction without a semantic map no semantic rows.
+    """
+    truth = sample.read_target() if sample.read_semantic is None else sample.read_semantic()
+    _check_fits(sample, truth, prediction)
     semantic = None
     if prediction.semantic is not None:
-        semantic = confusion(semantic_from_panoptic(truth, categories), prediction.semantic, categories)
+        semantic = confusion(_class_positions(truth, categories), prediction.semantic, categories)
+    extra = {}
+    if isinstance(truth, Panoptic) and "boundary" in metrics:
+        extra["boundary"] = boundary_column(truth, prediction.panoptic)
     return {
         "image_id": sample.image_id,
         "group": sample.group,
         "truth": truth_digest(truth),
-        "overlap": overlap.to_json(),
+        "overlap": Overlap.of(truth, prediction.panoptic).to_json() if isinstance(truth, Panoptic) else None,
         "semantic": semantic,
-        **({"boundary": boundary_column(truth, prediction.panoptic)} if "boundary" in metrics else {}),
+        **extra,
     }
 
 
-def _semantic_line(
-    sample: Sample, truth: NDArray[np.int32], prediction: Prediction, categories: Categories
-) -> dict[str, Any]:
-    """The line of an image that has semantic labels only: no overlap, so no PQ."""
-    if prediction.semantic is None:
+def _class_positions(truth: Truth, categories: Categories) -> NDArray[np.int32]:
+    """(H, W) positions in `categories`, void = C."""
+    if isinstance(truth, Panoptic):
+        return semantic_from_panoptic(truth, categories)
+    return positions(truth, categories)
+
+
+def _check_fits(sample: Sample, truth: Truth, prediction: Prediction) -> None:
+    """There is something to compare, and it has the size of the truth."""
+    if not isinstance(truth, Panoptic) and prediction.semantic is None:
         raise DataError(
             f"image {sample.image_id!r}: its truth is semantic and the prediction has no semantic map, so there is "
             "neither PQ nor mIoU to compute; take a model with a semantic output, or a data set with instances"
         )
-    _check_sizes(sample, (truth.shape[0], truth.shape[1]), prediction)
-    return {
-        "image_id": sample.image_id,
-        "group": sample.group,
-        "truth": truth_digest(truth),
-        "overlap": None,
-        "semantic": confusion(positions(truth, categories), prediction.semantic, categories),
-    }
-
-
-def _check_sizes(sample: Sample, size: tuple[int, int], prediction: Prediction) -> None:
+    size = truth.size if isinstance(truth, Panoptic) else truth.shape
     maps = {"panoptic prediction": prediction.panoptic.id_map, "semantic prediction": prediction.semantic}
     for name, map_ in maps.items():
         if map_ is not None and map_.shape != size:

@@ -151,6 +151,13 @@ def resolve_model(
     raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
 
 
+def resolved(model: ModelSpec | str, dataset: str, base: str = "") -> ModelSpec:
+    """The specification itself, or what a name means on a data set; the weights must be where it says."""
+    spec = resolve_model(model, dataset, base=base) if isinstance(model, str) else model
+    check_source(spec)
+    return spec
+
+
 def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precision: Precision) -> ModelSpec:
     adapter = file.adapter
     if adapter.startswith("."):

@@ -82,8 +82,9 @@ class PredictionWriter:
 
 @dataclass(frozen=True)
 class PredictionFolder:
-    """Predictions of any tool in COCO panoptic format; read when asked for."""
+    """Predictions of any tool in COCO panoptic format; read when asked for. `folder` has the PNGs."""
 
+    name: str
     folder: Path
     annotations: Mapping[str, Mapping[str, Any]]
 
@@ -112,9 +113,10 @@ def open_predictions(path: Path) -> PredictionFolder:
         raise DataError(
             f"{file}: there are no predictions here; `bench run` and `bench data damage` write such folders"
         )
-    return predictions_of(file, file.parent / file.stem if (file.parent / file.stem).is_dir() else file.parent)
+    folder = file.parent / file.stem if (file.parent / file.stem).is_dir() else file.parent
+    return predictions_of(file, folder, file.parent.resolve().name)
 
 
-def predictions_of(file: Path, folder: Path) -> PredictionFolder:
+def predictions_of(file: Path, folder: Path, name: str) -> PredictionFolder:
     """A COCO panoptic prediction JSON with its PNGs in `folder`."""
-    return PredictionFolder(folder, coco.load_json(file).annotations)
+    return PredictionFolder(name, folder, coco.load_json(file).annotations)

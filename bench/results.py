@@ -188,20 +188,21 @@ class Run:
 
     @cached_property
     def categories(self) -> Categories:
-        """The label space that it was scored in."""
-        return Categories(
-            tuple(
-                Category(c["id"], c["name"], c["isthing"], tuple(c["color"]))
-                for c in self.meta["dataset"]["categories"]
-            )
-        )
+        """The space that it was scored in, with its colours."""
+        listed = self.meta["dataset"]["categories"]
+        return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in listed))
+
+    @property
+    def complete(self) -> Mapping[str, Any]:
+        """What done.json says; PartialRun where it is not there."""
+        if self.done is None:
+            raise PartialRun(f"{self.folder}: this run is not complete; repeat its command to resume it")
+        return self.done
 
     @cached_property
     def score(self) -> Mapping[str, Any]:
         """The totals; a run that is not complete has none."""
-        if self.done is None:
-            raise PartialRun(f"{self.folder}: this run is not complete; repeat its command to resume it")
-        score: Mapping[str, Any] = self.done["score"]
+        score: Mapping[str, Any] = self.complete["score"]
         return score
 
     def lines(self) -> Iterator[dict[str, Any]]:

@@ -107,6 +107,13 @@ def load_dataset(name: str, root: Path | None = None, on_image: Progress | None 
     """`cityscapes`, `minicity:demo`, `./mine.yaml:val`: opens no image; DataError where it is not there.
 
     `on_image(done, total)` is called while an embedded data set is generated.
+
+    >>> data = load_dataset("minicity:demo").limited(2)
+    >>> [category.name for category in data.categories][:3]
+    ['road', 'sidewalk', 'building']
+    >>> truth = data.samples[0].read_target()
+    >>> truth.size, len(truth.segments_info) > 10
+    ((256, 512), True)
     """
     from bench.datasets.derived import derive, read_derived
 

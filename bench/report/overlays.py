@@ -19,7 +19,7 @@ from bench.report.paint import ERROR_COLORS, error_picture, overlay, scaled_ids,
 from bench.report.sheet import Swatch, page, stacked, strip, write
 from bench.report.tables import percent
 from bench.results import Run
-from bench.types import RGB, Categories, Category, Panoptic, Sample
+from bench.types import RGB, Categories, Panoptic, Sample
 
 PANEL_PX, THUMBNAIL_PX, TILE_PX = 1024, 400, 384  # the longer side
 ERROR_NAMES: Mapping[Error, str] = {
@@ -58,7 +58,7 @@ def overlays(run: Run, dataset: Dataset, out: Path, count: int = 6) -> list[Path
     predictions, or the data set is not the one that it was scored on.
     """
     predictions = _predictions(run)
-    categories = run_categories(run)
+    categories = run.categories
     protocol: Protocol = run.score["protocol"]
     scores = image_pq(run, categories, protocol)
     samples = {sample.image_id: sample for sample in dataset.samples}
@@ -82,12 +82,6 @@ def _predictions(run: Run) -> PredictionFolder:
             f"{folder}: the run kept no predictions to draw; run the model again with --again and --save-predictions"
         )
     return open_predictions(folder)
-
-
-def run_categories(run: Run) -> Categories:
-    """The space that a run was scored in, with its colours."""
-    listed = run.meta["dataset"]["categories"]
-    return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in listed))
 
 
 def image_pq(run: Run, categories: Categories, protocol: Protocol) -> dict[str, float]:
