@@ -90,6 +90,17 @@ def compare(
 
     Resamples images, or the groups (cities, sequences) that a data set names. Runs that were scored on other
     ground truth or by other rules are a NotComparable that says what differs.
+
+    >>> from bench.datasets.dataset import load_dataset
+    >>> from bench.launch import run
+    >>> data = load_dataset("minicity:demo")
+    >>> one, other = (run("./mine.yaml", data.limited(images), "results") for images in (1, 2))
+    >>> compare(one, one.folder).means[0].delta
+    Estimate(value=0.0, low=0.0, high=0.0)
+    >>> compare(one, other)
+    Traceback (most recent call last):
+        ...
+    bench.errors.NotComparable: results/... and results/... differ in the images or their ground truth; score both ...
     """
     if replicates < 100:
         raise UsageError(f"{replicates} replicates: an interval of 95 % needs at least 100")

@@ -15,10 +15,9 @@ from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, PartialRun, UsageError
 from bench.evaluate import Metrics, OnImage, run_model, run_predictions
 from bench.maps import described, prediction_map
-from bench.metrics.boundary import boundary_table
 from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
-from bench.metrics.score import score as total_score
 from bench.metrics.semantic import SEMANTIC_VERSION
+from bench.metrics.totals import totals
 from bench.models import ModelSpec, resolved, weights_digest
 from bench.predictions import PredictionFolder, PredictionWriter, open_predictions
 from bench.provenance import code_digest, provenance
@@ -268,7 +267,5 @@ def _finish(writer: RunWriter, meta: Mapping[str, Any], job: Job) -> None:
 def finish(writer: RunWriter, meta: Mapping[str, Any], categories: Categories, order: list[str]) -> None:
     """Totals from the stored lines, so that what is shown is what is stored; `order` is the data set's."""
     file, rules = writer.folder / f"images-{WHOLE.name}.jsonl", meta["rules"]
-    total = total_score(read_lines(file), categories, rules["semantic_rule"], rules["protocol"]).to_json()
-    if "boundary" in meta.get("metrics", ()):
-        total["boundary"] = boundary_table(read_lines(file), categories, rules["protocol"]).to_json()
-    writer.finish(total, comparability(read_lines(file), order, rules))
+    found = totals(lambda: read_lines(file), categories, rules, meta.get("metrics", ()))
+    writer.finish(found, comparability(read_lines(file), order, rules))

@@ -83,6 +83,7 @@ def test_boundaries_only_where_asked_for(place: Place, scored: Path, call: Call)
     assert json.loads(call("show", place.run, "--boundary", "--json").out) == {"boundary": score["boundary"]}
     assert "Boundary PQ (d = 2 % of the diagonal)" in call("show", place.run).out
     assert place.run.name != scored.name
+    assert call("verify", place.run).code == 0
     assert call("compare", scored, place.run).code == 0  # the same truth by the same rules
 
 
