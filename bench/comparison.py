@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from bench.errors import NotComparable, UsageError
+from bench.errors import DataError, NotComparable, UsageError, naming
 from bench.metrics.bootstrap import MEANS, Estimate, chance_above, estimates, point, resample
+from bench.metrics.semantic import Rule
 from bench.metrics.sums import ImageSums, image_sums
 from bench.results import Run, read_run
 
@@ -138,7 +139,17 @@ def demand_comparable(a: Run, b: Run) -> None:
 
 def run_sums(run: Run) -> ImageSums:
     """What each image of a run adds to its score."""
-    return image_sums(run.lines(), run.categories, run.meta["rules"]["semantic_rule"], run.score["protocol"])
+    with naming(run.folder):
+        return image_sums(run.lines(), run.categories, semantic_rule(run), run.score["protocol"])
+
+
+def semantic_rule(run: Run) -> Rule:
+    """The rule that its semantic output was scored by."""
+    found = run.meta.get("rules")
+    if not isinstance(found, Mapping) or found.get("semantic_rule") not in get_args(Rule):
+        raise DataError(f"{run.folder / 'run.json'}: tells no rule of mIoU; repeat the run with --again")
+    rule: Rule = found["semantic_rule"]
+    return rule
 
 
 Row = tuple[Estimate, Estimate, Estimate, float | None]

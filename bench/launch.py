@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bench.adapter import Adapter, adapter_module, load_model
 from bench.config import did_you_mean, digest, plain
 from bench.datasets.dataset import Dataset
-from bench.errors import BenchError, PartialRun, UsageError
+from bench.errors import BenchError, PartialRun, UsageError, naming
 from bench.evaluate import Metrics, OnImage, run_model, run_predictions
 from bench.maps import described, prediction_map
 from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
@@ -209,15 +210,30 @@ def _rules(dataset: Dataset, protocol: Protocol) -> dict[str, Any]:
 def _model_identity(spec: ModelSpec) -> dict[str, Any]:
     """The specification with the weights' digest in place of the folder that they happen to lie in."""
     module, _ = adapter_module(spec)
-    stable = {key: value for key, value in plain(spec).items() if key not in ("source", "published", "adapter")}
-    code = code_digest([Path(str(module.__file__))])
-    return {**stable, "weights": weights_digest(spec), "adapter_code": code}
+    apart = ("source", "published", "adapter", "needs", "parts")
+    stable = {key: value for key, value in plain(spec).items() if key not in apart}
+    if spec.parts:
+        stable["parts"] = {role: _model_identity(part) for role, part in spec.parts.items()}
+    return {**stable, "weights": weights_digest(spec), "adapter_code": code_digest(_adapter_files(module))}
+
+
+def _adapter_files(module: ModuleType) -> list[Path]:
+    """The adapter's file, and what lies beside it where its family has a package of its own."""
+    file = Path(str(module.__file__))
+    shared = module.__package__ in (None, "", "bench.adapters")
+    return [file] if shared else sorted(file.parent.glob("*.py"))
+
+
+def _shown(spec: ModelSpec) -> dict[str, Any]:
+    """The specification as run.json has it."""
+    parts = {role: _shown(part) for role, part in spec.parts.items()}
+    return {**plain(spec), "source": _portable(spec.source), "parts": parts}
 
 
 def _about(spec: ModelSpec, adapter: Adapter, weights: str, device: str) -> dict[str, Any]:
     """What run.json tells of a loaded model beyond its identity."""
     return {
-        "model": {**plain(spec), "source": _portable(spec.source), "weights": weights},
+        "model": {**_shown(spec), "weights": weights},
         "device": str(getattr(adapter, "device", device)),
         "parameters": getattr(adapter, "parameters", None),
         "revision": getattr(adapter, "revision", None),
@@ -267,5 +283,7 @@ def _finish(writer: RunWriter, meta: Mapping[str, Any], job: Job) -> None:
 def finish(writer: RunWriter, meta: Mapping[str, Any], categories: Categories, order: list[str]) -> None:
     """Totals from the stored lines, so that what is shown is what is stored; `order` is the data set's."""
     file, rules = writer.folder / f"images-{WHOLE.name}.jsonl", meta["rules"]
-    found = totals(lambda: read_lines(file), categories, rules, meta.get("metrics", ()))
-    writer.finish(found, comparability(read_lines(file), order, rules))
+    with naming(file):
+        key = comparability(read_lines(file), order, rules)
+        found = totals(lambda: read_lines(file), categories, rules, meta.get("metrics", ()))
+    writer.finish(found, key)

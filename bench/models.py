@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.config import did_you_mean, find, load_yaml, plain, shipped
-from bench.errors import ModelError, UsageError
+from bench import untrusted
+from bench.config import build, did_you_mean, find, load_yaml, plain, shipped
+from bench.errors import ModelError, UsageError, naming
 from bench.fusion.presets import PRESETS, FusionSpec
+from bench.needs import check_packages
+from bench.routes import no_checkpoint
 from bench.spaces import load_space
 from bench.types import Categories
+
+MAX_WEIGHTS = 1 << 36  # bytes of a file
+MAX_SIDE, MAX_DIVISOR = 1 << 15, 1 << 10
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -36,6 +42,13 @@ class InputSize:
     longer: int
     divisor: int = 32
 
+    def __post_init__(self) -> None:
+        if not (1 <= self.shorter <= MAX_SIDE and 1 <= self.longer <= MAX_SIDE and 1 <= self.divisor <= MAX_DIVISOR):
+            raise UsageError(
+                f"shorter and longer are 1 to {MAX_SIDE} px and divisor is 1 to {MAX_DIVISOR}, "
+                f"not {self.shorter}, {self.longer} and {self.divisor}"
+            )
+
 
 @dataclass(frozen=True)
 class FusionChoice:
@@ -45,6 +58,8 @@ class FusionChoice:
     score_threshold: float | None = None
     overlap_threshold: float | None = None
     mask_threshold: float | None = None
+    min_area_px: int | None = None
+    confined: bool | None = None
 
     def applied_to(self, fusion: FusionSpec | None) -> FusionSpec:
         """The fusion that this choice makes of an earlier one."""
@@ -58,25 +73,63 @@ class FusionChoice:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A model inside another, with a checkpoint of its own; `set` is what --set would change in its YAML."""
+
+    model: str
+    checkpoint: str | None = None
+    set: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a composed model is made of."""
+
+    semantic: Part
+    instances: Part
+
+
+@dataclass(frozen=True)
 class Checkpoint:
-    """Where weights are: a hub `repo` (at a `revision`) or a local `path`, and the space of their classes."""
+    """Where weights are: a hub `repo` (at a `revision`) or a local `path`, and the space of their classes.
+
+    Or the `parts` of a composed model, which bring weights and input sizes of their own.
+
+    `needs` are packages beyond those that every model needs, by the extra that brings them.
+    """
 
     categories: str
-    input: InputSize
+    input: InputSize | None = None
     repo: str | None = None
     revision: str | None = None
     path: str | None = None
     fusion: FusionChoice = FusionChoice()
     published: Published | None = None
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parts: Parts | None = None
 
     def __post_init__(self) -> None:
-        if (self.repo is None) == (self.path is None):
-            raise UsageError("a checkpoint needs either a repo or a path")
+        if [self.repo, self.path, self.parts].count(None) != 2:
+            raise UsageError("a checkpoint needs either a repo or a path or parts")
+        if (self.input is None) == (self.parts is None):
+            raise UsageError("a checkpoint needs the size of its input; one of parts has theirs")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a folder given with --checkpoint is taken for."""
+
+    categories: str
+    input: InputSize
+    fusion: FusionChoice = FusionChoice()
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """configs/models/*.yaml: a model family; the YAML is its registration."""
+    """configs/models/*.yaml: a model family; the YAML is its registration.
+
+    `defaults` are data set → checkpoint, `folders` data set → what somebody's own checkpoint of it is.
+    """
 
     title: str
     adapter: str
@@ -84,6 +137,7 @@ class ModelFile:
     fusion: FusionChoice
     defaults: Mapping[str, str]
     checkpoints: Mapping[str, Checkpoint]
+    folders: Mapping[str, Folder] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,6 +156,8 @@ class ModelSpec:
     fusion: FusionSpec
     precision: Precision = "fp32"
     published: Published | None = None
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parts: Mapping[str, ModelSpec] = field(default_factory=dict)
 
     @property
     def own_code(self) -> bool:
@@ -115,38 +171,40 @@ class ModelSpec:
 
 def resolve_model(
     name: str,
-    dataset: str,
+    dataset: str | None,
     *,
     base: str = "",
+    space: str = "",
     checkpoint: str | None = None,
     precision: Precision = "fp32",
     overrides: Mapping[str, Any] | None = None,
+    part: bool = False,
 ) -> ModelSpec:
     """`mask2former`, `mask2former/cityscapes/swin-large` or `./mine.yaml`, with its checkpoint for `dataset`.
 
     `checkpoint` is the name of another checkpoint of the family, or a folder in hub format. A derived data set
-    takes the checkpoint of its `base` where the family names none for itself.
+    takes the checkpoint of its `base` where the family names none for itself; no data set at all takes the family's
+    first. Where there is none, the error says what leads to the label space `space`. A `part` of a composed model may
+    not be composed itself.
     """
     family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml")) else (name, "", "")
     path = find("models", family)
     file = load_yaml(path, ModelFile, overrides)
-    usual = file.defaults.get(dataset) or file.defaults.get(Path(base).stem)
-    wanted = checkpoint or named or usual
+    names = () if dataset is None else (dataset, Path(base).stem)
+    usual = next((file.defaults[name] for name in names if name in file.defaults), None)
+    wanted = checkpoint or named or usual or (next(iter(file.checkpoints), None) if dataset is None else None)
     if wanted is None:
-        known = ", ".join(file.checkpoints)
-        raise ModelError(f"{family} has no checkpoint for {dataset}; give --checkpoint NAME or DIR (known: {known})")
+        spaces = {name: known.categories for name, known in file.checkpoints.items()}
+        raise ModelError(no_checkpoint(family, dataset or "any data set", space, spaces))
+    asked = _fusion_asked(overrides or {})
     if wanted in file.checkpoints:
-        return _spec(path, file, wanted, file.checkpoints[wanted], precision)
+        found = file.checkpoints[wanted]
+        if part and found.parts:
+            raise UsageError(f"{name}: is composed itself, so it cannot be a part")
+        parts = _parts(path, found, dataset, base, precision)
+        return _spec(path, file, wanted, found, parts, asked, precision)
     if Path(wanted).is_dir():
-        default = usual or next(iter(file.checkpoints))
-        local = replace(
-            file.checkpoints[default],
-            repo=None,
-            path=str(Path(wanted).resolve()),
-            revision=None,
-            published=None,
-        )
-        return _spec(path, file, Path(wanted).name, local, precision)
+        return _spec(path, file, Path(wanted).name, _of_folder(file, usual, names, wanted), {}, asked, precision)
     hint = did_you_mean(wanted, file.checkpoints)
     raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
 
@@ -158,8 +216,57 @@ def resolved(model: ModelSpec | str, dataset: str, base: str = "") -> ModelSpec:
     return spec
 
 
-def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precision: Precision) -> ModelSpec:
+def _of_folder(file: ModelFile, usual: str | None, names: Collection[str], folder: str) -> Checkpoint:
+    """Somebody's own checkpoint is what the family says of folders for the data set, else like its usual one."""
+    told: list[Folder | Checkpoint] = [file.folders[name] for name in names if name in file.folders]
+    like: list[Folder | Checkpoint] = [
+        file.checkpoints[name] for name in (usual or "", *file.checkpoints) if name in file.checkpoints
+    ]
+    if not told + like:
+        raise UsageError(f"{folder}: the model's YAML tells of no folders and no checkpoints, so of no classes")
+    kind = (told + like)[0]
+    return Checkpoint(kind.categories, kind.input, path=str(Path(folder).resolve()), fusion=kind.fusion)
+
+
+def _fusion_asked(overrides: Mapping[str, Any]) -> FusionChoice:
+    """The thresholds that --set names; they hold against a checkpoint's own, too."""
+    asked = {key.removeprefix("fusion."): value for key, value in overrides.items() if key.startswith("fusion.")}
+    return replace(build(FusionChoice, asked, "--set fusion"), preset=None)
+
+
+def _parts(
+    path: Path, checkpoint: Checkpoint, dataset: str | None, base: str, precision: Precision
+) -> dict[str, ModelSpec]:
+    """The parts, resolved; names of files that start with a dot are beside the YAML."""
+    if checkpoint.parts is None:
+        return {}
+    parts = {}
+    for role, part in (("semantic", checkpoint.parts.semantic), ("instances", checkpoint.parts.instances)):
+        model, own = _beside(path, part.model), _beside(path, part.checkpoint) if part.checkpoint else None
+        spec = resolve_model(
+            model, dataset, base=base, checkpoint=own, precision=precision, overrides=part.set, part=True
+        )
+        if spec.categories != checkpoint.categories:
+            raise UsageError(
+                f"{path}: the part {role} has the classes of {spec.categories}, not of {checkpoint.categories}"
+            )
+        parts[role] = spec
+    return parts
+
+
+def _beside(path: Path, name: str) -> str:
+    return str((path.parent / name).resolve()) if name.startswith(".") else name
+
+
+def _spec(
+    path: Path, file: ModelFile, name: str, checkpoint: Checkpoint,
+    parts: Mapping[str, ModelSpec], asked: FusionChoice, precision: Precision,
+) -> ModelSpec:  # fmt: skip
     adapter = file.adapter
+    size = checkpoint.input or parts["semantic"].input
+    with naming(path):
+        fusion = asked.applied_to(checkpoint.fusion.applied_to(file.fusion.applied_to(None)))
+        load_space(checkpoint.categories)
     if adapter.startswith("."):
         adapter = str((path.parent / adapter).resolve())
     return ModelSpec(
@@ -167,14 +274,16 @@ def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precis
         adapter=adapter,
         method=file.method,
         checkpoint=name,
-        source=checkpoint.repo or str(_local(path, checkpoint.path or "")),
+        source="" if parts else checkpoint.repo or str(_local(path, checkpoint.path or "")),
         local=checkpoint.repo is None,
         revision=checkpoint.revision,
         categories=checkpoint.categories,
-        input=checkpoint.input,
-        fusion=checkpoint.fusion.applied_to(file.fusion.applied_to(None)),
+        input=size,
+        fusion=fusion,
         precision=precision,
         published=checkpoint.published,
+        needs=checkpoint.needs,
+        parts=parts,
     )
 
 
@@ -192,11 +301,14 @@ def spec_file(adapter: str) -> Path | None:
 
 
 def check_source(spec: ModelSpec) -> None:
-    """A local checkpoint must hold a config and weights; cheap, before any framework is imported.
+    """Packages must be installed, a local checkpoint hold a config and weights; before any import and download.
 
     What a user's own adapter needs in its folder is its own business.
     """
-    if not spec.local or spec.own_code:
+    check_packages(f"{spec.name}/{spec.checkpoint}", spec.needs)
+    for part in spec.parts.values():
+        check_source(part)
+    if not spec.local or spec.own_code or spec.parts:
         return
     folder = Path(spec.source)
     if not (folder / "config.json").is_file():
@@ -213,12 +325,14 @@ def weights_file(folder: Path) -> Path | None:
 
 
 def weights_digest(spec: ModelSpec) -> str:
-    """What identifies the weights: sha256 of every weight file, or hub repo and revision."""
+    """What identifies the weights: sha256 of every weight file, or hub repo and revision; of parts, both."""
+    if spec.parts:
+        return " + ".join(weights_digest(part) for part in spec.parts.values())
     if not spec.local:
         return f"{spec.source}@{spec.revision or 'main'}"
     hasher = hashlib.sha256()
     for file in sorted(Path(spec.source).glob("*")):
         if file.suffix in (".safetensors", ".bin") or file.name == "config.json":
             hasher.update(file.name.encode())
-            hasher.update(file.read_bytes())
+            hasher.update(untrusted.read_bytes(file, MAX_WEIGHTS))
     return hasher.hexdigest()
