@@ -43,14 +43,16 @@ class FusionSpec:
                 raise UsageError(f"fusion {name} must lie in 0..1, not {getattr(self, name)}")
 
 
-# Thresholds of the papers' COCO and Cityscapes configurations; `hf` has transformers' defaults. `cascade` is
-# EfficientPS's rule for models that were not trained together, whose stuff logits have no common zero.
+# Thresholds of the papers' COCO and Cityscapes configurations. `hf` is what transformers does for Mask2Former, with its
+# defaults; for DETR, MaskFormer and OneFormer it leaves out the inner size: `hf-direct`.
+# `cascade` is EfficientPS's rule for models that were not trained together, whose stuff logits have no common zero.
 PRESETS: Mapping[str, FusionSpec] = MappingProxyType(
     {
         "mask2former": FusionSpec("mask2former", 0.8, 0.8),
         "maskformer": FusionSpec("maskformer", 0.8, 0.8),
         "detr": FusionSpec("detr", 0.85, min_area_px=5),
         "hf": FusionSpec("hf", 0.5, 0.8, inner_size=(384, 384)),
+        "hf-direct": FusionSpec("hf", 0.5, 0.8),
         "efficientps": FusionSpec("efficientps", 0.5, 0.5, min_area_px=2048),
         "cascade": FusionSpec("efficientps", 0.5, 0.5, min_area_px=2048, confined=True),
     }

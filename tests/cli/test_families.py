@@ -54,3 +54,55 @@ def test_run_then_show(family: str, tmp_path: Path, call: Call) -> None:
     assert score == json.loads(answer.out)
     assert 0 <= score["mIoU"]["semantic"] <= 1
     assert score["PQ"]["all"]["n"] > 5
+
+
+OWN_YAML = """\
+title: One segment
+adapter: ./one.py:One
+method: one-shot
+fusion: {preset: mask2former}
+defaults: {minicity: plain}
+checkpoints:
+  plain: {path: ., categories: cityscapes-19, input: {shorter: 32, longer: 64}}
+"""
+OWN_PY = """\
+import numpy as np
+
+from bench.types import Panoptic, Prediction, SegmentInfo
+
+
+class One:
+    def __init__(self, spec, device):
+        self.categories = spec.space
+
+    def predict(self, images):
+        return [Prediction(Panoptic(np.ones(i.size, dtype=np.int32), (SegmentInfo(CATEGORY),))) for i in images]
+"""
+
+
+@pytest.mark.parametrize(("category", "code", "verdict"), [(7, 0, "ok"), (99, 1, "failed")])
+def test_the_contract_of_a_users_own_model(tmp_path: Path, call: Call, category: int, code: int, verdict: str) -> None:
+    (tmp_path / "one.yaml").write_text(OWN_YAML, encoding="utf-8")
+    (tmp_path / "one.py").write_text(OWN_PY.replace("CATEGORY", str(category)), encoding="utf-8")
+    answer = call("models", "check", tmp_path / "one.yaml", "--json")
+    assert answer.code == code, answer.err
+    report = json.loads(answer.out)
+    assert report["model"] == "one/plain"
+    verdicts = {check["name"]: check["verdict"] for check in report["checks"]}
+    assert verdicts.pop("category ids") == verdict
+    assert set(verdicts.values()) == {"ok"}
+    assert report["failed"] == (code == 1)
+
+
+def test_the_contract_of_a_network_as_a_table(tmp_path: Path, call: Call) -> None:
+    folder = save_tiny("eomt", tmp_path / "eomt")
+    answer = call("models", "check", "eomt", "--dataset", "minicity", *options("eomt", folder))
+    assert answer.code == 0, answer.err
+    assert "a batch of two sizes" in answer.out
+    assert "eomt/eomt: keeps the contract" in answer.out
+
+
+def test_the_contract_of_a_checkpoint_that_is_not_there(tmp_path: Path, call: Call) -> None:
+    answer = call("models", "check", "eomt", "--checkpoint", tmp_path / "nowhere")
+    assert (answer.code, answer.out) == (4, "")
+    assert "there is no such folder" in answer.err

@@ -44,7 +44,7 @@ from bench.predictions import open_predictions, predictions_of
 from bench.recipes.recipe import Recipe
 from bench.report.frame import class_frame
 from bench.report.leaderboard import leaderboard, to_csv, to_json, to_markdown, to_tables
-from bench.report.overlays import overlays, run_categories
+from bench.report.overlays import overlays
 from bench.report.tables import class_table, headline, semantic_table
 from bench.results import read_run, read_runs
 from bench.spaces import load_space
@@ -160,7 +160,7 @@ def show_run(root: Path) -> None:
     [to_markdown(boards), to_tables(boards), to_csv(boards), to_json(boards)]
     rule = run.meta.get("rules", {}).get("semantic_rule")
     with naming(run.folder):
-        score(run.lines(), run_categories(run), "detectron2" if rule == "detectron2" else "cityscapes")
+        score(run.lines(), run.categories, "detectron2" if rule == "detectron2" else "cityscapes")
 
 
 def draw_run(root: Path) -> None:
