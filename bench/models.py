@@ -75,6 +75,18 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class HandOver:
+    """bench.json in a folder that training made: the space of its classes, its input size, its fusion."""
+
+    categories: str
+    input: InputSize
+    fusion: FusionChoice
+
+    def at(self, folder: Path) -> Checkpoint:
+        return Checkpoint(self.categories, self.input, path=str(folder), fusion=self.fusion)
+
+
+@dataclass(frozen=True)
 class ModelFile:
     """configs/models/*.yaml: a model family; the YAML is its registration."""
 
@@ -137,6 +149,9 @@ def resolve_model(
         raise ModelError(f"{family} has no checkpoint for {dataset}; give --checkpoint NAME or DIR (known: {known})")
     if wanted in file.checkpoints:
         return _spec(path, file, wanted, file.checkpoints[wanted], precision)
+    if (Path(wanted) / "bench.json").is_file():
+        made = load_yaml(Path(wanted) / "bench.json", HandOver)
+        return _spec(path, file, Path(wanted).name, made.at(Path(wanted).resolve()), precision)
     if Path(wanted).is_dir():
         default = usual or next(iter(file.checkpoints))
         local = replace(

@@ -81,7 +81,9 @@ def wrong_directions(module: str, source: str) -> list[str]:
             continue
         into_aside = place(name, ASIDE) is not None
         same_family = name.split(".")[:2] == module.split(".")[:2]
-        allowed = same_family or (own == 6 and name.startswith("bench.recipes")) if into_aside else True
+        to_recipes = own == 6 and name.startswith("bench.recipes")
+        to_adapters = module.startswith("bench.recipes") and name.startswith("bench.adapters")
+        allowed = same_family or to_recipes or to_adapters if into_aside else True
         if not allowed or (not into_aside and (place(name, LAYERS) or 0) > own):
             wrong.append(f"{module} imports {name}")
     return wrong

@@ -59,8 +59,8 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def training_progress() -> Iterator[Callable[[Any], None]]:
-    """A bar over the fraction of a training that is done; yields `on_step(StepReport)`."""
+def training_progress() -> Iterator[tuple[Callable[[Any], None], Callable[[str], None]]]:
+    """A bar over the fraction of a training that is done; yields `on_step(StepReport)` and `says(note)`."""
     columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
@@ -71,4 +71,4 @@ def training_progress() -> Iterator[Callable[[Any], None]]:
             if report.PQ is not None:
                 err.print(f"step {report.step}: loss {report.loss:.2f},{quality}", markup=False)
 
-        yield update
+        yield update, lambda note: err.print(note, markup=False)

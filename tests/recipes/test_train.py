@@ -10,11 +10,12 @@ from bench.errors import ModelError, UsageError
 from bench.formats.images import write_png
 from bench.fusion.presets import FusionSpec
 from bench.recipes.augment import augment, to_input
-from bench.recipes.recipe import LossSpec, NetworkSpec, OptimizerSpec, Phase, Recipe
+from bench.recipes.recipe import Recipe
+from bench.recipes.specs import LossSpec, OptimizerSpec, Phase
 from bench.recipes.targets import Scene
 from bench.recipes.train import learning_rate, train
 
-TINY = NetworkSpec(
+TINY = dict(
     stem_width=8, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), feature_width=32, query_width=32,
     queries=8, heads=2, encoder_layers=1, decoder_layers=2, feedforward=32,
 )  # fmt: skip
@@ -140,7 +141,7 @@ def test_image_and_targets_are_cropped_and_mirrored_together():
     index = np.arange(24, dtype=np.uint8).reshape(4, 6)
     scene = Scene(np.repeat(index[..., None], 3, axis=2) * 8, index, np.arange(24, dtype=np.int64))
     for seed in range(8):
-        rgb, cells = augment(scene, (2, 4), 1, np.random.default_rng(seed))
+        rgb, cells = augment(scene, RECIPE, Phase(1.0, (2, 4), 1), 1, np.random.default_rng(seed))
         shown = cells.classes[cells.index].reshape(2, 4)  # the class of a target is its pixel's number
         brightness = rgb[..., 0][shown > 0] / shown[shown > 0]
         assert brightness.max() - brightness.min() < 1e-3

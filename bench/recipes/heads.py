@@ -1,0 +1,65 @@
+"""The class head during training: exchanged for other classes or more layers, made plain again to be saved."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.adapters.class_head import class_head, set_layer
+from bench.errors import UsageError
+from bench.recipes.families.family import Family
+from bench.recipes.families.hub import label_names
+from bench.recipes.recipe import Recipe
+from bench.types import Categories
+
+
+def fit_classes(network: Any, family: Family, categories: Categories) -> str:
+    """Gives a network from a checkpoint a new class layer where it knows other classes; what was done, or ""."""
+    names = [network.config.id2label[i] for i in sorted(network.config.id2label)]
+    wanted = [category.name for category in categories]
+    if names == wanted or family.class_head is None:
+        return ""
+    old = network.get_submodule(family.class_head)
+    set_layer(network, family.class_head, nn.Linear(old.in_features, len(wanted) + 1))
+    for key, value in label_names(categories).items():
+        setattr(network.config, key, value)
+    return f"a new class layer: {len(names)} classes there, {len(wanted)} here"
+
+
+def deepen(network: Any, family: Family, recipe: Recipe) -> None:
+    """Puts the recipe's class head in the place of the one layer."""
+    spec = recipe.class_head
+    if spec is None:
+        return
+    if family.class_head is None:
+        raise UsageError(f"class_head: {family.name} has no such layer; leave the block out")
+    old = network.get_submodule(family.class_head)
+    widths = [old.in_features, *spec.hidden, old.out_features]
+    set_layer(network, family.class_head, class_head(widths, spec.activation, spec.dropout))
+    if spec.activation != "none":
+        network.config.class_head = {"name": family.class_head, "widths": widths, "activation": spec.activation}
+
+
+def plain(network: Any, family: Family, recipe: Recipe) -> Any:
+    """The network as it is saved: layers without an activation between them are one matrix."""
+    if recipe.class_head is None or recipe.class_head.activation != "none" or family.class_head is None:
+        return network
+    copy = deepcopy(network)
+    layers = [layer for layer in copy.get_submodule(family.class_head) if isinstance(layer, nn.Linear)]
+    set_layer(copy, family.class_head, multiplied(layers))
+    return copy
+
+
+@torch.no_grad()
+def multiplied(layers: list[nn.Linear]) -> nn.Linear:
+    """The one linear layer that does what all of them do in turn."""
+    weight, bias = layers[0].weight.double(), layers[0].bias.double()
+    for layer in layers[1:]:
+        weight, bias = layer.weight.double() @ weight, layer.weight.double() @ bias + layer.bias.double()
+    one = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device)
+    one.weight.copy_(weight)
+    one.bias.copy_(bias)
+    return one

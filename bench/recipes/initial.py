@@ -1,0 +1,91 @@
+"""Where a network begins: at random, at a checkpoint, or with what fits of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from bench.adapter import load_model
+from bench.datasets.dataset import Dataset
+from bench.errors import ModelError
+from bench.models import resolve_model, weights_file
+from bench.recipes.families.family import Family
+from bench.recipes.gradients import Says
+from bench.recipes.heads import deepen, fit_classes
+from bench.recipes.recipe import Recipe
+
+# What the backbone's parameters are called in each architecture; a checkpoint of one may begin another.
+BACKBONES = ("model.pixel_level_module.encoder.", "detr.model.backbone.model.", "model.backbone.model.", "backbone.")
+
+
+def network_of(recipe: Recipe, family: Family, data: Dataset, says: Says) -> Any:
+    """The network that training begins with; `says` hears what was carried over from a checkpoint."""
+    if recipe.network is None:
+        network, note = _whole(recipe, family, data)
+    else:
+        network, note = family.build(recipe, data.categories), ""
+        if recipe.init is not None:
+            note = transplant(network, _tensors(recipe.init, family, data), family.backbone, recipe.init)
+    if note:
+        says(note)
+    deepen(network, family, recipe)
+    return network.float()
+
+
+def _whole(recipe: Recipe, family: Family, data: Dataset) -> tuple[Any, str]:
+    """The checkpoint's own network."""
+    network = _loaded(recipe.init or "", family, data)
+    network.requires_grad_(True)
+    note = fit_classes(network, family, data.categories)
+    return network, f"init: {recipe.init} as it is" + (f", but {note}" if note else "")
+
+
+def _loaded(name: str, family: Family, data: Dataset) -> Any:
+    adapter: Any = load_model(resolve_model(family.name, data.name, base=data.base, checkpoint=name), "cpu")
+    return adapter.model
+
+
+def _tensors(name: str, family: Family, data: Dataset) -> Mapping[str, Tensor]:
+    """The weights of a folder of any architecture, or of a checkpoint of the family's."""
+    folder = Path(name)
+    if not folder.is_dir():
+        state: Mapping[str, Tensor] = _loaded(name, family, data).state_dict()
+        return state
+    file = weights_file(folder)
+    if file is None or file.suffix != ".safetensors":
+        raise ModelError(f"{folder}: no model.safetensors here; a checkpoint is a folder in hub format")
+    from safetensors.torch import load_file
+
+    return load_file(file)
+
+
+def transplant(network: Any, source: Mapping[str, Tensor], backbone: str, name: str) -> str:
+    """Copies every tensor that has a counterpart of the same shape; the backbone's may be called differently.
+
+    A sentence with what was carried over, missing and left over. Nothing in common is a ModelError.
+    """
+    given, own = _renamed(source, backbone), network.state_dict()
+    fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
+    missing, left = sorted(own.keys() - fitting.keys()), sorted(given.keys() - fitting.keys())
+    if not any(tensor.is_floating_point() for tensor in fitting.values()):
+        raise ModelError(
+            f"init: {name} has nothing in common with this network: missing {_some(missing)}, left over {_some(left)}; "
+            "take a checkpoint of the same widths and depths, or drop `init`"
+        )
+    network.load_state_dict({**own, **fitting})
+    return f"init: {len(fitting)} tensors of {name}; {_some(missing)} begin anew, {_some(left)} left over"
+
+
+def _renamed(source: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor]:
+    """The source's tensors, its backbone's under our name for it."""
+    theirs = next((p for p in BACKBONES if any(n.startswith(p) for n in source)), backbone)
+    return {(backbone + n.removeprefix(theirs) if n.startswith(theirs) else n): t for n, t in source.items()}
+
+
+def _some(names: list[str]) -> str:
+    return (
+        f"{len(names)} ({', '.join(names[:2])}, …)" if len(names) > 2 else f"{len(names)} ({', '.join(names) or '-'})"
+    )

@@ -1,0 +1,101 @@
+"""Panoptic quality on scenes held back from training, through the model's adapter: what a choice of checkpoint
+or thresholds may look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.adapter import load_model
+from bench.config import plain as jsonable
+from bench.datasets.dataset import Dataset
+from bench.fusion.presets import FusionSpec
+from bench.metrics.pq import PQTable, Tally, pq_table, tally, total
+from bench.models import FusionChoice, HandOver, InputSize, ModelSpec, resolve_model
+from bench.overlap import Overlap
+from bench.pipeline import ordered_map
+from bench.recipes.families.family import Family
+from bench.recipes.heads import plain
+from bench.recipes.recipe import Recipe
+from bench.types import Sample
+
+SCORE_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+OVERLAP_THRESHOLDS = (0.5, 0.65, 0.8)
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Who measures a network: the adapter of its family on `samples` of `data`, on `device`."""
+
+    recipe: Recipe
+    family: Family
+    data: Dataset
+    samples: Sequence[Sample]
+    device: str
+
+    @property
+    def threads(self) -> int:
+        return self.recipe.threads if self.device == "cpu" else 1
+
+    def hand_over(self, network: Any, folder: Path, fusion: FusionChoice | None = None) -> None:
+        """The network as a folder that `--checkpoint` takes."""
+        folder.mkdir(parents=True, exist_ok=True)
+        height, width = (side * self.recipe.upscale for side in self.samples[0].read_image().size)
+        if self.recipe.longest_edge is not None:
+            edge = self.recipe.longest_edge * self.recipe.upscale
+            size = InputSize(edge, edge, self.family.divisor(network))
+        else:
+            size = InputSize(min(height, width), max(height, width), self.family.divisor(network))
+        half = self.recipe.weights == "fp16"
+        self.family.save(plain(network, self.family, self.recipe), folder, (height, width), half)
+        preset = self.recipe.fusion or self.family.name
+        note = HandOver(self.data.space, size, fusion or FusionChoice(preset))
+        (folder / "bench.json").write_text(json.dumps(jsonable(note), indent=2) + "\n", encoding="utf-8")
+
+    def spec(self, folder: Path) -> ModelSpec:
+        """The folder, resolved as `bench run --checkpoint` resolves it."""
+        return resolve_model(self.family.name, self.data.name, base=self.data.base, checkpoint=str(folder))
+
+
+def qualities(judge: Judge, folder: Path, fusions: Sequence[FusionSpec] | None = None) -> list[PQTable]:
+    """PQ, SQ and RQ of the folder's model by each way of fusion, its own where none is given."""
+    spec = judge.spec(folder)
+    adapter: Any = load_model(spec, judge.device)
+    posts = [_fused_by(adapter, fusion) for fusion in fusions or [spec.fusion]]
+
+    def one(sample: Sample) -> list[dict[int, Tally]]:
+        torch.set_num_threads(1)  # it counts for the calling thread alone
+        image, truth = sample.read_image(), sample.read_target()
+        output = adapter.infer([adapter.preprocess(image)])[0]
+        predictions = [post.postprocess(output, image.size).panoptic for post in posts]
+        return [tally(Overlap.of(truth, prediction)) for prediction in predictions]
+
+    images = list(ordered_map(one, judge.samples, judge.threads))
+    return [pq_table(total(column), judge.data.categories) for column in zip(*images, strict=True)]
+
+
+def _fused_by(adapter: Any, fusion: FusionSpec) -> Any:
+    """The adapter with other thresholds and the same weights."""
+    other = copy(adapter)
+    other.spec = replace(adapter.spec, fusion=fusion)
+    return other
+
+
+def choose_fusion(judge: Judge, folder: Path) -> tuple[FusionSpec, PQTable]:
+    """The thresholds with the best PQ, and that PQ; the preset's own are among them."""
+    preset = judge.spec(folder).fusion
+    candidates = [preset] + [
+        replace(preset, score_threshold=score, overlap_threshold=overlap)
+        for score in SCORE_THRESHOLDS
+        for overlap in OVERLAP_THRESHOLDS
+    ]
+    candidates = list(dict.fromkeys(candidates))
+    tables = qualities(judge, folder, candidates)
+    best = max(range(len(candidates)), key=lambda i: tables[i].all.pq or 0.0)
+    return candidates[best], tables[best]
