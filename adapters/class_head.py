@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ def class_head(widths: Sequence[int], activation: str, dropout: float) -> Any:
     from torch import nn
 
     layers: list[Any] = []
-    for i, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (inputs, outputs) in enumerate(pairwise(widths)):
         if i and activation == "relu":
             layers.append(nn.ReLU())
         if i and dropout:
@@ -43,13 +44,12 @@ def restore(model: Any, folder: Path, missing: Sequence[str]) -> list[str]:
         return list(missing)
     prefix = f"{told['name']}."
     head = class_head(told["widths"], told["activation"], 0.0)
-    weights = {
-        n.removeprefix(prefix): t for n, t in load_file(folder / "model.safetensors").items() if n.startswith(prefix)
-    }
+    stored = load_file(folder / "model.safetensors")
+    weights = {name.removeprefix(prefix): tensor for name, tensor in stored.items() if name.startswith(prefix)}
     linears = [layer for layer in head if hasattr(layer, "weight")]
-    stored = sorted({int(name.split(".")[0]) for name in weights})
+    numbers = sorted({int(name.split(".")[0]) for name in weights})
     try:
-        for layer, i in zip(linears, stored, strict=True):
+        for layer, i in zip(linears, numbers, strict=True):
             layer.load_state_dict({"weight": weights[f"{i}.weight"].float(), "bias": weights[f"{i}.bias"].float()})
     except Exception as error:
         raise ModelError(f"{folder}: the weights of its class head do not fit config.json ({error})") from None

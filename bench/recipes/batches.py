@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.recipes.augment import augment, to_input
+from bench.recipes.augment import augment
 from bench.recipes.recipe import Recipe
 from bench.recipes.scenes import Scenes
 from bench.recipes.specs import Phase
@@ -92,14 +92,14 @@ def batches(
         while True:
             now = phase(step, seen)
 
-            def make(number: int, now: Phase = now) -> tuple[NDArray[np.float32], Cells]:
+            def make(number: int, now: Phase = now) -> tuple[Tensor, Cells]:
                 rng = np.random.default_rng([recipe.seed, 1, number])
                 return augment(scenes.read(_scene(number, len(scenes), recipe.seed)), recipe, now, feed.stride, rng)
 
             numbers = range(seen + feed.rank, seen + now.batch, feed.world)
             made = list(map(make, numbers) if recipe.workers < 2 else pool.map(make, numbers))
             seen, step = seen + now.batch, step + 1
-            pixels = to_input(np.stack([rgb for rgb, _ in made]), now.upscale)
+            pixels = torch.stack([pixels for pixels, _ in made])
             yield Batch(pixels, tuple(cells for _, cells in made), now, now.batch, seen)
 
 

@@ -36,8 +36,8 @@ def _factor(chance: Chance, rng: np.random.Generator, size: int | None = None) -
     return np.asarray(rng.uniform(1 - chance.strength, 1 + chance.strength, size), dtype=np.float32)
 
 
-def _clip(rgb: Rgb) -> Rgb:
-    return np.clip(rgb, np.float32(0), np.float32(255))
+def _clip(rgb: NDArray[np.floating]) -> Rgb:
+    return np.clip(rgb, 0, 255).astype(np.float32, copy=False)
 
 
 def _brightness(rgb: Rgb, chance: Chance, rng: np.random.Generator) -> Rgb:

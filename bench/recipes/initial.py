@@ -86,6 +86,5 @@ def _renamed(source: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor]:
 
 
 def _some(names: list[str]) -> str:
-    return (
-        f"{len(names)} ({', '.join(names[:2])}, …)" if len(names) > 2 else f"{len(names)} ({', '.join(names) or '-'})"
-    )
+    shown = ", ".join(names[:2]) + (", …" if len(names) > 2 else "")
+    return f"{len(names)} ({shown})" if names else "none"

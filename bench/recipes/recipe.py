@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.errors import UsageError
@@ -24,12 +24,12 @@ FamilyName = Literal["mask2former", "maskformer", "detr", "efficientps"]
 class Recipe:
     """One training run. Its length is `minutes` of wall time, a number of `steps`, or of `epochs`.
 
-    The network is `network` (what it may hold is the family's) with random weights, or that of the checkpoint `init` (a name that the family's
-    models YAML knows, or a folder); with both, what fits of `init` is carried over. `images` are used of the
-    split, less `held_back` that are never learned from. Scenes are scaled to `longest_edge` px where it is given.
-    `at_once` images go through the network together, `auto` as many as the memory takes; a step's batch is the
-    phase's all the same. On the CPU `threads` replicas share a batch. `workers` threads prepare images ahead, and
-    up to `memory_gb` of scenes are kept decoded.
+    The network is `network` (what that may hold is the family's) with random weights, or the one of the checkpoint
+    `init`: a name that the family's models YAML knows, or a folder. With both, what fits of `init` is carried over.
+    `images` of the split are used, beside `held_back` that are never learned from. Scenes are scaled to
+    `longest_edge` px where it is given. `at_once` images go through the network together, `auto` as many as the
+    memory takes; a step's batch is the phase's all the same. On the CPU `threads` replicas share a batch; `workers`
+    threads prepare images ahead, and up to `memory_gb` of scenes are kept decoded.
     """
 
     dataset: str
@@ -39,14 +39,14 @@ class Recipe:
     family: FamilyName = "mask2former"
     network: Mapping[str, Any] | None = None
     init: str | None = None
-    loss: LossSpec = LossSpec()
+    loss: LossSpec = field(default_factory=LossSpec)
     dense: DenseSpec | None = None
     class_head: ClassHeadSpec | None = None
     freeze: tuple[str, ...] = ()
     images: int | None = None
     longest_edge: int | None = None
-    geometry: GeometryPolicy = GeometryPolicy()
-    color: ColorPolicy = ColorPolicy()
+    geometry: GeometryPolicy = field(default_factory=GeometryPolicy)
+    color: ColorPolicy = field(default_factory=ColorPolicy)
     fusion: str | None = None
     minutes: float | None = None
     steps: int | None = None

@@ -43,12 +43,9 @@ def scaled(scene: Scene, longest_edge: int) -> Scene:
     """The scene with its longer side at `longest_edge` px: the image bilinear, the targets nearest."""
     height, width = scene.index.shape
     factor = longest_edge / max(height, width)
-    return scene if factor == 1 else resized(scene, (round(height * factor), round(width * factor)))
-
-
-def resized(scene: Scene, size: tuple[int, int]) -> Scene:
-    """The scene at `size` (height, width) px."""
-    to = (max(size[1], 1), max(size[0], 1))
+    if factor == 1:
+        return scene
+    to = (max(1, round(width * factor)), max(1, round(height * factor)))
     rgb = PilImage.fromarray(scene.rgb).resize(to, PilImage.Resampling.BILINEAR, reducing_gap=3.0)
     index = PilImage.fromarray(scene.index).resize(to, PilImage.Resampling.NEAREST)
     return Scene(np.asarray(rgb), np.asarray(index), scene.classes)

@@ -12,16 +12,18 @@ from bench.errors import UsageError
 @dataclass(frozen=True)
 class Phase:
     """Until this fraction of the run, `batch` crops of `crop_px` (height, width) a step, enlarged `upscale`
-    times before the network.
+    times before the network. `zoom` says how often, and at most how many times, a scene is seen nearer.
 
-    `freeze` are patterns of parameter names that rest in this phase, beside the recipe's own. `restart` begins
-    the schedule of the learning rate anew, which then ends where the next restart or the end is. `boxes_only` leaves DETR's mask head out.
+    `freeze` are patterns of parameter names that rest in this phase, beside the recipe's own. `restart` begins the
+    schedule of the learning rate anew, which then ends where the next restart or the run does. `boxes_only`
+    leaves DETR's mask head out.
     """
 
     until: float
     crop_px: tuple[int, int]
     batch: int
     upscale: int = 1
+    zoom: tuple[float, float] = (0.0, 1.0)
     freeze: tuple[str, ...] = ()
     restart: bool = False
     boxes_only: bool = False
@@ -31,6 +33,9 @@ class Phase:
             raise UsageError(f"phases: `upscale` must be 1, 2 or 4, not {self.upscale}")
         if self.batch < 1 or min(self.crop_px) < 1:
             raise UsageError(f"phases: batch {self.batch} and crop_px {list(self.crop_px)} must be positive")
+
+        if not 0 <= self.zoom[0] <= 1 or self.zoom[1] < 1:
+            raise UsageError(f"phases: `zoom` is a probability and a factor of at least 1, not {list(self.zoom)}")
 
     @property
     def input_px(self) -> tuple[int, int]:
@@ -79,11 +84,12 @@ class LossSpec:
 
 @dataclass(frozen=True)
 class DenseSpec:
-    """An auxiliary head that only training has: classes of cells from the stride-4 features, with weights of its
-    cross entropy and of a term for the borders between targets."""
+    """An auxiliary head that only training has, on the mask features: the class of every cell (cross entropy, its
+    mean and that of the hardest `hard_share` of the cells), and where the middle of its target is."""
 
     semantic_weight: float
-    boundary_weight: float = 0.0
+    centre_weight: float = 0.0
+    hard_share: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,7 @@ class ColorPolicy:
 
 @dataclass(frozen=True)
 class GeometryPolicy:
-    """Mirroring, and scaling by a factor drawn evenly from `scale` before the crop."""
+    """Mirroring, and scaling by a factor drawn evenly from `scale` with the crop."""
 
     flip: float = 0.5
     scale: tuple[float, float] = (1.0, 1.0)

@@ -55,13 +55,17 @@ class Cells:
 
 
 def pick_cells(
-    index: NDArray[np.uint8], classes: NDArray[np.int64], cell_px: int, rng: np.random.Generator, least: int = 1
+    index: NDArray[np.uint8],
+    classes: NDArray[np.int64],
+    cells: tuple[int, int],
+    rng: np.random.Generator,
+    least: int = 1,
 ) -> Cells:
-    """One random pixel decides each cell of `cell_px`² pixels, so that a cell's mean over the steps is the
+    """One random pixel decides each of `cells` (rows, columns), so that a cell's mean over the steps is the
     share of the target in it. Targets of fewer than `least` cells are ignored."""
-    height, width = index.shape[0] // cell_px, index.shape[1] // cell_px
-    blocks = index.reshape(height, cell_px, width, cell_px).swapaxes(1, 2).reshape(height * width, -1)
-    chosen = blocks[np.arange(len(blocks)), rng.integers(0, cell_px * cell_px, len(blocks))]
+    rows = (np.arange(cells[0])[:, None] + rng.random(cells)) * (index.shape[0] / cells[0])
+    columns = (np.arange(cells[1])[None] + rng.random(cells)) * (index.shape[1] / cells[1])
+    chosen = index[rows.astype(np.int64), columns.astype(np.int64)].ravel()
     counts = np.bincount(chosen, minlength=IGNORED + 1)[: len(classes)]
     present = np.flatnonzero(counts >= least)
     table = np.full(IGNORED + 1, -1, dtype=np.int64)
@@ -73,7 +77,7 @@ def boxes_of(index: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(255, 4) centre x, centre y, width, height of each number's pixels, as fractions; zeros where it has none."""
     boxes = np.zeros((IGNORED, 4), dtype=np.float32)
     low, high = _extents(index)
-    there = high[:, 0] >= low[:, 0]
+    there = np.flatnonzero(high[:, 0] >= low[:, 0])
     size = np.array([index.shape[1], index.shape[0]], dtype=np.float32)
     start, end = low[there] / size, (high[there] + 1) / size
     boxes[there] = np.concatenate([(start + end) / 2, end - start], axis=1)
@@ -87,9 +91,7 @@ def _extents(index: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.in
     columns = np.zeros((width, IGNORED + 1), dtype=bool)
     rows[np.arange(height)[:, None], index] = True
     columns[np.arange(width)[None, :], index] = True
+    there = rows.any(0)[:IGNORED, None]
     first = np.stack([columns.argmax(0), rows.argmax(0)], axis=1)[:IGNORED]
     last = np.stack([width - 1 - columns[::-1].argmax(0), height - 1 - rows[::-1].argmax(0)], axis=1)[:IGNORED]
-    absent = ~rows.any(0)[:IGNORED]
-    last[absent] = -1
-    first[absent] = 0
-    return first, last
+    return np.where(there, first, 0), np.where(there, last, -1)

@@ -20,7 +20,8 @@ def build(recipe: Recipe, categories: Categories) -> Any:
     import transformers
 
     spec = network_spec(recipe)
-    config = transformers.Mask2FormerConfig(
+    make: Any = transformers.Mask2FormerConfig  # its annotations leave out what its base takes
+    config = make(
         backbone_config=resnet_config(spec), feature_size=spec.feature_width, mask_feature_size=spec.feature_width,
         hidden_dim=spec.query_width, encoder_feedforward_dim=2 * spec.feature_width,
         encoder_layers=spec.encoder_layers, decoder_layers=spec.decoder_layers,
