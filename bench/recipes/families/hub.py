@@ -37,6 +37,19 @@ def resnet_config(spec: NetworkSpec) -> Any:
     )  # fmt: skip
 
 
+def detr_config(spec: NetworkSpec, backbone: Any = None, **labels: Any) -> Any:
+    """DetrConfig of the transformer alone, or with a backbone."""
+    import transformers
+
+    make: Any = transformers.DetrConfig  # its annotations leave out what its base takes
+    return make(
+        backbone_config=backbone, use_timm_backbone=False, d_model=spec.query_width, num_queries=spec.queries,
+        encoder_layers=spec.encoder_layers, decoder_layers=spec.decoder_layers, dropout=spec.dropout,
+        encoder_attention_heads=spec.heads, decoder_attention_heads=spec.heads,
+        encoder_ffn_dim=spec.feedforward, decoder_ffn_dim=spec.feedforward, **labels,
+    )  # fmt: skip
+
+
 def label_names(categories: Categories) -> dict[str, dict[Any, Any]]:
     """`id2label` and `label2id` of a configuration."""
     names = dict(enumerate(category.name for category in categories))

@@ -33,7 +33,9 @@ def build(recipe: Recipe, categories: Categories) -> Any:
 def losses(model: Any, part: Part, recipe: Recipe, weights: Tensor) -> Losses:
     """The set loss of every decoder layer."""
     out = model.model(part.pixels, output_hidden_states=True)
-    states = torch.stack(out.transformer_decoder_hidden_states)  # the last is the prediction's
+    norm = model.model.transformer_module.decoder.layernorm
+    between = [norm(state) for state in out.transformer_decoder_hidden_states[1:-1]]  # the first are the queries
+    states = torch.stack([*between, out.transformer_decoder_last_hidden_state])
     features = out.pixel_decoder_last_hidden_state
     masks = torch.einsum("lbqc,bchw->lbqhw", model.mask_embedder(states), features)
     layers = list(zip(model.class_predictor(states), masks, strict=True))
