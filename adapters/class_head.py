@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,8 @@ def class_head(widths: Sequence[int], activation: str, dropout: float) -> Any:
 
     layers: list[Any] = []
     for i, (inputs, outputs) in enumerate(pairwise(widths)):
-        if i and activation == "relu":
-            layers.append(nn.ReLU())
-        if i and dropout:
-            layers.append(nn.Dropout(dropout))
+        if i:  # both always, so that a layer's number says nothing of them
+            layers += [nn.ReLU() if activation == "relu" else nn.Identity(), nn.Dropout(dropout)]
         layers.append(nn.Linear(inputs, outputs))
     return nn.Sequential(*layers)
 
@@ -31,27 +28,20 @@ def set_layer(model: Any, name: str, layer: Any) -> None:
     setattr(model.get_submodule(owner), leaf, layer)
 
 
-def restore(model: Any, folder: Path, missing: Sequence[str]) -> list[str]:
-    """Gives a freshly loaded model the class head that its config.json tells of, with the folder's weights.
-
-    The names that are still missing then. A head that does not fit its weights is a ModelError.
-    """
+def restore(model: Any, folder: Path, config: Mapping[str, Any]) -> str:
+    """Gives a freshly loaded model the class head that its config.json tells of, with the folder's weights; the
+    head's name, "" where there is none. One that does not fit its weights is a ModelError."""
     from safetensors.torch import load_file
 
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     told = config.get("class_head")
     if told is None:
-        return list(missing)
+        return ""
     prefix = f"{told['name']}."
-    head = class_head(told["widths"], told["activation"], 0.0)
-    stored = load_file(folder / "model.safetensors")
-    weights = {name.removeprefix(prefix): tensor for name, tensor in stored.items() if name.startswith(prefix)}
-    linears = [layer for layer in head if hasattr(layer, "weight")]
-    numbers = sorted({int(name.split(".")[0]) for name in weights})
     try:
-        for layer, i in zip(linears, numbers, strict=True):
-            layer.load_state_dict({"weight": weights[f"{i}.weight"].float(), "bias": weights[f"{i}.bias"].float()})
+        head = class_head(told["widths"], told["activation"], 0.0)
+        stored = load_file(folder / "model.safetensors")
+        head.load_state_dict({n.removeprefix(prefix): t.float() for n, t in stored.items() if n.startswith(prefix)})
     except Exception as error:
-        raise ModelError(f"{folder}: the weights of its class head do not fit config.json ({error})") from None
+        raise ModelError(f"{folder}: its class head does not fit config.json ({error}); copy both again") from None
     set_layer(model, told["name"], head)
-    return [name for name in missing if not name.startswith(prefix)]
+    return str(told["name"])

@@ -141,7 +141,8 @@ def _rules(dataset: Dataset) -> dict[str, Any]:
 def _model_identity(spec: ModelSpec) -> dict[str, Any]:
     """The specification with the weights' digest in place of the folder that they happen to lie in."""
     module, _ = adapter_module(spec)
-    stable = {key: value for key, value in plain(spec).items() if key not in ("source", "published", "adapter")}
+    apart = ("source", "published", "adapter", "needs")
+    stable = {key: value for key, value in plain(spec).items() if key not in apart}
     code = code_digest([Path(str(module.__file__))])
     return {**stable, "weights": weights_digest(spec), "adapter_code": code}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,8 @@ from typing import Any, Literal
 from bench.config import did_you_mean, find, load_yaml, plain, shipped
 from bench.errors import ModelError, UsageError
 from bench.fusion.presets import PRESETS, FusionSpec
+from bench.needs import check_packages
+from bench.routes import no_checkpoint
 from bench.spaces import load_space
 from bench.types import Categories
 
@@ -59,7 +61,10 @@ class FusionChoice:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where weights are: a hub `repo` (at a `revision`) or a local `path`, and the space of their classes."""
+    """Where weights are: a hub `repo` (at a `revision`) or a local `path`, and the space of their classes.
+
+    `needs` are packages beyond those that every model needs, by the extra that brings them.
+    """
 
     categories: str
     input: InputSize
@@ -68,6 +73,7 @@ class Checkpoint:
     path: str | None = None
     fusion: FusionChoice = FusionChoice()
     published: Published | None = None
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.repo is None) == (self.path is None):
@@ -75,20 +81,20 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class HandOver:
-    """bench.json in a folder that training made: the space of its classes, its input size, its fusion."""
+class Folder:
+    """What a folder given with --checkpoint is taken for; training says it in the folder's bench.json."""
 
     categories: str
     input: InputSize
-    fusion: FusionChoice
-
-    def at(self, folder: Path) -> Checkpoint:
-        return Checkpoint(self.categories, self.input, path=str(folder), fusion=self.fusion)
+    fusion: FusionChoice = FusionChoice()
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """configs/models/*.yaml: a model family; the YAML is its registration."""
+    """configs/models/*.yaml: a model family; the YAML is its registration.
+
+    `defaults` are data set → checkpoint, `folders` data set → what somebody's own checkpoint of it is.
+    """
 
     title: str
     adapter: str
@@ -96,6 +102,7 @@ class ModelFile:
     fusion: FusionChoice
     defaults: Mapping[str, str]
     checkpoints: Mapping[str, Checkpoint]
+    folders: Mapping[str, Folder] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,7 @@ class ModelSpec:
     fusion: FusionSpec
     precision: Precision = "fp32"
     published: Published | None = None
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def own_code(self) -> bool:
@@ -127,9 +135,10 @@ class ModelSpec:
 
 def resolve_model(
     name: str,
-    dataset: str,
+    dataset: str | None,
     *,
     base: str = "",
+    space: str = "",
     checkpoint: str | None = None,
     precision: Precision = "fp32",
     overrides: Mapping[str, Any] | None = None,
@@ -137,33 +146,37 @@ def resolve_model(
     """`mask2former`, `mask2former/cityscapes/swin-large` or `./mine.yaml`, with its checkpoint for `dataset`.
 
     `checkpoint` is the name of another checkpoint of the family, or a folder in hub format. A derived data set
-    takes the checkpoint of its `base` where the family names none for itself.
+    takes the checkpoint of its `base` where the family names none for itself; no data set at all takes the family's
+    first. Where there is none, the error says what leads to the label space `space`.
     """
     family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml")) else (name, "", "")
     path = find("models", family)
     file = load_yaml(path, ModelFile, overrides)
-    usual = file.defaults.get(dataset) or file.defaults.get(Path(base).stem)
-    wanted = checkpoint or named or usual
+    names = () if dataset is None else (dataset, Path(base).stem)
+    usual = next((file.defaults[name] for name in names if name in file.defaults), None)
+    wanted = checkpoint or named or usual or (next(iter(file.checkpoints), None) if dataset is None else None)
     if wanted is None:
-        known = ", ".join(file.checkpoints)
-        raise ModelError(f"{family} has no checkpoint for {dataset}; give --checkpoint NAME or DIR (known: {known})")
+        spaces = {name: known.categories for name, known in file.checkpoints.items()}
+        raise ModelError(no_checkpoint(family, dataset or "any data set", space, spaces))
     if wanted in file.checkpoints:
         return _spec(path, file, wanted, file.checkpoints[wanted], precision)
-    if (Path(wanted) / "bench.json").is_file():
-        made = load_yaml(Path(wanted) / "bench.json", HandOver)
-        return _spec(path, file, Path(wanted).name, made.at(Path(wanted).resolve()), precision)
     if Path(wanted).is_dir():
-        default = usual or next(iter(file.checkpoints))
-        local = replace(
-            file.checkpoints[default],
-            repo=None,
-            path=str(Path(wanted).resolve()),
-            revision=None,
-            published=None,
-        )
-        return _spec(path, file, Path(wanted).name, local, precision)
+        return _spec(path, file, Path(wanted).name, _of_folder(file, usual, names, wanted), precision)
     hint = did_you_mean(wanted, file.checkpoints)
     raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
+
+
+def _of_folder(file: ModelFile, usual: str | None, names: Collection[str], folder: str) -> Checkpoint:
+    """Somebody's own checkpoint is what its bench.json says, else what the family says of folders for the data set,
+    else like its usual one."""
+    own = Path(folder) / "bench.json"
+    told: list[Folder | Checkpoint] = [load_yaml(own, Folder)] if own.is_file() else []
+    told += [file.folders[name] for name in names if name in file.folders]
+    like = [file.checkpoints[name] for name in (usual or "", *file.checkpoints) if name in file.checkpoints]
+    kind = next(iter([*told, *like]), None)
+    if kind is None:
+        raise UsageError(f"{folder}: the model's YAML tells of no folders and no checkpoints, so of no classes")
+    return Checkpoint(kind.categories, kind.input, path=str(Path(folder).resolve()), fusion=kind.fusion)
 
 
 def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precision: Precision) -> ModelSpec:
@@ -183,6 +196,7 @@ def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precis
         fusion=checkpoint.fusion.applied_to(file.fusion.applied_to(None)),
         precision=precision,
         published=checkpoint.published,
+        needs=checkpoint.needs,
     )
 
 
@@ -200,10 +214,11 @@ def spec_file(adapter: str) -> Path | None:
 
 
 def check_source(spec: ModelSpec) -> None:
-    """A local checkpoint must hold a config and weights; cheap, before any framework is imported.
+    """Packages must be installed, a local checkpoint hold a config and weights; before any import and download.
 
     What a user's own adapter needs in its folder is its own business.
     """
+    check_packages(f"{spec.name}/{spec.checkpoint}", spec.needs)
     if not spec.local or spec.own_code:
         return
     folder = Path(spec.source)

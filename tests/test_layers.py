@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[1]
 LAYERS = {
     "bench": 0, "bench.errors": 0, "bench.types": 0,
     "bench.overlap": 1, "bench.labels": 1, "bench.metrics": 1, "bench.fusion": 1,
-    "bench.config": 2, "bench.spaces": 2, "bench.maps": 2, "bench.models": 2, "bench.adapter": 2, "bench.formats": 2,
+    "bench.needs": 1,
+    "bench.config": 2, "bench.routes": 2, "bench.spaces": 2, "bench.maps": 2, "bench.models": 2, "bench.adapter": 2,
+    "bench.formats": 2,
     "bench.pipeline": 3, "bench.datasets": 3, "bench.provenance": 3, "bench.results": 3, "bench.predictions": 3,
     "bench.damage": 3, "bench.doctor": 3,
     "bench.evaluate": 4, "bench.check": 4, "bench.stats": 4,
@@ -24,7 +26,8 @@ LAYERS = {
     "bench.cli": 6, "bench.__main__": 6,
 }  # fmt: skip
 ASIDE = {"bench.recipes": 4, "bench.adapters": 2}  # the highest layer that they may import
-FRAMEWORKS = {"torch", "transformers", "detectron2", "mmdet", "mmcv", "mmengine", "accelerate", "ray", "timm", "scipy"}
+FRAMEWORKS = {"torch", "torchvision", "transformers", "detectron2", "mmdet", "mmcv", "mmengine", "accelerate", "ray",
+              "timm", "scipy"}  # fmt: skip
 PURE = ("bench.errors", "bench.types", "bench.overlap", "bench.labels", "bench.metrics")
 ORACLES = {"panopticapi", "cityscapesscripts", "hotcoco", "torchmetrics", "pycocotools"}
 

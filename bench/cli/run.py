@@ -53,8 +53,9 @@ def run_command(
     data = open_data(dataset, data_root, limit, images)
     overrides = parse_overrides(set_ or [])
     spec = resolve_model(
-        model, data.name, base=data.base, checkpoint=checkpoint, precision=precision, overrides=overrides
-    )
+        model, data.name, base=data.base, space=data.space, checkpoint=checkpoint, precision=precision,
+        overrides=overrides,
+    )  # fmt: skip
     check_source(spec)
     from bench import launch
 

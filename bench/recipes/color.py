@@ -37,7 +37,8 @@ def _factor(chance: Chance, rng: np.random.Generator, size: int | None = None) -
 
 
 def _clip(rgb: NDArray[np.floating]) -> Rgb:
-    return np.clip(rgb, 0, 255).astype(np.float32, copy=False)
+    clipped: Rgb = np.clip(rgb, 0, 255).astype(np.float32, copy=False)
+    return clipped
 
 
 def _brightness(rgb: Rgb, chance: Chance, rng: np.random.Generator) -> Rgb:

@@ -17,7 +17,7 @@ from bench.config import plain as jsonable
 from bench.datasets.dataset import Dataset
 from bench.fusion.presets import FusionSpec
 from bench.metrics.pq import PQTable, Tally, pq_table, tally, total
-from bench.models import FusionChoice, HandOver, InputSize, ModelSpec, resolve_model
+from bench.models import Folder, FusionChoice, InputSize, ModelSpec, resolve_model
 from bench.overlap import Overlap
 from bench.pipeline import ordered_map
 from bench.recipes.families.family import Family
@@ -55,7 +55,7 @@ class Judge:
         half = self.recipe.weights == "fp16"
         self.family.save(plain(network, self.family, self.recipe), folder, (height, width), half)
         preset = self.recipe.fusion or self.family.name
-        note = HandOver(self.data.space, size, fusion or FusionChoice(preset))
+        note = Folder(self.data.space, size, fusion or FusionChoice(preset))
         (folder / "bench.json").write_text(json.dumps(jsonable(note), indent=2) + "\n", encoding="utf-8")
 
     def spec(self, folder: Path) -> ModelSpec:

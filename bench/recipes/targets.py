@@ -91,7 +91,7 @@ def _extents(index: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.in
     columns = np.zeros((width, IGNORED + 1), dtype=bool)
     rows[np.arange(height)[:, None], index] = True
     columns[np.arange(width)[None, :], index] = True
-    there = rows.any(0)[:IGNORED, None]
+    there = rows[:, :IGNORED].any(axis=0, keepdims=True).T
     first = np.stack([columns.argmax(0), rows.argmax(0)], axis=1)[:IGNORED]
     last = np.stack([width - 1 - columns[::-1].argmax(0), height - 1 - rows[::-1].argmax(0)], axis=1)[:IGNORED]
     return np.where(there, first, 0), np.where(there, last, -1)

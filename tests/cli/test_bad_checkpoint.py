@@ -106,8 +106,8 @@ def test_a_hub_that_never_answers(place: Place, call: Call, monkeypatch: pytest.
     """The deadline is a constant of 15 s; here it is short, and the hub is silent until the test ends."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    adapter = importlib.import_module("bench.adapters.transformers_models")
-    assert adapter.HUB_SECONDS <= 15
+    hub = importlib.import_module("bench.adapters.hub")
+    assert hub.HUB_SECONDS <= 15
     over = threading.Event()
 
     def not_cached(*given: Any, **more: Any) -> None:
@@ -118,8 +118,8 @@ def test_a_hub_that_never_answers(place: Place, call: Call, monkeypatch: pytest.
         return []
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", not_cached)
-    monkeypatch.setattr(adapter, "_hub_files", silent)
-    monkeypatch.setattr(adapter, "HUB_SECONDS", 0.2)
+    monkeypatch.setattr(hub, "_hub_files", silent)
+    monkeypatch.setattr(hub, "HUB_SECONDS", 0.2)
     answer = call(*arguments(place, "--checkpoint", "cityscapes/swin-tiny"))
     over.set()
     assert (answer.code, answer.out) == (4, "")

@@ -16,7 +16,7 @@ from bench.errors import UsageError
 from bench.recipes.batches import Part
 from bench.recipes.detr_loss import box_terms, mask_terms
 from bench.recipes.families.family import Family, Losses
-from bench.recipes.families.hub import detr_config, divisor, label_names, network_spec, resnet_config, save
+from bench.recipes.families.hub import detr_config, label_names, network_spec, resnet_config, save
 from bench.recipes.loss import Matched
 from bench.recipes.recipe import Recipe
 from bench.types import Categories
@@ -79,7 +79,7 @@ def matched_masks(model: Any, decoded: Decoded, matched: Matched) -> Tensor:
         rows[b, : len(queries)] = queries
     states = decoded.states[-1].gather(1, rows[..., None].expand(-1, -1, decoded.states.shape[-1]))
     attention = model.bbox_attention(states, decoded.memory, attention_mask=None)
-    masks = model.mask_head(features=decoded.projected, attention_masks=attention, fpn_features=decoded.finer)
+    masks: Tensor = model.mask_head(features=decoded.projected, attention_masks=attention, fpn_features=decoded.finer)
     return masks.view(len(matched), most, *masks.shape[-2:])
 
 
@@ -100,7 +100,7 @@ FAMILY = Family(
     build=build,
     losses=losses,
     save=partial(save, processor="DetrImageProcessor"),
-    divisor=divisor,
+    divisor=lambda model: 1,
     backbone="detr.model.backbone.model.",
     class_head="detr.class_labels_classifier",
     feature_width=lambda model: int(model.config.d_model),
