@@ -19,21 +19,28 @@ from torch import Tensor
 
 from bench.errors import ModelError
 from bench.recipes.batches import Batch, part
+from bench.recipes.memory import Meter, fitting
 
 Says = Callable[[str], None]
 
 
 @dataclass(eq=False)
 class Engine:
-    """`replicas` share the weights of `model`, the first of them is `model` itself where it is alone."""
+    """`replicas` share the weights of `model`, the first of them is `model` itself where it is alone.
+
+    `at_once` images go through a replica together, all where it is None. `meter`, where there is one, measures a
+    step of single images while `probing`, and so finds `at_once`.
+    """
 
     accelerator: Any
     model: Any
     replicas: Sequence[Any]
     pool: ThreadPoolExecutor
     seed: int
-    at_once: int | None  # images; None: as many as there are
+    at_once: int | None
     says: Says
+    meter: Meter | None = None
+    probing: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -46,6 +53,9 @@ def gradients(engine: Engine, batch: Batch) -> dict[str, float]:
 
     Out of memory, the step is done again with half as many images at once, until it is one.
     """
+    if engine.probing and engine.meter is not None:
+        engine.at_once = 1
+        engine.meter.start()
     while True:
         try:
             sums, exhausted = _local(engine, batch), False
@@ -54,8 +64,22 @@ def gradients(engine: Engine, batch: Batch) -> dict[str, float]:
                 raise
             sums, exhausted = {}, True
         if not _any(engine, exhausted):
+            _settle(engine, batch)
             return _gathered(engine, sums, batch)
         _back_off(engine, batch)
+
+
+def _settle(engine: Engine, batch: Batch) -> None:
+    """After a step of single images: as many at once as fit into what is free."""
+    if not engine.probing or engine.meter is None:
+        return
+    engine.probing, most = False, math.ceil(len(batch.targets) / len(engine.replicas))
+    each, free = engine.meter.taken(), engine.meter.free()
+    engine.at_once = fitting(free, each, most)
+    engine.says(
+        f"an image takes {each / 1e6:.0f} MB and {free / 1e6:.0f} MB are free: {engine.at_once} of {most} at once"
+        + ("" if engine.at_once == most else f", the batch stays {batch.images} by accumulation")
+    )
 
 
 def out_of_memory(error: RuntimeError) -> bool:
@@ -95,6 +119,7 @@ def _local(engine: Engine, batch: Batch) -> dict[str, float]:
         sums = list(engine.pool.map(work, used, shares))
     if used[0] is not engine.model:
         _add_up(engine.model, used)
+        _share_statistics(engine.model, engine.replicas, len(used))
     return {name: sum(one[name] for one in sums) for name in sums[0]}
 
 
@@ -102,6 +127,16 @@ def _add_up(model: Any, replicas: Sequence[Any]) -> None:
     for mine, *theirs in zip(model.parameters(), *(m.parameters() for m in replicas), strict=True):
         there = [p.grad for p in theirs if p.grad is not None]
         mine.grad = torch.stack(there).sum(0) if there else None
+
+
+@torch.no_grad()
+def _share_statistics(model: Any, replicas: Sequence[Any], used: int) -> None:
+    """Every replica gathers batch norm's statistics for itself, so that no race decides them; then their mean over
+    the first `used` goes to all."""
+    for mine, *theirs in zip(model.buffers(), *(m.buffers() for m in replicas), strict=True):
+        mine.copy_(torch.stack(theirs[:used]).mean(0) if mine.is_floating_point() else theirs[0])
+        for buffer in theirs:
+            buffer.copy_(mine)
 
 
 def _accumulate(engine: Engine, model: Any, batch: Batch, share: list[int]) -> dict[str, float]:

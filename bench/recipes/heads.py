@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -17,16 +18,29 @@ from bench.types import Categories
 
 
 def fit_classes(network: Any, family: Family, categories: Categories) -> str:
-    """Gives a network from a checkpoint a new class layer where it knows other classes; what was done, or ""."""
-    names = [network.config.id2label[i] for i in sorted(network.config.id2label)]
+    """Gives a network from a checkpoint a class layer for other classes, which keeps the rows of those that it
+    knew by name; what was done, or ""."""
+    known = {network.config.id2label[i]: i for i in network.config.id2label}
     wanted = [category.name for category in categories]
-    if names == wanted or family.class_head is None:
+    if list(known) == wanted or family.class_head is None:
         return ""
+    by_id = len(known) == 250 and max(categories.ids) < 250  # DETR's head for COCO: a category's id is its row
+    rows = [i if by_id else known.get(name) for i, name in zip(categories.ids, wanted, strict=True)]
     old = network.get_submodule(family.class_head)
-    set_layer(network, family.class_head, nn.Linear(old.in_features, len(wanted) + 1))
+    set_layer(network, family.class_head, _with_rows(old, [*rows, old.out_features - 1]))
     for key, value in label_names(categories).items():
         setattr(network.config, key, value)
-    return f"a new class layer: {len(names)} classes there, {len(wanted)} here"
+    return f"{len(wanted)} classes, {len(wanted) - rows.count(None)} of them among its {len(known)}"
+
+
+@torch.no_grad()
+def _with_rows(old: Any, rows: Sequence[int | None]) -> Any:
+    """A linear layer with these rows of the old one, and fresh ones where there is none."""
+    new = nn.Linear(old.in_features, len(rows))
+    for i, row in enumerate(rows):
+        if row is not None:
+            new.weight[i], new.bias[i] = old.weight[row], old.bias[row]
+    return new
 
 
 def deepen(network: Any, family: Family, recipe: Recipe) -> None:

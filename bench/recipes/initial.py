@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.adapter import load_model
+from bench.adapters.hub import load_pretrained, read_config
 from bench.datasets.dataset import Dataset
 from bench.errors import ModelError
 from bench.models import resolve_model, weights_file
@@ -40,7 +42,7 @@ def _whole(recipe: Recipe, family: Family, data: Dataset) -> tuple[Any, str]:
     network = _loaded(recipe.init or "", family, data)
     network.requires_grad_(True)
     note = fit_classes(network, family, data.categories)
-    return network, f"init: {recipe.init} as it is" + (f", but {note}" if note else "")
+    return network, f"init: {recipe.init}, {note or 'as it is'}"
 
 
 def _loaded(name: str, family: Family, data: Dataset) -> Any:
@@ -49,16 +51,21 @@ def _loaded(name: str, family: Family, data: Dataset) -> Any:
 
 
 def _tensors(name: str, family: Family, data: Dataset) -> Mapping[str, Tensor]:
-    """The weights of a folder of any architecture, or of a checkpoint of the family's."""
+    """The weights of a folder of any architecture, or of a checkpoint of the family's. transformers stores some
+    under other names than it has them in memory, so what is its own is read by it."""
     folder = Path(name)
     if not folder.is_dir():
         state: Mapping[str, Tensor] = _loaded(name, family, data).state_dict()
         return state
+    import transformers
+
+    written = read_config(folder).get("architectures") or [""]
+    if hasattr(transformers, written[0]):
+        known: Mapping[str, Tensor] = load_pretrained(folder, written[0]).state_dict()
+        return known
     file = weights_file(folder)
     if file is None or file.suffix != ".safetensors":
         raise ModelError(f"{folder}: no model.safetensors here; a checkpoint is a folder in hub format")
-    from safetensors.torch import load_file
-
     return load_file(file)
 
 

@@ -43,13 +43,10 @@ class Learner(nn.Module):
 
 
 def replica(model: Any) -> Any:
-    """A copy that shares the weights and batch norm's statistics, but not the gradients."""
+    """A copy that shares the weights, but neither the gradients nor batch norm's statistics."""
     copy = deepcopy(model)
     for ours, theirs in zip(copy.parameters(), model.parameters(), strict=True):
         ours.data = theirs.data
-    for name, buffer in model.named_buffers():
-        owner, _, leaf = name.rpartition(".")
-        copy.get_submodule(owner)._buffers[leaf] = buffer
     return copy
 
 

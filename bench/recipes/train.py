@@ -26,7 +26,7 @@ from bench.recipes.initial import network_of
 from bench.recipes.learner import Learner, follow, freeze, replica
 from bench.recipes.log import Log, OnStep, StepReport
 from bench.recipes.measure import Judge, choose_fusion, qualities
-from bench.recipes.memory import peak_mb
+from bench.recipes.memory import CudaMeter, peak_mb
 from bench.recipes.recipe import Recipe
 from bench.recipes.run import Run, begin, checkpoint, store
 from bench.recipes.scenes import Scenes, split
@@ -96,7 +96,9 @@ def engine_of(run: Run, pool: ThreadPoolExecutor, says: Says) -> Engine:
     torch.set_num_threads(recipe.threads if alone else 1)
     replicas = [run.learner] if alone else [replica(run.learner) for _ in range(recipe.threads)]
     at_once = None if recipe.at_once == "auto" else recipe.at_once
-    return Engine(accelerator, run.learner, replicas, pool, recipe.seed, at_once, says)
+    measured = recipe.at_once == "auto" and accelerator.device.type == "cuda"
+    meter = CudaMeter(accelerator.device) if measured else None
+    return Engine(accelerator, run.learner, replicas, pool, recipe.seed, at_once, says, meter)
 
 
 def loop(run: Run, ready: Iterator[Batch], engine: Engine, watch: Watch) -> None:
@@ -122,7 +124,8 @@ def loop(run: Run, ready: Iterator[Batch], engine: Engine, watch: Watch) -> None
 
 
 def enter(phase: Phase, engine: Engine, recipe: Recipe) -> Phase:
-    """Lets rest what rests in a phase."""
+    """Lets rest what rests in a phase, and has the memory of an image measured anew."""
+    engine.probing = engine.meter is not None
     for model in {id(m): m for m in (engine.model, *engine.replicas)}.values():
         freeze(model, (*recipe.freeze, *phase.freeze))
     return phase

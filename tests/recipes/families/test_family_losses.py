@@ -2,27 +2,16 @@
 
 import pytest
 import torch
+from training_runs import NETWORK, recipe_of
 
-from bench.config import build as build_spec
 from bench.errors import UsageError
 from bench.recipes.batches import Part, Target
 from bench.recipes.families import detr, mask2former, maskformer
 from bench.recipes.loss import class_weights
-from bench.recipes.recipe import Recipe
 from bench.recipes.specs import LossSpec, Phase
 from bench.spaces import load_space
 
 SPACE = load_space("cityscapes-19").scored
-NETWORK = dict(
-    stem_width=8, widths=[8, 8, 16, 16], depths=[1, 1, 1, 1], feature_width=32, query_width=32,
-    queries=6, heads=8, encoder_layers=1, decoder_layers=2, feedforward=32,
-)  # fmt: skip
-
-
-def recipe_of(**changes):
-    phases = [{"until": 1.0, "crop_px": [64, 128], "batch": 2}]
-    base = {"dataset": "minicity:train", "held_back": 1, "steps": 1, "network": NETWORK, "optimizer": {"lr": 1e-3}}
-    return build_spec(Recipe, {**base, "phases": phases, **changes}, "recipe")
 
 
 def part_of(boxes_only=False):
