@@ -12,12 +12,13 @@ from torch import Tensor
 from bench.adapter import load_model
 from bench.adapters.hub import load_pretrained, read_config
 from bench.datasets.dataset import Dataset
-from bench.errors import ModelError
+from bench.errors import ModelError, UsageError
 from bench.models import resolve_model, weights_file
 from bench.recipes.families.family import Family
 from bench.recipes.gradients import Says
 from bench.recipes.heads import deepen, fit_classes
 from bench.recipes.recipe import Recipe
+from bench.types import Categories
 
 # What the backbone's parameters are called in each architecture; a checkpoint of one may begin another.
 BACKBONES = ("model.pixel_level_module.encoder.", "detr.model.backbone.model.", "model.backbone.model.", "backbone.")
@@ -28,13 +29,21 @@ def network_of(recipe: Recipe, family: Family, data: Dataset, says: Says) -> Any
     if recipe.network is None:
         network, note = _whole(recipe, family, data)
     else:
-        network, note = family.build(recipe, data.categories), ""
+        network, note = build(recipe, family, data.categories), ""
         if recipe.init is not None:
             note = transplant(network, _tensors(recipe.init, family, data), family.backbone, recipe.init)
     if note:
         says(note)
     deepen(network, family, recipe)
     return network.float()
+
+
+def build(recipe: Recipe, family: Family, categories: Categories) -> Any:
+    """The recipe's network with random weights; one that its framework refuses is a UsageError."""
+    try:
+        return family.build(recipe, categories)
+    except (ValueError, RuntimeError, AssertionError) as error:
+        raise UsageError(f"network: {family.name} cannot be built so ({str(error).splitlines()[0]})") from None
 
 
 def _whole(recipe: Recipe, family: Family, data: Dataset) -> tuple[Any, str]:

@@ -82,10 +82,16 @@ def test_a_checkpoint_begins_a_training_of_the_same_or_another_family(root, tmp_
     np.testing.assert_array_equal(detr[ours], weights(first)[theirs])
     assert said[0].startswith("init: ") and "begin anew" in said[1] and "left over" in said[1]
     with pytest.raises(ModelError, match=r"nothing in common with this network: missing \d+ \(.*left over \d+ \("):
-        narrow = {**other.network, "widths": [16] * 4, "stem_width": 16, "query_width": 48, "feature_width": 48}
+        narrow = {**other.network, "widths": [16] * 4, "stem_width": 16, "query_width": 64, "feature_width": 64}
         train(recipe_of(network=narrow, init=str(first)), tmp_path / "no", lambda report: None, root)
 
 
 def test_a_pattern_without_a_parameter_is_refused(root, tmp_path):
     with pytest.raises(UsageError, match=r"freeze: no parameter is called 'backbone\.\*'; they begin with .*model"):
         train(recipe_of(freeze=["backbone.*"]), tmp_path / "out", lambda report: None, root)
+
+
+def test_a_network_that_cannot_be_is_one_sentence(root, tmp_path):
+    odd = recipe_of(network={**recipe_of().network, "feature_width": 48})
+    with pytest.raises(UsageError, match=r"network: mask2former cannot be built so \(num_channels \(48\) must be"):
+        train(odd, tmp_path / "out", lambda report: None, root)
