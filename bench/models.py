@@ -47,6 +47,8 @@ class FusionChoice:
     score_threshold: float | None = None
     overlap_threshold: float | None = None
     mask_threshold: float | None = None
+    min_area_px: int | None = None
+    confined: bool | None = None
 
     def applied_to(self, fusion: FusionSpec | None) -> FusionSpec:
         """The fusion that this choice makes of an earlier one."""
