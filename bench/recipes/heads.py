@@ -20,11 +20,15 @@ from bench.types import Categories
 def fit_classes(network: Any, family: Family, categories: Categories) -> str:
     """Gives a network from a checkpoint a class layer for other classes, which keeps the rows of those that it
     knew by name; what was done, or ""."""
-    known = {network.config.id2label[i]: i for i in network.config.id2label}
-    wanted = [category.name for category in categories]
-    if list(known) == wanted or family.class_head is None:
+    if family.class_head is None:
         return ""
-    by_id = len(known) == 250 and max(categories.ids) < 250  # DETR's head for COCO: a category's id is its row
+    known = {name: i for i, name in sorted(network.config.id2label.items())}
+    wanted = [category.name for category in categories]
+    if list(known) == wanted:
+        return ""
+    by_id = (
+        len(network.config.id2label) == 250 and max(categories.ids) < 250
+    )  # DETR's head for COCO: a category's id is its row
     rows = [i if by_id else known.get(name) for i, name in zip(categories.ids, wanted, strict=True)]
     old = network.get_submodule(family.class_head)
     set_layer(network, family.class_head, _with_rows(old, [*rows, old.out_features - 1]))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.adapter import load_model
 from bench.adapters.hub import load_pretrained, read_config
+from bench.config import shipped
 from bench.datasets.dataset import Dataset
 from bench.errors import ModelError, UsageError
 from bench.models import resolve_model, weights_file
@@ -55,7 +56,10 @@ def _whole(recipe: Recipe, family: Family, data: Dataset) -> tuple[Any, str]:
 
 
 def _loaded(name: str, family: Family, data: Dataset) -> Any:
-    adapter: Any = load_model(resolve_model(family.name, data.name, base=data.base, checkpoint=name), "cpu")
+    """The network of `coco/swin-tiny` of the family, of a folder, or of `mask2former/minicity/tiny`, another's."""
+    other = name.partition("/")[0] in shipped("models")
+    model, checkpoint = (name, None) if other else (family.name, name)
+    adapter: Any = load_model(resolve_model(model, data.name, base=data.base, checkpoint=checkpoint), "cpu")
     return adapter.model
 
 

@@ -43,7 +43,14 @@ class Judge:
     def threads(self) -> int:
         return self.recipe.threads if self.device == "cpu" else 1
 
-    def hand_over(self, network: Any, folder: Path, fusion: FusionChoice | None = None) -> None:
+    @property
+    def fusion(self) -> FusionChoice:
+        """The recipe's, or the family's."""
+        said = self.recipe.fusion
+        choice = said if isinstance(said, FusionChoice) else FusionChoice(said)
+        return replace(choice, preset=choice.preset or self.family.name)
+
+    def hand_over(self, network: Any, folder: Path) -> None:
         """The network as a folder that `--checkpoint` takes."""
         folder.mkdir(parents=True, exist_ok=True)
         height, width = (side * self.recipe.upscale for side in self.samples[0].read_image().size)
@@ -54,8 +61,7 @@ class Judge:
             size = InputSize(min(height, width), max(height, width), self.family.divisor(network))
         half = self.recipe.weights == "fp16"
         self.family.save(plain(network, self.family, self.recipe), folder, (height, width), half)
-        preset = self.recipe.fusion or self.family.name
-        note = Folder(self.data.space, size, fusion or FusionChoice(preset))
+        note = Folder(self.data.space, size, self.fusion)
         (folder / "bench.json").write_text(json.dumps(jsonable(note), indent=2) + "\n", encoding="utf-8")
 
     def spec(self, folder: Path) -> ModelSpec:
@@ -87,15 +93,22 @@ def _fused_by(adapter: Any, fusion: FusionSpec) -> Any:
     return other
 
 
+def candidates(preset: FusionSpec) -> list[FusionSpec]:
+    """Thresholds worth trying, the preset's own first; what its rule does not read stays as it is."""
+    overlaps = (preset.overlap_threshold,) if preset.rule == "detr" else OVERLAP_THRESHOLDS
+    areas = [preset.min_area_px * share // 16 for share in (16, 4, 1)] if preset.rule == "efficientps" else [0]
+    varied = [
+        replace(preset, score_threshold=score, overlap_threshold=overlap, min_area_px=area or preset.min_area_px)
+        for score in SCORE_THRESHOLDS
+        for overlap in overlaps
+        for area in areas
+    ]
+    return list(dict.fromkeys([preset, *varied]))
+
+
 def choose_fusion(judge: Judge, folder: Path) -> tuple[FusionSpec, PQTable]:
     """The thresholds with the best PQ, and that PQ; the preset's own are among them."""
-    preset = judge.spec(folder).fusion
-    candidates = [preset] + [
-        replace(preset, score_threshold=score, overlap_threshold=overlap)
-        for score in SCORE_THRESHOLDS
-        for overlap in OVERLAP_THRESHOLDS
-    ]
-    candidates = list(dict.fromkeys(candidates))
-    tables = qualities(judge, folder, candidates)
-    best = max(range(len(candidates)), key=lambda i: tables[i].all.pq or 0.0)
-    return candidates[best], tables[best]
+    tried = candidates(judge.spec(folder).fusion)
+    tables = qualities(judge, folder, tried)
+    best = max(range(len(tried)), key=lambda i: tables[i].all.pq or 0.0)
+    return tried[best], tables[best]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.errors import UsageError
+from bench.models import FusionChoice
 from bench.recipes.specs import (
     ClassHeadSpec,
     ColorPolicy,
@@ -29,7 +30,8 @@ class Recipe:
     `images` of the split are used, beside `held_back` that are never learned from. Scenes are scaled to
     `longest_edge` px where it is given. `at_once` images go through the network together, `auto` as many as the
     memory takes; a step's batch is the phase's all the same. On the CPU `threads` replicas share a batch; `workers`
-    threads prepare images ahead, and up to `memory_gb` of scenes are kept decoded.
+    threads prepare images ahead, and up to `memory_gb` of scenes are kept decoded. PQ on the scenes held back is
+    measured `checkpoints` times, with the `fusion` (a preset, or thresholds that differ from the family's).
     """
 
     dataset: str
@@ -47,7 +49,7 @@ class Recipe:
     longest_edge: int | None = None
     geometry: GeometryPolicy = field(default_factory=GeometryPolicy)
     color: ColorPolicy = field(default_factory=ColorPolicy)
-    fusion: str | None = None
+    fusion: str | FusionChoice | None = None
     minutes: float | None = None
     steps: int | None = None
     epochs: float | None = None
