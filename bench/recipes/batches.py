@@ -27,11 +27,13 @@ AHEAD = 3  # batches
 class Batch:
     """What a process takes of a step's batch: `pixels` (B, 3, h, w) float32, normalised; the targets of each.
 
-    `images` are those of the whole batch, `seen` those of all steps up to and with this one.
+    `numbers` are the places of these in the whole training; `images` counts the batch of all processes, `seen` what
+    all steps up to and with this one took.
     """
 
     pixels: Tensor
     targets: tuple[Cells, ...]
+    numbers: tuple[int, ...]
     phase: Phase
     images: int
     seen: int
@@ -62,8 +64,9 @@ class Part:
 
 
 def part(batch: Batch, images: Sequence[int], device: torch.device, seed: int) -> Part:
-    """Some images of a batch. `seed` decides what its generator draws."""
+    """Some images of a batch. What its generator draws depends on `seed` and on which images they are."""
     chosen = list(images)
+    seed = int(np.random.SeedSequence([seed, 2, batch.numbers[chosen[0]]]).generate_state(1)[0])
     targets = tuple(_on(batch.targets[i], device) for i in chosen)
     generator = torch.Generator(device).manual_seed(seed)
     return Part(batch.pixels[chosen].to(device, non_blocking=True), targets, batch.phase, generator)
@@ -100,7 +103,7 @@ def batches(
             made = list(map(make, numbers) if recipe.workers < 2 else pool.map(make, numbers))
             seen, step = seen + now.batch, step + 1
             pixels = torch.stack([pixels for pixels, _ in made])
-            yield Batch(pixels, tuple(cells for _, cells in made), now, now.batch, seen)
+            yield Batch(pixels, tuple(cells for _, cells in made), tuple(numbers), now, now.batch, seen)
 
 
 def _scene(number: int, count: int, seed: int) -> int:

@@ -148,8 +148,7 @@ def _accumulate(engine: Engine, model: Any, batch: Batch, share: list[int]) -> d
     step = engine.at_once or len(share)
     for start in range(0, len(share), step):
         images = share[start : start + step]
-        seed = int(np.random.SeedSequence([engine.seed, batch.seen, images[0]]).generate_state(1)[0])
-        now = part(batch, images, engine.device, seed)
+        now = part(batch, images, engine.device, engine.seed)
         with engine.accelerator.autocast():
             terms = model(now)
         loss = torch.stack(list(terms.values())).sum()
@@ -168,13 +167,24 @@ def _any(engine: Engine, exhausted: bool) -> bool:
 
 
 def _gathered(engine: Engine, sums: dict[str, float], batch: Batch) -> dict[str, float]:
-    """Gradients and terms of all processes, added up; the terms' mean over the batch."""
+    """Gradients and terms of all processes, added up; the terms' mean over the batch. Statistics are averaged."""
     if engine.accelerator.num_processes > 1:
         learning = [p for p in engine.model.parameters() if p.requires_grad]
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in learning])
-        flat = engine.accelerator.reduce(flat, "sum")
-        for parameter, total in zip(learning, flat.split([p.numel() for p in learning]), strict=True):
-            parameter.grad = total.view_as(parameter)
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in learning]
+        for parameter, total in zip(learning, _reduced(engine, grads, "sum"), strict=True):
+            parameter.grad = total
+        statistics = [buffer for buffer in engine.model.buffers() if buffer.is_floating_point()]
+        for buffer, mean in zip(statistics, _reduced(engine, statistics, "mean"), strict=True):
+            buffer.copy_(mean)
         values: Tensor = torch.tensor(list(sums.values()), device=engine.device)
         sums = dict(zip(sums, engine.accelerator.reduce(values, "sum").tolist(), strict=True))
     return {name: value / batch.images for name, value in sums.items()}
+
+
+def _reduced(engine: Engine, tensors: Sequence[Tensor], how: str) -> list[Tensor]:
+    """The sum or the mean of each over all processes, in one message."""
+    if not tensors:
+        return []
+    flat = engine.accelerator.reduce(torch.cat([tensor.flatten() for tensor in tensors]), how)
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    return [piece.view_as(tensor) for piece, tensor in zip(parts, tensors, strict=True)]

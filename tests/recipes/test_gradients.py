@@ -35,7 +35,7 @@ class Plain(torch.nn.Module):
 def batch_of(count=6):
     pixels = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     cells = Cells(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros((1, 4), np.float32))
-    return Batch(pixels, (cells,) * count, Phase(1.0, (4, 4), count), count, count)
+    return Batch(pixels, (cells,) * count, tuple(range(count)), Phase(1.0, (4, 4), count), count, count)
 
 
 @pytest.fixture(scope="module")
