@@ -67,7 +67,10 @@ def training_progress() -> Iterator[tuple[Callable[[Any], None], Callable[[str],
 
         def update(report: Any) -> None:
             quality = "" if report.PQ is None else f" held-back PQ {100 * report.PQ:.1f}"
-            bar.update(task, completed=report.done, description=f"step {report.step} loss {report.loss:.2f}{quality}")
+            memory = "" if report.memory_mb is None else f" {report.memory_mb / 1000:.1f} GB"
+            bar.update(
+                task, completed=report.done, description=f"step {report.step} loss {report.loss:.2f}{quality}{memory}"
+            )
             if report.PQ is not None:
                 err.print(f"step {report.step}: loss {report.loss:.2f},{quality}", markup=False)
 

@@ -13,7 +13,8 @@ from typing import Any
 class StepReport:
     """Where a run stands: `done` is the fraction of it, `loss` the mean since the last report and `terms` what
     it is made of, `seconds` the time spent so far, `memory_mb` the peak so far; `PQ` and `PQ_things` (fractions)
-    of the averaged weights on the scenes held back, where they were just measured."""
+    of the averaged weights on the scenes held back, and `held_back_terms` of the loss there, where they were just
+    measured."""
 
     step: int
     done: float
@@ -24,6 +25,7 @@ class StepReport:
     PQ_things: float | None = None
     terms: Mapping[str, float] = field(default_factory=dict)
     memory_mb: float | None = None
+    held_back_terms: Mapping[str, float] = field(default_factory=dict)
 
 
 OnStep = Callable[[StepReport], None]
@@ -49,6 +51,7 @@ class Log:
         scalars = {"loss/total": report.loss, "schedule/lr": report.lr, "schedule/done": report.done}
         scalars |= {f"loss/{name}": value for name, value in report.terms.items()}
         quality = {"held_back/PQ": report.PQ, "held_back/PQ_things": report.PQ_things, "memory_mb": report.memory_mb}
+        scalars |= {f"held_back/{name}": value for name, value in report.held_back_terms.items()}
         scalars |= {name: value for name, value in quality.items() if value is not None}
         for name, value in scalars.items():
             self.board.add_scalar(name, value, report.step)

@@ -1,5 +1,5 @@
-"""Panoptic quality on scenes held back from training, through the model's adapter: what a choice of checkpoint
-or thresholds may look at."""
+"""Panoptic quality and loss on scenes held back from training, quality through the model's adapter: what a choice of
+checkpoint or thresholds may look at."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from bench.adapter import load_model
@@ -20,9 +21,14 @@ from bench.metrics.pq import PQTable, Tally, pq_table, tally, total
 from bench.models import Folder, FusionChoice, InputSize, ModelSpec, resolve_model
 from bench.overlap import Overlap
 from bench.pipeline import ordered_map
+from bench.recipes.augment import augment
+from bench.recipes.batches import Batch, part
 from bench.recipes.families.family import Family
 from bench.recipes.heads import plain
+from bench.recipes.loss import class_weights
 from bench.recipes.recipe import Recipe
+from bench.recipes.scenes import Scenes
+from bench.recipes.specs import NEVER, ColorPolicy, GeometryPolicy
 from bench.types import Sample
 
 SCORE_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -112,3 +118,25 @@ def choose_fusion(judge: Judge, folder: Path) -> tuple[FusionSpec, PQTable]:
     tables = qualities(judge, folder, tried)
     best = max(range(len(tried)), key=lambda i: tables[i].all.pq or 0.0)
     return tried[best], tables[best]
+
+
+@torch.no_grad()
+def held_back_loss(judge: Judge, network: Any) -> dict[str, float]:
+    """The terms of the family's loss on scenes held back, whole or cut as in the last phase, as they are; the mean
+    over the scenes."""
+    recipe, family, phase = judge.recipe, judge.family, replace(judge.recipe.phases[-1], batch=1, zoom=(0.0, 1.0))
+    still = replace(recipe, geometry=GeometryPolicy(0.0), color=ColorPolicy(NEVER, NEVER))
+    scenes = Scenes(judge.samples, judge.data.categories, recipe.longest_edge, 0)
+    device, weights = torch.device(judge.device), class_weights(recipe.loss, judge.data.categories)
+    network.eval()
+
+    def one(number: int) -> dict[str, float]:
+        torch.set_num_threads(1 if judge.device == "cpu" else recipe.threads)
+        rng = np.random.default_rng([recipe.seed, 3, number])
+        pixels, cells = augment(scenes.read(number), still, phase, family.stride, rng)
+        batch = Batch(pixels[None], (cells,), (number,), phase, 1, 1)
+        terms = family.losses(network, part(batch, [0], device, recipe.seed), recipe, weights).terms
+        return {name: value.item() for name, value in terms.items()}
+
+    each = list(ordered_map(one, range(len(scenes)), judge.threads))
+    return {name: sum(terms[name] for terms in each) / len(each) for name in each[0]}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +14,19 @@ import torch
 
 from bench.datasets.dataset import load_dataset
 from bench.errors import ModelError, UsageError
-from bench.metrics.pq import PQTable
-from bench.models import FusionChoice
 from bench.recipes.batches import Batch, Feed, ahead, batches
 from bench.recipes.families.family import find_family
 from bench.recipes.gradients import Engine, Says, gradients
 from bench.recipes.initial import network_of
 from bench.recipes.learner import Learner, follow, freeze, replica
-from bench.recipes.log import Log, OnStep, StepReport
-from bench.recipes.measure import Judge, choose_fusion, qualities
-from bench.recipes.memory import CudaMeter, peak_mb
+from bench.recipes.log import Log, OnStep
+from bench.recipes.measure import Judge
+from bench.recipes.memory import CudaMeter
 from bench.recipes.recipe import Recipe
 from bench.recipes.run import Run, begin, checkpoint, store
 from bench.recipes.scenes import Scenes, split
 from bench.recipes.specs import Phase
-
-
-@dataclass(frozen=True, eq=False)
-class Watch:
-    """Who is told how the run goes, and who measures it."""
-
-    judge: Judge
-    out: Path
-    log: Log | None  # None on all processes but the first
-    on_step: OnStep
+from bench.recipes.watch import Watch, compete, finish, report
 
 
 def train(recipe: Recipe, out: Path, on_step: OnStep, root: Path | None = None, says: Says = lambda note: None) -> Path:
@@ -60,6 +46,8 @@ def train(recipe: Recipe, out: Path, on_step: OnStep, root: Path | None = None, 
     learner = Learner(network_of(recipe, family, data, says), family, recipe, data.categories)
     scenes = Scenes(learn, data.categories, recipe.longest_edge, int(recipe.memory_gb * 1e9))
     run = begin(recipe, learner, accelerator, len(scenes), out)
+    if run.step:
+        says(f"{checkpoint(out)}: going on after step {run.step}")
     judge = Judge(recipe, family, data, held, accelerator.device.type)
     log = Log(out, run.step) if accelerator.is_main_process else None
     watch = Watch(judge, out, log, on_step)
@@ -112,12 +100,12 @@ def loop(run: Run, ready: Iterator[Batch], engine: Engine, watch: Watch) -> None
             phase = enter(batch.phase, engine, recipe)
         losses.append(one_step(run, batch, engine))
         checked = run.done() * recipe.checkpoints >= due
-        table = compete(run, watch) if checked else None
+        measured = compete(run, watch) if checked else None
         if checked or time.monotonic() - run.stored > 60 * recipe.save_minutes:
             due = math.floor(run.done() * recipe.checkpoints) + 1
             keep(run, watch)
         if checked or run.step % recipe.log_every_steps == 0:
-            report(run, losses, watch, table)
+            report(run, losses, watch, measured)
             losses.clear()
     if losses:  # the clock ran out after the last look at it
         report(run, losses, watch, compete(run, watch))
@@ -161,59 +149,8 @@ def one_step(run: Run, batch: Batch, engine: Engine) -> dict[str, float]:
     return terms
 
 
-def report(run: Run, losses: Sequence[dict[str, float]], watch: Watch, table: PQTable | None) -> None:
-    """Tells `on_step` and the log, of PQ too where it was just measured."""
-    if watch.log is None:
-        return
-    terms = {name: sum(one[name] for one in losses if name in one) / len(losses) for name in losses[-1]}
-    line = StepReport(
-        run.step, run.done(), run.spent(), sum(terms.values()), run.optimizer.param_groups[0]["lr"],
-        None if table is None else table.all.pq, None if table is None else table.things.pq,
-        terms, peak_mb(run.accelerator.device),
-    )  # fmt: skip
-    watch.log.add(line)
-    watch.on_step(line)
-
-
 def keep(run: Run, watch: Watch) -> None:
     """Stores a checkpoint, from the first process."""
     if watch.log is not None:
         store(run, watch.out)
     run.stored = time.monotonic()
-
-
-def compete(run: Run, watch: Watch) -> PQTable | None:
-    """Measures the averaged weights on the first process, and keeps them in `best` where they beat all earlier
-    ones."""
-    if watch.log is None:
-        return None
-    candidate, best = watch.out / "candidate", watch.out / "best"
-    watch.judge.hand_over(run.average, candidate)
-    table = qualities(watch.judge, candidate)[0]
-    if (table.all.pq or 0.0) >= run.best:
-        run.best = table.all.pq or 0.0
-        shutil.rmtree(best, ignore_errors=True)
-        candidate.replace(best)
-    return table
-
-
-def finish(run: Run, watch: Watch) -> None:
-    """Hands over the best weights with the thresholds that suit them on the scenes held back; ends the run."""
-    best, out, judge = watch.out / "best", watch.out, watch.judge
-    fusion, table = choose_fusion(judge, best)
-    chosen = {"fusion": asdict(fusion), "held_back": {"images": len(judge.samples), "PQ": table.all.pq}}
-    (out / "fusion.json").write_text(json.dumps(chosen, indent=2) + "\n", encoding="utf-8")
-    note = json.loads((best / "bench.json").read_text(encoding="utf-8"))
-    note["fusion"] = {**note["fusion"], **thresholds(fusion)}
-    (best / "bench.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
-    for file in sorted(best.iterdir(), key=lambda file: file.name == "model.safetensors"):  # it says: finished
-        file.replace(out / file.name)
-    for folder in (best, out / "candidate"):
-        shutil.rmtree(folder, ignore_errors=True)
-    checkpoint(out).unlink(missing_ok=True)
-
-
-def thresholds(fusion: Any) -> dict[str, float]:
-    """What a FusionChoice may say of a fusion."""
-    names = [name for name in FusionChoice.__dataclass_fields__ if name != "preset"]
-    return {name: getattr(fusion, name) for name in names}

@@ -64,6 +64,7 @@ def test_the_log_has_a_line_a_report(trained):
     assert [line["step"] for line in lines] == [r.step for r in reports]
     assert not any((out / name).exists() for name in ("checkpoint.pt", "best", "candidate"))
     assert set(lines[0]["terms"]) == {"class", "mask", "dice", "semantic", "centre"}
+    assert set(lines[-1]["held_back_terms"]) == {"class", "mask", "dice"}
     assert lines[0]["loss"] == pytest.approx(sum(lines[0]["terms"].values()))
     assert [path.stat().st_size > 500 for path in (out / "tensorboard").iterdir()] == [True]
 
