@@ -43,6 +43,8 @@ def _weights() -> dict[str, str]:
     for family, path in shipped("models").items():
         for name in load_yaml(path, ModelFile).checkpoints:
             spec = resolve_model(family, "", checkpoint=name)
+            if spec.parts:
+                continue
             here = cache / f"models--{spec.source.replace('/', '--')}"
             present = weights_file(Path(spec.source)) is not None if spec.local else here.is_dir()
             found[f"weights: {family}/{name}"] = "there" if present else ("missing" if spec.local else "not downloaded")

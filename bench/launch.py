@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bench.adapter import adapter_module, load_model
@@ -55,7 +56,7 @@ def run(
         return read_run(folder)
     adapter = load_model(spec, device)
     about = {
-        "model": {**plain(spec), "source": _portable(spec.source), "weights": identity["model"]["weights"]},
+        "model": {**_shown(spec), "weights": identity["model"]["weights"]},
         "device": str(getattr(adapter, "device", device)),
         "parameters": getattr(adapter, "parameters", None),
         "revision": getattr(adapter, "revision", None),
@@ -141,10 +142,24 @@ def _rules(dataset: Dataset) -> dict[str, Any]:
 def _model_identity(spec: ModelSpec) -> dict[str, Any]:
     """The specification with the weights' digest in place of the folder that they happen to lie in."""
     module, _ = adapter_module(spec)
-    apart = ("source", "published", "adapter", "needs")
+    apart = ("source", "published", "adapter", "needs", "parts")
     stable = {key: value for key, value in plain(spec).items() if key not in apart}
-    code = code_digest([Path(str(module.__file__))])
-    return {**stable, "weights": weights_digest(spec), "adapter_code": code}
+    if spec.parts:
+        stable["parts"] = {role: _model_identity(part) for role, part in spec.parts.items()}
+    return {**stable, "weights": weights_digest(spec), "adapter_code": code_digest(_adapter_files(module))}
+
+
+def _adapter_files(module: ModuleType) -> list[Path]:
+    """The adapter's file, and what lies beside it where its family has a package of its own."""
+    file = Path(str(module.__file__))
+    shared = module.__package__ in (None, "", "bench.adapters")
+    return [file] if shared else sorted(file.parent.glob("*.py"))
+
+
+def _shown(spec: ModelSpec) -> dict[str, Any]:
+    """The specification as run.json has it."""
+    parts = {role: _shown(part) for role, part in spec.parts.items()}
+    return {**plain(spec), "source": _portable(spec.source), "parts": parts}
 
 
 def _portable(source: str) -> str:

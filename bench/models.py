@@ -62,24 +62,46 @@ class FusionChoice:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A model inside another, with a checkpoint of its own; `set` is what --set would change in its YAML."""
+
+    model: str
+    checkpoint: str | None = None
+    set: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a composed model is made of."""
+
+    semantic: Part
+    instances: Part
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """Where weights are: a hub `repo` (at a `revision`) or a local `path`, and the space of their classes.
+
+    Or the `parts` of a composed model, which bring weights and input sizes of their own.
 
     `needs` are packages beyond those that every model needs, by the extra that brings them.
     """
 
     categories: str
-    input: InputSize
+    input: InputSize | None = None
     repo: str | None = None
     revision: str | None = None
     path: str | None = None
     fusion: FusionChoice = FusionChoice()
     published: Published | None = None
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parts: Parts | None = None
 
     def __post_init__(self) -> None:
-        if (self.repo is None) == (self.path is None):
-            raise UsageError("a checkpoint needs either a repo or a path")
+        if [self.repo, self.path, self.parts].count(None) != 2:
+            raise UsageError("a checkpoint needs either a repo or a path or parts")
+        if (self.input is None) == (self.parts is None):
+            raise UsageError("a checkpoint needs the size of its input; one of parts has theirs")
 
 
 @dataclass(frozen=True)
@@ -124,6 +146,7 @@ class ModelSpec:
     precision: Precision = "fp32"
     published: Published | None = None
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parts: Mapping[str, ModelSpec] = field(default_factory=dict)
 
     @property
     def own_code(self) -> bool:
@@ -144,12 +167,14 @@ def resolve_model(
     checkpoint: str | None = None,
     precision: Precision = "fp32",
     overrides: Mapping[str, Any] | None = None,
+    part: bool = False,
 ) -> ModelSpec:
     """`mask2former`, `mask2former/cityscapes/swin-large` or `./mine.yaml`, with its checkpoint for `dataset`.
 
     `checkpoint` is the name of another checkpoint of the family, or a folder in hub format. A derived data set
     takes the checkpoint of its `base` where the family names none for itself; no data set at all takes the family's
-    first. Where there is none, the error says what leads to the label space `space`.
+    first. Where there is none, the error says what leads to the label space `space`. A `part` of a composed model may
+    not be composed itself.
     """
     family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml")) else (name, "", "")
     path = find("models", family)
@@ -161,9 +186,13 @@ def resolve_model(
         spaces = {name: known.categories for name, known in file.checkpoints.items()}
         raise ModelError(no_checkpoint(family, dataset or "any data set", space, spaces))
     if wanted in file.checkpoints:
-        return _spec(path, file, wanted, file.checkpoints[wanted], precision)
+        found = file.checkpoints[wanted]
+        if part and found.parts:
+            raise UsageError(f"{name}: is composed itself, so it cannot be a part")
+        parts = _parts(path, found, dataset, base, precision)
+        return _spec(path, file, wanted, found, parts, precision)
     if Path(wanted).is_dir():
-        return _spec(path, file, Path(wanted).name, _of_folder(file, usual, names, wanted), precision)
+        return _spec(path, file, Path(wanted).name, _of_folder(file, usual, names, wanted), {}, precision)
     hint = did_you_mean(wanted, file.checkpoints)
     raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
 
@@ -181,8 +210,35 @@ def _of_folder(file: ModelFile, usual: str | None, names: Collection[str], folde
     return Checkpoint(kind.categories, kind.input, path=str(Path(folder).resolve()), fusion=kind.fusion)
 
 
-def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precision: Precision) -> ModelSpec:
+def _parts(
+    path: Path, checkpoint: Checkpoint, dataset: str | None, base: str, precision: Precision
+) -> dict[str, ModelSpec]:
+    """The parts, resolved; names of files that start with a dot are beside the YAML."""
+    if checkpoint.parts is None:
+        return {}
+    parts = {}
+    for role, part in (("semantic", checkpoint.parts.semantic), ("instances", checkpoint.parts.instances)):
+        model, own = _beside(path, part.model), _beside(path, part.checkpoint) if part.checkpoint else None
+        spec = resolve_model(
+            model, dataset, base=base, checkpoint=own, precision=precision, overrides=part.set, part=True
+        )
+        if spec.categories != checkpoint.categories:
+            raise UsageError(
+                f"{path}: the part {role} has the classes of {spec.categories}, not of {checkpoint.categories}"
+            )
+        parts[role] = spec
+    return parts
+
+
+def _beside(path: Path, name: str) -> str:
+    return str((path.parent / name).resolve()) if name.startswith(".") else name
+
+
+def _spec(
+    path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, parts: Mapping[str, ModelSpec], precision: Precision
+) -> ModelSpec:
     adapter = file.adapter
+    size = checkpoint.input or parts["semantic"].input
     if adapter.startswith("."):
         adapter = str((path.parent / adapter).resolve())
     return ModelSpec(
@@ -190,15 +246,16 @@ def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precis
         adapter=adapter,
         method=file.method,
         checkpoint=name,
-        source=checkpoint.repo or str(_local(path, checkpoint.path or "")),
+        source="" if parts else checkpoint.repo or str(_local(path, checkpoint.path or "")),
         local=checkpoint.repo is None,
         revision=checkpoint.revision,
         categories=checkpoint.categories,
-        input=checkpoint.input,
+        input=size,
         fusion=checkpoint.fusion.applied_to(file.fusion.applied_to(None)),
         precision=precision,
         published=checkpoint.published,
         needs=checkpoint.needs,
+        parts=parts,
     )
 
 
@@ -221,7 +278,9 @@ def check_source(spec: ModelSpec) -> None:
     What a user's own adapter needs in its folder is its own business.
     """
     check_packages(f"{spec.name}/{spec.checkpoint}", spec.needs)
-    if not spec.local or spec.own_code:
+    for part in spec.parts.values():
+        check_source(part)
+    if not spec.local or spec.own_code or spec.parts:
         return
     folder = Path(spec.source)
     if not (folder / "config.json").is_file():
@@ -238,7 +297,9 @@ def weights_file(folder: Path) -> Path | None:
 
 
 def weights_digest(spec: ModelSpec) -> str:
-    """What identifies the weights: sha256 of every weight file, or hub repo and revision."""
+    """What identifies the weights: sha256 of every weight file, or hub repo and revision; of parts, both."""
+    if spec.parts:
+        return " + ".join(weights_digest(part) for part in spec.parts.values())
     if not spec.local:
         return f"{spec.source}@{spec.revision or 'main'}"
     hasher = hashlib.sha256()

@@ -35,6 +35,9 @@ class Found:
     boxes: Tensor
     masks: Tensor
 
+    def cpu(self) -> Found:
+        return Found(*(tensor.cpu() for tensor in (self.semantic, self.scores, self.labels, self.boxes, self.masks)))
+
 
 class Network(nn.Module):
     """`names` are the classes in the order of the semantic logits; `things` the positions of those with instances."""

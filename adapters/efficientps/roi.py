@@ -23,17 +23,17 @@ def pooled(features: Sequence[Tensor], boxes: Sequence[Tensor], cells: int, samp
     A box is read from the level that fits its size.
     """
     numbered = [torch.cat([b.new_full((len(b), 1), float(i)), b], 1) for i, b in enumerate(boxes)]
-    rois = torch.cat(numbered).to(features[0].dtype)
+    rois = torch.cat(numbered).float()  # coordinates need the digits that reduced precision has not
     sides = (rois[:, 3:] - rois[:, 1:3]).clamp(min=0).prod(1).sqrt()
     level = (sides / finest_px + 1e-6).log2().floor().clamp(0, len(features) - 1)
     parts, places = [], []
     for i, (x, stride) in enumerate(zip(features, STRIDES, strict=True)):
         here = (level == i).nonzero()[:, 0]
         if len(here):
-            parts.append(roi_align(x, rois[here], cells, 1 / stride, sampling))
+            parts.append(roi_align(x.float(), rois[here], cells, 1 / stride, sampling))
             places.append(here)
     if not parts:
-        return features[0].new_zeros(0, features[0].shape[1], cells, cells)
+        return rois.new_zeros(0, features[0].shape[1], cells, cells)
     return torch.cat(parts)[torch.cat(places).argsort()]
 
 

@@ -98,7 +98,7 @@ def models_command(json_: Json = False) -> None:
         [
             f"{name}/{checkpoint}",
             file.method,
-            where.repo or "shipped",
+            where.repo or ("shipped" if where.path else "of two models"),
             where.categories,
             _percent(where.published),
         ]

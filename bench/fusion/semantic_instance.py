@@ -17,6 +17,7 @@ from torch.nn.functional import grid_sample
 from bench.errors import ModelError, UsageError
 from bench.fusion.logits import Size, check_finite, first_max, one_thread
 from bench.fusion.presets import FusionSpec
+from bench.fusion.semantic import category_ids
 from bench.types import Categories, Panoptic, SegmentInfo
 
 _MASK_GAIN = 4.0  # the authors' code weighs the logits of an instance's mask so; the paper does not say
@@ -92,6 +93,12 @@ def fuse_instances(semantic: Tensor, instances: Instances, categories: Categorie
         owner = _compete(logits, stuff, placed, instances, spec.confined)
         best_class = first_max(logits)[1]
     return _segments(owner.numpy(), best_class.numpy(), placed, instances, categories, spec)
+
+
+def semantic_map(semantic: Tensor, categories: Categories) -> NDArray[np.int32]:
+    """(C, H, W) logits → (H, W) category ids: the argmax."""
+    with torch.no_grad(), one_thread():
+        return category_ids(first_max(semantic.to("cpu", torch.float32))[1], categories)
 
 
 def _check(semantic: Tensor, instances: Instances, categories: Categories, spec: FusionSpec) -> None:
