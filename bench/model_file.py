@@ -124,7 +124,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Folder:
-    """What a folder given with --checkpoint is taken for."""
+    """What a folder given with --checkpoint is taken for; training says it in the folder's bench.json."""
 
     categories: str
     input: InputSize

@@ -107,14 +107,15 @@ def resolved(model: ModelSpec | str, dataset: str, base: str = "") -> ModelSpec:
 
 
 def _of_folder(file: ModelFile, usual: str | None, names: Collection[str], folder: str) -> Checkpoint:
-    """Somebody's own checkpoint is what the family says of folders for the data set, else like its usual one."""
-    told: list[Folder | Checkpoint] = [file.folders[name] for name in names if name in file.folders]
-    like: list[Folder | Checkpoint] = [
-        file.checkpoints[name] for name in (usual or "", *file.checkpoints) if name in file.checkpoints
-    ]
-    if not told + like:
+    """Somebody's own checkpoint is what its bench.json says, else what the family says of folders for the data set,
+    else like its usual one."""
+    own = Path(folder) / "bench.json"
+    told: list[Folder | Checkpoint] = [load_yaml(own, Folder)] if own.is_file() else []
+    told += [file.folders[name] for name in names if name in file.folders]
+    like = [file.checkpoints[name] for name in (usual or "", *file.checkpoints) if name in file.checkpoints]
+    kind = next(iter([*told, *like]), None)
+    if kind is None:
         raise UsageError(f"{folder}: the model's YAML tells of no folders and no checkpoints, so of no classes")
-    kind = (told + like)[0]
     return Checkpoint(
         kind.categories,
         kind.input,
