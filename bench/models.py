@@ -19,7 +19,7 @@ from bench.spaces import load_space
 from bench.types import Categories
 
 MAX_WEIGHTS = 1 << 36  # bytes of a file
-MAX_SIDE, MAX_DIVISOR = 1 << 15, 1 << 10
+MAX_SIDE, MAX_DIVISOR = 1 << 15, 1 << 12
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
