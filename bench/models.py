@@ -209,8 +209,13 @@ def weights_digest(spec: ModelSpec) -> str:
     """What identifies the weights: sha256 of every weight file, or hub repo and revision."""
     if not spec.local:
         return f"{spec.source}@{spec.revision or 'main'}"
+    return folder_digest(Path(spec.source))
+
+
+def folder_digest(folder: Path) -> str:
+    """sha256 of the weights and the config in a folder, wherever that lies."""
     hasher = hashlib.sha256()
-    for file in sorted(Path(spec.source).glob("*")):
+    for file in sorted(folder.glob("*")):
         if file.suffix in (".safetensors", ".bin") or file.name == "config.json":
             hasher.update(file.name.encode())
             hasher.update(file.read_bytes())

@@ -18,7 +18,7 @@ LAYERS = {
     "bench.overlap": 1, "bench.labels": 1, "bench.metrics": 1, "bench.fusion": 1,
     "bench.config": 2, "bench.spaces": 2, "bench.maps": 2, "bench.models": 2, "bench.adapter": 2, "bench.formats": 2,
     "bench.pipeline": 3, "bench.datasets": 3, "bench.provenance": 3, "bench.results": 3, "bench.predictions": 3,
-    "bench.damage": 3, "bench.doctor": 3,
+    "bench.damage": 3, "bench.doctor": 3, "bench.latency": 3,
     "bench.evaluate": 4, "bench.check": 4, "bench.stats": 4,
     "bench.launch": 5, "bench.explain": 5, "bench.compare": 5, "bench.map_audit": 5, "bench.report": 5,
     "bench.cli": 6, "bench.__main__": 6,

@@ -112,5 +112,5 @@ def show_demo(run: Any, data: Any, out: Path) -> None:
     from bench.results import read_runs
 
     show_boards(leaderboard(read_runs(out), f"{data.name}:{data.split}"), "table")
-    for path in report(run, out / "report", data):
+    for path in report([run], out / "report", data):
         print_text(str(path))

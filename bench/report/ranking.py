@@ -83,7 +83,7 @@ def comparability_key(run: Run) -> str:
 def _board(key: str, runs: Sequence[Run]) -> Board:
     """Runs of one key have one truth; where it was read under several names, the first of them stands."""
     score = runs[0].score
-    rows = _ranked([_row(run) for run in runs])
+    rows = _ranked([row_of(run) for run in runs])
     return Board(min(run.dataset for run in runs), int(score["images"]), str(score["protocol"]), key[:8], rows)
 
 
@@ -101,7 +101,7 @@ def _or(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def _row(run: Run) -> dict[str, Any]:
+def row_of(run: Run) -> dict[str, Any]:
     """The fields of a row except its rank."""
     score, done = run.score, run.done or {}
     return {

@@ -17,10 +17,11 @@ from bench.datasets.dataset import Dataset
 from bench.errors import DataError
 from bench.predictions import PredictionWriter
 from bench.report.error_map import Error
-from bench.report.overlays import chosen, contact_sheet, overlays
+from bench.report.overlays import contact_sheet, overlays
 from bench.report.paint import ERROR_COLORS, overlay, scaled_ids, scaled_rgb, scaled_size
 from bench.report.report import report
 from bench.report.sheet import wrapped
+from bench.report.views import Pick, chosen, ranked_images
 from bench.results import Run
 from bench.types import Image, Panoptic, Prediction, Sample, SegmentInfo
 
@@ -120,12 +121,14 @@ def test_an_image_that_the_data_set_lacks_is_named(run: Run, data: Dataset, tmp_
     ],
 )
 def test_chosen_images(images: int, count: int, places: list[int]) -> None:
-    picks = chosen({str(k): 1 - k / 100 for k in range(images)}, count)
+    picks = chosen([Pick(str(k), 1 - k / 100, k + 1) for k in range(images)], count)
     assert [pick.place for pick in picks] == places
 
 
-def test_equal_images_are_ordered_by_name() -> None:
-    assert [pick.image_id for pick in chosen({"b": 0.5, "a": 0.5, "c": 0.6}, 3)] == ["c", "a", "b"]
+def test_equal_images_are_ordered_by_name(tmp_path: Path) -> None:
+    lines = [line(name, scene(16), scene(rows)) for name, rows in (("b", 12), ("a", 12), ("c", 16))]
+    run = finished(tmp_path / "run", meta("m"), total(lines), lines=lines)
+    assert [(pick.image_id, pick.place) for pick in ranked_images(run)] == [("c", 1), ("a", 2), ("b", 3)]
 
 
 def test_an_overlay_pixel_by_pixel() -> None:
