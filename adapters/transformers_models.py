@@ -47,6 +47,7 @@ class Mask2Former:
         self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[spec.precision]
         folder = Path(spec.source) if spec.local else fetch(spec.source, spec.revision)
         self.revision = None if spec.local else folder.name  # the hub's cache names a snapshot by its commit
+        self.hardware = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else None
         self.model = load_pretrained(folder, self.model_class).to(self.device).eval()
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         check_classes(spec, self.model.config.id2label)
@@ -74,6 +75,13 @@ class Mask2Former:
             Output(classes[i], masks[i], (height, width), (image.shape[1], image.shape[2]))
             for i, image in enumerate(batch)
         ]
+
+    def synchronize(self) -> None:
+        """Waits until the device has done all that it was given."""
+        import torch
+
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)
 
     def postprocess(self, output: Output, size: tuple[int, int]) -> Prediction:
         from bench.fusion.logits import Frame

@@ -20,7 +20,8 @@ LAYERS = {
     "bench.pipeline": 3, "bench.datasets": 3, "bench.provenance": 3, "bench.results": 3, "bench.predictions": 3,
     "bench.damage": 3, "bench.doctor": 3, "bench.latency": 3,
     "bench.evaluate": 4, "bench.check": 4, "bench.stats": 4,
-    "bench.launch": 5, "bench.explain": 5, "bench.compare": 5, "bench.map_audit": 5, "bench.report": 5,
+    "bench.launch": 5, "bench.timing": 5, "bench.predict": 5,
+    "bench.explain": 5, "bench.compare": 5, "bench.map_audit": 5, "bench.report": 5,
     "bench.cli": 6, "bench.__main__": 6,
 }  # fmt: skip
 ASIDE = {"bench.recipes": 4, "bench.adapters": 2}  # the highest layer that they may import

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from bench.cli import check, data, inspect, run, train
+from bench.cli import check, data, inspect, predict, run, train
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 check.register(data.app)
 app.add_typer(data.app, name="data")
-for module in (run, inspect, train):
+for module in (run, predict, inspect, train):
     module.register(app)
 
 

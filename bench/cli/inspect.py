@@ -67,11 +67,12 @@ def leaderboard_command(
     format_: Annotated[Literal["table", "md", "csv", "json"], typer.Option("--format", help="Output.")] = "table",
     json_: Json = False,
     write: Annotated[Path | None, typer.Option(help="Into a file (md), between its markers if any.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where --write would.")] = False,
 ) -> None:
     """Rank complete runs; only runs on the same ground truth under the same rules share a table."""
     from bench.config import did_you_mean
     from bench.errors import UsageError
-    from bench.report.leaderboard import leaderboard, write_between_markers
+    from bench.report.leaderboard import leaderboard
     from bench.results import read_runs
 
     runs = read_runs(results)
@@ -79,11 +80,10 @@ def leaderboard_command(
     if dataset and not boards:
         known = sorted({run.dataset for run in runs})
         raise UsageError(f"{results}: no complete run on {dataset!r}; {did_you_mean(dataset, known)}")
+    if check and write is None:
+        raise UsageError("--check says whether a file is current: give the file with --write")
     style = "json" if json_ else format_
-    if write is None:
-        show.show_boards(boards, style)
-    else:
-        write_between_markers(write, show.boards_text(boards, "md" if style == "table" else style))
+    show.show_boards(boards, style) if write is None else show.write_boards(write, boards, style, check)
 
 
 def report_command(

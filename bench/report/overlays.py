@@ -78,6 +78,15 @@ def _page(title: str, run: Run, view: View) -> RGB:
     return page(title, captions, _panels(view, run.categories, PANEL_PX), legends)
 
 
+def predicted_page(title: str, rgb: RGB, prediction: Panoptic, categories: Categories) -> RGB:
+    """An image without labels beside what a model says of it."""
+    size = scaled_size(prediction.size, PANEL_PX)
+    shown = scaled_rgb(rgb, size)
+    painted = overlay(shown, scaled_ids(prediction.id_map, size), prediction, categories)
+    captions = ("image", f"{len(prediction.segments_info)} segments")
+    return page(title, captions, [shown, painted], [_class_legend((prediction,), categories)])
+
+
 def _class_legend(maps: Sequence[Panoptic], categories: Categories) -> list[Swatch]:
     present = {segment.category_id for panoptic in maps for segment in panoptic.segments_info}
     return [(category.color, category.name) for category in categories if category.id in present]

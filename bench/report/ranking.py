@@ -9,6 +9,7 @@ from typing import Any
 from bench.config import digest
 from bench.errors import DataError
 from bench.fusion.presets import PRESETS
+from bench.latency import read_latency
 from bench.results import Run
 
 DIRTY = "*"
@@ -18,8 +19,9 @@ DIRTY = "*"
 class Row:
     """One run. Qualities are fractions, None where undefined; runs of equal PQ share a `rank`.
 
-    `kind` is "model", or "predictions" for what was made elsewhere: it has no checkpoint, no input size
-    and no fusion. `published_PQ` is what the authors report for the checkpoint on this data set.
+    `kind` is "model", or "predictions" for what was made elsewhere: it has no checkpoint, no input size and no fusion.
+    `latency_*` are seconds an image, measured on `hardware`. `published_PQ` is what the authors report for the
+    checkpoint on this data set.
     """
 
     rank: int | None
@@ -37,6 +39,10 @@ class Row:
     published_PQ: float | None
     published_source: str | None
     parameters: int | None
+    latency_p50: float | None
+    latency_p95: float | None
+    latency_n: int | None
+    hardware: str | None
     device: str | None
     precision: str | None
     input: str | None
@@ -111,11 +117,22 @@ def row_of(run: Run) -> dict[str, Any]:
         **{f"PQ_{group}": score["PQ"][group]["PQ"] for group in ("things", "stuff")},
         **{f"mIoU_{kind}": score["mIoU"][kind] for kind in ("semantic", "panoptic")},
         "parameters": run.meta.get("parameters"),
+        **_latency(run),
         "device": run.meta.get("device"),
         "date": str(done["finished"])[:10],
         "commit": _commit(run.meta),
         "run": run.folder.name,
     }
+
+
+def _latency(run: Run) -> dict[str, Any]:
+    """Seconds, from `bench run --timing` alone; the stages that a run writes down overlap and are no latency."""
+    found = read_latency(run.folder)
+    if found is None:
+        return {"latency_p50": None, "latency_p95": None, "latency_n": None, "hardware": None}
+    return {
+        "latency_p50": found.p50, "latency_p95": found.p95, "latency_n": found.n, "hardware": found.hardware
+    }  # fmt: skip
 
 
 def _model(run: Run) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def meta(name: str, space: Categories = SPACE, **changes: Any) -> dict[str, Any]
         "device": "cpu",
         "parameters": 2_345_678,
         "dataset": {"name": "toy", "split": "val", "categories": plain(space.items)},
+        "rules": {"semantic_rule": "cityscapes"},
         "provenance": {"git": GIT},
     } | changes
 

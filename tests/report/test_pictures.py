@@ -192,14 +192,15 @@ def test_a_legend_wraps() -> None:
 
 
 def test_a_report_has_bars_table_and_overlays(run: Run, data: Dataset, tmp_path: Path) -> None:
-    paths = report(run, tmp_path / "report", data)
+    paths = report([run], tmp_path / "report", data)
     names = [path.relative_to(tmp_path / "report").as_posix() for path in paths]
-    assert names[:2] == ["classes.png", "classes.csv"] and names[-1] == "report.md"
-    assert "overlays/contact-sheet.png" in names and len(names) == 2 + 7 + 1
+    assert names[0] == "index.html" and {"classes.png", "classes.svg", "classes.csv", "classes.tex"} <= set(names)
+    assert {"headline.csv", "headline.tex", "errors.png", "cost.svg", "report.md"} <= set(names)
+    assert names[-1] == "overlays/contact-sheet.png" and sum("overlays/" in name for name in names) == 7
     assert all(path.is_file() for path in paths)
     csv = (tmp_path / "report" / "classes.csv").read_text().splitlines()
-    assert csv[0] == "category_id,name,isthing,PQ,SQ,RQ,TP,FP,FN,IoU_semantic,IoU_panoptic"
-    assert csv[1].startswith("1,car,True,0.") and ",8,0,0,," in csv[1]
+    assert csv[0] == "run,category_id,name,isthing,PQ,SQ,RQ,TP,FP,FN,IoU_semantic,IoU_panoptic"
+    assert csv[1].startswith("m,1,car,True,0.") and ",8,0,0,," in csv[1]
     text = (tmp_path / "report" / "report.md").read_text()
     assert "| car |" in text and "](overlays/contact-sheet.png)" in text
 
@@ -208,8 +209,10 @@ def test_a_report_without_data_set_or_predictions_leaves_the_overlays_out(
     run: Run, data: Dataset, tmp_path: Path
 ) -> None:
     bare = finished(tmp_path / "bare", meta("m"), values(None))
-    for paths in (report(run, tmp_path / "x"), report(bare, tmp_path / "y", data)):
-        assert [path.name for path in paths] == ["classes.png", "classes.csv", "report.md"]
+    for paths in (report([run], tmp_path / "x"), report([bare], tmp_path / "y", data)):
+        assert "index.html" in [path.name for path in paths]
+        assert not any("overlays" in path.parts for path in paths)
+        assert "not at hand" in paths[0].read_text(encoding="utf-8")
 
 
 def test_reports_never_import_torch() -> None:
