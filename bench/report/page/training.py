@@ -54,8 +54,8 @@ def _chart(title: str, key: str, unit: float, logs: Sequence[tuple[RunView, Log]
     )
     if not curves:
         return None
-    points = [point for curve in curves for point in curve.points]
-    return Chart(title, linear([x for x, _ in points]), linear([y for _, y in points]), curves)
+    xs, ys = zip(*(point for curve in curves for point in curve.points), strict=True)
+    return Chart(title, linear(xs), linear(ys), curves)
 
 
 def training_log(model: Mapping[str, Any]) -> Log:
