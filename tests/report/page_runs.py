@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from report_runs import finished, line, meta, total
 
 from bench.datasets.dataset import Dataset
 from bench.predictions import PredictionWriter
+from bench.report.page.gallery import gallery
+from bench.report.page.page import write_page
+from bench.report.page.runs import run_views
 from bench.results import Run
 from bench.types import Categories, Category, Image, Panoptic, Prediction, Sample, SegmentInfo
 
@@ -71,6 +74,12 @@ def run_of(folder: Path, name: str, worse: int, *, keep: bool = True, **changes:
             writer.finish(list(made), SPACE)
     lines = [line(image_id(k), truth(k), prediction(k, worse)) for k in range(IMAGES)]
     return finished(folder, meta(name, SPACE, **changes), total(lines, SPACE), lines=lines)
+
+
+def written(runs: Sequence[Run], path: Path, data: Dataset | None, **more: Any) -> Path:
+    """The page alone: a whole report draws its figures, too, which takes seconds."""
+    views = run_views(runs)
+    return write_page(views, gallery(views, data, **more), path, ["classes.csv"])
 
 
 def two_runs(folder: Path) -> list[Run]:

@@ -9,9 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from page_runs import dataset, image_id, two_runs
+from page_runs import dataset, image_id, two_runs, written
 
-from bench.report.report import report
 from bench.results import Run
 
 CHROMIUM = next(
@@ -32,7 +31,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 @pytest.fixture(scope="module")
 def address(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> str:
-    return report(runs, tmp_path_factory.mktemp("page"), dataset())[0].as_uri()
+    return written(runs, tmp_path_factory.mktemp("page") / "index.html", dataset()).as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +153,9 @@ def test_colours_are_those_of_the_pngs(tab: Any, address: str) -> None:
     tab.select_option("#left", "truth")
     road = [round(0.62 * channel + 0.38 * 90) for channel in (128, 64, 128)]
     assert pixel(tab, "layer-left", 5, 36) == pytest.approx(road, abs=3)
+    assert "missed" not in tab.locator("#viewer-legend li").all_text_contents()
     tab.select_option("#left", "errors-1")
+    assert {"road", "missed"} <= set(tab.locator("#viewer-legend li").all_text_contents())
     assert pixel(tab, "layer-left", 60, 20) == pytest.approx([0.72 * c + 0.28 * 90 for c in (0, 114, 178)], abs=3)
 
 

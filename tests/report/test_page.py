@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from page_runs import EVIL, IMAGES, dataset, image_id, prediction, run_of, truth, two_runs
+from page_runs import EVIL, IMAGES, dataset, image_id, prediction, run_of, truth, two_runs, written
 from report_runs import MODEL
 
 from bench.errors import NotComparable
@@ -36,8 +36,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 
 @pytest.fixture(scope="module")
-def page(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> str:
-    return report(runs, tmp_path_factory.mktemp("page"), dataset())[0].read_text(encoding="utf-8")
+def files(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a whole report on both runs writes."""
+    paths = report(runs, tmp_path_factory.mktemp("page"), dataset())
+    return {path.name: path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def page(files: dict[str, bytes]) -> str:
+    return files["index.html"].decode("utf-8")
 
 
 class Numbers(HTMLParser):
@@ -79,12 +86,10 @@ def test_the_page_needs_nothing_but_itself(page: str) -> None:
     assert "default-src 'none'" in page
 
 
-def test_the_same_runs_give_the_same_bytes(runs: list[Run], page: str, tmp_path: Path) -> None:
-    paths = {path.name: path for path in report(runs, tmp_path / "again", dataset())}
-    assert paths["index.html"].read_text(encoding="utf-8") == page
-    first = {name: path.read_bytes() for name, path in paths.items()}
-    report(runs, tmp_path / "again", dataset())
-    assert {name: path.read_bytes() for name, path in paths.items()} == first
+def test_the_same_runs_give_the_same_bytes(runs: list[Run], files: dict[str, bytes], tmp_path: Path) -> None:
+    again = {path.name: path.read_bytes() for path in report(runs, tmp_path / "again", dataset())}
+    assert [name for name in files if files[name] != again[name]] == []
+    assert {"index.html", "classes.svg", "errors.png", "cost.svg", "headline.csv", "classes.tex"} <= set(files)
 
 
 def test_runs_on_other_truth_share_no_page(runs: list[Run], tmp_path: Path) -> None:
@@ -110,14 +115,14 @@ def test_the_gallery_stays_under_its_limit_and_says_what_it_left_out(runs: list[
     small = gallery(views, dataset(), whole.bytes / 2e6)
     assert 0 < small.bytes <= whole.bytes / 2 and small.left_out > 0
     assert {card["image"] for card in small.cards} == set(range(len(small.images)))
-    text = report(runs, tmp_path, dataset(), gallery_mb=whole.bytes / 2e6)[0].read_text(encoding="utf-8")
+    text = written(runs, tmp_path / "page.html", dataset(), cap_mb=whole.bytes / 2e6).read_text(encoding="utf-8")
     assert f"{small.left_out} pictures left out" in text
 
 
 def test_what_is_not_at_hand_is_said_with_a_remedy(tmp_path: Path) -> None:
     bare = run_of(tmp_path / "bare", "bare", 0, keep=False)
     for data, words in ((None, "no data root"), (dataset(), "--again")):
-        text = report([bare], tmp_path / "page", data, why="no data root")[0].read_text(encoding="utf-8")
+        text = written([bare], tmp_path / "page.html", data, why="no data root").read_text(encoding="utf-8")
         assert words in text and 'id="cards"' not in text
 
 

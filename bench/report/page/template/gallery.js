@@ -90,16 +90,17 @@
       byId(id.replace("layer", "name")).textContent = select.selectedOptions[0].text;
     }
     slide();
-    byId("viewer-legend").replaceChildren(...legend(image));
+    byId("viewer-legend").replaceChildren(...legend());
   }
 
-  function legend(image) {
-    const places = index.classes[open.place];
-    return places.map((place) => {
+  function legend() { // of what is shown: classes, kinds of error, or both
+    const errors = [left, right].map((select) => select.value.startsWith("errors"));
+    const classes = errors.every(Boolean) ? [] : index.classes[open.place].map((place) => index.categories[place]);
+    return [...classes, ...(errors.some(Boolean) ? index.errors : [])].map(({ name, color }) => {
       const item = document.createElement("li"), swatch = document.createElement("span");
       swatch.className = "swatch";
-      swatch.style.setProperty("--c", `rgb(${index.categories[place].color})`);
-      item.append(swatch, index.categories[place].name);
+      swatch.style.setProperty("--c", `rgb(${color})`);
+      item.append(swatch, name);
       return item;
     });
   }
