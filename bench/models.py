@@ -249,13 +249,19 @@ def weights_digest(spec: ModelSpec) -> str:
         return " + ".join(weights_digest(part) for part in spec.parts.values())
     if not spec.local:
         return f"{spec.source}@{spec.revision or 'main'}"
-    hasher = hashlib.sha256()
     if spec.framework is not None:
         config = Path(spec.framework.config)
+        hasher = hashlib.sha256()
         for file in (Path(spec.source), *([config] if config.is_file() else [])):
             hasher.update(file.read_bytes())
         return hasher.hexdigest()
-    for file in sorted(Path(spec.source).glob("*")):
+    return folder_digest(Path(spec.source))
+
+
+def folder_digest(folder: Path) -> str:
+    """sha256 of the weights and the config in a folder, wherever that lies."""
+    hasher = hashlib.sha256()
+    for file in sorted(folder.glob("*")):
         if file.suffix in (".safetensors", ".bin") or file.name == "config.json":
             hasher.update(file.name.encode())
             hasher.update(untrusted.read_bytes(file, MAX_WEIGHTS))
