@@ -37,7 +37,7 @@ test-foreign: install
 check: install
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy bench adapters/*.py
+	@$(BIN)/mypy bench adapters/*.py adapters/*/*.py
 
 parity: install
 	@$(BIN)/python -m pytest -m parity -rP

@@ -43,6 +43,8 @@ def _weights() -> dict[str, str]:
     for family, path in shipped("models").items():
         for name in load_yaml(path, ModelFile).checkpoints:
             spec = resolve_model(family, "", checkpoint=name)
+            if spec.parts:
+                continue
             here = cache / f"models--{spec.source.replace('/', '--')}"
             local = Path(spec.source)
             present = (local.is_file() or weights_file(local) is not None) if spec.local else here.is_dir()

@@ -12,7 +12,7 @@ from typing import Any
 from bench.adapter import Adapter, adapter_files
 from bench.config import did_you_mean, digest, plain
 from bench.datasets.dataset import Dataset
-from bench.errors import BenchError, PartialRun, UsageError
+from bench.errors import BenchError, PartialRun, UsageError, naming
 from bench.evaluate import OnImage, run_model, run_predictions
 from bench.maps import described, prediction_map
 from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
@@ -197,19 +197,25 @@ def _model_identity(spec: ModelSpec) -> dict[str, Any]:
 
     Where it runs, and how long that may take, do not make another computation of it.
     """
-    elsewhere = ["source", "published", "adapter", "env", "deadline", "url"]
-    if spec.framework is None:
-        elsewhere.append("framework")
-    stable = {key: value for key, value in plain(spec).items() if key not in elsewhere}
+    apart = {"source", "published", "adapter", "needs", "parts", "env", "deadline", "url", "framework"}
+    stable = {key: value for key, value in plain(spec).items() if key not in apart}
+    if spec.parts:
+        stable["parts"] = {role: _model_identity(part) for role, part in spec.parts.items()}
     if spec.framework is not None:  # the digest of the weights covers what a config file says
-        stable["framework"]["config"] = Path(spec.framework.config).name
+        stable["framework"] = {**plain(spec.framework), "config": Path(spec.framework.config).name}
     return {**stable, "weights": weights_digest(spec), "adapter_code": code_digest(adapter_files(spec))}
+
+
+def _shown(spec: ModelSpec) -> dict[str, Any]:
+    """The specification as run.json has it."""
+    parts = {role: _shown(part) for role, part in spec.parts.items()}
+    return {**plain(spec), "source": _portable(spec.source), "parts": parts}
 
 
 def _about(spec: ModelSpec, adapter: Adapter, weights: str, device: str) -> dict[str, Any]:
     """What run.json tells of a loaded model beyond its identity."""
     return {
-        "model": {**plain(spec), "source": _portable(spec.source), "weights": weights},
+        "model": {**_shown(spec), "weights": weights},
         "device": str(getattr(adapter, "device", device)),
         "parameters": getattr(adapter, "parameters", None),
         "revision": getattr(adapter, "revision", None),
@@ -248,6 +254,8 @@ def _kept(writer: RunWriter, dataset: Dataset) -> str:
 def _finish(writer: RunWriter, dataset: Dataset, rules: Mapping[str, Any]) -> None:
     """Totals from the stored lines, so that what is shown is what is stored."""
     file = writer.folder / "images-0-of-1.jsonl"
-    total = total_score(read_lines(file), dataset.categories, dataset.semantic_rule, rules["protocol"])
     order = [sample.image_id for sample in dataset.samples]
-    writer.finish(total.to_json(), comparability(read_lines(file), order, rules))
+    with naming(file):
+        key = comparability(read_lines(file), order, rules)
+        total = total_score(read_lines(file), dataset.categories, dataset.semantic_rule, rules["protocol"])
+    writer.finish(total.to_json(), key)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from bench import untrusted
 from bench.cache import cache_folder
-from bench.config import did_you_mean, find, load_yaml, plain, shipped
+from bench.config import build, did_you_mean, find, load_yaml, plain, shipped
 from bench.envs import interpreter
-from bench.errors import ModelError, UsageError
+from bench.errors import ModelError, UsageError, naming
+from bench.framework import FrameworkModel, check_file
 from bench.fusion.presets import PRESETS, FusionSpec
+from bench.needs import check_packages
+from bench.routes import no_checkpoint
 from bench.spaces import load_space
 from bench.types import Categories
+
+MAX_WEIGHTS = 1 << 36  # bytes of a file
+MAX_SIDE, MAX_DIVISOR = 1 << 15, 1 << 11
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -38,6 +45,13 @@ class InputSize:
     longer: int
     divisor: int = 32
 
+    def __post_init__(self) -> None:
+        if not (1 <= self.shorter <= MAX_SIDE and 1 <= self.longer <= MAX_SIDE and 1 <= self.divisor <= MAX_DIVISOR):
+            raise UsageError(
+                f"shorter and longer are 1 to {MAX_SIDE} px and divisor is 1 to {MAX_DIVISOR}, "
+                f"not {self.shorter}, {self.longer} and {self.divisor}"
+            )
+
 
 @dataclass(frozen=True)
 class FusionChoice:
@@ -48,6 +62,7 @@ class FusionChoice:
     overlap_threshold: float | None = None
     mask_threshold: float | None = None
     min_area_px: int | None = None
+    confined: bool | None = None
 
     def applied_to(self, fusion: FusionSpec | None) -> FusionSpec:
         """The fusion that this choice makes of an earlier one."""
@@ -61,29 +76,34 @@ class FusionChoice:
 
 
 @dataclass(frozen=True)
-class FrameworkModel:
-    """What detectron2 and mmdetection need besides weights.
+class Part:
+    """A model inside another, with a checkpoint of its own; `set` is what --set would change in its YAML."""
 
-    `config` is a name in the framework's collection, or a file; `set` changes it by dotted keys. `stand-in` puts
-    plain torch in the place of compiled operators that are not there. `trust_pickle` loads the checkpoint with
-    pickle, which runs whatever its author put in.
-    """
-
-    config: str
+    model: str
+    checkpoint: str | None = None
     set: Mapping[str, Any] = field(default_factory=dict)
-    compiled_ops: Literal["compiled", "stand-in"] = "compiled"
-    trust_pickle: bool = False
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a composed model is made of."""
+
+    semantic: Part
+    instances: Part
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where weights are, and the space of their classes.
+    """Where weights are: a hub `repo` (at a `revision`) or a local `path`, and the space of their classes.
 
-    A hub `repo` (at a `revision`), a local `path`, or a file that the user fetches from a `url` into the cache.
+    Or a `url`, from which the user fetches one file into the cache, or the `parts` of a composed model, which bring
+    weights and input sizes of their own.
+
+    `needs` are packages beyond those that every model needs, by the extra that brings them.
     """
 
     categories: str
-    input: InputSize
+    input: InputSize | None = None
     repo: str | None = None
     revision: str | None = None
     path: str | None = None
@@ -91,16 +111,30 @@ class Checkpoint:
     framework: FrameworkModel | None = None
     fusion: FusionChoice = FusionChoice()
     published: Published | None = None
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parts: Parts | None = None
 
     def __post_init__(self) -> None:
-        if [self.repo, self.path, self.url].count(None) != 2:
-            raise UsageError("a checkpoint needs a repo, a path or a url, and one of them alone")
+        if [self.repo, self.path, self.url, self.parts].count(None) != 3:
+            raise UsageError("a checkpoint needs either a repo or a path or a url or parts")
+        if (self.input is None) == (self.parts is None):
+            raise UsageError("a checkpoint needs the size of its input; one of parts has theirs")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a folder given with --checkpoint is taken for."""
+
+    categories: str
+    input: InputSize
+    fusion: FusionChoice = FusionChoice()
 
 
 @dataclass(frozen=True)
 class ModelFile:
     """configs/models/*.yaml: a model family; the YAML is its registration.
 
+    `defaults` are data set → checkpoint, `folders` data set → what somebody's own checkpoint of it is.
     `env` is the environment (`bench env`), or the path of an interpreter, that the model runs in as a worker;
     `deadline` (seconds) is how long the worker may take for one batch before it counts as hung.
     `licence` (of the weights) and `tested` (how, here) are for the page of models.
@@ -112,6 +146,7 @@ class ModelFile:
     fusion: FusionChoice
     defaults: Mapping[str, str]
     checkpoints: Mapping[str, Checkpoint]
+    folders: Mapping[str, Folder] = field(default_factory=dict)
     env: str | None = None
     deadline: float = 300.0
     licence: str | None = None
@@ -134,6 +169,8 @@ class ModelSpec:
     fusion: FusionSpec
     precision: Precision = "fp32"
     published: Published | None = None
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parts: Mapping[str, ModelSpec] = field(default_factory=dict)
     env: str | None = None
     deadline: float = 300.0
     url: str | None = None
@@ -151,39 +188,40 @@ class ModelSpec:
 
 def resolve_model(
     name: str,
-    dataset: str,
+    dataset: str | None,
     *,
     base: str = "",
+    space: str = "",
     checkpoint: str | None = None,
     precision: Precision = "fp32",
     overrides: Mapping[str, Any] | None = None,
+    part: bool = False,
 ) -> ModelSpec:
     """`mask2former`, `mask2former/cityscapes/swin-large` or `./mine.yaml`, with its checkpoint for `dataset`.
 
     `checkpoint` is the name of another checkpoint of the family, or a folder in hub format. A derived data set
-    takes the checkpoint of its `base` where the family names none for itself.
+    takes the checkpoint of its `base` where the family names none for itself; no data set at all takes the family's
+    first. Where there is none, the error says what leads to the label space `space`. A `part` of a composed model may
+    not be composed itself.
     """
     family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml")) else (name, "", "")
     path = find("models", family)
     file = load_yaml(path, ModelFile, overrides)
-    usual = file.defaults.get(dataset) or file.defaults.get(Path(base).stem)
-    wanted = checkpoint or named or usual
+    names = () if dataset is None else (dataset, Path(base).stem)
+    usual = next((file.defaults[name] for name in names if name in file.defaults), None)
+    wanted = checkpoint or named or usual or (next(iter(file.checkpoints), None) if dataset is None else None)
     if wanted is None:
-        known = ", ".join(file.checkpoints)
-        raise ModelError(f"{family} has no checkpoint for {dataset}; give --checkpoint NAME or DIR (known: {known})")
+        spaces = {name: known.categories for name, known in file.checkpoints.items()}
+        raise ModelError(no_checkpoint(family, dataset or "any data set", space, spaces))
+    asked = _fusion_asked(overrides or {})
     if wanted in file.checkpoints:
-        return _spec(path, file, wanted, file.checkpoints[wanted], precision)
+        found = file.checkpoints[wanted]
+        if part and found.parts:
+            raise UsageError(f"{name}: is composed itself, so it cannot be a part")
+        parts = _parts(path, found, dataset, base, precision)
+        return _spec(path, file, wanted, found, parts, asked, precision)
     if Path(wanted).exists():
-        default = usual or next(iter(file.checkpoints))
-        local = replace(
-            file.checkpoints[default],
-            repo=None,
-            url=None,
-            path=str(Path(wanted).resolve()),
-            revision=None,
-            published=None,
-        )
-        return _spec(path, file, Path(wanted).name, local, precision)
+        return _spec(path, file, Path(wanted).name, _of_folder(file, usual, names, wanted), {}, asked, precision)
     hint = did_you_mean(wanted, file.checkpoints)
     raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
 
@@ -195,35 +233,83 @@ def resolved(model: ModelSpec | str, dataset: str, base: str = "") -> ModelSpec:
     return spec
 
 
-def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precision: Precision) -> ModelSpec:
+def _of_folder(file: ModelFile, usual: str | None, names: Collection[str], folder: str) -> Checkpoint:
+    """Somebody's own checkpoint is what the family says of folders for the data set, else like its usual one."""
+    told: list[Folder | Checkpoint] = [file.folders[name] for name in names if name in file.folders]
+    like: list[Folder | Checkpoint] = [
+        file.checkpoints[name] for name in (usual or "", *file.checkpoints) if name in file.checkpoints
+    ]
+    if not told + like:
+        raise UsageError(f"{folder}: the model's YAML tells of no folders and no checkpoints, so of no classes")
+    kind = (told + like)[0]
+    framework = kind.framework if isinstance(kind, Checkpoint) else None
+    own = str(Path(folder).resolve())
+    return Checkpoint(kind.categories, kind.input, path=own, framework=framework, fusion=kind.fusion)
+
+
+def _fusion_asked(overrides: Mapping[str, Any]) -> FusionChoice:
+    """The thresholds that --set names; they hold against a checkpoint's own, too."""
+    asked = {key.removeprefix("fusion."): value for key, value in overrides.items() if key.startswith("fusion.")}
+    return replace(build(FusionChoice, asked, "--set fusion"), preset=None)
+
+
+def _parts(
+    path: Path, checkpoint: Checkpoint, dataset: str | None, base: str, precision: Precision
+) -> dict[str, ModelSpec]:
+    """The parts, resolved; names of files that start with a dot are beside the YAML."""
+    if checkpoint.parts is None:
+        return {}
+    parts = {}
+    for role, part in (("semantic", checkpoint.parts.semantic), ("instances", checkpoint.parts.instances)):
+        model, own = _beside(path, part.model), _beside(path, part.checkpoint) if part.checkpoint else None
+        spec = resolve_model(
+            model, dataset, base=base, checkpoint=own, precision=precision, overrides=part.set, part=True
+        )
+        if spec.categories != checkpoint.categories:
+            raise UsageError(
+                f"{path}: the part {role} has the classes of {spec.categories}, not of {checkpoint.categories}"
+            )
+        parts[role] = spec
+    return parts
+
+
+def _beside(path: Path, name: str, *, follow: bool = True) -> str:
+    """A name that starts with a dot, beside the YAML; the Python of an environment is a link not to follow."""
+    if not name.startswith("."):
+        return name
+    return str((path.parent / name).resolve() if follow else path.parent.absolute() / name)
+
+
+def _spec(
+    path: Path, file: ModelFile, name: str, checkpoint: Checkpoint,
+    parts: Mapping[str, ModelSpec], asked: FusionChoice, precision: Precision,
+) -> ModelSpec:  # fmt: skip
     if file.deadline <= 0:
         raise UsageError(f"{path}: deadline: {file.deadline:g} s is no time; give a positive number")
-    beside = path.parent.resolve()
-    adapter = str((beside / file.adapter).resolve()) if file.adapter.startswith(".") else file.adapter
-    env = str(beside / file.env) if file.env and file.env.startswith(".") else file.env
+    size = checkpoint.input or parts["semantic"].input
+    with naming(path):
+        fusion = asked.applied_to(checkpoint.fusion.applied_to(file.fusion.applied_to(None)))
+        load_space(checkpoint.categories)
     return ModelSpec(
         name=path.stem,
-        adapter=adapter,
+        adapter=_beside(path, file.adapter),
         method=file.method,
         checkpoint=name,
-        source=checkpoint.repo or str(_local(path, checkpoint)),
+        source="" if parts else checkpoint.repo or str(_local(path, checkpoint)),
         local=checkpoint.repo is None,
         revision=checkpoint.revision,
         categories=checkpoint.categories,
-        input=checkpoint.input,
-        fusion=checkpoint.fusion.applied_to(file.fusion.applied_to(None)),
+        input=size,
+        fusion=fusion,
         precision=precision,
         published=checkpoint.published,
-        env=env,
+        needs=checkpoint.needs,
+        parts=parts,
+        env=None if file.env is None else _beside(path, file.env, follow=False),
         deadline=file.deadline,
         url=checkpoint.url,
-        framework=checkpoint.framework and _located(checkpoint.framework, beside),
+        framework=checkpoint.framework and checkpoint.framework.beside(path.parent),
     )
-
-
-def _located(model: FrameworkModel, beside: Path) -> FrameworkModel:
-    """A config that starts with a dot lies beside the YAML."""
-    return replace(model, config=str((beside / model.config).resolve())) if model.config.startswith(".") else model
 
 
 def _local(path: Path, checkpoint: Checkpoint) -> Path:
@@ -243,19 +329,22 @@ def spec_file(adapter: str) -> Path | None:
 
 
 def check_source(spec: ModelSpec) -> None:
-    """A local checkpoint must hold a config and weights, an environment a Python; no framework is imported for that.
+    """Packages must be installed, a local checkpoint hold a config and weights, an environment a Python; before any
+    import and download.
 
     What a user's own adapter needs in its folder is its own business.
     """
-    if spec.env is not None:
+    if spec.env is None:
+        check_packages(f"{spec.name}/{spec.checkpoint}", spec.needs)
+    else:
         interpreter(spec.env)
-    if not spec.local or spec.own_code:
+    for part in spec.parts.values():
+        check_source(part)
+    if not spec.local or spec.own_code or spec.parts:
         return
     folder = Path(spec.source)
     if spec.framework is not None:
-        if not folder.is_file():
-            fetch = f"download {spec.url} to there" if spec.url else "copy it there"
-            raise ModelError(f"{folder}: there is no such checkpoint; {fetch}, or give --checkpoint FILE")
+        check_file(spec.source, spec.url)
         return
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder}: no config.json here; a checkpoint is a folder in hub format")
@@ -271,17 +360,18 @@ def weights_file(folder: Path) -> Path | None:
 
 
 def weights_digest(spec: ModelSpec) -> str:
-    """What identifies the weights: sha256 of every weight file, or hub repo and revision."""
+    """What identifies the weights: sha256 of every weight file, or hub repo and revision; of parts, both."""
+    if spec.parts:
+        return " + ".join(weights_digest(part) for part in spec.parts.values())
     if not spec.local:
         return f"{spec.source}@{spec.revision or 'main'}"
     hasher = hashlib.sha256()
     if spec.framework is not None:
-        config = Path(spec.framework.config)
-        for file in (Path(spec.source), *([config] if config.is_file() else [])):
-            hasher.update(file.read_bytes())
+        for file in (Path(spec.source), *spec.framework.files):
+            hasher.update(untrusted.read_bytes(file, MAX_WEIGHTS))
         return hasher.hexdigest()
     for file in sorted(Path(spec.source).glob("*")):
         if file.suffix in (".safetensors", ".bin") or file.name == "config.json":
             hasher.update(file.name.encode())
-            hasher.update(file.read_bytes())
+            hasher.update(untrusted.read_bytes(file, MAX_WEIGHTS))
     return hasher.hexdigest()

@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from bench import untrusted
 from bench.config import canonical_json
 from bench.errors import DataError
 from bench.formats import coco
+from bench.formats.archive import refuse_link_out
 from bench.formats.images import read_labels, write_png
 from bench.results import open_append, read_lines, write_json
 from bench.types import Categories, Panoptic, Prediction
@@ -90,7 +92,8 @@ class PredictionFolder:
         hasher = hashlib.sha256(canonical_json(self.annotations).encode())
         for annotation in self.annotations.values():
             png = self.folder / annotation["file_name"]
-            hasher.update(png.read_bytes() if png.is_file() else b"")
+            refuse_link_out(png, annotation["file_name"])
+            hasher.update(untrusted.read_bytes(png) if png.is_file() else b"")
         return hasher.hexdigest()
 
     def read(self, image_id: str, categories: Categories) -> Prediction:

@@ -23,12 +23,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
+from bench import shape, untrusted
 from bench.config import canonical_json, digest
 from bench.errors import DataError, PartialRun
 from bench.types import Categories, Category
 
 FORMAT = 1
 Line = Mapping[str, Any]
+AGAIN = "repeat the run with --again"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -42,35 +44,40 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """What the file holds; a broken one is a DataError that names it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
+        return untrusted.parse_json(untrusted.read_bytes(path))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); {AGAIN}, or copy its folder anew") from None
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The complete lines of a JSONL file; a last line without its newline was torn by a kill."""
-    if not path.is_file():
+    if not path.exists():
         return
-    with path.open("rb") as stream:
-        for number, text in enumerate(stream, 1):
+    try:
+        for number, text in enumerate(untrusted.lines_of(path), 1):
             if not text.endswith(b"\n"):
                 return
             yield _parsed(text, f"{path}: line {number}")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); {AGAIN}") from None
 
 
 def _parsed(text: bytes, where: str) -> dict[str, Any]:
     try:
-        line = json.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError):
-        line = None
-    if not isinstance(line, dict) or "image_id" not in line:
-        raise DataError(f"{where} is broken; repeat the run with --again")
-    return line
+        line = untrusted.parse_json(text)
+        shape.check(line, shape.LINE)
+    except ValueError as error:
+        raise DataError(f"{where} is broken ({error}); {AGAIN}") from None
+    found: dict[str, Any] = line
+    return found
 
 
 def open_append(path: Path) -> IO[str]:
     """Ready to append after the last complete line."""
+    if path.is_symlink():
+        raise DataError(f"{path}: is a link, and what it leads to would be written into; {AGAIN}")
     if path.exists():
+        untrusted.check_regular(path)
         content = path.read_bytes()
         keep = content.rfind(b"\n") + 1
         if keep < len(content):
@@ -93,7 +100,7 @@ def _empty(folder: Path) -> None:
     """All but the lock; done.json first, since it vouches for the rest."""
     (folder / "done.json").unlink(missing_ok=True)
     for path in folder.iterdir():
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name != ".lock":
             path.unlink()
@@ -162,7 +169,10 @@ def lines_digest(lines: Iterable[Line]) -> str:
 
 def comparability(lines: Iterable[Line], order: list[str], rules: Mapping[str, Any]) -> dict[str, Any]:
     """What two runs must share to be ranked together: the truth as scored, and the rules."""
-    truth = {str(line["image_id"]): str(line["truth"]) for line in lines}
+    truth = {str(line["image_id"]): str(line.get("truth")) for line in lines}
+    if set(truth) != set(order):
+        strange = sorted(set(truth) ^ set(order))[0]
+        raise DataError(f"image {strange!r} is in the run or in the data set, but not in both; {AGAIN}")
     return {"truth": digest([(image_id, truth[image_id]) for image_id in order]), **rules}
 
 
@@ -206,6 +216,11 @@ class Run:
         for path in sorted(self.folder.glob("images-*.jsonl")):
             yield from read_lines(path)
 
+    def timings(self) -> Iterator[dict[str, Any]]:
+        """The seconds of each stage, a line an image, of all shards."""
+        for path in sorted(self.folder.glob("timings-*.jsonl")):
+            yield from read_lines(path)
+
 
 def read_run(folder: Path) -> Run:
     """The run in a folder, or the only one below it."""
@@ -219,9 +234,20 @@ def read_run(folder: Path) -> Run:
         folder = below[0].parent
     meta = read_json(folder / "run.json")
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise DataError(f"{folder / 'run.json'}: not a run of this version (format {FORMAT})")
-    done = read_json(folder / "done.json") if (folder / "done.json").is_file() else None
+        raise DataError(f"{folder / 'run.json'}: not a run of this version (format {FORMAT}); {AGAIN}")
+    _check(folder / "run.json", meta, shape.META)
+    _check(folder / "run.json", meta, {key: inner for key, inner in shape.DESCRIBED.items() if key in meta})
+    done = read_json(folder / "done.json") if (folder / "done.json").exists() else None
+    if done is not None:
+        _check(folder / "done.json", done, shape.DONE)
     return Run(folder, meta, done)
+
+
+def _check(path: Path, value: Any, wanted: Any) -> None:
+    try:
+        shape.check(value, wanted)
+    except shape.Misshapen as error:
+        raise DataError(f"{path}: {error}; {AGAIN}, or copy its folder anew") from None
 
 
 def read_runs(root: Path) -> list[Run]:

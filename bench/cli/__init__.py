@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from bench.cli import check, data, env, inspect, run, train, verify
+from bench.cli import check, data, env, inspect, models, run, suite, train, verify
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -20,9 +20,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 check.register(data.app)
+models.register()
 app.add_typer(data.app, name="data")
 app.add_typer(env.app, name="env")
-for module in (run, inspect, verify, train):
+app.add_typer(models.app, name="models")
+for module in (run, inspect, suite, verify, train):
     module.register(app)
 
 

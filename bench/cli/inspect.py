@@ -1,10 +1,9 @@
-"""bench models, datasets, show, leaderboard, report, doctor: everything that only reads."""
+"""bench datasets, show, leaderboard, report, doctor: everything that only reads."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import typer
 
@@ -21,7 +20,6 @@ def register(app: typer.Typer) -> None:
     app.command("show")(show_command)
     app.command("leaderboard")(leaderboard_command)
     app.command("report")(report_command)
-    app.command("models")(models_command)
     app.command("datasets")(datasets_command)
     app.command("doctor")(doctor_command)
 
@@ -84,43 +82,6 @@ def _data_of(run: Any, root: Path | None) -> Any:
 
     name, split = run.meta["dataset"]["name"], run.meta["dataset"]["split"]
     return open_data(f"{name}:{split}", root, None, None) if name in shipped("datasets") else None
-
-
-def models_command(
-    json_: Json = False,
-    format_: Annotated[Literal["table", "md"], typer.Option("--format", help="md is docs/models.md.")] = "table",
-) -> None:
-    """List the models and their checkpoints."""
-    from bench.config import load_yaml, plain, shipped
-    from bench.model_table import model_page
-    from bench.models import ModelFile
-
-    files = {name: load_yaml(path, ModelFile) for name, path in shipped("models").items()}
-    if json_:
-        print_json({name: plain(file) for name, file in files.items()})
-    elif format_ == "md":
-        print_text(model_page(files).rstrip("\n"))
-    else:
-        _show_models(files)
-
-
-def _show_models(files: dict[str, Any]) -> None:
-    rows = [
-        [
-            f"{name}/{checkpoint}",
-            file.method,
-            where.repo or urlsplit(where.url or "").netloc or "shipped",
-            where.categories,
-            _percent(where.published),
-        ]
-        for name, file in files.items()
-        for checkpoint, where in file.checkpoints.items()
-    ]
-    print_table("", ["model", "method", "weights", "classes", "published PQ"], rows)
-
-
-def _percent(published: Any) -> str:
-    return f"{100 * published.PQ:.1f}" if published else "–"
 
 
 def datasets_command(json_: Json = False) -> None:

@@ -57,8 +57,9 @@ def run_command(
     data = open_data(dataset, data_root, limit, images)
     overrides = parse_overrides(set_ or [])
     spec = resolve_model(
-        model, data.name, base=data.base, checkpoint=checkpoint, precision=precision, overrides=overrides
-    )
+        model, data.name, base=data.base, space=data.space, checkpoint=checkpoint, precision=precision,
+        overrides=overrides,
+    )  # fmt: skip
     check_source(spec)
     from bench import launch
 
@@ -132,11 +133,12 @@ def open_data(dataset: str, root: Path | None, limit: int | None, images: Path |
 
 def select(data: Any, limit: int | None, images: Path | None) -> Any:
     """The images that --images and --limit leave."""
+    from bench import untrusted
     from bench.errors import UsageError
 
     if images is not None:
         try:
-            wanted = images.read_text(encoding="utf-8").split()
+            wanted = untrusted.read_bytes(images).decode("utf-8").split()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--images {images}: cannot be read ({error})") from None
         if not wanted:

@@ -101,7 +101,7 @@ def images_kept(root: Path, split: str) -> int:
     """Images of a split that was written to its end, as its marker says; else 0."""
     try:
         return int(json.loads(marker(root, split).read_text())["images"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0
 
 

@@ -38,6 +38,8 @@ def fuse(class_logits: Tensor, mask_logits: Tensor, frame: Frame, categories: Ca
     """
     if spec.rule == "framework":
         raise UsageError("fusion preset 'framework' is for adapters of frameworks that fuse themselves; name another")
+    if spec.rule == "efficientps":
+        raise UsageError("the fusion rule efficientps is for models of instances; a query model takes another preset")
     check_shapes(class_logits, mask_logits, len(categories))
     with torch.no_grad(), one_thread():
         if spec.rule == "hf":

@@ -89,6 +89,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.steps is None):
             raise UsageError("a training recipe needs either minutes or steps")
+        if not self.phases:
+            raise UsageError("a training recipe needs at least one of `phases`")
         wrong = [phase.upscale for phase in self.phases if phase.upscale not in (1, 2, 4)]
         if wrong:
             raise UsageError(f"phases: `upscale` must be 1, 2 or 4, not {wrong[0]}")

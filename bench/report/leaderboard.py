@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import untrusted
 from bench.errors import DataError
 from bench.report.ranking import DIRTY, Board, Row, leaderboard
 from bench.report.tables import Table, percent, to_markdown_table
@@ -98,7 +99,10 @@ def write_between_markers(path: Path, text: str) -> Path:
 
     A Markdown file that is there and has no markers is somebody's text: it is refused, not overwritten.
     """
-    old = path.read_text(encoding="utf-8") if path.is_file() else ""
+    try:
+        old = untrusted.read_bytes(path).decode("utf-8") if path.is_file() else ""
+    except ValueError as error:
+        raise DataError(f"{path}: is no UTF-8 text ({error}); name another file") from None
     markdown = path.suffix.lower() == ".md"
     if BEGIN in old or END in old:
         new = _between(path, old, text)

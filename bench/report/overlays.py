@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.datasets.dataset import Dataset
-from bench.errors import DataError
+from bench.errors import DataError, naming
 from bench.metrics.pq import Protocol, match, pq_table, tally
 from bench.overlap import Overlap
 from bench.predictions import PredictionFolder, file_stem, open_predictions
@@ -88,7 +88,8 @@ def image_pq(run: Run, categories: Categories, protocol: Protocol) -> dict[str, 
     """Image id → PQ over the classes of that image; images where it is undefined are left out."""
     scores = {}
     for line in run.lines():
-        pq = _pq(Overlap.from_json(line["overlap"]), categories, protocol)
+        with naming(f"{run.folder}, image {line['image_id']!r}"):
+            pq = _pq(Overlap.from_json(line.get("overlap") or {}), categories, protocol)
         if pq is not None:
             scores[str(line["image_id"])] = pq
     return scores
