@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bench.adapters.class_head import restore
 from bench.errors import ModelError
 from bench.needs import check_packages
 
@@ -103,7 +104,10 @@ def load_pretrained(folder: Path, model_class: str) -> Any:
         raise ModelError(
             f"{folder}: cannot be loaded as {model_class} ({_first_line(error)}); {_is_a(config, model_class)}"
         ) from None
-    missing, left_over = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
+    head = restore(model, folder, config) or None
+    missing, left_over = (
+        sorted(n for n in report[key] if not n.startswith(f"{head}.")) for key in ("missing_keys", "unexpected_keys")
+    )
     if missing:
         raise ModelError(
             f"{folder}: {_tensors(missing)} of {model_class} are missing{_first(missing)}, and {_tensors(left_over)} "

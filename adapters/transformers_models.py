@@ -16,7 +16,8 @@ from bench.errors import ModelError
 from bench.types import Categories, Image, Prediction
 
 if TYPE_CHECKING:
-    from bench.models import InputSize, ModelSpec
+    from bench.model_file import InputSize
+    from bench.models import ModelSpec
 
 # ImageNet statistics on the 0..255 scale; every checkpoint here was trained with them.
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)

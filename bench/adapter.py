@@ -83,24 +83,19 @@ def adapter_module(spec: ModelSpec) -> tuple[ModuleType, str]:
 
 
 def adapter_files(spec: ModelSpec) -> list[Path]:
-    """The adapter's file, and what lies beside it where its family has a package of its own; for models of other
-    frameworks, the neighbours that it imports.
+    """The source of an adapter and of its neighbours that it imports.
 
     The code of a model with an environment of its own is not run to learn that.
     """
     from bench.models import spec_file
 
     file = spec_file(spec.adapter)
-    if file is not None and spec.env is not None and file.is_file():
-        return [file]
-    module = adapter_module(spec)[0]
-    file = Path(str(module.__file__))
-    if module.__package__ not in (None, "", "bench.adapters"):
+    if file is None or spec.env is None or not file.is_file():
+        file = Path(str(adapter_module(spec)[0].__file__))
+    if file.parent.name != "adapters" and (file.parent / "__init__.py").exists():  # a family with a package of its own
         return sorted(file.parent.glob("*.py"))
-    if spec.framework is None:
-        return [file]
     named = re.findall(r"^\s*from bench\.adapters\.(\w+) import", file.read_text(encoding="utf-8"), re.MULTILINE)
-    return [file, *(file.parent / f"{name}.py" for name in sorted(set(named)))]
+    return [file, *(file.parent / f"{name}.py" for name in sorted(set(named)) if (file.parent / f"{name}.py").exists())]
 
 
 def module_from_file(path: Path) -> ModuleType:

@@ -1,97 +1,179 @@
-"""Two runs on the same ground truth, by the same rules: what the second gains over the first."""
+"""Two runs side by side: which is better, by how much, and how sure their images make us."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from bench.errors import NotComparable
+import numpy as np
+
+from bench.errors import DataError, NotComparable, UsageError, naming
+from bench.metrics.bootstrap import MEANS, Estimate, chance_above, estimates, point, resample
+from bench.metrics.semantic import Rule
+from bench.metrics.sums import ImageSums, image_sums
 from bench.results import Run, read_run
 
-QUALITIES = ("PQ", "SQ", "RQ")
-KINDS = ("semantic", "panoptic")
+CONFIDENCE = 0.95
+FEW_GROUPS = 10
+CAVEAT = (
+    "Intervals are over {units}: how far a number would move on others drawn like these. They leave out what "
+    "another training seed, noise in the labels, another data set, or a model chosen on these very images would change."
+)
+MEANING = {
+    "truth": "the images or their ground truth",
+    "categories": "the classes",
+    "void": "what counts as void",
+    "protocol": "the PQ protocol",
+    "semantic_rule": "the rule of mIoU",
+    "pq_version": "the version of PQ",
+    "semantic_version": "the version of mIoU",
+}
 
 
 @dataclass(frozen=True)
-class Paired:
-    """One number of both runs, None where undefined."""
+class Difference:
+    """One quantity of both runs, as fractions; `delta` is B - A, `p_better` the share of replicates with B above A.
 
-    a: float | None
-    b: float | None
+    `support` counts the segments of the truth, for a category.
+    """
 
-    @property
-    def difference(self) -> float | None:
-        """b - a."""
-        return None if self.a is None or self.b is None else self.b - self.a
+    name: str
+    a: Estimate
+    b: Estimate
+    delta: Estimate
+    p_better: float | None
+    support: int | None = None
 
-    def to_json(self) -> dict[str, float | None]:
-        return {"a": self.a, "b": self.b, "difference": self.difference}
+    def to_json(self) -> dict[str, Any]:
+        """Fractions, null where undefined; intervals are [low, high]."""
+        return {
+            "a": self.a.value, "a_interval": [self.a.low, self.a.high],
+            "b": self.b.value, "b_interval": [self.b.low, self.b.high],
+            "difference": self.delta.value, "interval": [self.delta.low, self.delta.high],
+            "p_better": self.p_better,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Fractions in 0..1. `total` has PQ, SQ, RQ and both kinds of mIoU; `per_class` the same of each class by its
-    name, mIoU being its IoU."""
+    """`means` are PQ, SQ, RQ, PQ of things and of stuff and both kinds of mIoU; `classes` is the PQ of each."""
 
-    run_a: Path
-    run_b: Path
-    total: Mapping[str, Paired]
-    per_class: Mapping[str, Mapping[str, Paired]]
+    a: str
+    b: str
+    dataset: str
+    images: int
+    groups: int
+    by_group: bool
+    replicates: int
+    seed: int
+    confidence: float
+    means: tuple[Difference, ...]
+    classes: tuple[Difference, ...]
+    notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers of `total` at the top, null where undefined."""
+        """What was compared and how, a key a mean, and the PQ of each class with its segments of truth."""
+        about = asdict(replace(self, means=(), classes=()))
         return {
-            "a": str(self.run_a),
-            "b": str(self.run_b),
-            **_plain(self.total),
-            "per_class": [{"name": name, **_plain(row)} for name, row in self.per_class.items()],
+            **{name: value for name, value in about.items() if name not in ("means", "classes")},
+            **{row.name: row.to_json() for row in self.means},
+            "per_class": [{"name": row.name, "support": row.support, "PQ": row.to_json()} for row in self.classes],
         }
 
 
-def _plain(row: Mapping[str, Paired]) -> dict[str, Any]:
-    return {name: pair.to_json() for name, pair in row.items()}
+def compare(
+    run_a: Run | Path | str, run_b: Run | Path | str, *,
+    replicates: int = 10_000, seed: int = 0, by_group: bool = False,
+) -> Comparison:  # fmt: skip
+    """The difference B - A of two finished runs with its paired bootstrap interval.
 
-
-def compare(run_a: Run | Path | str, run_b: Run | Path | str) -> Comparison:
-    """The totals of two complete runs, side by side; NotComparable (naming why) unless they share a key.
+    Resamples images, or the groups (cities, sequences) that a data set names. Runs that were scored on other
+    ground truth or by other rules are a NotComparable that says what differs.
 
     >>> from bench.datasets.dataset import load_dataset
     >>> from bench.launch import run
     >>> data = load_dataset("minicity:demo")
     >>> one, other = (run("./mine.yaml", data.limited(images), "results") for images in (1, 2))
-    >>> compare(one, one.folder).per_class["road"]["PQ"].difference
-    0.0
+    >>> compare(one, one.folder).means[0].delta
+    Estimate(value=0.0, low=0.0, high=0.0)
     >>> compare(one, other)
     Traceback (most recent call last):
         ...
-    bench.errors.NotComparable: results/... and results/... differ in truth; compare runs of one leaderboard
+    bench.errors.NotComparable: results/... and results/... differ in the images or their ground truth; score both ...
     """
+    if replicates < 100:
+        raise UsageError(f"{replicates} replicates: an interval of 95 % needs at least 100")
     a, b = (run if isinstance(run, Run) else read_run(Path(run)) for run in (run_a, run_b))
-    _check_key(a, b)
-    rows = zip(a.score["per_class"], b.score["per_class"], strict=True)
-    per_class = {one["name"]: _paired(one, other, "IoU") for one, other in rows}
-    return Comparison(a.folder, b.folder, _paired(_totals(a), _totals(b), "mIoU"), per_class)
+    demand_comparable(a, b)
+    runs = [run_sums(a), run_sums(b)]
+    groups = len(set(runs[0].groups))
+    if by_group and groups < 2:
+        raise UsageError(f"{a.dataset}: has {groups} group of images, and --by-group needs at least 2")
+    draws = resample(runs, replicates=replicates, seed=seed, by_group=by_group)
+    differences = _differences(runs, draws)
+    support = [row["TP"] + row["FN"] for row in a.score["per_class"]]
+    return Comparison(
+        a=a.name, b=b.name, dataset=a.dataset, images=len(runs[0].image_ids), groups=groups, by_group=by_group,
+        replicates=replicates, seed=seed, confidence=CONFIDENCE,
+        means=tuple(Difference(name, *row) for name, row in zip(MEANS, differences, strict=False)),
+        classes=tuple(
+            Difference(category.name, *row, count)
+            for category, row, count in zip(a.categories, differences[len(MEANS) :], support, strict=True)
+        ),
+        notes=notes(len(runs[0].image_ids), groups, by_group),
+    )  # fmt: skip
 
 
-def _totals(run: Run) -> dict[str, Any]:
-    return {**run.score["PQ"]["all"], "mIoU": run.score["mIoU"]}
+def demand_comparable(a: Run, b: Run) -> None:
+    """NotComparable unless both were scored on the same truth by the same rules."""
+    ours, theirs = a.complete["key"], b.complete["key"]
+    differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    if differing:
+        named = ", ".join(MEANING.get(key, key) for key in differing)
+        raise NotComparable(
+            f"{a.folder} and {b.folder} differ in {named}; score both on the same images by the same rules"
+        )
 
 
-def _paired(one: Mapping[str, Any], other: Mapping[str, Any], iou: str) -> dict[str, Paired]:
-    found = {name: Paired(one[name], other[name]) for name in QUALITIES}
-    return found | {f"mIoU {kind}": Paired(one[iou][kind], other[iou][kind]) for kind in KINDS}
+def run_sums(run: Run) -> ImageSums:
+    """What each image of a run adds to its score."""
+    with naming(run.folder):
+        return image_sums(run.lines(), run.categories, semantic_rule(run), run.score["protocol"])
 
 
-def _check_key(a: Run, b: Run) -> None:
-    """Ground truth as scored and rules must be the same."""
-    one, other = _key(a), _key(b)
-    unlike = [name for name in dict.fromkeys([*one, *other]) if one.get(name) != other.get(name)]
-    if unlike:
-        raise NotComparable(f"{a.folder} and {b.folder} differ in {', '.join(unlike)}; compare runs of one leaderboard")
+def semantic_rule(run: Run) -> Rule:
+    """The rule that its semantic output was scored by."""
+    found = run.meta.get("rules")
+    if not isinstance(found, Mapping) or found.get("semantic_rule") not in get_args(Rule):
+        raise DataError(f"{run.folder / 'run.json'}: tells no rule of mIoU; repeat the run with --again")
+    rule: Rule = found["semantic_rule"]
+    return rule
 
 
-def _key(run: Run) -> Mapping[str, Any]:
-    key: Mapping[str, Any] = run.complete["key"]
-    return key
+Row = tuple[Estimate, Estimate, Estimate, float | None]
+
+
+def _differences(runs: Sequence[ImageSums], draws: Sequence[Any]) -> list[Row]:
+    """(A, B, B - A, P(B > A)) of every quantity."""
+    points = [point(run) for run in runs]
+    delta = draws[1] - draws[0]
+    columns = (
+        estimates(points[0], draws[0], CONFIDENCE),
+        estimates(points[1], draws[1], CONFIDENCE),
+        estimates(np.subtract(points[1], points[0]), delta, CONFIDENCE),
+        chance_above(delta),
+    )
+    return list(zip(*columns, strict=True))
+
+
+def notes(images: int, groups: int, by_group: bool) -> tuple[str, ...]:
+    """What a reader must know of the intervals."""
+    units = f"the {groups} groups of images" if by_group else f"the {images} images"
+    said = [CAVEAT.format(units=units)]
+    if by_group and groups < FEW_GROUPS:
+        said.append(f"{groups} groups are few: their interval is rough, and more likely too short than too long.")
+    if not by_group and 1 < groups < images:
+        said.append(f"Images of one of the {groups} groups are alike, so the interval is optimistic; see --by-group.")
+    return tuple(said)

@@ -9,7 +9,8 @@ from typing import Any
 from bench.config import load_yaml, shipped
 from bench.datasets.derived import read_spec
 from bench.errors import BenchError
-from bench.models import ModelFile, resolve_model, weights_file
+from bench.model_file import ModelFile
+from bench.models import resolve_model, weights_file
 from bench.provenance import provenance
 
 

@@ -17,14 +17,17 @@ from bench.config import canonical_json
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, DataError, ModelError, PartialRun
 from bench.labels import LabelMap, remap_prediction
+from bench.metrics.boundary import boundary_column
 from bench.metrics.semantic import confusion, positions, semantic_from_panoptic
 from bench.overlap import Overlap
 from bench.pipeline import batches, ordered_map
 from bench.predictions import PredictionFolder, PredictionWriter
 from bench.results import RunWriter
+from bench.shards import WHOLE, Shard
 from bench.types import Categories, Image, Panoptic, Prediction, Sample
 
 OnImage = Callable[[int, int], None]
+Metrics = Sequence[str]  # what is computed only when asked for: "boundary"
 Truth = Panoptic | NDArray[np.int32]  # the latter (H, W) category ids, any other id being void
 
 
@@ -49,8 +52,8 @@ def truth_digest(truth: Truth) -> str:
     return hasher.hexdigest()
 
 
-def image_line(sample: Sample, prediction: Prediction, categories: Categories) -> dict[str, Any]:
-    """All that any metric needs of one image; the line that a run appends.
+def image_line(sample: Sample, prediction: Prediction, categories: Categories, metrics: Metrics = ()) -> dict[str, Any]:
+    """All that any metric needs of one image; the line that a run appends. `metrics` asks for extra columns.
 
     A sample of semantic labels has no overlap, so no PQ; a prediction without a semantic map no semantic rows.
     """
@@ -59,12 +62,16 @@ def image_line(sample: Sample, prediction: Prediction, categories: Categories) -
     semantic = None
     if prediction.semantic is not None:
         semantic = confusion(_class_positions(truth, categories), prediction.semantic, categories)
+    extra = {}
+    if isinstance(truth, Panoptic) and "boundary" in metrics:
+        extra["boundary"] = boundary_column(truth, prediction.panoptic)
     return {
         "image_id": sample.image_id,
         "group": sample.group,
         "truth": truth_digest(truth),
         "overlap": Overlap.of(truth, prediction.panoptic).to_json() if isinstance(truth, Panoptic) else None,
         "semantic": semantic,
+        **extra,
     }
 
 
@@ -101,14 +108,17 @@ def run_model(
     workers: int = 2,
     save: PredictionWriter | None = None,
     labels: LabelMap | None = None,
+    metrics: Metrics = (),
+    shard: Shard = WHOLE,
     on_image: OnImage | None = None,
 ) -> None:
     """Predicts and scores what the run lacks. Stages overlap; the device belongs to the calling thread.
 
+    Of a sharded run only the batches of `shard` are done.
     `labels` leads from the model's label space to the data set's; None where they are the same.
     """
     predicted = dataset.categories if labels is None else labels.source
-    cuts = batches(dataset.samples, batch_size)
+    cuts = shard.of(batches(dataset.samples, batch_size))
     todo = [cut for cut in cuts if any(sample.image_id not in run.done for sample in cut)]
     outputs = _infer(adapter, todo, workers)
 
@@ -121,9 +131,9 @@ def run_model(
             if labels is not None:
                 prediction = remap_prediction(prediction, labels)
         seconds = {**seconds, "postprocess": time.perf_counter() - start}
-        return _score(sample, prediction, seconds, dataset.categories, save)
+        return _score(sample, prediction, seconds, dataset.categories, save, metrics)
 
-    _append_all(run, ordered_map(finish, outputs, workers), len(dataset.samples), on_image)
+    _append_all(run, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
 
 
 def run_predictions(
@@ -133,6 +143,7 @@ def run_predictions(
     *,
     workers: int = 2,
     save: PredictionWriter | None = None,
+    metrics: Metrics = (),
     on_image: OnImage | None = None,
 ) -> None:
     """Scores predictions that lie in files."""
@@ -140,7 +151,7 @@ def run_predictions(
 
     def finish(sample: Sample) -> Scored:
         prediction = predictions.read(sample.image_id, dataset.categories)
-        return _score(sample, prediction, {}, dataset.categories, save)
+        return _score(sample, prediction, {}, dataset.categories, save, metrics)
 
     _append_all(run, ordered_map(finish, todo, workers), len(dataset.samples), on_image)
 
@@ -160,11 +171,12 @@ def _score(
     seconds: dict[str, float],
     categories: Categories,
     save: PredictionWriter | None,
+    metrics: Metrics,
 ) -> Scored:
     if save is not None:
         save.write(sample.image_id, prediction)
     start = time.perf_counter()
-    line = image_line(sample, prediction, categories)
+    line = image_line(sample, prediction, categories, metrics)
     return Scored(line, {**seconds, "score": time.perf_counter() - start})
 
 

@@ -13,16 +13,18 @@ from bench.adapter import Adapter, adapter_files
 from bench.config import did_you_mean, digest, plain
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, PartialRun, UsageError, naming
-from bench.evaluate import OnImage, run_model, run_predictions
+from bench.evaluate import Metrics, OnImage, run_model, run_predictions
 from bench.maps import described, prediction_map
 from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
-from bench.metrics.score import score as total_score
 from bench.metrics.semantic import SEMANTIC_VERSION
+from bench.metrics.totals import totals
 from bench.models import ModelSpec, resolved, weights_digest
 from bench.predictions import PredictionFolder, PredictionWriter, open_predictions
 from bench.provenance import code_digest, provenance
 from bench.remote import opened
-from bench.results import Run, RunWriter, comparability, read_lines, read_run
+from bench.results import Run, RunWriter, comparability, read_lines, read_run, write_json
+from bench.shards import WHOLE, Shard
+from bench.types import Categories
 
 Work = Callable[[RunWriter, PredictionWriter | None], None]  # appends what the run lacks, saves where it may
 Begun = tuple[Mapping[str, Any], Work]  # what else run.json shall tell, and the work
@@ -40,10 +42,15 @@ def run(
     save_predictions: bool = True,
     again: bool = False,
     label_map: str | None = None,
+    metrics: Metrics = (),
+    shard: Shard = WHOLE,
     command: Sequence[str] = (),
     on_image: OnImage | None = None,
 ) -> Run:
     """Predicts and scores a data set; a finished run is read, an interrupted one resumed.
+
+    `metrics` asks for what costs extra ("boundary"). One of several shards leaves an incomplete run, which
+    `bench.merge` completes when all have been there.
 
     `model` is a name or the path of a YAML, or what `resolve_model` makes of one with another checkpoint, precision
     or thresholds. Where it has another label space than the data set, its predictions are mapped: by `label_map`
@@ -61,7 +68,7 @@ def run(
     spec = resolved(model, dataset.name, dataset.base)
     data_space = (dataset.space or dataset.name, dataset.categories)
     labels = prediction_map((spec.categories, spec.space), data_space, label_map)
-    identity = _identity(spec.name, dataset, _model_identity(spec), batch_size, protocol)
+    identity = _identity(spec.name, dataset, _model_identity(spec), batch_size, protocol, metrics)
     if labels is not None:
         code = code_digest([Path(str(files("bench"))) / "labels.py"])
         identity["label_map"] = {**described(labels), "code": code}
@@ -73,12 +80,13 @@ def run(
             def work(writer: RunWriter, save: PredictionWriter | None) -> None:
                 run_model(
                     adapter, dataset, writer,
-                    batch_size=batch_size, workers=workers, save=save, labels=labels, on_image=on_image,
+                    batch_size=batch_size, workers=workers, save=save, labels=labels, metrics=metrics, shard=shard,
+                    on_image=on_image,
                 )  # fmt: skip
 
             yield _about(spec, adapter, identity["model"]["weights"], device), work
 
-    return _carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command))
+    return _carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command, shard))
 
 
 def score(
@@ -91,6 +99,7 @@ def score(
     protocol: Protocol = "coco",
     save_predictions: bool = True,
     again: bool = False,
+    metrics: Metrics = (),
     command: Sequence[str] = (),
     on_image: OnImage | None = None,
 ) -> Run:
@@ -107,10 +116,10 @@ def score(
     ('damaged', True)
     """
     made = predictions if isinstance(predictions, PredictionFolder) else open_predictions(Path(predictions))
-    identity = _identity(name or made.name, dataset, {"predictions": made.digest()}, 1, protocol)
+    identity = _identity(name or made.name, dataset, {"predictions": made.digest()}, 1, protocol, metrics)
 
     def work(writer: RunWriter, save: PredictionWriter | None) -> None:
-        run_predictions(made, dataset, writer, workers=workers, save=save, on_image=on_image)
+        run_predictions(made, dataset, writer, workers=workers, save=save, metrics=metrics, on_image=on_image)
 
     def begin() -> AbstractContextManager[Begun]:
         return nullcontext(({}, work))
@@ -130,6 +139,7 @@ class Job:
     save_predictions: bool
     again: bool
     command: Sequence[str]
+    shard: Shard = WHOLE
 
 
 def _carried_out(job: Job) -> Run:
@@ -139,28 +149,32 @@ def _carried_out(job: Job) -> Run:
         return read_run(folder)
     with job.begin() as (about, work):
         meta = {**job.identity, **about, "provenance": provenance(), "command": list(job.command)}
-        with _writer(folder, meta, job.dataset, job.again) as writer:
-            with _saving(folder, job.dataset, job.save_predictions) as save:
+        with _writer(folder, meta, job) as writer:
+            with _saving(folder, job) as save:
                 work(writer, save)
-            _finish(writer, job.dataset, job.identity["rules"])
+            _finish(writer, meta, job)
     return read_run(folder)
 
 
 @contextmanager
-def _saving(folder: Path, dataset: Dataset, wanted: bool) -> Iterator[PredictionWriter | None]:
+def _saving(folder: Path, job: Job) -> Iterator[PredictionWriter | None]:
     """A writer of the run's predictions; their COCO file is written when all images are there."""
-    if not wanted:
+    if not job.save_predictions:
         yield None
         return
-    with PredictionWriter(folder / "predictions") as predictions:
+    with PredictionWriter(folder / "predictions", shard=job.shard) as predictions:
         yield predictions
-        predictions.finish([sample.image_id for sample in dataset.samples], dataset.categories)
+        if job.shard == WHOLE:
+            predictions.finish(_order(job.dataset), job.dataset.categories)
 
 
 def _identity(
-    name: str, dataset: Dataset, model: Mapping[str, Any], batch_size: int, protocol: Protocol
+    name: str, dataset: Dataset, model: Mapping[str, Any], batch_size: int, protocol: Protocol, metrics: Metrics
 ) -> dict[str, Any]:
-    """What makes a run the same run."""
+    """What makes a run the same run; an explanation that is computed from its lines later does not."""
+    if metrics and "panoptic" not in dataset.carries:
+        raise UsageError(f"--metrics {', '.join(metrics)}: {dataset.name} has no instances; leave it out")
+    scoring = [file for file in _python_files("bench.metrics") if file.stem in ("pq", "score", "semantic", *metrics)]
     return {
         "name": name,
         "model": dict(model),
@@ -173,8 +187,9 @@ def _identity(
             **({} if dataset.labels is None else {"base": dataset.base, "label_map": described(dataset.labels)}),
         },
         "rules": _rules(dataset, protocol),
-        "code": code_digest([*_python_files("bench.fusion"), *_python_files("bench.metrics")]),
+        "code": code_digest([*_python_files("bench.fusion"), *scoring]),
         "batch_size": batch_size,
+        **({"metrics": sorted(metrics)} if metrics else {}),
     }
 
 
@@ -197,12 +212,14 @@ def _model_identity(spec: ModelSpec) -> dict[str, Any]:
 
     Where it runs, and how long that may take, do not make another computation of it.
     """
-    apart = {"source", "published", "adapter", "needs", "parts", "env", "deadline", "url", "framework"}
-    stable = {key: value for key, value in plain(spec).items() if key not in apart}
+    elsewhere = ["source", "published", "adapter", "needs", "parts", "env", "deadline", "url"]
+    if spec.framework is None:
+        elsewhere.append("framework")
+    stable = {key: value for key, value in plain(spec).items() if key not in elsewhere}
+    if spec.framework is not None:  # the digest of the weights covers what a config file says
+        stable["framework"]["config"] = Path(spec.framework.config).name
     if spec.parts:
         stable["parts"] = {role: _model_identity(part) for role, part in spec.parts.items()}
-    if spec.framework is not None:  # the digest of the weights covers what a config file says
-        stable["framework"] = {**plain(spec.framework), "config": Path(spec.framework.config).name}
     return {**stable, "weights": weights_digest(spec), "adapter_code": code_digest(adapter_files(spec))}
 
 
@@ -234,16 +251,16 @@ def _python_files(package: str) -> list[Path]:
 
 
 @contextmanager
-def _writer(folder: Path, meta: Mapping[str, Any], dataset: Dataset, fresh: bool) -> Iterator[RunWriter]:
+def _writer(folder: Path, meta: Mapping[str, Any], job: Job) -> Iterator[RunWriter]:
     """The run's writer; what ends it early says how far it came and that the same command goes on."""
-    with RunWriter(folder, meta, fresh=fresh) as writer:
+    with RunWriter(folder, meta, shard=job.shard, fresh=job.again) as writer:
         try:
             yield writer
         except BenchError as error:
-            raise type(error)(f"{error}\n{_kept(writer, dataset)}") from error
+            raise type(error)(f"{error}\n{_kept(writer, job.dataset)}") from error
         except OSError as error:  # what is read raises DataError: this one is from writing
             reason = f"{error.filename or folder}: cannot be written ({error.strerror or error})"
-            raise PartialRun(f"{reason}; make room or change the permissions\n{_kept(writer, dataset)}") from error
+            raise PartialRun(f"{reason}; make room or change the permissions\n{_kept(writer, job.dataset)}") from error
 
 
 def _kept(writer: RunWriter, dataset: Dataset) -> str:
@@ -251,11 +268,22 @@ def _kept(writer: RunWriter, dataset: Dataset) -> str:
     return f"{done} of {total} images are scored and kept; when that is mended, the same command resumes"
 
 
-def _finish(writer: RunWriter, dataset: Dataset, rules: Mapping[str, Any]) -> None:
-    """Totals from the stored lines, so that what is shown is what is stored."""
-    file = writer.folder / "images-0-of-1.jsonl"
-    order = [sample.image_id for sample in dataset.samples]
+def _order(dataset: Dataset) -> list[str]:
+    return [sample.image_id for sample in dataset.samples]
+
+
+def _finish(writer: RunWriter, meta: Mapping[str, Any], job: Job) -> None:
+    """The totals of a whole run; a shard leaves the order of all images, for the merge."""
+    if job.shard == WHOLE:
+        finish(writer, meta, job.dataset.categories, _order(job.dataset))
+    else:
+        write_json(writer.folder / "image_ids.json", _order(job.dataset))
+
+
+def finish(writer: RunWriter, meta: Mapping[str, Any], categories: Categories, order: list[str]) -> None:
+    """Totals from the stored lines, so that what is shown is what is stored; `order` is the data set's."""
+    file, rules = writer.folder / f"images-{WHOLE.name}.jsonl", meta["rules"]
     with naming(file):
         key = comparability(read_lines(file), order, rules)
-        total = total_score(read_lines(file), dataset.categories, dataset.semantic_rule, rules["protocol"])
-    writer.finish(total.to_json(), key)
+        found = totals(lambda: read_lines(file), categories, rules, meta.get("metrics", ()))
+    writer.finish(found, key)

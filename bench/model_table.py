@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping
 
-from bench.models import Checkpoint, ModelFile
+from bench.model_file import Checkpoint, ModelFile
 
 COLUMNS = ("model", "framework", "way", "classes", "weights", "published PQ", "source", "licence", "tested here")
 FRAMEWORKS = {

@@ -11,146 +11,19 @@ from typing import Any, Literal
 
 from bench import untrusted
 from bench.cache import cache_folder
-from bench.config import build, did_you_mean, find, load_yaml, plain, shipped
+from bench.config import build, did_you_mean, find, load_yaml, shipped
 from bench.envs import interpreter
 from bench.errors import ModelError, UsageError, naming
-from bench.framework import FrameworkModel, check_file
-from bench.fusion.presets import PRESETS, FusionSpec
+from bench.fusion.presets import FusionSpec
+from bench.model_file import Checkpoint, Folder, FrameworkModel, FusionChoice, InputSize, ModelFile, Published
 from bench.needs import check_packages
 from bench.routes import no_checkpoint
 from bench.spaces import load_space
 from bench.types import Categories
 
 MAX_WEIGHTS = 1 << 36  # bytes of a file
-MAX_SIDE, MAX_DIVISOR = 1 << 15, 1 << 11
 
 Precision = Literal["fp32", "bf16", "fp16"]
-
-
-@dataclass(frozen=True)
-class Published:
-    """What the authors report for a checkpoint, as fractions of one, and where they say it."""
-
-    dataset: str
-    PQ: float
-    source: str
-    mIoU: float | None = None
-
-
-@dataclass(frozen=True)
-class InputSize:
-    """Test-time scale: the shorter side, unless the longer passes its limit; padded to a multiple (px)."""
-
-    shorter: int
-    longer: int
-    divisor: int = 32
-
-    def __post_init__(self) -> None:
-        if not (1 <= self.shorter <= MAX_SIDE and 1 <= self.longer <= MAX_SIDE and 1 <= self.divisor <= MAX_DIVISOR):
-            raise UsageError(
-                f"shorter and longer are 1 to {MAX_SIDE} px and divisor is 1 to {MAX_DIVISOR}, "
-                f"not {self.shorter}, {self.longer} and {self.divisor}"
-            )
-
-
-@dataclass(frozen=True)
-class FusionChoice:
-    """A preset of `bench.fusion.presets`, and thresholds that differ from it."""
-
-    preset: str | None = None
-    score_threshold: float | None = None
-    overlap_threshold: float | None = None
-    mask_threshold: float | None = None
-    min_area_px: int | None = None
-    confined: bool | None = None
-
-    def applied_to(self, fusion: FusionSpec | None) -> FusionSpec:
-        """The fusion that this choice makes of an earlier one."""
-        if self.preset is not None and self.preset not in PRESETS:
-            raise UsageError(f"there is no fusion preset {self.preset!r}; {did_you_mean(self.preset, PRESETS)}")
-        base = PRESETS[self.preset] if self.preset else fusion
-        if base is None:
-            raise UsageError("the model's fusion names no preset")
-        thresholds = {name: value for name, value in plain(self).items() if name != "preset" and value is not None}
-        return replace(base, **thresholds)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A model inside another, with a checkpoint of its own; `set` is what --set would change in its YAML."""
-
-    model: str
-    checkpoint: str | None = None
-    set: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a composed model is made of."""
-
-    semantic: Part
-    instances: Part
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Where weights are: a hub `repo` (at a `revision`) or a local `path`, and the space of their classes.
-
-    Or a `url`, from which the user fetches one file into the cache, or the `parts` of a composed model, which bring
-    weights and input sizes of their own.
-
-    `needs` are packages beyond those that every model needs, by the extra that brings them.
-    """
-
-    categories: str
-    input: InputSize | None = None
-    repo: str | None = None
-    revision: str | None = None
-    path: str | None = None
-    url: str | None = None
-    framework: FrameworkModel | None = None
-    fusion: FusionChoice = FusionChoice()
-    published: Published | None = None
-    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    parts: Parts | None = None
-
-    def __post_init__(self) -> None:
-        if [self.repo, self.path, self.url, self.parts].count(None) != 3:
-            raise UsageError("a checkpoint needs either a repo or a path or a url or parts")
-        if (self.input is None) == (self.parts is None):
-            raise UsageError("a checkpoint needs the size of its input; one of parts has theirs")
-
-
-@dataclass(frozen=True)
-class Folder:
-    """What a folder given with --checkpoint is taken for."""
-
-    categories: str
-    input: InputSize
-    fusion: FusionChoice = FusionChoice()
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """configs/models/*.yaml: a model family; the YAML is its registration.
-
-    `defaults` are data set → checkpoint, `folders` data set → what somebody's own checkpoint of it is.
-    `env` is the environment (`bench env`), or the path of an interpreter, that the model runs in as a worker;
-    `deadline` (seconds) is how long the worker may take for one batch before it counts as hung.
-    `licence` (of the weights) and `tested` (how, here) are for the page of models.
-    """
-
-    title: str
-    adapter: str
-    method: Literal["shared-backbone", "explicit", "one-shot", "cascade"]
-    fusion: FusionChoice
-    defaults: Mapping[str, str]
-    checkpoints: Mapping[str, Checkpoint]
-    folders: Mapping[str, Folder] = field(default_factory=dict)
-    env: str | None = None
-    deadline: float = 300.0
-    licence: str | None = None
-    tested: str | None = None
 
 
 @dataclass(frozen=True)
@@ -234,17 +107,22 @@ def resolved(model: ModelSpec | str, dataset: str, base: str = "") -> ModelSpec:
 
 
 def _of_folder(file: ModelFile, usual: str | None, names: Collection[str], folder: str) -> Checkpoint:
-    """Somebody's own checkpoint is what the family says of folders for the data set, else like its usual one."""
-    told: list[Folder | Checkpoint] = [file.folders[name] for name in names if name in file.folders]
-    like: list[Folder | Checkpoint] = [
-        file.checkpoints[name] for name in (usual or "", *file.checkpoints) if name in file.checkpoints
-    ]
-    if not told + like:
+    """Somebody's own checkpoint is what its bench.json says, else what the family says of folders for the data set,
+    else like its usual one."""
+    own = Path(folder) / "bench.json"
+    told: list[Folder | Checkpoint] = [load_yaml(own, Folder)] if own.is_file() else []
+    told += [file.folders[name] for name in names if name in file.folders]
+    like = [file.checkpoints[name] for name in (usual or "", *file.checkpoints) if name in file.checkpoints]
+    kind = next(iter([*told, *like]), None)
+    if kind is None:
         raise UsageError(f"{folder}: the model's YAML tells of no folders and no checkpoints, so of no classes")
-    kind = (told + like)[0]
-    framework = kind.framework if isinstance(kind, Checkpoint) else None
-    own = str(Path(folder).resolve())
-    return Checkpoint(kind.categories, kind.input, path=own, framework=framework, fusion=kind.fusion)
+    return Checkpoint(
+        kind.categories,
+        kind.input,
+        path=str(Path(folder).resolve()),
+        fusion=kind.fusion,
+        framework=kind.framework if isinstance(kind, Checkpoint) else None,
+    )
 
 
 def _fusion_asked(overrides: Mapping[str, Any]) -> FusionChoice:
@@ -273,11 +151,8 @@ def _parts(
     return parts
 
 
-def _beside(path: Path, name: str, *, follow: bool = True) -> str:
-    """A name that starts with a dot, beside the YAML; the Python of an environment is a link not to follow."""
-    if not name.startswith("."):
-        return name
-    return str((path.parent / name).resolve() if follow else path.parent.absolute() / name)
+def _beside(path: Path, name: str) -> str:
+    return str((path.parent / name).resolve()) if name.startswith(".") else name
 
 
 def _spec(
@@ -290,9 +165,12 @@ def _spec(
     with naming(path):
         fusion = asked.applied_to(checkpoint.fusion.applied_to(file.fusion.applied_to(None)))
         load_space(checkpoint.categories)
+    beside = path.parent.resolve()
+    adapter = str((beside / file.adapter).resolve()) if file.adapter.startswith(".") else file.adapter
+    env = str(beside / file.env) if file.env and file.env.startswith(".") else file.env
     return ModelSpec(
         name=path.stem,
-        adapter=_beside(path, file.adapter),
+        adapter=adapter,
         method=file.method,
         checkpoint=name,
         source="" if parts else checkpoint.repo or str(_local(path, checkpoint)),
@@ -305,11 +183,16 @@ def _spec(
         published=checkpoint.published,
         needs=checkpoint.needs,
         parts=parts,
-        env=None if file.env is None else _beside(path, file.env, follow=False),
+        env=env,
         deadline=file.deadline,
         url=checkpoint.url,
-        framework=checkpoint.framework and checkpoint.framework.beside(path.parent),
+        framework=checkpoint.framework and _located(checkpoint.framework, beside),
     )
+
+
+def _located(model: FrameworkModel, beside: Path) -> FrameworkModel:
+    """A config that starts with a dot lies beside the YAML."""
+    return replace(model, config=str((beside / model.config).resolve())) if model.config.startswith(".") else model
 
 
 def _local(path: Path, checkpoint: Checkpoint) -> Path:
@@ -334,17 +217,18 @@ def check_source(spec: ModelSpec) -> None:
 
     What a user's own adapter needs in its folder is its own business.
     """
-    if spec.env is None:
-        check_packages(f"{spec.name}/{spec.checkpoint}", spec.needs)
-    else:
-        interpreter(spec.env)
+    check_packages(f"{spec.name}/{spec.checkpoint}", spec.needs)
     for part in spec.parts.values():
         check_source(part)
+    if spec.env is not None:
+        interpreter(spec.env)
     if not spec.local or spec.own_code or spec.parts:
         return
     folder = Path(spec.source)
     if spec.framework is not None:
-        check_file(spec.source, spec.url)
+        if not folder.is_file():
+            fetch = f"download {spec.url} to there" if spec.url else "copy it there"
+            raise ModelError(f"{folder}: there is no such checkpoint; {fetch}, or give --checkpoint FILE")
         return
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder}: no config.json here; a checkpoint is a folder in hub format")
@@ -367,8 +251,9 @@ def weights_digest(spec: ModelSpec) -> str:
         return f"{spec.source}@{spec.revision or 'main'}"
     hasher = hashlib.sha256()
     if spec.framework is not None:
-        for file in (Path(spec.source), *spec.framework.files):
-            hasher.update(untrusted.read_bytes(file, MAX_WEIGHTS))
+        config = Path(spec.framework.config)
+        for file in (Path(spec.source), *([config] if config.is_file() else [])):
+            hasher.update(file.read_bytes())
         return hasher.hexdigest()
     for file in sorted(Path(spec.source).glob("*")):
         if file.suffix in (".safetensors", ".bin") or file.name == "config.json":

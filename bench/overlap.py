@@ -54,6 +54,16 @@ class Overlap:
     predicted: tuple[PredictedSegment, ...]
     pairs: tuple[Pair, ...]
 
+    @property
+    def void_pixels(self) -> dict[int, int]:
+        """Predicted dense id → its pixels on void of the truth, where there are some."""
+        return {pair.predicted: pair.pixels for pair in self.pairs if pair.truth == 0}
+
+    @property
+    def image_px(self) -> int:
+        """Pixels of the image: every one is in a pair."""
+        return sum(pair.pixels for pair in self.pairs)
+
     @classmethod
     def of(cls, truth: Panoptic, prediction: Panoptic) -> Overlap:
         """Counts the pixels of every pair of segments of two maps of equal size."""

@@ -4,6 +4,7 @@ results/<dataset>/<model>/<hash>/
     run.json              first: what was asked, and where it was computed
     images-0-of-1.jsonl   a line an image, appended; a torn last line is dropped on resume
     timings-0-of-1.jsonl  seconds a stage; outside the hash
+    image_ids.json        of a sharded run, until its files (images-0-of-4.jsonl ...) are merged: all images, in order
     predictions/          COCO panoptic PNG and JSON
     done.json             last, by rename; a run is complete when it exists
 """
@@ -26,6 +27,7 @@ from typing import IO, Any
 from bench import shape, untrusted
 from bench.config import canonical_json, digest
 from bench.errors import DataError, PartialRun
+from bench.shards import WHOLE, Shard
 from bench.types import Categories, Category
 
 FORMAT = 1
@@ -35,7 +37,7 @@ AGAIN = "repeat the run with --again"
 
 def write_json(path: Path, value: Any) -> None:
     """The value at `path`, complete or not there at all."""
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # two shards may start at once
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     temporary.write_text(text + "\n", encoding="utf-8")
     temporary.replace(path)
@@ -96,10 +98,10 @@ def _lock(stream: IO[str], folder: Path) -> None:
         raise PartialRun(f"{folder}: another process writes this run; wait for it or stop it") from None
 
 
-def _empty(folder: Path) -> None:
-    """All but the lock; done.json first, since it vouches for the rest."""
+def _empty(folder: Path, shard: Shard) -> None:
+    """All but the lock, or what one shard wrote; done.json first, since it vouches for the rest."""
     (folder / "done.json").unlink(missing_ok=True)
-    for path in folder.iterdir():
+    for path in folder.iterdir() if shard == WHOLE else folder.glob(f"*-{shard.name}.jsonl"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name != ".lock":
@@ -109,22 +111,24 @@ def _empty(folder: Path) -> None:
 class RunWriter:
     """The one writer of a run's folder; a second one is refused while this one lives.
 
-    `fresh` throws away what an earlier run left there.
+    `fresh` throws away what an earlier run left there. Shards of one run write side by side, each its own files.
     """
 
-    def __init__(self, folder: Path, meta: Mapping[str, Any], *, fresh: bool = False) -> None:
+    def __init__(self, folder: Path, meta: Mapping[str, Any], *, shard: Shard = WHOLE, fresh: bool = False) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as opened:
-            self._lock = opened.enter_context((folder / ".lock").open("w"))
+            lock = ".lock" if shard == WHOLE else f".lock-{shard.name}"
+            self._lock = opened.enter_context((folder / lock).open("w"))
             _lock(self._lock, folder)
             if fresh:
-                _empty(folder)
+                _empty(folder, shard)
             if not (folder / "run.json").exists():
                 write_json(folder / "run.json", {"format": FORMAT, "created": _now(), **meta})
-            self.done = {str(line["image_id"]) for line in read_lines(folder / "images-0-of-1.jsonl")}
-            self._images = opened.enter_context(open_append(folder / "images-0-of-1.jsonl"))
-            self._timings = opened.enter_context(open_append(folder / "timings-0-of-1.jsonl"))
+            images = folder / f"images-{shard.name}.jsonl"
+            self.done = {str(line["image_id"]) for line in read_lines(images)}
+            self._images = opened.enter_context(open_append(images))
+            self._timings = opened.enter_context(open_append(folder / f"timings-{shard.name}.jsonl"))
             opened.pop_all()
 
     def __enter__(self) -> RunWriter:
@@ -212,8 +216,9 @@ class Run:
         return score
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """The image lines of all shards."""
-        for path in sorted(self.folder.glob("images-*.jsonl")):
+        """The image lines; of a run that is not complete, those of all its shards so far."""
+        whole = self.folder / f"images-{WHOLE.name}.jsonl"
+        for path in [whole] if self.done is not None else sorted(self.folder.glob("images-*.jsonl")):
             yield from read_lines(path)
 
     def timings(self) -> Iterator[dict[str, Any]]:

@@ -12,8 +12,8 @@ import numpy as np
 from bench.config import digest
 from bench.errors import DataError
 from bench.metrics.pq import PQ_VERSION
-from bench.metrics.score import score
 from bench.metrics.semantic import SEMANTIC_VERSION, confusion_of, positions
+from bench.metrics.totals import totals
 from bench.overlap import Overlap, PredictedSegment
 from bench.predictions import PredictionFolder, open_predictions
 from bench.results import Run, comparability, lines_digest, read_lines
@@ -137,7 +137,7 @@ def _checksum(run: Run, lines: Iterable[Line]) -> Check:
     return Check("checksum", f"sha256 of the sorted lines {found[:12]}…", wrong)
 
 
-def _totals(run: Run, lines: Iterable[Line], stored: Mapping[str, Any]) -> Check:
+def _totals(run: Run, lines: Sequence[Line], stored: Mapping[str, Any]) -> Check:
     """Every stored number, scored again. Numbers that a later version added are not asked of an older run."""
     rules, versions = run.meta["rules"], {"pq_version": PQ_VERSION, "semantic_version": SEMANTIC_VERSION}
     findings = [
@@ -146,7 +146,7 @@ def _totals(run: Run, lines: Iterable[Line], stored: Mapping[str, Any]) -> Check
         if rules[name] != version
     ]
     if not findings:
-        again = score(lines, run.categories, rules["semantic_rule"], rules["protocol"]).to_json()
+        again = totals(lambda: lines, run.categories, rules, run.meta.get("metrics", ()))
         findings = list(differences(stored, again))
     return Check("totals", "every number of done.json, from the lines", tuple(findings))
 

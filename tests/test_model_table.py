@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.config import load_yaml, shipped
+from bench.model_file import ModelFile
 from bench.model_table import COLUMNS, model_page
-from bench.models import ModelFile
 
 
 def files() -> dict[str, ModelFile]:

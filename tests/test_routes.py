@@ -6,7 +6,8 @@ from bench import routes
 from bench.config import load_yaml, shipped
 from bench.errors import ModelError, UsageError
 from bench.maps import load_map
-from bench.models import ModelFile, resolve_model
+from bench.model_file import ModelFile
+from bench.models import resolve_model
 
 
 def test_a_family_without_a_checkpoint_says_what_leads_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,8 @@ from bench.datasets.derived import read_spec
 from bench.datasets.embedded import marker
 from bench.datasets.minicity import write
 from bench.maps import load_map
-from bench.models import ModelFile, check_source, resolve_model
+from bench.model_file import ModelFile
+from bench.models import check_source, resolve_model
 from bench.recipes.recipe import Recipe
 from bench.spaces import load_space
 

@@ -18,6 +18,7 @@ RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or one above a 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
     app.command("show")(show_command)
+    app.command("compare")(compare_command)
     app.command("leaderboard")(leaderboard_command)
     app.command("report")(report_command)
     app.command("datasets")(datasets_command)
@@ -27,12 +28,37 @@ def register(app: typer.Typer) -> None:
 def show_command(
     run: RunFolder,
     per_class: Annotated[bool, typer.Option("--per-class", help="A row a class.")] = False,
+    errors: Annotated[bool, typer.Option("--errors", help="What is missing to PQ 100, by kind of error.")] = False,
+    by_size: Annotated[bool, typer.Option("--by-size", help="PQ of small, medium and large segments.")] = False,
+    thresholds: Annotated[bool, typer.Option("--thresholds", help="PQ at IoU 0.5 to 0.95, and PQ†.")] = False,
+    confusion: Annotated[bool, typer.Option("--confusion", help="Which class is taken for which.")] = False,
+    boundary: Annotated[bool, typer.Option("--boundary", help="Boundary PQ (of run --metrics boundary).")] = False,
+    intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals over images.")] = False,
     json_: Json = False,
 ) -> None:
-    """Show the score of a run."""
+    """Show the score of a run, or explain it from its stored lines."""
     from bench.results import read_run
 
-    show.show_run(read_run(run), json_, per_class)
+    asked = (errors, by_size, thresholds, confusion, boundary, intervals)
+    views = [view for view, wanted in zip(show.VIEWS, asked, strict=True) if wanted]
+    if views:
+        show.show_views(read_run(run), views, json_)
+    else:
+        show.show_run(read_run(run), json_, per_class)
+
+
+def compare_command(
+    a: RunFolder,
+    b: RunFolder,
+    by_group: Annotated[bool, typer.Option("--by-group", help="Resample cities or sequences, not images.")] = False,
+    replicates: Annotated[int, typer.Option(min=100, help="Bootstrap replicates.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    json_: Json = False,
+) -> None:
+    """Compare two runs: B - A with its interval, and how sure the images make us that B is better."""
+    from bench.comparison import compare
+
+    show.show_comparison(compare(a, b, replicates=replicates, seed=seed, by_group=by_group), json_)
 
 
 def leaderboard_command(
@@ -40,6 +66,7 @@ def leaderboard_command(
     results: Results = Path("results"),
     format_: Annotated[Literal["table", "md", "csv", "json"], typer.Option("--format", help="Output.")] = "table",
     json_: Json = False,
+    ranges: Annotated[bool, typer.Option(help="Rank ranges; reads the lines of all runs.")] = True,
     write: Annotated[Path | None, typer.Option(help="Into a file (md), between its markers if any.")] = None,
 ) -> None:
     """Rank complete runs; only runs on the same ground truth under the same rules share a table."""
@@ -49,7 +76,7 @@ def leaderboard_command(
     from bench.results import read_runs
 
     runs = read_runs(results)
-    boards = leaderboard(runs, dataset)
+    boards = leaderboard(runs, dataset, ranges)
     if dataset and not boards:
         known = sorted({run.dataset for run in runs})
         raise UsageError(f"{results}: no complete run on {dataset!r}; {did_you_mean(dataset, known)}")

@@ -26,29 +26,24 @@ def models_command(
 ) -> None:
     """List the models and their checkpoints."""
     if context.invoked_subcommand is None:
-        _list("json" if json_ else format_)
+        _list(json_, format_)
 
 
-def _list(style: str) -> None:
+def _list(json_: bool, style: str) -> None:
     from bench.config import load_yaml, plain, shipped
+    from bench.model_file import ModelFile
     from bench.model_table import model_page
-    from bench.models import ModelFile
 
     files = {name: load_yaml(path, ModelFile) for name, path in shipped("models").items()}
-    if style == "json":
-        print_json({name: plain(file) for name, file in files.items()})
-    elif style == "md":
-        print_text(model_page(files).rstrip("\n"))
-    else:
-        _table(files)
-
-
-def _table(files: dict[str, Any]) -> None:
+    if json_:
+        return print_json({name: plain(file) for name, file in files.items()})
+    if style == "md":
+        return print_text(model_page(files).rstrip("\n"))
     rows = [
         [
             f"{name}/{checkpoint}",
             file.method,
-            where.repo or urlsplit(where.url or "").netloc or ("shipped" if where.path else "of two models"),
+            where.repo or urlsplit(where.url or "").netloc or ("of two models" if where.parts else "shipped"),
             where.categories,
             _percent(where.published),
         ]

@@ -18,6 +18,7 @@ Root = Annotated[Path | None, typer.Option(help="Folder of the data set.", envva
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images.")]
 Images = Annotated[Path | None, typer.Option(help="File with the image ids to take, one a line.")]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score.")]
+Metric = Annotated[Literal["boundary"] | None, typer.Option("--metrics", help="Compute this, too: it costs extra.")]
 Again = Annotated[bool, typer.Option(help="Repeat a finished run.")]
 ProtocolName = Annotated[
     Literal["coco", "strict"], typer.Option(help="coco: as panopticapi counts; strict: true areas, every crowd.")
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
     app.command("run")(run_command)
     app.command("score")(score_command)
+    app.command("merge")(merge_command)
     app.command("demo")(demo_command)
 
 
@@ -47,13 +49,17 @@ def run_command(
     label_map: Annotated[str | None, typer.Option(help="Map from the model's classes to the data set's.")] = None,
     protocol: ProtocolName = "coco",
     save_predictions: Annotated[bool, typer.Option(help="Keep panoptic PNGs beside the results.")] = True,
+    metrics: Metric = None,
+    shard: Annotated[str, typer.Option(help="Do part I of N only, as I/N from 0; `bench merge` unites them.")] = "0/1",
     again: Again = False,
     json_: Json = False,
 ) -> None:
     """Run a model on a data set and score it; an interrupted run resumes, a finished one is shown."""
     from bench.config import parse_overrides
     from bench.models import check_source, resolve_model
+    from bench.shards import parse_shard
 
+    part = parse_shard(shard)
     data = open_data(dataset, data_root, limit, images)
     overrides = parse_overrides(set_ or [])
     spec = resolve_model(
@@ -66,10 +72,10 @@ def run_command(
     with progress(f"{spec.name} on {data.name}:{data.split}") as on_image:
         done = launch.run(
             spec, data, out, device=device, batch_size=batch_size, workers=workers, protocol=protocol, again=again,
-            save_predictions=save_predictions, label_map=label_map, command=["bench", *sys.argv[1:]],
-            on_image=on_image,
+            save_predictions=save_predictions, label_map=label_map, metrics=[metrics] if metrics else [], shard=part,
+            command=["bench", *sys.argv[1:]], on_image=on_image,
         )  # fmt: skip
-    show.show_run(done, json_)
+    show.show_run_or_shard(done, part, json_)
     show.say_what_is_missing(data)
 
 
@@ -87,6 +93,7 @@ def score_command(
     workers: Workers = 2,
     protocol: ProtocolName = "coco",
     out: Annotated[Path | None, typer.Option(help="Keep the score as a run below this folder.")] = None,
+    metrics: Metric = None,
     again: Again = False,
     json_: Json = False,
 ) -> None:
@@ -98,11 +105,22 @@ def score_command(
     with tempfile.TemporaryDirectory() as scratch, progress("scoring") as on_image:
         done = launch.score(
             made, truth, out or Path(scratch), name=name, workers=workers, protocol=protocol, again=again,
-            save_predictions=out is not None, command=["bench", *sys.argv[1:]], on_image=on_image,
+            save_predictions=out is not None, metrics=[metrics] if metrics else [],
+            command=["bench", *sys.argv[1:]], on_image=on_image,
         )  # fmt: skip
         score = done.score
     show.show_score(done, score, json_)
     show.say_what_is_missing(truth)
+
+
+def merge_command(
+    folders: Annotated[list[Path], typer.Argument(help="The run's folder, or the folders where its shards lie.")],
+    json_: Json = False,
+) -> None:
+    """Unite the shards of a run (bench run --shard I/N); into the first folder where there are several."""
+    from bench.merge import merge
+
+    show.show_run(merge(folders), json_)
 
 
 def _pair(

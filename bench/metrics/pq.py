@@ -11,10 +11,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from bench.errors import DataError
-from bench.overlap import Overlap, TruthSegment
+from bench.overlap import Overlap, Pair, TruthSegment
 from bench.types import Categories
 
 PQ_VERSION = 1  # goes up with every change that moves a number
@@ -50,7 +50,12 @@ def match(overlap: Overlap, iou_threshold: float = 0.5, protocol: Protocol = "co
     """Pairs segments of one category whose IoU is above the threshold; below 0.5 pairs are not unique."""
     if iou_threshold < 0.5:
         raise ValueError(f"an IoU threshold of {iou_threshold} is below 0.5, where matches are not unique")
-    tp = tuple(hit for hit in _same_class(overlap, protocol) if hit.iou > iou_threshold)
+    return settle(overlap, (hit for hit in same_class(overlap, protocol) if hit.iou > iou_threshold), protocol)
+
+
+def settle(overlap: Overlap, hits: Iterable[Match], protocol: Protocol = "coco") -> Matches:
+    """What becomes of all the other segments, where `hits` are the true positives."""
+    tp = tuple(hits)
     found, used = {hit.truth for hit in tp}, {hit.predicted for hit in tp}
     ignored = _ignored_pixels(overlap, protocol)
     return Matches(
@@ -64,17 +69,23 @@ def match(overlap: Overlap, iou_threshold: float = 0.5, protocol: Protocol = "co
     )
 
 
-def _same_class(overlap: Overlap, protocol: Protocol) -> Iterator[Match]:
-    """Every touching pair of one category with its IoU; void of the truth does not count in the union."""
-    void = {pair.predicted: pair.pixels for pair in overlap.pairs if pair.truth == 0}
-    for i, j, pixels in overlap.pairs:
+def same_class(overlap: Overlap, protocol: Protocol = "coco") -> Iterator[Match]:
+    """Every touching pair of one category with its IoU; crowd regions match nothing."""
+    void = overlap.void_pixels
+    for pair in overlap.pairs:
+        i, j, _ = pair
         if i == 0 or j == 0:
             continue
         truth, predicted = overlap.truth[i - 1], overlap.predicted[j - 1]
-        if truth.iscrowd or truth.category_id != predicted.category_id:
-            continue
-        union = predicted.area + _scored_area(truth, protocol) - pixels - void.get(j, 0)
-        yield Match(i, j, pixels / union)
+        if not truth.iscrowd and truth.category_id == predicted.category_id:
+            yield Match(i, j, pair_iou(overlap, pair, void.get(j, 0), protocol))
+
+
+def pair_iou(overlap: Overlap, pair: Pair, void_px: int, protocol: Protocol = "coco") -> float:
+    """The IoU of a pair; the predicted segment's `void_px` pixels on void of the truth are not in the union."""
+    i, j, pixels = pair
+    union = overlap.predicted[j - 1].area + _scored_area(overlap.truth[i - 1], protocol) - pixels - void_px
+    return pixels / union
 
 
 def _scored_area(segment: TruthSegment, protocol: Protocol) -> int:
@@ -109,15 +120,24 @@ class Tally:
     fn: int = 0
     iou: Fraction = field(default_factory=Fraction)
 
+    @classmethod
+    def hit(cls, iou: float) -> Tally:
+        """One true positive."""
+        return cls(tp=1, iou=Fraction(iou))
+
     def __add__(self, other: Tally) -> Tally:
         return Tally(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.iou + other.iou)
 
 
 def tally(overlap: Overlap, iou_threshold: float = 0.5, protocol: Protocol = "coco") -> dict[int, Tally]:
     """The statistics of one image: category id → `Tally`, only for categories with a TP, FP or FN."""
-    matches = match(overlap, iou_threshold, protocol)
+    return tally_of(overlap, match(overlap, iou_threshold, protocol))
+
+
+def tally_of(overlap: Overlap, matches: Matches) -> dict[int, Tally]:
+    """The statistics of one image whose segments were matched before."""
     parts = [
-        *((overlap.truth[i - 1].category_id, Tally(tp=1, iou=Fraction(iou))) for i, _, iou in matches.tp),
+        *((overlap.truth[i - 1].category_id, Tally.hit(iou)) for i, _, iou in matches.tp),
         *((overlap.predicted[j - 1].category_id, Tally(fp=1)) for j in matches.fp),
         *((overlap.truth[i - 1].category_id, Tally(fn=1)) for i in matches.fn),
     ]
@@ -154,6 +174,9 @@ class Quality:
     rq: float | None
     n: int
 
+    def to_json(self) -> dict[str, float | int | None]:
+        return {"PQ": self.pq, "SQ": self.sq, "RQ": self.rq, "n": self.n}
+
 
 @dataclass(frozen=True)
 class PQTable:
@@ -163,6 +186,15 @@ class PQTable:
     things: Quality
     stuff: Quality
     per_class: tuple[ClassQuality, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The groups as fractions, null where undefined, and the counts of segments over all categories."""
+        return {
+            "PQ": {name: getattr(self, name).to_json() for name in ("all", "things", "stuff")},
+            "TP": sum(row.tp for row in self.per_class),
+            "FP": sum(row.fp for row in self.per_class),
+            "FN": sum(row.fn for row in self.per_class),
+        }
 
 
 def pq_table(totals: Mapping[int, Tally], categories: Categories) -> PQTable:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.errors import DataError, UsageError, naming
 from bench.metrics import pq, semantic
-from bench.metrics.pq import DEVIATIONS, ClassQuality, PQTable, Protocol, Quality, Tally
+from bench.metrics.pq import DEVIATIONS, ClassQuality, PQTable, Protocol, Tally
 from bench.metrics.semantic import IoUTable, Matrix, Rule
 from bench.overlap import Overlap
 from bench.types import Categories, Category
@@ -29,7 +29,7 @@ class Score:
     def to_json(self) -> dict[str, Any]:
         """Fractions in 0..1, null where undefined."""
         return {
-            "PQ": {name: _quality(getattr(self.pq, name)) for name in ("all", "things", "stuff")},
+            "PQ": self.pq.to_json()["PQ"],
             "mIoU": self._kinds("miou"),
             "pixel_accuracy": self._kinds("pixel_accuracy"),
             "frequency_weighted_IoU": self._kinds("frequency_weighted"),
@@ -53,10 +53,6 @@ class Score:
             "semantic": self.semantic.iou[k] if self.semantic else None,
             "panoptic": self.panoptic.iou[k] if self.panoptic else None,
         }
-
-
-def _quality(group: Quality) -> dict[str, float | int | None]:
-    return {"PQ": group.pq, "SQ": group.sq, "RQ": group.rq, "n": group.n}
 
 
 def _class(category: Category, row: ClassQuality) -> dict[str, Any]:

@@ -21,8 +21,8 @@ BEGIN = "<!-- leaderboard:begin -->"
 END = "<!-- leaderboard:end -->"
 
 COLUMNS = (
-    "#", "model", "checkpoint", "PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic",
-    "published PQ", "params (M)", "device", "input (px)", "fusion", "date", "commit",
+    "#", "rank 95 %", "model", "checkpoint", "PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic",
+    "mIoU panoptic", "published PQ", "params (M)", "device", "input (px)", "fusion", "date", "commit",
 )  # fmt: skip
 TEXT = ("model", "checkpoint", "device", "input (px)", "fusion", "date", "commit")
 
@@ -37,6 +37,8 @@ def _markdown(board: Board) -> str:
     table = to_markdown_table(Table("", COLUMNS, rows), TEXT)
     images = "1 image" if board.images == 1 else f"{board.images} images"
     about = f"{images}, protocol `{board.protocol}`, truth and rules `{board.key}`; qualities in percent"
+    if any(row.rank_low is not None for row in board.rows):
+        about += ";\nrank 95 %: the ranks that a run takes in 95 % of the resamplings of the images"
     dirty = any((row.commit or "").endswith(DIRTY) for row in board.rows)
     mark = "\n\\* run from a working tree with changes on top of that commit\n" if dirty else ""
     return f"### {board.dataset}\n\n{about}\n\n{table}{mark}"
@@ -62,11 +64,16 @@ def _cells(row: Row) -> list[str]:
     texts = (millions, device, row.input, row.fusion, row.date, row.commit)
     return [
         "–" if row.rank is None else str(row.rank),
+        _range(row.rank_low, row.rank_high),
         f"{row.name} ({row.method})" if row.method else row.name,
         row.checkpoint or ("predictions" if row.kind == "predictions" else "–"),
         *(percent(value) for value in (*fractions, row.published_PQ)),
         *(text or "–" for text in texts),
     ]
+
+
+def _range(low: int | None, high: int | None) -> str:
+    return "–" if low is None else f"{low}" if low == high else f"{low}–{high}"
 
 
 def _records(boards: Sequence[Board]) -> list[dict[str, Any]]:

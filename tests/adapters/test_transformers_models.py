@@ -12,7 +12,8 @@ from tiny_networks import SIDE
 from bench.adapter import load_model
 from bench.errors import ModelError
 from bench.fusion.presets import PRESETS
-from bench.models import InputSize, ModelSpec, resolve_model
+from bench.model_file import InputSize
+from bench.models import ModelSpec, resolve_model
 from bench.types import Image
 
 torch = pytest.importorskip("torch")

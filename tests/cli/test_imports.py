@@ -50,7 +50,12 @@ def test_lists_import_no_framework(command: str) -> None:
 
 
 def test_reading_runs_imports_no_framework(scored: Path) -> None:
-    for command in (["show", scored], ["verify", scored], ["leaderboard", "--results", scored.parents[2]]):
+    for command in (
+        ["show", scored, "--errors"],
+        ["compare", scored, scored],
+        ["verify", scored],
+        ["leaderboard", "--results", scored.parents[2]],
+    ):
         packages, out = imported(*command)
         assert "mine" in out
         assert not packages & FRAMEWORKS

@@ -40,6 +40,7 @@ def meta(name: str, space: Categories = SPACE, **changes: Any) -> dict[str, Any]
         "parameters": 2_345_678,
         "dataset": {"name": "toy", "split": "val", "categories": plain(space.items)},
         "provenance": {"git": GIT},
+        "rules": {"semantic_rule": "cityscapes"},
     } | changes
 
 

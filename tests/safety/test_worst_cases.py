@@ -168,7 +168,7 @@ YAMLS = [
     Case("no categories", LABELS, "ika-12.yaml", holding(b"categories: []\n"), ("at least one category",), 2),
     Case("a label space of no name", MODEL, "mine.yaml", replacing("categories: cityscapes-19", "categories: nowhere"),
          ("'nowhere'", "known: cityscapes-19"), 2),
-    Case("a divisor of a gigapixel", MODEL, "mine.yaml", replacing("divisor: 64", "divisor: 1000000000"), ("1024",), 2),
+    Case("a divisor of a gigapixel", MODEL, "mine.yaml", replacing("divisor: 64", "divisor: 1000000000"), ("4096",), 2),
     Case("no checkpoints", MODEL, "mine.yaml", lambda path: path.write_text(
         path.read_text().partition("checkpoints:")[0].replace("minicity: minicity/tiny", "") + "checkpoints: {}\n")
         and None, ("no checkpoint",), 4),

@@ -1,0 +1,163 @@
+"""Percentile bootstrap of PQ, SQ, RQ and mIoU over images, or over groups of images (Efron, 1979).
+
+A replicate draws as many images as there are, with replacement; the same draw serves every run, so that
+differences are paired. Of a replicate only its counts matter: they times the images' sums are the sums of the
+replicate, and a category's few images are all that is multiplied. Blocks of replicates have seeds of their own,
+so that the number of threads cannot move a digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError
+from bench.metrics.sums import PARTS, ImageSums, Parts
+from bench.types import Categories
+
+BLOCK = 64  # replicates at a time: the counts of 5,000 images then fit a core's cache
+SMALL_PRODUCT = 2**18  # multiplications that OpenBLAS leaves to the calling thread; its threads would fight ours
+TIE = 1e-6  # differences that single precision cannot tell from none
+MEANS = ("PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic")
+
+Draws = NDArray[np.float32]  # (len(MEANS) + C, replicates); NaN where undefined
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with the interval that holds `confidence` of its replicates; None where undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def resample(
+    runs: Sequence[ImageSums], *, replicates: int = 10_000, seed: int = 0, by_group: bool = False, workers: int = 2
+) -> list[Draws]:
+    """The replicates of each run, drawn together. Rows are `MEANS`, then the PQ of each category."""
+    if any(run.image_ids != runs[0].image_ids for run in runs):
+        raise DataError("the runs are not of the same images: compare runs that share a comparability key")
+    parts = np.concatenate([run.by_group() if by_group else run.parts for run in runs])
+    columns = _columns(parts)
+    blocks = [(k, min(BLOCK, replicates - start)) for k, start in enumerate(range(0, replicates, BLOCK))]
+
+    def draw(block: tuple[int, int]) -> list[Draws]:
+        counts = _counts(parts.shape[2], block[1], np.random.SeedSequence(seed, spawn_key=(block[0],)))
+        sums = _sums(columns, counts, parts.shape[0])
+        return [quantities(one, run.categories) for one, run in zip(np.split(sums, len(runs)), runs, strict=True)]
+
+    with ThreadPoolExecutor(workers) as pool:
+        drawn = list(pool.map(draw, blocks))
+    return [np.concatenate([block[k] for block in drawn], axis=1) for k in range(len(runs))]
+
+
+def _columns(parts: Parts) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    """For each category the images that it occurs in, in any run, and what they add: (n,), (parts, n)."""
+    occurs = [np.flatnonzero(parts[:, c].any(axis=0)) for c in range(parts.shape[1])]
+    return [(images, parts[:, c, images].astype(np.float32)) for c, images in enumerate(occurs)]
+
+
+def _counts(images: int, replicates: int, seed: np.random.SeedSequence) -> NDArray[np.float32]:
+    """(images, replicates): how often each image was drawn; each column adds up to `images`."""
+    rng = np.random.default_rng(seed)
+    counts = np.empty((images, replicates), np.float32)
+    kind = np.uint16 if images <= 2**16 else np.uint32
+    for k in range(replicates):
+        counts[:, k] = np.bincount(rng.integers(0, images, images, dtype=kind), minlength=images)
+    return counts
+
+
+def _sums(
+    columns: Sequence[tuple[NDArray[np.intp], NDArray[np.float32]]], counts: NDArray[np.float32], parts: int
+) -> NDArray[np.float32]:
+    """(parts, C, replicates)."""
+    sums = np.zeros((parts, len(columns), counts.shape[1]), np.float32)
+    step = max(1, SMALL_PRODUCT // (parts * counts.shape[1]))
+    for c, (images, values) in enumerate(columns):
+        for start in range(0, len(images), step):
+            sums[:, c] += values[:, start : start + step] @ counts[images[start : start + step]]
+    return sums
+
+
+def quantities(sums: NDArray[np.floating], categories: Categories) -> NDArray[np.floating]:
+    """(len(PARTS), C, n) sums → (len(MEANS) + C, n) fractions, NaN where undefined."""
+    part = dict(zip(PARTS, sums, strict=True))
+    occurs = part["halves"] > 0
+    pq, rq = (_ratio(part[name], part["halves"], occurs) for name in ("iou", "tp"))
+    sq = np.where(occurs & (part["tp"] == 0), 0, _ratio(part["iou"], part["tp"], part["tp"] > 0))
+    things = categories.isthing
+    ious = (
+        _ratio(part[f"{kind}_hits"], part[f"{kind}_union"], part[f"{kind}_occurs"] > 0)
+        for kind in ("semantic", "panoptic")
+    )
+    means = [_mean(rows) for rows in (pq, sq, rq, pq[things], pq[~things], *ious)]
+    return np.concatenate([np.stack(means), pq])
+
+
+def _ratio(
+    above: NDArray[np.floating], below: NDArray[np.floating], defined: NDArray[np.bool_]
+) -> NDArray[np.floating]:
+    """NaN where it is not defined; single precision stays single."""
+    quotient: NDArray[np.floating] = above / np.where(defined, below, below.dtype.type(1))
+    quotient[~defined] = np.nan
+    return quotient
+
+
+def _mean(rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Over the defined categories; NaN where there are none."""
+    count = np.isfinite(rows).sum(axis=0)
+    return np.where(count > 0, np.nansum(rows, axis=0) / np.maximum(count, 1), np.nan)
+
+
+def point(run: ImageSums) -> NDArray[np.floating]:
+    """(len(MEANS) + C,) the quantities of the run itself."""
+    return quantities(run.parts.sum(axis=2, keepdims=True), run.categories)[:, 0]
+
+
+def estimates(values: NDArray[np.floating], draws: Draws, confidence: float = 0.95) -> list[Estimate]:
+    """A row's value with the percentiles of its replicates, of those where it is defined."""
+    ordered = np.sort(draws, axis=1)  # NaN last
+    defined = np.isfinite(draws).sum(axis=1)
+    tail = (1 - confidence) / 2
+    low, high = (_percentile(ordered, defined, at) for at in (tail, 1 - tail))
+    return [Estimate(*(_number(x) for x in row)) for row in zip(values, low, high, strict=True)]
+
+
+def _percentile(ordered: NDArray[np.floating], defined: NDArray[np.intp], at: float) -> NDArray[np.float64]:
+    """Linear between the two nearest of the `defined` first of each row."""
+    place = np.maximum(at * (defined - 1.0), 0)
+    below = place.astype(np.intp)
+    above = np.minimum(below + 1, np.maximum(defined - 1, 0))
+    rows = np.arange(len(ordered))
+    low, high = ordered[rows, below].astype(np.float64), ordered[rows, above].astype(np.float64)
+    between: NDArray[np.float64] = low + (place - below) * (high - low)
+    return between
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def chance_above(delta: Draws) -> list[float | None]:
+    """The share of each row's defined replicates that are above 0, a tie counting half; None where none is."""
+    defined = np.isfinite(delta).sum(axis=1)
+    above = (delta > TIE).sum(axis=1) + 0.5 * (np.abs(delta) <= TIE).sum(axis=1)
+    return [float(a / n) if n else None for a, n in zip(above, defined, strict=True)]
+
+
+def rank_ranges(pq: NDArray[np.floating], confidence: float = 0.95) -> list[tuple[int, int] | None]:
+    """The ranks (1 is best) that each run takes in `confidence` of the replicates; `pq` is (runs, replicates).
+
+    Ties share the better rank. None for a run whose PQ is never defined.
+    """
+    filled = np.where(np.isfinite(pq), pq, -np.inf)
+    ranks = np.stack([(filled > own + TIE).sum(axis=0) + 1 for own in filled])
+    tail = (1 - confidence) / 2
+    low = np.quantile(ranks, tail, axis=1, method="lower")
+    high = np.quantile(ranks, 1 - tail, axis=1, method="higher")
+    return [(int(a), int(b)) if np.isfinite(own).any() else None for a, b, own in zip(low, high, pq, strict=True)]

@@ -1,0 +1,65 @@
+"""Which class is taken for which, pixel by pixel, with the precision and recall of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.metrics import semantic
+from bench.metrics.lines import Lines
+from bench.metrics.semantic import Matrix, Rule
+from bench.overlap import Overlap
+from bench.types import Categories
+
+VOID = "void"
+
+
+@dataclass(frozen=True, eq=False)
+class ConfusionTable:
+    """`matrices` holds (C + 1, C + 1) pixels of each kind of semantic map that the run has, truth down, void last.
+
+    Void of the truth counts for nothing. By rule `detectron2` void of the prediction does not either.
+    """
+
+    categories: Categories
+    matrices: Mapping[str, Matrix]
+    rules: Mapping[str, Rule]
+
+    def to_json(self) -> dict[str, Any]:
+        """For each kind: the matrix, and pixels, precision and recall of each class, null where undefined."""
+        return {
+            kind: {
+                "classes": [*(c.name for c in self.categories), VOID],
+                "pixels": matrix.tolist(),
+                "per_class": [self._row(matrix, k, self.rules[kind]) for k in range(len(self.categories))],
+            }
+            for kind, matrix in self.matrices.items()
+        }
+
+    def _row(self, matrix: Matrix, k: int, rule: Rule) -> dict[str, Any]:
+        names = [*(c.name for c in self.categories), VOID]
+        counted = matrix[:-1] if rule == "cityscapes" else matrix[:-1, :-1]
+        truth, predicted, hits = int(counted[k].sum()), int(counted[:, k].sum()), int(counted[k, k])
+        taken_for = {names[i]: pixels for i, pixels in enumerate(counted[k].tolist()) if pixels and i != k}
+        return {
+            "name": names[k], "truth_px": truth, "predicted_px": predicted,
+            "precision": hits / predicted if predicted else None,
+            "recall": hits / truth if truth else None,
+            "taken_for": dict(sorted(taken_for.items(), key=lambda item: (-item[1], item[0]))),
+        }  # fmt: skip
+
+
+def confusion_table(lines: Lines, categories: Categories, rule: Rule) -> ConfusionTable:
+    """From image lines in any order; `rule` is for the semantic output, as in the score."""
+    sums = {"semantic": semantic.empty(categories), "panoptic": semantic.empty(categories)}
+    seen = set()
+    for line in lines:
+        if line.get("semantic") is not None:
+            seen.add("semantic")
+            semantic.add(sums["semantic"], line["semantic"])
+        if line.get("overlap") is not None:
+            seen.add("panoptic")
+            semantic.add(sums["panoptic"], semantic.confusion_of(Overlap.from_json(line["overlap"]), categories))
+    matrices = {kind: matrix for kind, matrix in sums.items() if kind in seen}
+    return ConfusionTable(categories, matrices, {"semantic": rule, "panoptic": "cityscapes"})

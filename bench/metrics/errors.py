@@ -1,0 +1,212 @@
+"""Why PQ is not 1: every false positive and false negative gets one kind, and the parts add up.
+
+    1 - PQ = (sum over TP of (1 - IoU) + FP / 2 + FN / 2) / (TP + FP / 2 + FN / 2)
+
+holds for each category, so a kind's share is half its count over the denominator, and a true positive's is what
+its mask lacks. Nothing is corrected and scored again (as TIDE does, Bolya et al., ECCV 2020), so that no order of
+corrections can move a share. The first kind that fits is taken, in the order of `KINDS`:
+
+- mask quality: matched, but the masks differ
+- misclassified: a segment of another category has IoU > 0.5 with it
+- split: at least two predicted segments of the category lie mostly within one of the truth, and together
+  cover more than half of it; the spare parts are its false positives
+- merged: one predicted segment takes more than half of each of several segments of its category
+- poor mask: the best that touches it in its category has 0.1 < IoU <= 0.5
+- left void: the prediction says nothing about most of it
+- missed (of the truth), spurious (of the prediction): the rest
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from bench.metrics.lines import Lines, overlaps
+from bench.metrics.pq import Matches, Protocol, Tally, match, mean, pair_iou, tally_of
+from bench.overlap import Overlap
+from bench.types import Categories
+
+KINDS = ("mask quality", "misclassified", "split", "merged", "poor mask", "left void", "missed", "spurious")
+POOR_IOU = 0.1  # below it two segments have nothing to do with each other (TIDE's background threshold)
+
+
+@dataclass(frozen=True)
+class Blame:
+    """The kind of every false negative (by truth's dense id) and of every false positive (by predicted id)."""
+
+    fn: dict[int, str]
+    fp: dict[int, str]
+
+
+class _Touch(NamedTuple):
+    """A predicted segment that touches one of the truth: `same` category, lies mostly `within` it."""
+
+    truth: int
+    predicted: int
+    pixels: int
+    iou: float
+    same: bool
+    within: bool
+
+
+Group = tuple[str, Iterable[int], Iterable[int]]  # a kind, and the segments of truth and prediction it may be of
+
+
+def blame(overlap: Overlap, matches: Matches, protocol: Protocol = "coco") -> Blame:
+    """One kind for each segment that found no partner: the first that fits."""
+    truth: dict[int, str] = {}
+    predicted: dict[int, str] = {}
+    for kind, of_truth, of_prediction in _groups(overlap, protocol):
+        for i in of_truth:
+            truth.setdefault(i, kind)
+        for j in of_prediction:
+            predicted.setdefault(j, kind)
+    return Blame(
+        {i: truth.get(i, "missed") for i in matches.fn},
+        {j: predicted.get(j, "spurious") for j in matches.fp},
+    )
+
+
+def _groups(overlap: Overlap, protocol: Protocol) -> Iterator[Group]:
+    touching = list(_touching(overlap, protocol))
+    same = [touch for touch in touching if touch.same]
+    for touch in touching:
+        if not touch.same and touch.iou > 0.5:
+            yield "misclassified", [touch.truth], [touch.predicted]
+    yield from _splits(overlap, same)
+    yield from _merges(overlap, same)
+    for touch in same:
+        if POOR_IOU < touch.iou <= 0.5:
+            yield "poor mask", [touch.truth], [touch.predicted]
+    for i, j, pixels in overlap.pairs:
+        if i and j == 0 and _is_most(overlap, i, pixels):
+            yield "left void", [i], []
+
+
+def _touching(overlap: Overlap, protocol: Protocol) -> Iterator[_Touch]:
+    void = overlap.void_pixels
+    for pair in overlap.pairs:
+        i, j, pixels = pair
+        if i and j and not overlap.truth[i - 1].iscrowd:
+            predicted, void_px = overlap.predicted[j - 1], void.get(j, 0)
+            same = overlap.truth[i - 1].category_id == predicted.category_id
+            within = 2 * pixels > predicted.area - void_px
+            yield _Touch(i, j, pixels, pair_iou(overlap, pair, void_px, protocol), same, within)
+
+
+def _is_most(overlap: Overlap, truth: int, pixels: int) -> bool:
+    """Whether these are more than half of the pixels of a segment of the truth."""
+    return 2 * pixels > overlap.truth[truth - 1].area
+
+
+def _splits(overlap: Overlap, same: Iterable[_Touch]) -> Iterator[Group]:
+    parts: dict[int, list[_Touch]] = defaultdict(list)
+    for touch in same:
+        if touch.within:
+            parts[touch.truth].append(touch)
+    for i, pieces in parts.items():
+        if len(pieces) > 1 and _is_most(overlap, i, sum(piece.pixels for piece in pieces)):
+            yield "split", [i], [piece.predicted for piece in pieces]
+
+
+def _merges(overlap: Overlap, same: Iterable[_Touch]) -> Iterator[Group]:
+    taken: dict[int, list[int]] = defaultdict(list)
+    for touch in same:
+        if _is_most(overlap, touch.truth, touch.pixels):
+            taken[touch.predicted].append(touch.truth)
+    for j, swallowed in taken.items():
+        if len(swallowed) > 1:
+            yield "merged", swallowed, [j]
+
+
+@dataclass
+class _Sums:
+    """Running sums of one category."""
+
+    tally: Tally = field(default_factory=Tally)
+    fn: Counter[str] = field(default_factory=Counter)
+    fp: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class ClassErrors:
+    """One category: PQ and the share of 1 - PQ that each kind takes, None where it does not occur.
+
+    `fn` and `fp` count the segments of a kind; `precision` is TP / (TP + FP), `recall` TP / (TP + FN).
+    """
+
+    pq: float | None
+    loss: Mapping[str, float | None]
+    tp: int
+    fn: Mapping[str, int]
+    fp: Mapping[str, int]
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class ErrorTable:
+    """`per_class` is in the order of the categories; shares of a group are the mean over its `n` that occur."""
+
+    categories: Categories
+    per_class: tuple[ClassErrors, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Fractions of 1; in every row PQ and the losses add up to 1."""
+        rows = list(zip(self.categories, self.per_class, strict=True))
+        return {
+            "all": _group(self.per_class),
+            "things": _group([row for category, row in rows if category.isthing]),
+            "stuff": _group([row for category, row in rows if not category.isthing]),
+            "per_class": [
+                {
+                    "category_id": c.id, "name": c.name, "isthing": c.isthing, "PQ": row.pq, "loss": dict(row.loss),
+                    "TP": row.tp, "FN": dict(row.fn), "FP": dict(row.fp),
+                    "precision": row.precision, "recall": row.recall,
+                }
+                for c, row in rows
+            ],
+        }  # fmt: skip
+
+
+def error_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> ErrorTable:
+    """The kinds of error of image lines in any order; reads them one by one."""
+    sums: dict[int, _Sums] = defaultdict(_Sums)
+    for overlap in overlaps(lines):
+        matches = match(overlap, protocol=protocol)
+        for category_id, part in tally_of(overlap, matches).items():
+            sums[category_id].tally += part
+        kinds = blame(overlap, matches, protocol)
+        for i, kind in kinds.fn.items():
+            sums[overlap.truth[i - 1].category_id].fn[kind] += 1
+        for j, kind in kinds.fp.items():
+            sums[overlap.predicted[j - 1].category_id].fp[kind] += 1
+    return ErrorTable(categories, tuple(_class_errors(sums[category.id]) for category in categories))
+
+
+def _class_errors(sums: _Sums) -> ClassErrors:
+    one = sums.tally
+    halves = one.tp + 0.5 * one.fp + 0.5 * one.fn
+    if not halves:
+        return ClassErrors(None, dict.fromkeys(KINDS), 0, {}, {}, None, None)
+    loss = {kind: 0.5 * (sums.fn[kind] + sums.fp[kind]) / halves for kind in KINDS}
+    loss["mask quality"] = float(one.tp - one.iou) / halves
+    return ClassErrors(
+        float(one.iou) / halves, loss, one.tp, sums.fn, sums.fp,
+        precision=one.tp / (one.tp + one.fp) if one.tp + one.fp else None,
+        recall=one.tp / (one.tp + one.fn) if one.tp + one.fn else None,
+    )  # fmt: skip
+
+
+def _group(rows: Iterable[ClassErrors]) -> dict[str, Any]:
+    defined = [row for row in rows if row.pq is not None]
+    return {
+        "PQ": mean(row.pq for row in defined),
+        "loss": {kind: mean(row.loss[kind] for row in defined) for kind in KINDS},
+        "TP": sum(row.tp for row in defined),
+        "FN": dict(sum((Counter(row.fn) for row in defined), Counter())),
+        "FP": dict(sum((Counter(row.fp) for row in defined), Counter())),
+        "n": len(defined),
+    }

@@ -1,0 +1,22 @@
+"""What the metrics read of stored image lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from bench.errors import DataError
+from bench.overlap import Overlap
+
+Lines = Iterable[Mapping[str, Any]]
+
+
+def overlaps(lines: Lines) -> Iterator[Overlap]:
+    """The overlap of each line; a line without one is a DataError: semantic labels alone have no segments."""
+    for line in lines:
+        if line.get("overlap") is None:
+            raise DataError(
+                f"image {line.get('image_id')!r}: has no instances in its ground truth, so there are no segments "
+                "to explain; --confusion needs none"
+            )
+        yield Overlap.from_json(line["overlap"])

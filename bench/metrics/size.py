@@ -1,0 +1,116 @@
+"""PQ by the size of segments: true positives and false negatives by the area of the truth, false positives by
+their own. The bins partition the segments, so that their TP, FP, FN and IoU add up to the whole exactly.
+
+COCO's bins are pixels (its detection evaluation: 32², 96²); the relative ones are shares of the image, for data
+sets of other resolutions. Areas are counted, never the declared ones; an area on an edge is of the upper bin.
+
+The means of a bin leave out a category whose truth lies in other bins alone: its false positives here are counted,
+but a PQ of 0 for what is not there would make the means of two models means of other categories.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.metrics.lines import Lines, overlaps
+from bench.metrics.pq import Matches, PQTable, Protocol, Tally, match, pq_table, total
+from bench.overlap import Overlap
+from bench.types import Categories
+
+
+@dataclass(frozen=True)
+class Bins:
+    """`edges` part the `names`; in pixels, or in shares of the image where `relative`."""
+
+    names: tuple[str, ...]
+    edges: tuple[float, ...]
+    relative: bool
+
+    def place(self, area_px: int, image_px: int) -> int:
+        """The bin of a segment."""
+        return bisect_right(self.edges, area_px / image_px if self.relative else area_px)
+
+
+COCO = Bins(("small", "medium", "large"), (32**2, 96**2), relative=False)
+RELATIVE = Bins(("below 0.1 %", "0.1 to 1 %", "1 to 10 %", "10 % and more"), (0.001, 0.01, 0.1), relative=True)
+BINS: Mapping[str, Bins] = {"coco": COCO, "relative": RELATIVE}
+
+
+def size_tallies(overlap: Overlap, matches: Matches, bins: Bins) -> list[dict[int, Tally]]:
+    """The statistics of one image for each bin: category id → `Tally`."""
+    found: list[list[dict[int, Tally]]] = [[] for _ in bins.names]
+    image_px = overlap.image_px
+    for area, category_id, part in _parts(overlap, matches):
+        found[bins.place(area, image_px)].append({category_id: part})
+    return [total(parts) for parts in found]
+
+
+def _parts(overlap: Overlap, matches: Matches) -> Iterator[tuple[int, int, Tally]]:
+    """(area px, category id, what it counts) of every segment that counts; a pair is one."""
+    for hit in matches.tp:
+        truth = overlap.truth[hit.truth - 1]
+        yield truth.area, truth.category_id, Tally.hit(hit.iou)
+    for i in matches.fn:
+        truth = overlap.truth[i - 1]
+        yield truth.area, truth.category_id, Tally(fn=1)
+    for j in matches.fp:
+        predicted = overlap.predicted[j - 1]
+        yield predicted.area, predicted.category_id, Tally(fp=1)
+
+
+@dataclass(frozen=True)
+class SizeTable:
+    """`totals[kind][k]` are the statistics of bin k of `BINS[kind]`."""
+
+    categories: Categories
+    totals: Mapping[str, tuple[Mapping[int, Tally], ...]]
+
+    def table(self, kind: str, k: int) -> PQTable:
+        """PQ of a bin; its means are over the categories that have truth in it, or nowhere."""
+        elsewhere = {
+            category_id
+            for other in self.totals[kind]
+            for category_id, one in other.items()
+            if one.tp + one.fn and not _has_truth(self.totals[kind][k].get(category_id))
+        }
+        kept = {category_id: one for category_id, one in self.totals[kind][k].items() if category_id not in elsewhere}
+        return pq_table(kept, self.categories)
+
+    def to_json(self) -> dict[str, Any]:
+        """Bins from small to large, with PQ, SQ, RQ as fractions and the counts of segments."""
+        return {kind: [self._row(kind, k) for k in range(len(bins.names))] for kind, bins in BINS.items()}
+
+    def _row(self, kind: str, k: int) -> dict[str, Any]:
+        edges = (0, *BINS[kind].edges, None)
+        table, counted = self.table(kind, k), pq_table(self.totals[kind][k], self.categories)
+        return {
+            "bin": BINS[kind].names[k],
+            "from": edges[k],
+            "to": edges[k + 1],
+            "unit": "share of the image" if BINS[kind].relative else "px",
+            **counted.to_json(),
+            "PQ": table.to_json()["PQ"],
+            "per_class": {
+                category.name: {"PQ": row.pq, "TP": row.tp, "FP": row.fp, "FN": row.fn}
+                for category, row in zip(self.categories, counted.per_class, strict=True)
+                if row.pq is not None
+            },
+        }
+
+
+def _has_truth(one: Tally | None) -> bool:
+    return one is not None and one.tp + one.fn > 0
+
+
+def size_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> SizeTable:
+    """PQ of each bin, from image lines in any order; reads them one by one."""
+    sums: dict[str, list[dict[int, Tally]]] = {kind: [{} for _ in bins.names] for kind, bins in BINS.items()}
+    for overlap in overlaps(lines):
+        matches = match(overlap, protocol=protocol)
+        for kind, bins in BINS.items():
+            image = size_tallies(overlap, matches, bins)
+            sums[kind] = [total([old, new]) for old, new in zip(sums[kind], image, strict=True)]
+    return SizeTable(categories, {kind: tuple(bins) for kind, bins in sums.items()})

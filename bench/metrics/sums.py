@@ -1,0 +1,110 @@
+"""What each image adds to PQ and IoU of each category: all that a bootstrap needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics import pq, semantic
+from bench.metrics.lines import Lines
+from bench.metrics.pq import Protocol
+from bench.metrics.semantic import Rule
+from bench.overlap import Overlap
+from bench.types import Categories
+
+# Of each category: sum of IoU, TP, TP + FP/2 + FN/2; then of each kind of semantic map pixels that are right,
+# pixels of the union, and pixels that make the category occur.
+PARTS = (
+    "iou", "tp", "halves",
+    "semantic_hits", "semantic_union", "semantic_occurs",
+    "panoptic_hits", "panoptic_union", "panoptic_occurs",
+)  # fmt: skip
+Parts = NDArray[np.float64]  # (len(PARTS), C, N)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSums:
+    """`parts` is (len(PARTS), C, N); images are in the order of their ids. `kinds` of semantic map that there are."""
+
+    categories: Categories
+    image_ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    parts: Parts
+    kinds: frozenset[str]
+
+    def by_group(self) -> Parts:
+        """The parts summed over the images of each group: (len(PARTS), C, number of groups)."""
+        groups = np.array(self.groups)
+        return np.stack([self.parts[..., groups == name].sum(axis=2) for name in sorted(set(self.groups))], axis=2)
+
+
+def image_sums(lines: Lines, categories: Categories, rule: Rule, protocol: Protocol = "coco") -> ImageSums:
+    """The sums of image lines in any order; `rule` is for the semantic output, as in the score."""
+    rows = sorted((_image(line, categories, rule, protocol) for line in lines), key=lambda row: row.image_id)
+    shape = (len(PARTS), len(categories), len(rows))
+    parts = np.zeros(shape)
+    for k, row in enumerate(rows):
+        for name, places, values in row.entries:
+            parts[PARTS.index(name), places, k] = values
+    kinds = frozenset(kind for row in rows for kind in row.kinds)
+    return ImageSums(categories, tuple(r.image_id for r in rows), tuple(r.group for r in rows), parts, kinds)
+
+
+Entry = tuple[str, Sequence[int], Sequence[float]]  # a part, places of categories, what they add
+
+
+@dataclass(frozen=True)
+class _Image:
+    """The entries of one image: few, since an image has few categories."""
+
+    image_id: str
+    group: str
+    entries: tuple[Entry, ...]
+    kinds: tuple[str, ...]
+
+
+def _image(line: Mapping[str, Any], categories: Categories, rule: Rule, protocol: Protocol) -> _Image:
+    entries: list[Entry] = []
+    kinds = []
+    if line.get("overlap") is not None:
+        overlap = Overlap.from_json(line["overlap"])
+        entries += _segments(pq.tally(overlap, protocol=protocol), categories)
+        entries += _pixels("panoptic", semantic.confusion_of(overlap, categories), categories, "cityscapes")
+        kinds.append("panoptic")
+    if line.get("semantic") is not None:
+        entries += _pixels("semantic", line["semantic"], categories, rule)
+        kinds.append("semantic")
+    return _Image(str(line["image_id"]), str(line.get("group")), tuple(entries), tuple(kinds))
+
+
+def _segments(tallies: Mapping[int, pq.Tally], categories: Categories) -> list[Entry]:
+    places = [categories.index_of[category_id] for category_id in tallies]
+    found = list(tallies.values())
+    return [
+        ("iou", places, [float(one.iou) for one in found]),
+        ("tp", places, [one.tp for one in found]),
+        ("halves", places, [one.tp + 0.5 * one.fp + 0.5 * one.fn for one in found]),
+    ]
+
+
+def _pixels(kind: str, rows: Iterable[Sequence[int]], categories: Categories, rule: Rule) -> list[Entry]:
+    """`iou_table` of one image's confusion, before the division."""
+    void = len(categories)
+    hits, truth, predicted = (np.zeros(void + 1) for _ in range(3))
+    for t, p, pixels in rows:
+        if t == void or (p == void and rule == "detectron2"):
+            continue
+        truth[t] += pixels
+        predicted[p] += pixels
+        hits[t] += pixels if t == p else 0
+    union = truth + predicted - hits
+    places = np.flatnonzero(union[:void]).tolist()
+    occurs = truth if rule == "detectron2" else union
+    return [
+        (f"{kind}_{name}", places, values[places].tolist())
+        for name, values in (("hits", hits), ("union", union), ("occurs", occurs))
+    ]

@@ -1,0 +1,87 @@
+"""PQ where a match asks for more than IoU 0.5, and PQ† where stuff asks for no match at all.
+
+PQ† (Porzi et al., "Seamless Scene Segmentation", CVPR 2019) is PQ for things; for a stuff category it is the mean,
+over the segments of the truth, of the IoU with the predicted segment of the category, however small.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from bench.metrics.lines import Lines, overlaps
+from bench.metrics.pq import Match, PQTable, Protocol, Tally, mean, pq_table, same_class, settle, tally_of, total
+from bench.overlap import Overlap
+from bench.types import Categories
+
+THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+
+
+@dataclass(frozen=True)
+class ThresholdTable:
+    """`tables[k]` is PQ at `THRESHOLDS[k]`; `dagger` the PQ† of each category, None where it has no truth."""
+
+    categories: Categories
+    tables: tuple[PQTable, ...]
+    dagger: tuple[float | None, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Fractions; `mean` is the mean PQ over the thresholds."""
+        rows = list(zip(self.categories, self.dagger, strict=True))
+        groups = {name: [getattr(table, name).pq for table in self.tables] for name in ("all", "things", "stuff")}
+        return {
+            "thresholds": {str(at): table.to_json() for at, table in zip(THRESHOLDS, self.tables, strict=True)},
+            "mean": {name: mean(values) for name, values in groups.items()},
+            "PQ_dagger": {
+                "all": mean(self.dagger),
+                "things": mean(value for category, value in rows if category.isthing),
+                "stuff": mean(value for category, value in rows if not category.isthing),
+                "n": sum(value is not None for value in self.dagger),
+            },
+            "per_class": [
+                {"name": c.name, "PQ": [t.per_class[k].pq for t in self.tables], "PQ_dagger": self.dagger[k],
+                 "support": self.tables[0].per_class[k].tp + self.tables[0].per_class[k].fn}
+                for k, c in enumerate(self.categories)
+            ],
+        }  # fmt: skip
+
+
+def threshold_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> ThresholdTable:
+    """From image lines in any order; reads them one by one."""
+    sums: list[dict[int, Tally]] = [{} for _ in THRESHOLDS]
+    stuff = _Stuff(defaultdict(Fraction), Counter())
+    for overlap in overlaps(lines):
+        pairs = list(same_class(overlap, protocol))
+        stuff.add(overlap, pairs)
+        for k, at in enumerate(THRESHOLDS):
+            matches = settle(overlap, (hit for hit in pairs if hit.iou > at), protocol)
+            sums[k] = total([sums[k], tally_of(overlap, matches)])
+    tables = tuple(pq_table(one, categories) for one in sums)
+    dagger = tuple(
+        row.pq if category.isthing else stuff.mean(category.id)
+        for category, row in zip(categories, tables[0].per_class, strict=True)
+    )
+    return ThresholdTable(categories, tables, dagger)
+
+
+@dataclass(frozen=True)
+class _Stuff:
+    """Category id → the sum of the best IoU of each segment of the truth, and how many there are."""
+
+    iou: dict[int, Fraction]
+    segments: Counter[int]
+
+    def add(self, overlap: Overlap, pairs: list[Match]) -> None:
+        best: dict[int, float] = {}
+        for hit in pairs:
+            best[hit.truth] = max(hit.iou, best.get(hit.truth, 0.0))
+        for i, segment in enumerate(overlap.truth, 1):
+            if not segment.iscrowd:
+                self.segments[segment.category_id] += 1
+                self.iou[segment.category_id] += Fraction(best.get(i, 0.0))
+
+    def mean(self, category_id: int) -> float | None:
+        count = self.segments[category_id]
+        return float(self.iou[category_id] / count) if count else None

@@ -1,0 +1,151 @@
+"""The bootstrap against resampling by hand, its determinism, and the coverage of its intervals."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from scenes import SPACE
+from test_score import image_lines
+
+from bench.errors import DataError
+from bench.metrics import bootstrap
+from bench.metrics.bootstrap import MEANS, chance_above, estimates, point, rank_ranges, resample
+from bench.metrics.score import score
+from bench.metrics.sums import PARTS, ImageSums, image_sums
+from bench.types import Categories, Category
+
+POPULATIONS = int(os.environ.get("BENCH_POPULATIONS", "1000"))
+THREE = Categories(tuple(Category(i, str(i), i < 3, (i, i, i)) for i in (1, 2, 3)))
+
+
+def numbers(lines: list[dict], rule: str = "cityscapes") -> list[float]:
+    """What `point` should give, by the score itself."""
+    data = score(lines, SPACE, rule).to_json()
+    groups = data["PQ"]
+    means = [*(groups["all"][q] for q in ("PQ", "SQ", "RQ")), groups["things"]["PQ"], groups["stuff"]["PQ"]]
+    means += [data["mIoU"][kind] for kind in ("semantic", "panoptic")]
+    values = [*means, *(row["PQ"] for row in data["per_class"])]
+    return [np.nan if value is None else value for value in values]
+
+
+@pytest.mark.parametrize("rule", ["cityscapes", "detectron2"])
+@pytest.mark.parametrize("semantic", [True, False])
+def test_the_point_is_the_score(rule: str, semantic: bool) -> None:
+    lines = image_lines(8, semantic=semantic)
+    found = point(image_sums(lines, SPACE, rule))
+    np.testing.assert_allclose(found, numbers(lines, rule), rtol=0, atol=1e-12)
+
+
+def test_a_replicate_is_the_score_of_the_images_drawn() -> None:
+    lines = image_lines(9)
+    run = image_sums(lines[::-1], SPACE, "cityscapes")
+    (draws,) = resample([run], replicates=70, seed=5)
+    assert draws.shape == (len(MEANS) + len(SPACE), 70)
+    for block, replicates in ((0, bootstrap.BLOCK), (1, 70 - bootstrap.BLOCK)):
+        counts = bootstrap._counts(9, replicates, np.random.SeedSequence(5, spawn_key=(block,)))
+        assert (counts.sum(axis=0) == 9).all()
+        for k in (0, replicates - 1):
+            drawn = [line for line, n in zip(lines, counts[:, k].astype(int), strict=True) for _ in range(n)]
+            own = draws[:, block * bootstrap.BLOCK + k]
+            np.testing.assert_allclose(own, numbers(drawn), rtol=0, atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_replicates_on_any_number_of_threads() -> None:
+    run = image_sums(image_lines(6), SPACE, "cityscapes")
+    one, four = (resample([run, run], replicates=300, seed=3, workers=workers) for workers in (1, 4))
+    for a, b in zip(one, four, strict=True):
+        np.testing.assert_array_equal(a, b)
+    other = resample([run], replicates=300, seed=4)[0]
+    assert not np.array_equal(one[0], other, equal_nan=True)
+
+
+def test_a_run_against_itself_differs_by_nothing() -> None:
+    run = image_sums(image_lines(6), SPACE, "cityscapes")
+    a, b = resample([run, run], replicates=200)
+    delta = b - a
+    assert np.nanmax(np.abs(delta)) == 0
+    assert {chance for chance in chance_above(delta) if chance is not None} == {0.5}
+    for found in estimates(point(run) - point(run), delta):
+        assert (found.value, found.low, found.high) in {(0.0, 0.0, 0.0), (None, None, None)}
+
+
+def test_groups_are_drawn_whole() -> None:
+    lines = [{**line, "group": "ab"[k % 2]} for k, line in enumerate(image_lines(6))]
+    run = image_sums(lines, SPACE, "cityscapes")
+    (draws,) = resample([run], replicates=100, by_group=True)
+    possible = [numbers(lines)[0], numbers(lines[::2])[0], numbers(lines[1::2])[0]]
+    assert {int(np.argmin(np.abs(np.array(possible) - pq))) for pq in draws[0]} == {0, 1, 2}
+    assert max(min(abs(pq - one) for one in possible) for pq in draws[0]) < 1e-6
+
+
+def test_other_images_are_refused() -> None:
+    one, two = (image_sums(image_lines(n), SPACE, "cityscapes") for n in (3, 4))
+    with pytest.raises(DataError, match="not of the same images"):
+        resample([one, two])
+
+
+def test_percentiles_leave_out_what_is_undefined() -> None:
+    draws = np.array([[np.nan, *range(1, 102)], [np.nan] * 102], np.float32)
+    first, second = estimates(np.array([51.0, np.nan]), draws, 0.9)
+    assert (first.value, first.low, first.high) == (51, pytest.approx(6), pytest.approx(96))
+    assert (second.value, second.low, second.high) == (None, None, None)
+    assert chance_above(draws) == [1.0, None]
+
+
+def test_rank_ranges() -> None:
+    rng = np.random.default_rng(0)
+    pq = np.stack([0.9 + 0.01 * rng.random(500), 0.5 + 0.1 * rng.random(500), 0.5 + 0.1 * rng.random(500),
+                   np.full(500, np.nan)])  # fmt: skip
+    assert rank_ranges(pq) == [(1, 1), (2, 3), (2, 3), None]
+    assert rank_ranges(np.ones((2, 10))) == [(1, 1), (1, 1)]
+
+
+def sample(rng: np.random.Generator, images: int) -> list[np.ndarray]:
+    """(PARTS, 3, images) of two models on the same images, which differ in difficulty and in what they show."""
+    ease = rng.beta(4, 2, images)
+    segments = rng.poisson(np.array([[3.0], [1.0], [0.7]]), (3, images))
+    return [_model(rng, ease, segments, skill) for skill in (0.8, 0.9)]
+
+
+def _model(rng: np.random.Generator, ease: np.ndarray, segments: np.ndarray, skill: float) -> np.ndarray:
+    parts = np.zeros((len(PARTS), *segments.shape))
+    tp = rng.binomial(segments, skill * ease)
+    fp = rng.poisson(0.4 * (1.2 - ease), segments.shape)
+    parts[PARTS.index("tp")] = tp
+    parts[PARTS.index("iou")] = tp * (0.6 + 0.3 * ease * skill)
+    parts[PARTS.index("halves")] = tp + 0.5 * fp + 0.5 * (segments - tp)
+    return parts
+
+
+def as_sums(parts: np.ndarray) -> ImageSums:
+    names = tuple(f"{k:05d}" for k in range(parts.shape[2]))
+    return ImageSums(THREE, names, names, parts, frozenset())
+
+
+def coverage(populations: int, images: int = 300, replicates: int = 600) -> tuple[float, float]:
+    """How often the 95 % interval of PQ, and of a difference of PQ, holds the population's."""
+    truth = [point(as_sums(parts))[0] for parts in sample(np.random.default_rng(1), 200_000)]
+    hits = np.zeros(2)
+    for k in range(populations):
+        rng = np.random.default_rng([7, k])
+        runs = [as_sums(parts) for parts in sample(rng, images)]
+        draws = resample(runs, replicates=replicates, seed=k, workers=1)
+        single = estimates(point(runs[0]), draws[0])[0]
+        delta = estimates(point(runs[1]) - point(runs[0]), draws[1] - draws[0])[0]
+        hits += [single.low <= truth[0] <= single.high, delta.low <= truth[1] - truth[0] <= delta.high]
+    return tuple(hits / populations)
+
+
+def test_intervals_cover_on_a_few_populations() -> None:
+    """50 populations of coverage 0.95: fewer than 42 hits has a chance of about 1 in 1,000."""
+    for share in coverage(50, images=200, replicates=200):
+        assert share >= 42 / 50
+
+
+@pytest.mark.parity
+def test_intervals_cover_the_truth_in_95_percent() -> None:
+    shares = coverage(POPULATIONS)
+    print(f"{POPULATIONS} populations: coverage of PQ {shares[0]:.3f}, of a difference {shares[1]:.3f}")
+    assert all(0.93 <= share <= 0.97 for share in shares)
