@@ -1,6 +1,7 @@
 # Everything runs from a virtual environment inside the checkout; only Python >= 3.11 and make are needed.
 #   make demo    the main job on the embedded data set: score a trained model, print a leaderboard, draw plots
 #   make test    the tests            make check   lint and types            make parity   the long comparisons
+#   make test-foreign   real mmdetection and detectron2, each in an environment of its own (3 GB, minutes)
 # PYTHON=python3.12 picks the interpreter. TORCH_INDEX=URL names another index to take torch from
 # (PyTorch's own CPU index where the default one would bring CUDA packages of several GB).
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: install demo test check parity clean
+.PHONY: install demo test test-foreign check parity clean
 
 install: $(VENV)/installed
 
@@ -25,16 +26,22 @@ demo: install
 	@$(BIN)/bench demo --out results/local
 
 test: install
-	@$(BIN)/python -m pytest -m 'not parity'
+	@$(BIN)/python -m pytest -m 'not parity and not foreign'
+
+test-foreign: export BENCH_ENVS := $(CURDIR)/.venv-foreign
+test-foreign: install
+	@$(if $(TORCH_INDEX),PIP_EXTRA_INDEX_URL=$(TORCH_INDEX)) $(BIN)/bench env create mmdet
+	@$(if $(TORCH_INDEX),PIP_EXTRA_INDEX_URL=$(TORCH_INDEX)) $(BIN)/bench env create detectron2
+	@$(BIN)/python -m pytest -m foreign -rP tests/foreign
 
 check: install
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy bench adapters/*.py
+	@$(BIN)/mypy bench adapters/*.py adapters/*/*.py
 
 parity: install
 	@$(BIN)/python -m pytest -m parity -rP
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache results/local
+	rm -rf $(VENV) .venv-foreign build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache results/local
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

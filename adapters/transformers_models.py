@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 
+from bench.adapters.hub import fetch, load_pretrained, read_config
 from bench.errors import ModelError
-from bench.models import InputSize, ModelSpec
-from bench.types import Image, Prediction
+from bench.types import Categories, Image, Prediction
+
+if TYPE_CHECKING:
+    from bench.model_file import InputSize
+    from bench.models import ModelSpec
 
 # ImageNet statistics on the 0..255 scale; every checkpoint here was trained with them.
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
 PIXEL_STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
-HUB_SECONDS = 15.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +34,15 @@ class Output:
     image_size: tuple[int, int]
 
 
-class Mask2Former:
-    """Mask2FormerForUniversalSegmentation, from the hub or a local folder."""
+class QueryModel:
+    """What the families share; `model_class` is the class of transformers, `more_files` what it needs beside weights.
 
-    model_class = "Mask2FormerForUniversalSegmentation"
+    `padding` is the colour, (3,) on the 0..255 scale, around images in a batch.
+    """
+
+    model_class = ""
+    more_files: tuple[str, ...] = ()
+    padding = PIXEL_MEAN
 
     def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
         import torch
@@ -45,16 +51,28 @@ class Mask2Former:
         self.categories = spec.space
         self.device = pick_device(device)
         self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[spec.precision]
-        folder = Path(spec.source) if spec.local else fetch(spec.source, spec.revision)
+        folder = Path(spec.source) if spec.local else fetch(spec.source, spec.revision, self.more_files)
         self.revision = None if spec.local else folder.name  # the hub's cache names a snapshot by its commit
         self.hardware = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else None
+        self.before_loading(folder)
         self.model = load_pretrained(folder, self.model_class).to(self.device).eval()
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        check_classes(spec, self.model.config.id2label)
+        self.columns = class_columns(spec, self.model.config.id2label)
+
+    def before_loading(self, folder: Path) -> None:
+        """What a family wants of the folder, said before its weights are read."""
+
+    def scaled_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return scaled_size(size, self.spec.input)
+
+    def logits(self, pixels: Any, real: Any) -> tuple[Any, Any]:
+        """(B, 3, H, W) pixels, of which (B, H, W) int64 says 1 where there is an image → class and mask logits."""
+        out = self.model(pixel_values=pixels)
+        return out.class_queries_logits, out.masks_queries_logits
 
     def preprocess(self, image: Image) -> NDArray[np.float32]:
         """(3, h, w) float32, scaled to the spec's input size and normalised."""
-        height, width = scaled_size(image.size, self.spec.input)
+        height, width = self.scaled_size(image.size)
         rgb = image.rgb
         if (height, width) != image.size:
             resized = PilImage.fromarray(rgb).resize((width, height), PilImage.Resampling.BILINEAR)
@@ -65,16 +83,15 @@ class Mask2Former:
         """Pads the batch to one size (bottom and right, as detectron2 does) and runs the network."""
         import torch
 
-        pixels = torch.from_numpy(pad_batch(batch, self.spec.input.divisor)).to(self.device)
+        fill = (self.padding - PIXEL_MEAN) / PIXEL_STD
+        padded, real = (torch.from_numpy(a).to(self.device) for a in pad_batch(batch, self.spec.input.divisor, fill))
         autocast = torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype is not None)
         with torch.inference_mode(), autocast:
-            out = self.model(pixel_values=pixels)
-        classes, masks = out.class_queries_logits.float().cpu(), out.masks_queries_logits.float().cpu()
-        height, width = int(pixels.shape[-2]), int(pixels.shape[-1])
-        return [
-            Output(classes[i], masks[i], (height, width), (image.shape[1], image.shape[2]))
-            for i, image in enumerate(batch)
-        ]
+            classes, masks = (logits.float().cpu() for logits in self.logits(padded, real))
+        classes = classes if self.columns is None else fold(classes, self.columns)
+        size = int(padded.shape[-2]), int(padded.shape[-1])
+        sizes = [(image.shape[1], image.shape[2]) for image in batch]
+        return [Output(c, m, size, own) for c, m, own in zip(classes, masks, sizes, strict=True)]
 
     def synchronize(self) -> None:
         """Waits until the device has done all that it was given."""
@@ -94,6 +111,80 @@ class Mask2Former:
         return Prediction(panoptic, semantic(*logits, frame, self.categories))
 
 
+class Mask2Former(QueryModel):
+    """Cheng et al., CVPR 2022."""
+
+    model_class = "Mask2FormerForUniversalSegmentation"
+
+
+class MaskFormer(QueryModel):
+    """Cheng et al., NeurIPS 2021."""
+
+    model_class = "MaskFormerForInstanceSegmentation"
+
+
+class Detr(QueryModel):
+    """Carion et al., ECCV 2020, with its panoptic head. No padding but that of a batch, which it is told of."""
+
+    model_class = "DetrForSegmentation"
+
+    def scaled_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return scaled_down_size(size, self.spec.input)
+
+    def logits(self, pixels: Any, real: Any) -> tuple[Any, Any]:
+        out = self.model(pixel_values=pixels, pixel_mask=real)
+        return out.logits, out.pred_masks
+
+
+class OneFormer(QueryModel):
+    """Jain et al., CVPR 2023; it is told its task in words, so it needs the tokenizer's files."""
+
+    model_class = "OneFormerForUniversalSegmentation"
+    more_files = ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
+
+    def before_loading(self, folder: Path) -> None:
+        self.task = task_tokens(folder, int(read_config(folder).get("task_seq_len", 77)))
+
+    def logits(self, pixels: Any, real: Any) -> tuple[Any, Any]:
+        task = self.task.to(self.device).expand(len(pixels), -1)
+        out = self.model(pixel_values=pixels, task_inputs=task)
+        return out.class_queries_logits, out.masks_queries_logits
+
+
+class Eomt(QueryModel):
+    """Kerssies et al., CVPR 2025: a plain ViT on a square of one size, the rest of it black."""
+
+    model_class = "EomtForUniversalSegmentation"
+    padding = np.zeros(3, dtype=np.float32)
+
+    def before_loading(self, folder: Path) -> None:
+        config, to = read_config(folder), self.spec.input
+        side = config.get("image_size", 640)
+        if config.get("model_type") == "eomt_dinov3":
+            self.model_class = "EomtDinov3ForUniversalSegmentation"
+        if (to.shorter, to.longer, to.divisor) != (side, side, side):
+            raise ModelError(
+                f"{folder}: this EoMT takes squares of {side} px and the input is {to.shorter}, {to.longer}, "
+                f"{to.divisor} (shorter, longer, divisor): set the three to {side} in the model's YAML, or by --set"
+            )
+
+
+def task_tokens(folder: Path, length: int) -> Any:
+    """(1, length) int64 tokens of OneFormer's sentence for the panoptic task, zeros behind it."""
+    absent = [name for name in ("vocab.json", "merges.txt") if not (folder / name).is_file()]
+    if absent:
+        raise ModelError(
+            f"{folder}: {' and '.join(absent)} of the CLIP tokenizer missing; OneFormer reads its task as text: "
+            "copy the tokenizer's files from the checkpoint's repository"
+        )
+    import torch
+    import transformers
+
+    tokenizer: Any = transformers.CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    tokens = tokenizer("the task is panoptic", max_length=length, truncation=True)["input_ids"]
+    return torch.nn.functional.pad(torch.tensor(tokens), (0, length - len(tokens)))[None]
+
+
 def scaled_size(size: tuple[int, int], to: InputSize) -> tuple[int, int]:
     """(H, W) after scaling the shorter side to its target unless the longer passes its limit (detectron2)."""
     scale = to.shorter / min(size)
@@ -102,14 +193,31 @@ def scaled_size(size: tuple[int, int], to: InputSize) -> tuple[int, int]:
     return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
 
 
-def pad_batch(batch: Sequence[NDArray[np.float32]], divisor: int) -> NDArray[np.float32]:
-    """(B, 3, H, W): zeros to the right and below, up to the largest of the batch, a multiple of `divisor`."""
+def scaled_down_size(size: tuple[int, int], to: InputSize) -> tuple[int, int]:
+    """The same as DETR does it: the shorter side is whole pixels first, the longer is cut to whole pixels."""
+    shorter = to.shorter
+    if max(size) / min(size) * shorter > to.longer:
+        shorter = round(to.longer * min(size) / max(size))
+    longer = int(shorter * max(size) / min(size))
+    return (shorter, longer) if size[0] <= size[1] else (longer, shorter)
+
+
+def pad_batch(
+    batch: Sequence[NDArray[np.float32]], divisor: int, fill: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(B, 3, H, W), the (3,) `fill` to the right and below, up to the largest of the batch, a multiple of `divisor`.
+
+    Beside it (B, H, W), 1 where there is an image.
+    """
     height = -(-max(image.shape[1] for image in batch) // divisor) * divisor
     width = -(-max(image.shape[2] for image in batch) // divisor) * divisor
-    padded = np.zeros((len(batch), 3, height, width), dtype=np.float32)
-    for target, image in zip(padded, batch, strict=True):
+    padded = np.empty((len(batch), 3, height, width), dtype=np.float32)
+    padded[:] = fill[:, None, None]
+    real = np.zeros((len(batch), height, width), dtype=np.int64)
+    for target, mask, image in zip(padded, real, batch, strict=True):
         target[:, : image.shape[1], : image.shape[2]] = image
-    return padded
+        mask[: image.shape[1], : image.shape[2]] = 1
+    return padded, real
 
 
 def pick_device(device: str) -> str:
@@ -124,82 +232,35 @@ def pick_device(device: str) -> str:
     return device
 
 
-def load_pretrained(source: Path, model_class: str) -> Any:
-    """The model in float32; safetensors first, else weights-only unpickling; never remote code."""
-    import torch
-    import transformers
+def class_columns(spec: ModelSpec, id2label: Mapping[int, str]) -> list[int] | None:
+    """The columns of the class head that are the space's categories, or None where they are all, in order.
 
-    quiet: Any = transformers.logging
-    quiet.disable_progress_bar()
-    quiet.set_verbosity_error()
-    try:
-        model, report = getattr(transformers, model_class).from_pretrained(
-            source, local_files_only=True, output_loading_info=True, dtype=torch.float32
+    DETR's head for COCO has 250 columns, and a category's id is its column. Names must fit, where there are any.
+    """
+    by_id = len(id2label) == 250 and len(spec.space) == 133
+    columns = list(spec.space.ids) if by_id else list(range(len(spec.space)))
+    if not by_id and len(id2label) != len(spec.space):
+        raise ModelError(
+            f"{spec.source}: {len(id2label)} classes, but {spec.categories} has {len(spec.space)}; "
+            "is it a checkpoint of another data set?"
         )
-    except Exception as error:
-        raise ModelError(f"{source}: cannot be loaded as {model_class} ({_first_line(error)})") from None
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise ModelError(f"{source}: {len(missing)} tensors of {model_class} are missing, first {missing[0]}")
-    return model
+    check_names(spec.source, [id2label[column] for column in columns], spec.categories, spec.space)
+    return columns if by_id else None
 
 
-def fetch(repo: str, revision: str | None) -> Path:
-    """The folder of a hub checkpoint: the local cache, else a download; an unreachable hub ends in 15 s."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are no news: the outcome is one message
-    wanted = ["config.json", "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin*"]
-    try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, local_files_only=True))
-    except LocalEntryNotFoundError:
-        files = within(HUB_SECONDS, lambda: _hub_files(repo, revision), f"{repo}: the hub did not answer")
-    safe = any(name.endswith(".safetensors") for name in files)
-    chosen = [pattern for pattern in wanted if not (safe and "bin" in pattern)]
-    try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=chosen))
-    except Exception as error:
-        raise ModelError(f"{repo}: the download failed ({_first_line(error)}); run the command again") from None
+def check_names(source: str, names: Sequence[str], space_name: str, space: Categories) -> None:
+    """Spelling may differ here and there, but no class may stand in another's place."""
+    known = {category.name for category in space}
+    pairs = [(name, category.name) for name, category in zip(names, space, strict=True)]
+    strange = [pair for pair in pairs if pair[0] != pair[1] and not pair[0].startswith("LABEL_")]
+    wrong = [pair for pair in strange if pair[0] in known] or (strange if 2 * len(strange) > len(space) else [])
+    if wrong:
+        raise ModelError(f"{source}: class {wrong[0][0]!r} stands where {space_name} has {wrong[0][1]!r}")
 
 
-def _hub_files(repo: str, revision: str | None) -> list[str]:
-    from huggingface_hub import HfApi
+def fold(class_logits: Any, columns: list[int]) -> Any:
+    """(…, n + 1) → (…, len(columns) + 1): what is left out joins "no object", so probabilities stay what they were."""
+    import torch
 
-    return list(HfApi().list_repo_files(repo, revision=revision))
-
-
-def within(seconds: float, call: Callable[[], list[str]], failure: str) -> list[str]:
-    """`call()` on a thread of its own, since name look-up and retries have no deadline of theirs."""
-    results: list[list[str]] = []
-    errors: list[Exception] = []
-
-    def work() -> None:
-        try:
-            results.append(call())
-        except Exception as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if results:
-        return results[0]
-    reason = _first_line(errors[0]) if errors else f"no answer in {seconds:.0f} s"
-    raise ModelError(f"{failure} ({reason}); download it elsewhere and give --checkpoint DIR") from None
-
-
-def check_classes(spec: ModelSpec, id2label: dict[int, str]) -> None:
-    """The checkpoint's classes must be those of the declared space, in its order."""
-    names = [id2label[i] for i in sorted(id2label)]
-    if len(names) != len(spec.space):
-        raise ModelError(f"{spec.source}: {len(names)} classes, but {spec.categories} has {len(spec.space)}")
-    anonymous = all(name.startswith("LABEL_") for name in names)
-    for name, category in zip(names, spec.space, strict=True):
-        if not anonymous and name != category.name:
-            raise ModelError(f"{spec.source}: class {name!r} stands where {spec.categories} has {category.name!r}")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    rest = [i for i in range(class_logits.shape[-1]) if i not in set(columns)]
+    return torch.cat([class_logits[..., columns], class_logits[..., rest].logsumexp(-1, keepdim=True)], -1)

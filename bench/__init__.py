@@ -1,3 +1,52 @@
-"""panoptic-bench: many panoptic segmentation models, one evaluator, numbers that hold."""
+"""panoptic-bench: many panoptic segmentation models, one evaluator, numbers that hold.
 
+The five verbs, as the command line calls them:
+
+>>> import bench
+>>> data = bench.load_dataset("minicity:demo").limited(2)
+>>> run = bench.run("./mine.yaml", data, "results")  # or "mask2former", or any model of `bench models`
+>>> run.score["images"], 0 < run.score["PQ"]["all"]["PQ"] < 1
+(2, True)
+>>> again = bench.score(run.folder / "predictions", data, "results", name="from files")
+>>> again.score == run.score
+True
+>>> bench.compare(run, again).to_json()["PQ"]["difference"]
+0.0
+
+`bench.load_model` gives the model itself, to predict with. Every error that a user can meet is a `BenchError`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.adapter import load_model
+    from bench.comparison import compare
+    from bench.datasets.dataset import load_dataset
+    from bench.errors import BenchError
+    from bench.launch import run, score
+
+__all__ = ["BenchError", "compare", "load_dataset", "load_model", "run", "score"]
 __version__ = "0.1.0"
+
+_HOME = {
+    "BenchError": "bench.errors",
+    "compare": "bench.comparison",
+    "load_dataset": "bench.datasets.dataset",
+    "load_model": "bench.adapter",
+    "run": "bench.launch",
+    "score": "bench.launch",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, imported when asked for: `import bench` alone costs nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

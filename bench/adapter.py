@@ -1,19 +1,25 @@
-"""The one interface behind which every model stands, and how an adapter's code is found."""
+"""The one interface behind which every model stands, and how an adapter's code is found.
+
+A worker has a copy of this file, too, in an interpreter as old as Python 3.9 and without our other packages: what
+reads YAML is imported where it is used.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bench.config import did_you_mean
 from bench.errors import BenchError, ModelError, UsageError
-from bench.models import ModelSpec, check_source, spec_file
 from bench.types import Categories, Image, Prediction
+
+if TYPE_CHECKING:
+    from bench.models import ModelSpec
 
 
 class Adapter(Protocol):
@@ -65,11 +71,13 @@ class Whole:
 
 def adapter_module(spec: ModelSpec) -> tuple[ModuleType, str]:
     """The module and class name of `transformers_models:Mask2Former` or `/path/mine.py:Name`."""
+    from bench.models import spec_file
+
     where, _, class_name = spec.adapter.rpartition(":")
     if not where:
         raise UsageError(f"adapter {spec.adapter!r}: write it as module:Class")
     if (file := spec_file(spec.adapter)) is not None:
-        return _from_file(file), class_name
+        return module_from_file(file), class_name
     try:
         return importlib.import_module(f"bench.adapters.{where}"), class_name
     except ModuleNotFoundError as error:
@@ -78,7 +86,24 @@ def adapter_module(spec: ModelSpec) -> tuple[ModuleType, str]:
         raise UsageError(f"there is no adapter module {where!r}") from None
 
 
-def _from_file(path: Path) -> ModuleType:
+def adapter_files(spec: ModelSpec) -> list[Path]:
+    """The source of an adapter and of its neighbours that it imports.
+
+    The code of a model with an environment of its own is not run to learn that.
+    """
+    from bench.models import spec_file
+
+    file = spec_file(spec.adapter)
+    if file is None or spec.env is None or not file.is_file():
+        file = Path(str(adapter_module(spec)[0].__file__))
+    if file.parent.name != "adapters" and (file.parent / "__init__.py").exists():  # a family with a package of its own
+        return sorted(file.parent.glob("*.py"))
+    named = re.findall(r"^\s*from bench\.adapters\.(\w+) import", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return [file, *(file.parent / f"{name}.py" for name in sorted(set(named)) if (file.parent / f"{name}.py").exists())]
+
+
+def module_from_file(path: Path) -> ModuleType:
+    """A user's own adapter file, imported under a name of its own."""
     module_spec = importlib.util.spec_from_file_location(f"bench_own_{path.stem}", path)
     if module_spec is None or module_spec.loader is None or not path.is_file():
         raise UsageError(f"{path}: there is no such adapter file")
@@ -91,22 +116,36 @@ def _from_file(path: Path) -> ModuleType:
     return module
 
 
-def summary(error: Exception) -> str:
+def summary(error: BaseException) -> str:
     """The kind of an error and the first line of what it says."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
-def load_model(spec: ModelSpec, device: str = "auto") -> Adapter:
-    """The adapter of `spec` with its weights on `device`; a missing framework says which extra brings it."""
-    check_source(spec)
+def load_model(model: ModelSpec | str, device: str = "auto", *, dataset: str = "") -> Adapter:
+    """A model with its weights on `device`; a missing framework says which extra brings it.
+
+    `model` is a specification, or a name: `mask2former/minicity/tiny`, or `mask2former` or the path of a YAML with
+    the `dataset` whose usual checkpoint is meant.
+
+    >>> from bench.datasets.dataset import load_dataset
+    >>> model = load_model("./mine.yaml", "cpu", dataset="minicity")
+    >>> image = load_dataset("minicity:demo").samples[0].read_image()
+    >>> (output,) = model.infer([model.preprocess(image)])
+    >>> model.postprocess(output, image.size).panoptic.size
+    (256, 512)
+    """
+    from bench.config import did_you_mean
+    from bench.models import resolved
+
+    spec = resolved(model, dataset)
     module, class_name = adapter_module(spec)
     adapter_class = getattr(module, class_name, None)
     if adapter_class is None:
         classes = [name for name, value in vars(module).items() if isinstance(value, type)]
         raise UsageError(f"{module.__file__} has no class {class_name!r}; {did_you_mean(class_name, classes)}")
     try:
-        model = adapter_class(spec, device)
+        loaded = adapter_class(spec, device)
     except ModuleNotFoundError as error:
         raise ModelError(f"{spec.name} needs {error.name}; pip install 'panoptic-bench[models]'") from None
     except BenchError:
@@ -115,5 +154,10 @@ def load_model(spec: ModelSpec, device: str = "auto") -> Adapter:
         raise ModelError(
             f"{spec.name}: {class_name} cannot be loaded ({summary(error)}); BENCH_DEBUG=1 shows where"
         ) from error
+    return staged(loaded)
+
+
+def staged(model: Any) -> Adapter:
+    """A model as an adapter of three stages."""
     adapter: Adapter = model if hasattr(model, "infer") else Whole(model)
     return adapter

@@ -6,6 +6,8 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
+import re
 import types
 import typing
 from collections.abc import Collection, Mapping
@@ -15,10 +17,17 @@ from typing import Any, TypeVar
 
 import yaml
 
-from bench.errors import UsageError
+from bench import untrusted
+from bench.errors import BenchError, UsageError
 
 T = TypeVar("T")
-NOUNS = {"models": "model", "datasets": "dataset", "labels": "label space", "train": "recipe"}
+MAX_YAML = 1 << 18  # bytes; the largest that ships has nine thousand
+MAX_DIGITS = 64  # of a number
+WHOLE_LIMIT = 1 << 53
+UNSPEAKABLE = re.compile(r"[\x00\ud800-\udfff]")  # what no file can be named by
+# Beside its own errors PyYAML lets through what int(), float(), datetime and its tables say of a strange scalar.
+NOT_YAML = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+NOUNS = {"models": "model", "datasets": "dataset", "labels": "label space", "train": "recipe", "suites": "suite"}
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
@@ -30,14 +39,41 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping that a YAML file holds; anything else is a UsageError that names the file."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = parse_yaml(untrusted.read_bytes(path, MAX_YAML).decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UsageError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{path}: cannot be read ({error}); mend the file or name another") from None
+    except NOT_YAML as error:
+        raise UsageError(f"{path}: is not valid YAML: {' '.join(str(error).split())[:300]}") from None
     if not isinstance(data, dict):
         raise UsageError(f"{path}: must hold a mapping of keys, not {type(data).__name__}")
     return data
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without its traps: a key is there once, a number is short, and nothing is an alias of something else
+    (a few lines of which can stand for more than any memory holds)."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event: Any = self.get_event()  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(None, None, "aliases (*name) are not taken; write it out", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        found = super().construct_mapping(node, deep=deep)
+        if len(found) < len(node.value):
+            raise yaml.MarkedYAMLError(None, None, "a key is here twice", node.start_mark)
+        return found
+
+    def construct_scalar(self, node: Any) -> Any:
+        if node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float") and len(node.value) > MAX_DIGITS:
+            raise yaml.MarkedYAMLError(None, None, f"a number of over {MAX_DIGITS} digits", node.start_mark)
+        return super().construct_scalar(node)
+
+
+def parse_yaml(text: str) -> Any:
+    """What a YAML text says; what is wrong with it is one of NOT_YAML."""
+    return yaml.load(text, _Loader)  # a SafeLoader
 
 
 def load_yaml(path: Path, cls: type[T], overrides: Mapping[str, Any] | None = None) -> T:
@@ -56,8 +92,8 @@ def parse_overrides(pairs: Collection[str]) -> dict[str, Any]:
         if not equals or not key:
             raise UsageError(f"--set {pair}: write it as path.to.key=value")
         try:
-            parsed[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            parsed[key] = parse_yaml(value)
+        except NOT_YAML:
             raise UsageError(f"--set {pair}: {value!r} is not a YAML value; quote it") from None
     return parsed
 
@@ -75,16 +111,25 @@ def _override(data: dict[str, Any], dotted: str, value: Any) -> None:
 def build(cls: type[T], data: Any, where: str) -> T:
     """A mapping as the dataclass `cls`; unknown, missing and mistyped keys are UsageErrors."""
     if not isinstance(data, Mapping):
-        raise UsageError(f"{where}: expected keys, found {data!r}")
+        raise UsageError(f"{where}: expected keys, found {_short(data)}")
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for key in data:
         if key not in fields:
-            raise UsageError(f"{where}: unknown key {key!r}; {did_you_mean(str(key), fields)}")
+            raise UsageError(f"{where}: unknown key {_short(key)}; {did_you_mean(str(key)[:80], fields)}")
     missing = [name for name, field in fields.items() if name not in data and _required(field)]
     if missing:
         raise UsageError(f"{where}: the key {missing[0]!r} is missing")
-    return cls(**{key: _convert(hints[key], value, f"{where}: {key}") for key, value in data.items()})
+    values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in data.items()}
+    try:
+        return cls(**values)
+    except BenchError as error:  # what the class itself checks
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _short(value: Any) -> str:
+    """The first characters of what a file says: messages stay short."""
+    return repr(value)[:80]
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:
@@ -99,7 +144,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert_union(args, value, where)
     if origin is typing.Literal:
         if value not in args:
-            raise UsageError(f"{where}: {value!r} is not one of {', '.join(map(str, args))}")
+            raise UsageError(f"{where}: {_short(value)} is not one of {', '.join(map(str, args))}")
         return value
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where)  # type: ignore[arg-type]
@@ -107,7 +152,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert_tuple(args, value, where)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
-            raise UsageError(f"{where}: expected keys, found {value!r}")
+            raise UsageError(f"{where}: expected keys, found {_short(value)}")
         return {_scalar(args[0], k, where): _convert(args[1], v, f"{where}.{k}") for k, v in value.items()}
     return _scalar(hint, value, where)
 
@@ -126,7 +171,7 @@ def _convert_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _convert_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise UsageError(f"{where}: expected a list, found {value!r}")
+        raise UsageError(f"{where}: expected a list, found {_short(value)}")
     if args[-1] is Ellipsis:
         return tuple(_convert(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if len(args) != len(value):
@@ -135,10 +180,15 @@ def _convert_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, 
 
 
 def _scalar(hint: Any, value: Any, where: str) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if (whole and abs(value) >= WHOLE_LIMIT) or (isinstance(value, float) and not math.isfinite(value)):
+        raise UsageError(f"{where}: {_short(value)} is out of range; write a smaller number")
+    if hint is float and whole:
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise UsageError(f"{where}: expected {hint.__name__}, found {value!r}")
+        raise UsageError(f"{where}: expected {hint.__name__}, found {_short(value)}")
+    if isinstance(value, str) and UNSPEAKABLE.search(value):
+        raise UsageError(f"{where}: {_short(value)} holds a character that is none; leave it out")
     return value
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from bench.config import load_yaml, shipped
 from bench.datasets.derived import read_spec
 from bench.errors import BenchError
-from bench.models import ModelFile, resolve_model, weights_file
+from bench.model_file import ModelFile
+from bench.models import resolve_model, weights_file
 from bench.provenance import provenance
 
 
@@ -43,7 +44,12 @@ def _weights() -> dict[str, str]:
     for family, path in shipped("models").items():
         for name in load_yaml(path, ModelFile).checkpoints:
             spec = resolve_model(family, "", checkpoint=name)
+            if spec.parts:
+                continue
             here = cache / f"models--{spec.source.replace('/', '--')}"
-            present = weights_file(Path(spec.source)) is not None if spec.local else here.is_dir()
-            found[f"weights: {family}/{name}"] = "there" if present else ("missing" if spec.local else "not downloaded")
+            local = Path(spec.source)
+            present = (local.is_file() or weights_file(local) is not None) if spec.local else here.is_dir()
+            found[f"weights: {family}/{name}"] = (
+                "there" if present else ("missing" if spec.local and not spec.url else "not downloaded")
+            )
     return found

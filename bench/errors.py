@@ -1,5 +1,8 @@
 """What a user can meet: one clear message and the exit code that the command line documents."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class BenchError(Exception):
     """One message that names the file, the image and the remedy; shown without a traceback."""
@@ -35,3 +38,14 @@ class NotComparable(BenchError):
     """Runs that were not scored on the same ground truth by the same rules."""
 
     exit_code = 6
+
+
+@contextmanager
+def naming(where: object) -> Iterator[None]:
+    """A BenchError from inside says where, if it does not say so already."""
+    try:
+        yield
+    except BenchError as error:
+        if str(where) in str(error):
+            raise
+        raise type(error)(f"{where}: {error}") from error.__cause__

@@ -15,16 +15,20 @@ from numpy.typing import NDArray
 from bench.adapter import Adapter, summary
 from bench.config import canonical_json
 from bench.datasets.dataset import Dataset
-from bench.errors import BenchError, DataError, ModelError
+from bench.errors import BenchError, DataError, ModelError, PartialRun
 from bench.labels import LabelMap, remap_prediction
+from bench.metrics.boundary import boundary_column
 from bench.metrics.semantic import confusion, positions, semantic_from_panoptic
 from bench.overlap import Overlap
 from bench.pipeline import batches, ordered_map
 from bench.predictions import PredictionFolder, PredictionWriter
 from bench.results import RunWriter
+from bench.shards import WHOLE, Shard
 from bench.types import Categories, Image, Panoptic, Prediction, Sample
 
 OnImage = Callable[[int, int], None]
+Metrics = Sequence[str]  # what is computed only when asked for: "boundary"
+Truth = Panoptic | NDArray[np.int32]  # the latter (H, W) category ids, any other id being void
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +39,7 @@ class Scored:
     seconds: dict[str, float]
 
 
-def truth_digest(truth: Panoptic | NDArray[np.int32]) -> str:
+def truth_digest(truth: Truth) -> str:
     """16 hex that identify a ground truth as scored: its size, its pixels, its segments where it has some."""
     hasher = hashlib.blake2b(digest_size=8)
     if isinstance(truth, np.ndarray):
@@ -48,45 +52,44 @@ def truth_digest(truth: Panoptic | NDArray[np.int32]) -> str:
     return hasher.hexdigest()
 
 
-def image_line(sample: Sample, prediction: Prediction, categories: Categories) -> dict[str, Any]:
-    """All that any metric needs of one image; the line that a run appends."""
-    if sample.read_semantic is not None:
-        return _semantic_line(sample, sample.read_semantic(), prediction, categories)
-    truth = sample.read_target()
-    _check_sizes(sample, truth.size, prediction)
-    overlap = Overlap.of(truth, prediction.panoptic)
+def image_line(sample: Sample, prediction: Prediction, categories: Categories, metrics: Metrics = ()) -> dict[str, Any]:
+    """All that any metric needs of one image; the line that a run appends. `metrics` asks for extra columns.
+
+    A sample of semantic labels has no overlap, so no PQ; a prediction without a semantic map no semantic rows.
+    """
+    truth = sample.read_target() if sample.read_semantic is None else sample.read_semantic()
+    _check_fits(sample, truth, prediction)
     semantic = None
     if prediction.semantic is not None:
-        semantic = confusion(semantic_from_panoptic(truth, categories), prediction.semantic, categories)
+        semantic = confusion(_class_positions(truth, categories), prediction.semantic, categories)
+    extra = {}
+    if isinstance(truth, Panoptic) and "boundary" in metrics:
+        extra["boundary"] = boundary_column(truth, prediction.panoptic)
     return {
         "image_id": sample.image_id,
         "group": sample.group,
         "truth": truth_digest(truth),
-        "overlap": overlap.to_json(),
+        "overlap": Overlap.of(truth, prediction.panoptic).to_json() if isinstance(truth, Panoptic) else None,
         "semantic": semantic,
+        **extra,
     }
 
 
-def _semantic_line(
-    sample: Sample, truth: NDArray[np.int32], prediction: Prediction, categories: Categories
-) -> dict[str, Any]:
-    """The line of an image that has semantic labels only: no overlap, so no PQ."""
-    if prediction.semantic is None:
+def _class_positions(truth: Truth, categories: Categories) -> NDArray[np.int32]:
+    """(H, W) positions in `categories`, void = C."""
+    if isinstance(truth, Panoptic):
+        return semantic_from_panoptic(truth, categories)
+    return positions(truth, categories)
+
+
+def _check_fits(sample: Sample, truth: Truth, prediction: Prediction) -> None:
+    """There is something to compare, and it has the size of the truth."""
+    if not isinstance(truth, Panoptic) and prediction.semantic is None:
         raise DataError(
             f"image {sample.image_id!r}: its truth is semantic and the prediction has no semantic map, so there is "
             "neither PQ nor mIoU to compute; take a model with a semantic output, or a data set with instances"
         )
-    _check_sizes(sample, (truth.shape[0], truth.shape[1]), prediction)
-    return {
-        "image_id": sample.image_id,
-        "group": sample.group,
-        "truth": truth_digest(truth),
-        "overlap": None,
-        "semantic": confusion(positions(truth, categories), prediction.semantic, categories),
-    }
-
-
-def _check_sizes(sample: Sample, size: tuple[int, int], prediction: Prediction) -> None:
+    size = truth.size if isinstance(truth, Panoptic) else truth.shape
     maps = {"panoptic prediction": prediction.panoptic.id_map, "semantic prediction": prediction.semantic}
     for name, map_ in maps.items():
         if map_ is not None and map_.shape != size:
@@ -105,14 +108,17 @@ def run_model(
     workers: int = 2,
     save: PredictionWriter | None = None,
     labels: LabelMap | None = None,
+    metrics: Metrics = (),
+    shard: Shard = WHOLE,
     on_image: OnImage | None = None,
 ) -> None:
     """Predicts and scores what the run lacks. Stages overlap; the device belongs to the calling thread.
 
+    Of a sharded run only the batches of `shard` are done.
     `labels` leads from the model's label space to the data set's; None where they are the same.
     """
     predicted = dataset.categories if labels is None else labels.source
-    cuts = batches(dataset.samples, batch_size)
+    cuts = shard.of(batches(dataset.samples, batch_size))
     todo = [cut for cut in cuts if any(sample.image_id not in run.done for sample in cut)]
     outputs = _infer(adapter, todo, workers)
 
@@ -125,9 +131,9 @@ def run_model(
             if labels is not None:
                 prediction = remap_prediction(prediction, labels)
         seconds = {**seconds, "postprocess": time.perf_counter() - start}
-        return _score(sample, prediction, seconds, dataset.categories, save)
+        return _score(sample, prediction, seconds, dataset.categories, save, metrics)
 
-    _append_all(run, ordered_map(finish, outputs, workers), len(dataset.samples), on_image)
+    _append_all(run, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
 
 
 def run_predictions(
@@ -137,6 +143,7 @@ def run_predictions(
     *,
     workers: int = 2,
     save: PredictionWriter | None = None,
+    metrics: Metrics = (),
     on_image: OnImage | None = None,
 ) -> None:
     """Scores predictions that lie in files."""
@@ -144,7 +151,7 @@ def run_predictions(
 
     def finish(sample: Sample) -> Scored:
         prediction = predictions.read(sample.image_id, dataset.categories)
-        return _score(sample, prediction, {}, dataset.categories, save)
+        return _score(sample, prediction, {}, dataset.categories, save, metrics)
 
     _append_all(run, ordered_map(finish, todo, workers), len(dataset.samples), on_image)
 
@@ -164,11 +171,12 @@ def _score(
     seconds: dict[str, float],
     categories: Categories,
     save: PredictionWriter | None,
+    metrics: Metrics,
 ) -> Scored:
     if save is not None:
         save.write(sample.image_id, prediction)
     start = time.perf_counter()
-    line = image_line(sample, prediction, categories)
+    line = image_line(sample, prediction, categories, metrics)
     return Scored(line, {**seconds, "score": time.perf_counter() - start})
 
 
@@ -206,9 +214,14 @@ def _guarded(adapter: Adapter, batch: list[Any], cut: Sequence[Sample]) -> Seque
 
 @contextmanager
 def _stage(name: str, image_ids: Sequence[str]) -> Iterator[None]:
-    """Whatever an adapter raises becomes a ModelError that names the stage and the images."""
+    """Whatever an adapter raises becomes a ModelError that names the stage and the images.
+
+    A lost worker is no fault of the model's, and the run can be resumed.
+    """
     try:
         yield
+    except PartialRun:
+        raise
     except Exception as error:
         reason = str(error) if isinstance(error, BenchError) else summary(error)
         memory = "memory" in reason.lower()

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from bench.compare import CONFIDENCE, notes, run_sums
+from bench.comparison import CONFIDENCE, notes, run_sums, semantic_rule
+from bench.errors import naming
 from bench.metrics.bootstrap import MEANS, estimates, point, resample
+from bench.metrics.boundary import boundary_table
 from bench.metrics.confusion import confusion_table
 from bench.metrics.errors import error_table
 from bench.metrics.size import size_table
@@ -32,7 +34,12 @@ def thresholds(run: Run) -> dict[str, Any]:
 
 def confusion(run: Run) -> dict[str, Any]:
     """Which class is taken for which, pixel by pixel."""
-    return confusion_table(run.lines(), run.categories, run.meta["rules"]["semantic_rule"]).to_json()
+    return confusion_table(run.lines(), run.categories, semantic_rule(run)).to_json()
+
+
+def boundary(run: Run) -> dict[str, Any]:
+    """Boundary PQ, of a run that was asked for it."""
+    return boundary_table(run.lines(), run.categories, run.score["protocol"]).to_json()
 
 
 def intervals(run: Run, replicates: int = 10_000, seed: int = 0) -> dict[str, Any]:
@@ -54,6 +61,7 @@ VIEWS: Mapping[str, Callable[[Run], dict[str, Any]]] = {
     "by_size": by_size,
     "thresholds": thresholds,
     "confusion": confusion,
+    "boundary": boundary,
     "intervals": intervals,
 }
 
@@ -61,4 +69,5 @@ VIEWS: Mapping[str, Callable[[Run], dict[str, Any]]] = {
 def explain(run: Run, view: str) -> dict[str, Any]:
     """A view, by its name, as plain data; a run that is not complete is a PartialRun."""
     _ = run.score
-    return VIEWS[view](run)
+    with naming(run.folder):
+        return VIEWS[view](run)

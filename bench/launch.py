@@ -2,113 +2,179 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bench.adapter import adapter_module, load_model
-from bench.config import digest, plain
+from bench.adapter import Adapter, adapter_files
+from bench.config import did_you_mean, digest, plain
 from bench.datasets.dataset import Dataset
-from bench.errors import BenchError, PartialRun, UsageError
-from bench.evaluate import OnImage, run_model, run_predictions
+from bench.errors import BenchError, PartialRun, UsageError, naming
+from bench.evaluate import Metrics, OnImage, run_model, run_predictions
 from bench.maps import described, prediction_map
-from bench.metrics.pq import PQ_VERSION
-from bench.metrics.score import score
+from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
 from bench.metrics.semantic import SEMANTIC_VERSION
-from bench.models import ModelSpec, weights_digest
-from bench.predictions import PredictionFolder, PredictionWriter
+from bench.metrics.totals import totals
+from bench.models import ModelSpec, resolved, weights_digest
+from bench.predictions import PredictionFolder, PredictionWriter, open_predictions
 from bench.provenance import code_digest, provenance
-from bench.results import Run, RunWriter, comparability, read_lines, read_run
+from bench.remote import opened
+from bench.results import Run, RunWriter, comparability, read_lines, read_run, write_json
+from bench.shards import WHOLE, Shard
+from bench.types import Categories
+
+Work = Callable[[RunWriter, PredictionWriter | None], None]  # appends what the run lacks, saves where it may
+Begun = tuple[Mapping[str, Any], Work]  # what else run.json shall tell, and the work
 
 
 def run(
-    spec: ModelSpec,
+    model: ModelSpec | str,
     dataset: Dataset,
-    out: Path,
+    out: Path | str = "results",
     *,
     device: str = "auto",
     batch_size: int = 1,
     workers: int = 2,
+    protocol: Protocol = "coco",
     save_predictions: bool = True,
     again: bool = False,
     label_map: str | None = None,
+    metrics: Metrics = (),
+    shard: Shard = WHOLE,
     command: Sequence[str] = (),
     on_image: OnImage | None = None,
 ) -> Run:
     """Predicts and scores a data set; a finished run is read, an interrupted one resumed.
 
-    Where the model has another label space than the data set, its predictions are mapped: by `label_map`
+    `metrics` asks for what costs extra ("boundary"). One of several shards leaves an incomplete run, which
+    `bench.merge` completes when all have been there.
+
+    `model` is a name or the path of a YAML, or what `resolve_model` makes of one with another checkpoint, precision
+    or thresholds. Where it has another label space than the data set, its predictions are mapped: by `label_map`
     (a name of configs/labels or a file), or by a shipped map that leads from one to the other.
+
+    >>> from bench.datasets.dataset import load_dataset
+    >>> done = run("./mine.yaml", load_dataset("minicity:demo").limited(2), "results", device="cpu", protocol="strict")
+    >>> done.score["protocol"], [row["name"] for row in done.score["per_class"]][:2]
+    ('strict', ['road', 'sidewalk'])
+    >>> (done.folder / "predictions" / "predictions.json").is_file()
+    True
     """
     if batch_size < 1 or workers < 1:
         raise UsageError("--batch-size and --workers must be at least 1")
+    spec = resolved(model, dataset.name, dataset.base)
     data_space = (dataset.space or dataset.name, dataset.categories)
     labels = prediction_map((spec.categories, spec.space), data_space, label_map)
-    identity = _identity(spec.name, dataset, _model_identity(spec), batch_size)
+    identity = _identity(spec.name, dataset, _model_identity(spec), batch_size, protocol, metrics)
     if labels is not None:
         code = code_digest([Path(str(files("bench"))) / "labels.py"])
         identity["label_map"] = {**described(labels), "code": code}
-    folder = _folder(out, dataset, spec.name, identity)
-    if (folder / "done.json").exists() and not again:
-        return read_run(folder)
-    adapter = load_model(spec, device)
-    about = {
-        "model": {**plain(spec), "source": _portable(spec.source), "weights": identity["model"]["weights"]},
-        "device": str(getattr(adapter, "device", device)),
-        "parameters": getattr(adapter, "parameters", None),
-        "revision": getattr(adapter, "revision", None),
-    }
-    meta = {**identity, **about, "provenance": provenance(), "command": list(command)}
-    with _writer(folder, meta, dataset, again) as writer:
-        with _saving(folder, dataset, save_predictions) as save:
-            run_model(
-                adapter, dataset, writer,
-                batch_size=batch_size, workers=workers, save=save, labels=labels, on_image=on_image,
-            )  # fmt: skip
-        _finish(writer, dataset)
-    return read_run(folder)
+
+    @contextmanager
+    def begin() -> Iterator[Begun]:
+        with opened(spec, device) as adapter:
+
+            def work(writer: RunWriter, save: PredictionWriter | None) -> None:
+                run_model(
+                    adapter, dataset, writer,
+                    batch_size=batch_size, workers=workers, save=save, labels=labels, metrics=metrics, shard=shard,
+                    on_image=on_image,
+                )  # fmt: skip
+
+            yield _about(spec, adapter, identity["model"]["weights"], device), work
+
+    return _carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command, shard))
 
 
-def score_predictions(
-    predictions: PredictionFolder,
-    name: str,
+def score(
+    predictions: PredictionFolder | Path | str,
     dataset: Dataset,
-    out: Path,
+    out: Path | str = "results",
     *,
+    name: str | None = None,
     workers: int = 2,
+    protocol: Protocol = "coco",
     save_predictions: bool = True,
     again: bool = False,
+    metrics: Metrics = (),
     command: Sequence[str] = (),
     on_image: OnImage | None = None,
 ) -> Run:
-    """Scores predictions that lie in files; the run is like any other, and keeps a copy of them."""
-    identity = _identity(name, dataset, {"predictions": predictions.digest()}, 1)
-    folder = _folder(out, dataset, name, identity)
-    if (folder / "done.json").exists() and not again:
+    """Scores predictions that lie in files; the run is like any other, and keeps a copy of them.
+
+    `predictions` is a folder with predictions.json, or a COCO panoptic JSON; the run has the folder's name unless
+    one is given.
+
+    >>> from bench.damage import damage_dataset
+    >>> from bench.datasets.dataset import load_dataset
+    >>> data = load_dataset("minicity:demo").limited(2)
+    >>> done = score(damage_dataset(data, Path("damaged")), data, "results")
+    >>> done.name, 0.5 < done.score["PQ"]["all"]["PQ"] < 1
+    ('damaged', True)
+    """
+    made = predictions if isinstance(predictions, PredictionFolder) else open_predictions(Path(predictions))
+    identity = _identity(name or made.name, dataset, {"predictions": made.digest()}, 1, protocol, metrics)
+
+    def work(writer: RunWriter, save: PredictionWriter | None) -> None:
+        run_predictions(made, dataset, writer, workers=workers, save=save, metrics=metrics, on_image=on_image)
+
+    def begin() -> AbstractContextManager[Begun]:
+        return nullcontext(({}, work))
+
+    return _carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command))
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What a run is to do. `begin` opens what the work needs; a finished run does not ask for it, so that a model is
+    loaded only where it is needed."""
+
+    dataset: Dataset
+    out: Path
+    identity: Mapping[str, Any]
+    begin: Callable[[], AbstractContextManager[Begun]]
+    save_predictions: bool
+    again: bool
+    command: Sequence[str]
+    shard: Shard = WHOLE
+
+
+def _carried_out(job: Job) -> Run:
+    """The run of a job: read if it is finished, else begun or resumed, and finished."""
+    folder = job.out / job.dataset.slug / job.identity["name"] / digest(job.identity)[:12]
+    if (folder / "done.json").exists() and not job.again:
         return read_run(folder)
-    meta = {**identity, "provenance": provenance(), "command": list(command)}
-    with _writer(folder, meta, dataset, again) as writer:
-        with _saving(folder, dataset, save_predictions) as save:
-            run_predictions(predictions, dataset, writer, workers=workers, save=save, on_image=on_image)
-        _finish(writer, dataset)
+    with job.begin() as (about, work):
+        meta = {**job.identity, **about, "provenance": provenance(), "command": list(job.command)}
+        with _writer(folder, meta, job) as writer:
+            with _saving(folder, job) as save:
+                work(writer, save)
+            _finish(writer, meta, job)
     return read_run(folder)
 
 
 @contextmanager
-def _saving(folder: Path, dataset: Dataset, wanted: bool) -> Iterator[PredictionWriter | None]:
+def _saving(folder: Path, job: Job) -> Iterator[PredictionWriter | None]:
     """A writer of the run's predictions; their COCO file is written when all images are there."""
-    if not wanted:
+    if not job.save_predictions:
         yield None
         return
-    with PredictionWriter(folder / "predictions") as predictions:
+    with PredictionWriter(folder / "predictions", shard=job.shard) as predictions:
         yield predictions
-        predictions.finish([sample.image_id for sample in dataset.samples], dataset.categories)
+        if job.shard == WHOLE:
+            predictions.finish(_order(job.dataset), job.dataset.categories)
 
 
-def _identity(name: str, dataset: Dataset, model: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
-    """What makes a run the same run."""
+def _identity(
+    name: str, dataset: Dataset, model: Mapping[str, Any], batch_size: int, protocol: Protocol, metrics: Metrics
+) -> dict[str, Any]:
+    """What makes a run the same run; an explanation that is computed from its lines later does not."""
+    if metrics and "panoptic" not in dataset.carries:
+        raise UsageError(f"--metrics {', '.join(metrics)}: {dataset.name} has no instances; leave it out")
+    scoring = [file for file in _python_files("bench.metrics") if file.stem in ("pq", "score", "semantic", *metrics)]
     return {
         "name": name,
         "model": dict(model),
@@ -120,18 +186,21 @@ def _identity(name: str, dataset: Dataset, model: Mapping[str, Any], batch_size:
             "categories": plain(dataset.categories.items),
             **({} if dataset.labels is None else {"base": dataset.base, "label_map": described(dataset.labels)}),
         },
-        "rules": _rules(dataset),
-        "code": code_digest([*_python_files("bench.fusion"), *_python_files("bench.metrics")]),
+        "rules": _rules(dataset, protocol),
+        "code": code_digest([*_python_files("bench.fusion"), *scoring]),
         "batch_size": batch_size,
+        **({"metrics": sorted(metrics)} if metrics else {}),
     }
 
 
-def _rules(dataset: Dataset) -> dict[str, Any]:
+def _rules(dataset: Dataset, protocol: Protocol) -> dict[str, Any]:
     """With the truth, the comparability key: what counts, and how."""
+    if protocol not in DEVIATIONS:
+        raise UsageError(f"unknown protocol {protocol!r}; {did_you_mean(protocol, DEVIATIONS)}")
     return {
         "categories": digest([(c.id, c.isthing) for c in dataset.categories])[:16],
         "void": digest(sorted(dataset.void))[:16],
-        "protocol": "coco",
+        "protocol": protocol,
         "semantic_rule": dataset.semantic_rule,
         "pq_version": PQ_VERSION,
         "semantic_version": SEMANTIC_VERSION,
@@ -139,11 +208,36 @@ def _rules(dataset: Dataset) -> dict[str, Any]:
 
 
 def _model_identity(spec: ModelSpec) -> dict[str, Any]:
-    """The specification with the weights' digest in place of the folder that they happen to lie in."""
-    module, _ = adapter_module(spec)
-    stable = {key: value for key, value in plain(spec).items() if key not in ("source", "published", "adapter")}
-    code = code_digest([Path(str(module.__file__))])
-    return {**stable, "weights": weights_digest(spec), "adapter_code": code}
+    """The specification with the weights' digest in place of the folder that they happen to lie in.
+
+    Where it runs, and how long that may take, do not make another computation of it.
+    """
+    elsewhere = ["source", "published", "adapter", "needs", "parts", "env", "deadline", "url"]
+    if spec.framework is None:
+        elsewhere.append("framework")
+    stable = {key: value for key, value in plain(spec).items() if key not in elsewhere}
+    if spec.framework is not None:  # the digest of the weights covers what a config file says
+        stable["framework"]["config"] = Path(spec.framework.config).name
+    if spec.parts:
+        stable["parts"] = {role: _model_identity(part) for role, part in spec.parts.items()}
+    return {**stable, "weights": weights_digest(spec), "adapter_code": code_digest(adapter_files(spec))}
+
+
+def _shown(spec: ModelSpec) -> dict[str, Any]:
+    """The specification as run.json has it."""
+    parts = {role: _shown(part) for role, part in spec.parts.items()}
+    return {**plain(spec), "source": _portable(spec.source), "parts": parts}
+
+
+def _about(spec: ModelSpec, adapter: Adapter, weights: str, device: str) -> dict[str, Any]:
+    """What run.json tells of a loaded model beyond its identity."""
+    return {
+        "model": {**_shown(spec), "weights": weights},
+        "device": str(getattr(adapter, "device", device)),
+        "parameters": getattr(adapter, "parameters", None),
+        "revision": getattr(adapter, "revision", None),
+        "worker": getattr(adapter, "worker", None),
+    }
 
 
 def _portable(source: str) -> str:
@@ -156,21 +250,17 @@ def _python_files(package: str) -> list[Path]:
     return sorted(Path(str(files(package))).glob("*.py"))
 
 
-def _folder(out: Path, dataset: Dataset, name: str, identity: Mapping[str, Any]) -> Path:
-    return out / dataset.slug / name / digest(identity)[:12]
-
-
 @contextmanager
-def _writer(folder: Path, meta: Mapping[str, Any], dataset: Dataset, fresh: bool) -> Iterator[RunWriter]:
+def _writer(folder: Path, meta: Mapping[str, Any], job: Job) -> Iterator[RunWriter]:
     """The run's writer; what ends it early says how far it came and that the same command goes on."""
-    with RunWriter(folder, meta, fresh=fresh) as writer:
+    with RunWriter(folder, meta, shard=job.shard, fresh=job.again) as writer:
         try:
             yield writer
         except BenchError as error:
-            raise type(error)(f"{error}\n{_kept(writer, dataset)}") from error
+            raise type(error)(f"{error}\n{_kept(writer, job.dataset)}") from error
         except OSError as error:  # what is read raises DataError: this one is from writing
             reason = f"{error.filename or folder}: cannot be written ({error.strerror or error})"
-            raise PartialRun(f"{reason}; make room or change the permissions\n{_kept(writer, dataset)}") from error
+            raise PartialRun(f"{reason}; make room or change the permissions\n{_kept(writer, job.dataset)}") from error
 
 
 def _kept(writer: RunWriter, dataset: Dataset) -> str:
@@ -178,9 +268,22 @@ def _kept(writer: RunWriter, dataset: Dataset) -> str:
     return f"{done} of {total} images are scored and kept; when that is mended, the same command resumes"
 
 
-def _finish(writer: RunWriter, dataset: Dataset) -> None:
-    """Totals from the stored lines, so that what is shown is what is stored."""
-    file = writer.folder / "images-0-of-1.jsonl"
-    total = score(read_lines(file), dataset.categories, dataset.semantic_rule)
-    order = [sample.image_id for sample in dataset.samples]
-    writer.finish(total.to_json(), comparability(read_lines(file), order, _rules(dataset)))
+def _order(dataset: Dataset) -> list[str]:
+    return [sample.image_id for sample in dataset.samples]
+
+
+def _finish(writer: RunWriter, meta: Mapping[str, Any], job: Job) -> None:
+    """The totals of a whole run; a shard leaves the order of all images, for the merge."""
+    if job.shard == WHOLE:
+        finish(writer, meta, job.dataset.categories, _order(job.dataset))
+    else:
+        write_json(writer.folder / "image_ids.json", _order(job.dataset))
+
+
+def finish(writer: RunWriter, meta: Mapping[str, Any], categories: Categories, order: list[str]) -> None:
+    """Totals from the stored lines, so that what is shown is what is stored; `order` is the data set's."""
+    file, rules = writer.folder / f"images-{WHOLE.name}.jsonl", meta["rules"]
+    with naming(file):
+        key = comparability(read_lines(file), order, rules)
+        found = totals(lambda: read_lines(file), categories, rules, meta.get("metrics", ()))
+    writer.finish(found, key)

@@ -3,87 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.config import did_you_mean, find, load_yaml, plain, shipped
-from bench.errors import ModelError, UsageError
-from bench.fusion.presets import PRESETS, FusionSpec
+from bench import untrusted
+from bench.cache import cache_folder
+from bench.config import build, did_you_mean, find, load_yaml, shipped
+from bench.envs import interpreter
+from bench.errors import ModelError, UsageError, naming
+from bench.fusion.presets import FusionSpec
+from bench.model_file import Checkpoint, Folder, FrameworkModel, FusionChoice, InputSize, ModelFile, Published
+from bench.needs import check_packages
+from bench.routes import no_checkpoint
 from bench.spaces import load_space
 from bench.types import Categories
 
+MAX_WEIGHTS = 1 << 36  # bytes of a file
+
 Precision = Literal["fp32", "bf16", "fp16"]
-
-
-@dataclass(frozen=True)
-class Published:
-    """What the authors report for a checkpoint, as fractions of one, and where they say it."""
-
-    dataset: str
-    PQ: float
-    source: str
-    mIoU: float | None = None
-
-
-@dataclass(frozen=True)
-class InputSize:
-    """Test-time scale: the shorter side, unless the longer passes its limit; padded to a multiple (px)."""
-
-    shorter: int
-    longer: int
-    divisor: int = 32
-
-
-@dataclass(frozen=True)
-class FusionChoice:
-    """A preset of `bench.fusion.presets`, and thresholds that differ from it."""
-
-    preset: str | None = None
-    score_threshold: float | None = None
-    overlap_threshold: float | None = None
-    mask_threshold: float | None = None
-
-    def applied_to(self, fusion: FusionSpec | None) -> FusionSpec:
-        """The fusion that this choice makes of an earlier one."""
-        if self.preset is not None and self.preset not in PRESETS:
-            raise UsageError(f"there is no fusion preset {self.preset!r}; {did_you_mean(self.preset, PRESETS)}")
-        base = PRESETS[self.preset] if self.preset else fusion
-        if base is None:
-            raise UsageError("the model's fusion names no preset")
-        thresholds = {name: value for name, value in plain(self).items() if name != "preset" and value is not None}
-        return replace(base, **thresholds)
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Where weights are: a hub `repo` (at a `revision`) or a local `path`, and the space of their classes."""
-
-    categories: str
-    input: InputSize
-    repo: str | None = None
-    revision: str | None = None
-    path: str | None = None
-    fusion: FusionChoice = FusionChoice()
-    published: Published | None = None
-
-    def __post_init__(self) -> None:
-        if (self.repo is None) == (self.path is None):
-            raise UsageError("a checkpoint needs either a repo or a path")
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """configs/models/*.yaml: a model family; the YAML is its registration."""
-
-    title: str
-    adapter: str
-    method: Literal["shared-backbone", "explicit", "one-shot", "cascade"]
-    fusion: FusionChoice
-    defaults: Mapping[str, str]
-    checkpoints: Mapping[str, Checkpoint]
 
 
 @dataclass(frozen=True)
@@ -102,6 +42,12 @@ class ModelSpec:
     fusion: FusionSpec
     precision: Precision = "fp32"
     published: Published | None = None
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parts: Mapping[str, ModelSpec] = field(default_factory=dict)
+    env: str | None = None
+    deadline: float = 300.0
+    url: str | None = None
+    framework: FrameworkModel | None = None
 
     @property
     def own_code(self) -> bool:
@@ -115,64 +61,145 @@ class ModelSpec:
 
 def resolve_model(
     name: str,
-    dataset: str,
+    dataset: str | None,
     *,
     base: str = "",
+    space: str = "",
     checkpoint: str | None = None,
     precision: Precision = "fp32",
     overrides: Mapping[str, Any] | None = None,
+    part: bool = False,
 ) -> ModelSpec:
     """`mask2former`, `mask2former/cityscapes/swin-large` or `./mine.yaml`, with its checkpoint for `dataset`.
 
     `checkpoint` is the name of another checkpoint of the family, or a folder in hub format. A derived data set
-    takes the checkpoint of its `base` where the family names none for itself.
+    takes the checkpoint of its `base` where the family names none for itself; no data set at all takes the family's
+    first. Where there is none, the error says what leads to the label space `space`. A `part` of a composed model may
+    not be composed itself.
     """
     family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml")) else (name, "", "")
     path = find("models", family)
     file = load_yaml(path, ModelFile, overrides)
-    usual = file.defaults.get(dataset) or file.defaults.get(Path(base).stem)
-    wanted = checkpoint or named or usual
+    names = () if dataset is None else (dataset, Path(base).stem)
+    usual = next((file.defaults[name] for name in names if name in file.defaults), None)
+    wanted = checkpoint or named or usual or (next(iter(file.checkpoints), None) if dataset is None else None)
     if wanted is None:
-        known = ", ".join(file.checkpoints)
-        raise ModelError(f"{family} has no checkpoint for {dataset}; give --checkpoint NAME or DIR (known: {known})")
+        spaces = {name: known.categories for name, known in file.checkpoints.items()}
+        raise ModelError(no_checkpoint(family, dataset or "any data set", space, spaces))
+    asked = _fusion_asked(overrides or {})
     if wanted in file.checkpoints:
-        return _spec(path, file, wanted, file.checkpoints[wanted], precision)
-    if Path(wanted).is_dir():
-        default = usual or next(iter(file.checkpoints))
-        local = replace(
-            file.checkpoints[default],
-            repo=None,
-            path=str(Path(wanted).resolve()),
-            revision=None,
-            published=None,
-        )
-        return _spec(path, file, Path(wanted).name, local, precision)
+        found = file.checkpoints[wanted]
+        if part and found.parts:
+            raise UsageError(f"{name}: is composed itself, so it cannot be a part")
+        parts = _parts(path, found, dataset, base, precision)
+        return _spec(path, file, wanted, found, parts, asked, precision)
+    if Path(wanted).exists():
+        return _spec(path, file, Path(wanted).name, _of_folder(file, usual, names, wanted), {}, asked, precision)
     hint = did_you_mean(wanted, file.checkpoints)
     raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
 
 
-def _spec(path: Path, file: ModelFile, name: str, checkpoint: Checkpoint, precision: Precision) -> ModelSpec:
-    adapter = file.adapter
-    if adapter.startswith("."):
-        adapter = str((path.parent / adapter).resolve())
+def resolved(model: ModelSpec | str, dataset: str, base: str = "") -> ModelSpec:
+    """The specification itself, or what a name means on a data set; the weights must be where it says."""
+    spec = resolve_model(model, dataset, base=base) if isinstance(model, str) else model
+    check_source(spec)
+    return spec
+
+
+def _of_folder(file: ModelFile, usual: str | None, names: Collection[str], folder: str) -> Checkpoint:
+    """Somebody's own checkpoint is what its bench.json says, else what the family says of folders for the data set,
+    else like its usual one."""
+    own = Path(folder) / "bench.json"
+    told: list[Folder | Checkpoint] = [load_yaml(own, Folder)] if own.is_file() else []
+    told += [file.folders[name] for name in names if name in file.folders]
+    like = [file.checkpoints[name] for name in (usual or "", *file.checkpoints) if name in file.checkpoints]
+    kind = next(iter([*told, *like]), None)
+    if kind is None:
+        raise UsageError(f"{folder}: the model's YAML tells of no folders and no checkpoints, so of no classes")
+    return Checkpoint(
+        kind.categories,
+        kind.input,
+        path=str(Path(folder).resolve()),
+        fusion=kind.fusion,
+        framework=kind.framework if isinstance(kind, Checkpoint) else None,
+    )
+
+
+def _fusion_asked(overrides: Mapping[str, Any]) -> FusionChoice:
+    """The thresholds that --set names; they hold against a checkpoint's own, too."""
+    asked = {key.removeprefix("fusion."): value for key, value in overrides.items() if key.startswith("fusion.")}
+    return replace(build(FusionChoice, asked, "--set fusion"), preset=None)
+
+
+def _parts(
+    path: Path, checkpoint: Checkpoint, dataset: str | None, base: str, precision: Precision
+) -> dict[str, ModelSpec]:
+    """The parts, resolved; names of files that start with a dot are beside the YAML."""
+    if checkpoint.parts is None:
+        return {}
+    parts = {}
+    for role, part in (("semantic", checkpoint.parts.semantic), ("instances", checkpoint.parts.instances)):
+        model, own = _beside(path, part.model), _beside(path, part.checkpoint) if part.checkpoint else None
+        spec = resolve_model(
+            model, dataset, base=base, checkpoint=own, precision=precision, overrides=part.set, part=True
+        )
+        if spec.categories != checkpoint.categories:
+            raise UsageError(
+                f"{path}: the part {role} has the classes of {spec.categories}, not of {checkpoint.categories}"
+            )
+        parts[role] = spec
+    return parts
+
+
+def _beside(path: Path, name: str) -> str:
+    return str((path.parent / name).resolve()) if name.startswith(".") else name
+
+
+def _spec(
+    path: Path, file: ModelFile, name: str, checkpoint: Checkpoint,
+    parts: Mapping[str, ModelSpec], asked: FusionChoice, precision: Precision,
+) -> ModelSpec:  # fmt: skip
+    if file.deadline <= 0:
+        raise UsageError(f"{path}: deadline: {file.deadline:g} s is no time; give a positive number")
+    size = checkpoint.input or parts["semantic"].input
+    with naming(path):
+        fusion = asked.applied_to(checkpoint.fusion.applied_to(file.fusion.applied_to(None)))
+        load_space(checkpoint.categories)
+    beside = path.parent.resolve()
+    adapter = str((beside / file.adapter).resolve()) if file.adapter.startswith(".") else file.adapter
+    env = str(beside / file.env) if file.env and file.env.startswith(".") else file.env
     return ModelSpec(
         name=path.stem,
         adapter=adapter,
         method=file.method,
         checkpoint=name,
-        source=checkpoint.repo or str(_local(path, checkpoint.path or "")),
+        source="" if parts else checkpoint.repo or str(_local(path, checkpoint)),
         local=checkpoint.repo is None,
         revision=checkpoint.revision,
         categories=checkpoint.categories,
-        input=checkpoint.input,
-        fusion=checkpoint.fusion.applied_to(file.fusion.applied_to(None)),
+        input=size,
+        fusion=fusion,
         precision=precision,
         published=checkpoint.published,
+        needs=checkpoint.needs,
+        parts=parts,
+        env=env,
+        deadline=file.deadline,
+        url=checkpoint.url,
+        framework=checkpoint.framework and _located(checkpoint.framework, beside),
     )
 
 
-def _local(path: Path, folder: str) -> Path:
-    """Shipped weights lie with the adapters; those of a user's YAML lie beside it."""
+def _located(model: FrameworkModel, beside: Path) -> FrameworkModel:
+    """A config that starts with a dot lies beside the YAML."""
+    return replace(model, config=str((beside / model.config).resolve())) if model.config.startswith(".") else model
+
+
+def _local(path: Path, checkpoint: Checkpoint) -> Path:
+    """Shipped weights lie with the adapters, those of a user's YAML beside it, what has a URL in the cache."""
+    if checkpoint.url is not None:
+        return cache_folder() / "weights" / path.stem / checkpoint.url.rpartition("/")[2]
+    folder = checkpoint.path or ""
     if path in shipped("models").values():
         return Path(str(files("bench.adapters"))) / folder
     return (path.parent / folder).resolve()
@@ -185,13 +212,24 @@ def spec_file(adapter: str) -> Path | None:
 
 
 def check_source(spec: ModelSpec) -> None:
-    """A local checkpoint must hold a config and weights; cheap, before any framework is imported.
+    """Packages must be installed, a local checkpoint hold a config and weights, an environment a Python; before any
+    import and download.
 
     What a user's own adapter needs in its folder is its own business.
     """
-    if not spec.local or spec.own_code:
+    check_packages(f"{spec.name}/{spec.checkpoint}", spec.needs)
+    for part in spec.parts.values():
+        check_source(part)
+    if spec.env is not None:
+        interpreter(spec.env)
+    if not spec.local or spec.own_code or spec.parts:
         return
     folder = Path(spec.source)
+    if spec.framework is not None:
+        if not folder.is_file():
+            fetch = f"download {spec.url} to there" if spec.url else "copy it there"
+            raise ModelError(f"{folder}: there is no such checkpoint; {fetch}, or give --checkpoint FILE")
+        return
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder}: no config.json here; a checkpoint is a folder in hub format")
     if weights_file(folder) is None:
@@ -206,9 +244,17 @@ def weights_file(folder: Path) -> Path | None:
 
 
 def weights_digest(spec: ModelSpec) -> str:
-    """What identifies the weights: sha256 of every weight file, or hub repo and revision."""
+    """What identifies the weights: sha256 of every weight file, or hub repo and revision; of parts, both."""
+    if spec.parts:
+        return " + ".join(weights_digest(part) for part in spec.parts.values())
     if not spec.local:
         return f"{spec.source}@{spec.revision or 'main'}"
+    if spec.framework is not None:
+        hasher = hashlib.sha256()
+        config = Path(spec.framework.config)
+        for file in (Path(spec.source), *([config] if config.is_file() else [])):
+            hasher.update(file.read_bytes())
+        return hasher.hexdigest()
     return folder_digest(Path(spec.source))
 
 
@@ -218,5 +264,5 @@ def folder_digest(folder: Path) -> str:
     for file in sorted(folder.glob("*")):
         if file.suffix in (".safetensors", ".bin") or file.name == "config.json":
             hasher.update(file.name.encode())
-            hasher.update(file.read_bytes())
+            hasher.update(untrusted.read_bytes(file, MAX_WEIGHTS))
     return hasher.hexdigest()

@@ -11,6 +11,7 @@ import numpy as np
 from bench.errors import DataError
 from bench.types import Panoptic, SegmentInfo
 
+MOST = 1 << 53  # a stored number is less
 SCORE_DECIMALS = 6  # a stored score; enough to rank by, short enough to store
 
 
@@ -87,15 +88,47 @@ class Overlap:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Overlap:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`; what cannot be an overlap is a DataError."""
         try:
-            return cls(
+            found = cls(
                 tuple(_truth_of_row(*row) for row in data["truth"]),
                 tuple(PredictedSegment(*row) for row in data["predicted"]),
                 tuple(Pair(*row) for row in data["pairs"]),
             )
+            fault = found._fault()
         except (KeyError, TypeError) as error:
-            raise DataError(f"not a stored overlap ({error!r}); score the predictions again") from error
+            fault = repr(error)[:100]
+        if fault:
+            raise DataError(f"not a stored overlap ({fault}); score the predictions again")
+        return found
+
+    def _fault(self) -> str:
+        """Why the numbers, which came from a file, fit no two maps; "" where they do."""
+        numbers = [
+            *(n for s in self.truth for n in (s.category_id, s.area, s.declared_area or 0)),
+            *(n for s in self.predicted for n in (s.category_id, s.area)),
+            *(n for pair in self.pairs for n in pair),
+        ]
+        if not all(type(n) is int and 0 <= n < MOST for n in numbers):
+            return "a number is no count and no id"
+        sources = [s.source_id for s in self.truth] + [s.source_id for s in self.predicted]
+        if not all(source is None or type(source) is int for source in sources):
+            return "a source id is no number"
+        if not all(s.score is None or (type(s.score) in (int, float) and abs(s.score) < MOST) for s in self.predicted):
+            return "a score is no number"
+        if not all(pair.truth <= len(self.truth) and pair.predicted <= len(self.predicted) for pair in self.pairs):
+            return "a pair of segments that are not listed"
+        if len({(pair.truth, pair.predicted) for pair in self.pairs}) < len(self.pairs):
+            return "a pair is there twice"
+        return "" if self._areas_add_up() else "the pixels of the pairs are not the areas of the segments"
+
+    def _areas_add_up(self) -> bool:
+        truth, predicted = [0] * (len(self.truth) + 1), [0] * (len(self.predicted) + 1)
+        for pair in self.pairs:
+            truth[pair.truth] += pair.pixels
+            predicted[pair.predicted] += pair.pixels
+        areas = [s.area for s in self.truth], [s.area for s in self.predicted]
+        return (truth[1:], predicted[1:]) == areas and 0 not in (*areas[0], *areas[1])
 
 
 def _hw(panoptic: Panoptic) -> str:

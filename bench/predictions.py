@@ -1,6 +1,6 @@
 """Predictions as files: COCO panoptic PNG and JSON, with semantic maps beside them where a model has them.
 
-annotations.jsonl      a line an image, appended while a run goes on
+annotations.jsonl      a line an image, appended while a run goes on; annotations-0-of-4.jsonl that of a shard
 <image_id>.png         id = R + 256 G + 65536 B
 semantic/<image_id>.png  category ids, 8 or 16 bit; an id of no category is void
 predictions.json       the COCO file, written last
@@ -20,11 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from bench import untrusted
 from bench.config import canonical_json
 from bench.errors import DataError
 from bench.formats import coco
+from bench.formats.archive import refuse_link_out
 from bench.formats.images import read_labels, write_png
 from bench.results import open_append, read_lines, write_json
+from bench.shards import WHOLE, Shard
 from bench.types import Categories, Panoptic, Prediction
 
 SAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -38,12 +41,13 @@ def file_stem(image_id: str) -> str:
 class PredictionWriter:
     """Appends predictions to a folder; safe from several threads."""
 
-    def __init__(self, folder: Path, *, fresh: bool = False) -> None:
+    def __init__(self, folder: Path, *, shard: Shard = WHOLE, fresh: bool = False) -> None:
         self.folder = folder
+        annotations = folder / ("annotations.jsonl" if shard == WHOLE else f"annotations-{shard.name}.jsonl")
         if fresh:
-            (folder / "annotations.jsonl").unlink(missing_ok=True)
+            annotations.unlink(missing_ok=True)
         (folder / "semantic").mkdir(parents=True, exist_ok=True)
-        self._annotations = open_append(folder / "annotations.jsonl")
+        self._annotations = open_append(annotations)
         self._lock = threading.Lock()
 
     def __enter__(self) -> PredictionWriter:
@@ -70,8 +74,9 @@ class PredictionWriter:
         return {**annotation, "image_id": image_id, "file_name": name}
 
     def finish(self, order: Iterable[str], categories: Categories) -> None:
-        """predictions.json in the order of the data set."""
-        by_id = {str(line["image_id"]): line for line in read_lines(self.folder / "annotations.jsonl")}
+        """predictions.json in the order of the data set, from the annotations of all shards."""
+        files = sorted(self.folder.glob("annotations*.jsonl"))
+        by_id = {str(line["image_id"]): line for file in files for line in read_lines(file)}
         ordered = [by_id[image_id] for image_id in order if image_id in by_id]
         listed = [{"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in categories]
         write_json(self.folder / "predictions.json", {"annotations": ordered, "categories": listed})
@@ -79,8 +84,9 @@ class PredictionWriter:
 
 @dataclass(frozen=True)
 class PredictionFolder:
-    """Predictions of any tool in COCO panoptic format; read when asked for."""
+    """Predictions of any tool in COCO panoptic format; read when asked for. `folder` has the PNGs."""
 
+    name: str
     folder: Path
     annotations: Mapping[str, Mapping[str, Any]]
 
@@ -89,7 +95,8 @@ class PredictionFolder:
         hasher = hashlib.sha256(canonical_json(self.annotations).encode())
         for annotation in self.annotations.values():
             png = self.folder / annotation["file_name"]
-            hasher.update(png.read_bytes() if png.is_file() else b"")
+            refuse_link_out(png, annotation["file_name"])
+            hasher.update(untrusted.read_bytes(png) if png.is_file() else b"")
         return hasher.hexdigest()
 
     def read(self, image_id: str, categories: Categories) -> Prediction:
@@ -109,9 +116,10 @@ def open_predictions(path: Path) -> PredictionFolder:
         raise DataError(
             f"{file}: there are no predictions here; `bench run` and `bench data damage` write such folders"
         )
-    return predictions_of(file, file.parent / file.stem if (file.parent / file.stem).is_dir() else file.parent)
+    folder = file.parent / file.stem if (file.parent / file.stem).is_dir() else file.parent
+    return predictions_of(file, folder, file.parent.resolve().name)
 
 
-def predictions_of(file: Path, folder: Path) -> PredictionFolder:
+def predictions_of(file: Path, folder: Path, name: str) -> PredictionFolder:
     """A COCO panoptic prediction JSON with its PNGs in `folder`."""
-    return PredictionFolder(folder, coco.load_json(file).annotations)
+    return PredictionFolder(name, folder, coco.load_json(file).annotations)

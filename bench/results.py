@@ -4,6 +4,7 @@ results/<dataset>/<model>/<hash>/
     run.json              first: what was asked, and where it was computed
     images-0-of-1.jsonl   a line an image, appended; a torn last line is dropped on resume
     timings-0-of-1.jsonl  seconds a stage; outside the hash
+    image_ids.json        of a sharded run, until its files (images-0-of-4.jsonl ...) are merged: all images, in order
     predictions/          COCO panoptic PNG and JSON
     done.json             last, by rename; a run is complete when it exists
 """
@@ -23,17 +24,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
+from bench import shape, untrusted
 from bench.config import canonical_json, digest
 from bench.errors import DataError, PartialRun
+from bench.shards import WHOLE, Shard
 from bench.types import Categories, Category
 
 FORMAT = 1
 Line = Mapping[str, Any]
+AGAIN = "repeat the run with --again"
 
 
 def write_json(path: Path, value: Any) -> None:
     """The value at `path`, complete or not there at all."""
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # two shards may start at once
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     temporary.write_text(text + "\n", encoding="utf-8")
     temporary.replace(path)
@@ -42,35 +46,40 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """What the file holds; a broken one is a DataError that names it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
+        return untrusted.parse_json(untrusted.read_bytes(path))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); {AGAIN}, or copy its folder anew") from None
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The complete lines of a JSONL file; a last line without its newline was torn by a kill."""
-    if not path.is_file():
+    if not path.exists():
         return
-    with path.open("rb") as stream:
-        for number, text in enumerate(stream, 1):
+    try:
+        for number, text in enumerate(untrusted.lines_of(path), 1):
             if not text.endswith(b"\n"):
                 return
             yield _parsed(text, f"{path}: line {number}")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); {AGAIN}") from None
 
 
 def _parsed(text: bytes, where: str) -> dict[str, Any]:
     try:
-        line = json.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError):
-        line = None
-    if not isinstance(line, dict) or "image_id" not in line:
-        raise DataError(f"{where} is broken; repeat the run with --again")
-    return line
+        line = untrusted.parse_json(text)
+        shape.check(line, shape.LINE)
+    except ValueError as error:
+        raise DataError(f"{where} is broken ({error}); {AGAIN}") from None
+    found: dict[str, Any] = line
+    return found
 
 
 def open_append(path: Path) -> IO[str]:
     """Ready to append after the last complete line."""
+    if path.is_symlink():
+        raise DataError(f"{path}: is a link, and what it leads to would be written into; {AGAIN}")
     if path.exists():
+        untrusted.check_regular(path)
         content = path.read_bytes()
         keep = content.rfind(b"\n") + 1
         if keep < len(content):
@@ -89,11 +98,11 @@ def _lock(stream: IO[str], folder: Path) -> None:
         raise PartialRun(f"{folder}: another process writes this run; wait for it or stop it") from None
 
 
-def _empty(folder: Path) -> None:
-    """All but the lock; done.json first, since it vouches for the rest."""
+def _empty(folder: Path, shard: Shard) -> None:
+    """All but the lock, or what one shard wrote; done.json first, since it vouches for the rest."""
     (folder / "done.json").unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if path.is_dir():
+    for path in folder.iterdir() if shard == WHOLE else folder.glob(f"*-{shard.name}.jsonl"):
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name != ".lock":
             path.unlink()
@@ -102,22 +111,24 @@ def _empty(folder: Path) -> None:
 class RunWriter:
     """The one writer of a run's folder; a second one is refused while this one lives.
 
-    `fresh` throws away what an earlier run left there.
+    `fresh` throws away what an earlier run left there. Shards of one run write side by side, each its own files.
     """
 
-    def __init__(self, folder: Path, meta: Mapping[str, Any], *, fresh: bool = False) -> None:
+    def __init__(self, folder: Path, meta: Mapping[str, Any], *, shard: Shard = WHOLE, fresh: bool = False) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as opened:
-            self._lock = opened.enter_context((folder / ".lock").open("w"))
+            lock = ".lock" if shard == WHOLE else f".lock-{shard.name}"
+            self._lock = opened.enter_context((folder / lock).open("w"))
             _lock(self._lock, folder)
             if fresh:
-                _empty(folder)
+                _empty(folder, shard)
             if not (folder / "run.json").exists():
                 write_json(folder / "run.json", {"format": FORMAT, "created": _now(), **meta})
-            self.done = {str(line["image_id"]) for line in read_lines(folder / "images-0-of-1.jsonl")}
-            self._images = opened.enter_context(open_append(folder / "images-0-of-1.jsonl"))
-            self._timings = opened.enter_context(open_append(folder / "timings-0-of-1.jsonl"))
+            images = folder / f"images-{shard.name}.jsonl"
+            self.done = {str(line["image_id"]) for line in read_lines(images)}
+            self._images = opened.enter_context(open_append(images))
+            self._timings = opened.enter_context(open_append(folder / f"timings-{shard.name}.jsonl"))
             opened.pop_all()
 
     def __enter__(self) -> RunWriter:
@@ -162,7 +173,10 @@ def lines_digest(lines: Iterable[Line]) -> str:
 
 def comparability(lines: Iterable[Line], order: list[str], rules: Mapping[str, Any]) -> dict[str, Any]:
     """What two runs must share to be ranked together: the truth as scored, and the rules."""
-    truth = {str(line["image_id"]): str(line["truth"]) for line in lines}
+    truth = {str(line["image_id"]): str(line.get("truth")) for line in lines}
+    if set(truth) != set(order):
+        strange = sorted(set(truth) ^ set(order))[0]
+        raise DataError(f"image {strange!r} is in the run or in the data set, but not in both; {AGAIN}")
     return {"truth": digest([(image_id, truth[image_id]) for image_id in order]), **rules}
 
 
@@ -184,25 +198,32 @@ class Run:
 
     @cached_property
     def categories(self) -> Categories:
-        """The label space that it was scored in."""
-        return Categories(
-            tuple(
-                Category(c["id"], c["name"], c["isthing"], tuple(c["color"]))
-                for c in self.meta["dataset"]["categories"]
-            )
-        )
+        """The space that it was scored in, with its colours."""
+        listed = self.meta["dataset"]["categories"]
+        return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in listed))
+
+    @property
+    def complete(self) -> Mapping[str, Any]:
+        """What done.json says; PartialRun where it is not there."""
+        if self.done is None:
+            raise PartialRun(f"{self.folder}: this run is not complete; repeat its command to resume it")
+        return self.done
 
     @cached_property
     def score(self) -> Mapping[str, Any]:
         """The totals; a run that is not complete has none."""
-        if self.done is None:
-            raise PartialRun(f"{self.folder}: this run is not complete; repeat its command to resume it")
-        score: Mapping[str, Any] = self.done["score"]
+        score: Mapping[str, Any] = self.complete["score"]
         return score
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """The image lines of all shards."""
-        for path in sorted(self.folder.glob("images-*.jsonl")):
+        """The image lines; of a run that is not complete, those of all its shards so far."""
+        whole = self.folder / f"images-{WHOLE.name}.jsonl"
+        for path in [whole] if self.done is not None else sorted(self.folder.glob("images-*.jsonl")):
+            yield from read_lines(path)
+
+    def timings(self) -> Iterator[dict[str, Any]]:
+        """The seconds of each stage, a line an image, of all shards."""
+        for path in sorted(self.folder.glob("timings-*.jsonl")):
             yield from read_lines(path)
 
 
@@ -218,9 +239,20 @@ def read_run(folder: Path) -> Run:
         folder = below[0].parent
     meta = read_json(folder / "run.json")
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise DataError(f"{folder / 'run.json'}: not a run of this version (format {FORMAT})")
-    done = read_json(folder / "done.json") if (folder / "done.json").is_file() else None
+        raise DataError(f"{folder / 'run.json'}: not a run of this version (format {FORMAT}); {AGAIN}")
+    _check(folder / "run.json", meta, shape.META)
+    _check(folder / "run.json", meta, {key: inner for key, inner in shape.DESCRIBED.items() if key in meta})
+    done = read_json(folder / "done.json") if (folder / "done.json").exists() else None
+    if done is not None:
+        _check(folder / "done.json", done, shape.DONE)
     return Run(folder, meta, done)
+
+
+def _check(path: Path, value: Any, wanted: Any) -> None:
+    try:
+        shape.check(value, wanted)
+    except shape.Misshapen as error:
+        raise DataError(f"{path}: {error}; {AGAIN}, or copy its folder anew") from None
 
 
 def read_runs(root: Path) -> list[Run]:

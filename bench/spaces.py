@@ -28,6 +28,13 @@ class LabelSpace:
     categories: tuple[Category, ...]
     void: tuple[VoidLabel, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.scored:
+            raise UsageError("a label space needs at least one category")
+        for label in self.void:
+            if not all(0 <= value <= 255 for value in label.color):
+                raise UsageError(f"void label {label.name!r}: color {label.color} is not in 0..255")
+
     @cached_property
     def scored(self) -> Categories:
         return Categories(self.categories)

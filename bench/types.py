@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from bench.errors import DataError
 
+MAX_CATEGORY_ID = (1 << 16) - 1  # a semantic map is stored in 16 bits, and tables are as long as the largest id
+MAX_CATEGORIES = 1 << 12  # a confusion matrix has the square of it
+
 IdMap = NDArray[np.int32]
 RGB = NDArray[np.uint8]
 
@@ -34,8 +37,15 @@ class Categories:
 
     def __post_init__(self) -> None:
         ids = [category.id for category in self.items]
+        if len(ids) > MAX_CATEGORIES:
+            raise DataError(f"there are {len(ids)} categories, more than {MAX_CATEGORIES}")
         if len(set(ids)) != len(ids):
             raise DataError(f"category ids are not unique: {sorted(i for i in ids if ids.count(i) > 1)}")
+        for category in self.items:
+            if not 0 <= category.id <= MAX_CATEGORY_ID:
+                raise DataError(f"category id {category.id} is not in 0..{MAX_CATEGORY_ID}; renumber it")
+            if not all(0 <= value <= 255 for value in category.color):
+                raise DataError(f"category {category.id}: color {category.color} is not in 0..255")
 
     def __len__(self) -> int:
         return len(self.items)

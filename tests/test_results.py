@@ -2,11 +2,18 @@ import json
 from pathlib import Path
 
 import pytest
+from scenes import SPACE
 
 from bench.errors import DataError, PartialRun
+from bench.metrics.score import score
 from bench.results import RunWriter, comparability, lines_digest, read_run, read_runs
 
-META = {"name": "a model"}
+META = {
+    "name": "a model",
+    "model": {"predictions": "0" * 64},
+    "dataset": {"name": "toy", "split": "val", "categories": []},
+}
+SCORE = score([], SPACE, "cityscapes").to_json()
 
 
 def line(image_id: str, truth: str = "t") -> dict[str, object]:
@@ -25,9 +32,9 @@ def test_a_run_is_complete_when_done_exists(tmp_path: Path) -> None:
     with pytest.raises(PartialRun, match="not complete"):
         _ = read_run(tmp_path).score
     with RunWriter(tmp_path / "run", META) as run:
-        run.finish({"PQ": 1}, {"truth": "t"})
+        run.finish(SCORE, {"truth": "t"})
     (done,) = read_runs(tmp_path)
-    assert done.score == {"PQ": 1}
+    assert done.score == SCORE
     assert [entry["image_id"] for entry in done.lines()] == ["a", "b"]
     assert not list(tmp_path.glob("**/*.part"))
 
@@ -57,7 +64,7 @@ def test_two_writers_are_kept_apart(tmp_path: Path) -> None:
 
 def test_the_first_description_of_a_run_stays(tmp_path: Path) -> None:
     write(tmp_path, "a")
-    with RunWriter(tmp_path, {"name": "another"}):
+    with RunWriter(tmp_path, META | {"name": "another"}):
         pass
     assert read_run(tmp_path).name == "a model"
 

@@ -19,7 +19,7 @@ from bench.check.walk import Walk
 from bench.datasets.coco_panoptic import CocoFiles
 from bench.errors import DataError
 from bench.formats import coco
-from bench.formats.archive import File, files_in
+from bench.formats.archive import File, files_in, refuse_link_out
 from bench.formats.images import read_rgb
 from bench.types import Categories, Panoptic
 
@@ -77,7 +77,7 @@ class _Map:
 def _check_image(files: CocoFiles, tables: Tables, job: tuple[str, Mapping[str, Any]]) -> ImageCheck:
     image_id, annotation = job
     png = files.png(annotation)
-    read, findings = _read(png)
+    read, findings = _read(png, annotation)
     segments = check_segments(annotation["segments_info"], tables.isthing, None if read is None else read.counts)
     findings += segments.findings
     listed = tables.images.get(image_id)
@@ -96,10 +96,11 @@ def _check_image(files: CocoFiles, tables: Tables, job: tuple[str, Mapping[str, 
     )
 
 
-def _read(png: File) -> tuple[_Map | None, list[Finding]]:
+def _read(png: File, annotation: Mapping[str, Any]) -> tuple[_Map | None, list[Finding]]:
     if not png.is_file():
         return None, [Finding("png-missing", "there is no such file")]
     try:
+        refuse_link_out(png, annotation["file_name"])
         ids = coco.read_ids(png)
     except DataError as error:
         return None, [Finding("png-format" if _decodes(png) else "png-unreadable", str(error))]

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from bench.cli import check, data, inspect, predict, run, train
+from bench.cli import check, data, env, inspect, models, predict, run, suite, train, verify
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -20,8 +20,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 check.register(data.app)
+models.register()
 app.add_typer(data.app, name="data")
-for module in (run, predict, inspect, train):
+app.add_typer(env.app, name="env")
+app.add_typer(models.app, name="models")
+for module in (run, predict, inspect, suite, verify, train):
     module.register(app)
 
 

@@ -1,4 +1,4 @@
-"""bench models, datasets, show, leaderboard, report, doctor: everything that only reads."""
+"""bench datasets, show, leaderboard, report, doctor: everything that only reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ def register(app: typer.Typer) -> None:
     app.command("compare")(compare_command)
     app.command("leaderboard")(leaderboard_command)
     app.command("report")(report_command)
-    app.command("models")(models_command)
     app.command("datasets")(datasets_command)
     app.command("doctor")(doctor_command)
 
@@ -33,13 +32,14 @@ def show_command(
     by_size: Annotated[bool, typer.Option("--by-size", help="PQ of small, medium and large segments.")] = False,
     thresholds: Annotated[bool, typer.Option("--thresholds", help="PQ at IoU 0.5 to 0.95, and PQ†.")] = False,
     confusion: Annotated[bool, typer.Option("--confusion", help="Which class is taken for which.")] = False,
+    boundary: Annotated[bool, typer.Option("--boundary", help="Boundary PQ (of run --metrics boundary).")] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals over images.")] = False,
     json_: Json = False,
 ) -> None:
     """Show the score of a run, or explain it from its stored lines."""
     from bench.results import read_run
 
-    asked = (errors, by_size, thresholds, confusion, intervals)
+    asked = (errors, by_size, thresholds, confusion, boundary, intervals)
     views = [view for view, wanted in zip(show.VIEWS, asked, strict=True) if wanted]
     if views:
         show.show_views(read_run(run), views, json_)
@@ -56,7 +56,7 @@ def compare_command(
     json_: Json = False,
 ) -> None:
     """Compare two runs: B - A with its interval, and how sure the images make us that B is better."""
-    from bench.compare import compare
+    from bench.comparison import compare
 
     show.show_comparison(compare(a, b, replicates=replicates, seed=seed, by_group=by_group), json_)
 
@@ -66,6 +66,7 @@ def leaderboard_command(
     results: Results = Path("results"),
     format_: Annotated[Literal["table", "md", "csv", "json"], typer.Option("--format", help="Output.")] = "table",
     json_: Json = False,
+    ranges: Annotated[bool, typer.Option(help="Rank ranges; reads the lines of all runs.")] = True,
     write: Annotated[Path | None, typer.Option(help="Into a file (md), between its markers if any.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where --write would.")] = False,
 ) -> None:
@@ -76,7 +77,7 @@ def leaderboard_command(
     from bench.results import read_runs
 
     runs = read_runs(results)
-    boards = leaderboard(runs, dataset)
+    boards = leaderboard(runs, dataset, ranges)
     if dataset and not boards:
         known = sorted({run.dataset for run in runs})
         raise UsageError(f"{results}: no complete run on {dataset!r}; {did_you_mean(dataset, known)}")
@@ -119,33 +120,6 @@ def _data_of(run: Any, root: Path | None) -> tuple[Any, str]:
         if root is not None:
             raise
         return None, str(error).splitlines()[0]
-
-
-def models_command(json_: Json = False) -> None:
-    """List the models and their checkpoints."""
-    from bench.config import load_yaml, plain, shipped
-    from bench.models import ModelFile
-
-    files = {name: load_yaml(path, ModelFile) for name, path in shipped("models").items()}
-    if json_:
-        print_json({name: plain(file) for name, file in files.items()})
-        return
-    rows = [
-        [
-            f"{name}/{checkpoint}",
-            file.method,
-            where.repo or "shipped",
-            where.categories,
-            _percent(where.published),
-        ]
-        for name, file in files.items()
-        for checkpoint, where in file.checkpoints.items()
-    ]
-    print_table("", ["model", "method", "weights", "classes", "published PQ"], rows)
-
-
-def _percent(published: Any) -> str:
-    return f"{100 * published.PQ:.1f}" if published else "–"
 
 
 def datasets_command(json_: Json = False) -> None:

@@ -59,16 +59,19 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def training_progress() -> Iterator[Callable[[Any], None]]:
-    """A bar over the fraction of a training that is done; yields `on_step(StepReport)`."""
+def training_progress() -> Iterator[tuple[Callable[[Any], None], Callable[[str], None]]]:
+    """A bar over the fraction of a training that is done; yields `on_step(StepReport)` and `says(note)`."""
     columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
 
         def update(report: Any) -> None:
             quality = "" if report.PQ is None else f" held-back PQ {100 * report.PQ:.1f}"
-            bar.update(task, completed=report.done, description=f"step {report.step} loss {report.loss:.2f}{quality}")
+            memory = "" if report.memory_mb is None else f" {report.memory_mb / 1000:.1f} GB"
+            bar.update(
+                task, completed=report.done, description=f"step {report.step} loss {report.loss:.2f}{quality}{memory}"
+            )
             if report.PQ is not None:
                 err.print(f"step {report.step}: loss {report.loss:.2f},{quality}", markup=False)
 
-        yield update
+        yield update, lambda note: err.print(note, markup=False)

@@ -18,13 +18,18 @@ Root = Annotated[Path | None, typer.Option(help="Folder of the data set.", envva
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images.")]
 Images = Annotated[Path | None, typer.Option(help="File with the image ids to take, one a line.")]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score.")]
+Metric = Annotated[Literal["boundary"] | None, typer.Option("--metrics", help="Compute this, too: it costs extra.")]
 Again = Annotated[bool, typer.Option(help="Repeat a finished run.")]
+ProtocolName = Annotated[
+    Literal["coco", "strict"], typer.Option(help="coco: as panopticapi counts; strict: true areas, every crowd.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
     app.command("run")(run_command)
     app.command("score")(score_command)
+    app.command("merge")(merge_command)
     app.command("demo")(demo_command)
 
 
@@ -42,32 +47,38 @@ def run_command(
     out: Out = Path("results"),
     set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")] = None,
     label_map: Annotated[str | None, typer.Option(help="Map from the model's classes to the data set's.")] = None,
+    protocol: ProtocolName = "coco",
     save_predictions: Annotated[bool, typer.Option(help="Keep panoptic PNGs beside the results.")] = True,
     timing: Annotated[bool, typer.Option(help="Measure latency, too: one image at a time.")] = False,
+    metrics: Metric = None,
+    shard: Annotated[str, typer.Option(help="Do part I of N only, as I/N from 0; `bench merge` unites them.")] = "0/1",
     again: Again = False,
     json_: Json = False,
 ) -> None:
     """Run a model on a data set and score it; an interrupted run resumes, a finished one is shown."""
     from bench.config import parse_overrides
     from bench.models import check_source, resolve_model
+    from bench.shards import parse_shard
 
+    part = parse_shard(shard)
     data = open_data(dataset, data_root, limit, images)
     overrides = parse_overrides(set_ or [])
     spec = resolve_model(
-        model, data.name, base=data.base, checkpoint=checkpoint, precision=precision, overrides=overrides
-    )
+        model, data.name, base=data.base, space=data.space, checkpoint=checkpoint, precision=precision,
+        overrides=overrides,
+    )  # fmt: skip
     check_source(spec)
     from bench import launch
 
     with progress(f"{spec.name} on {data.name}:{data.split}") as on_image:
         done = launch.run(
-            spec, data, out, device=device, batch_size=batch_size, workers=workers, again=again,
-            save_predictions=save_predictions, label_map=label_map, command=["bench", *sys.argv[1:]],
-            on_image=on_image,
+            spec, data, out, device=device, batch_size=batch_size, workers=workers, protocol=protocol, again=again,
+            save_predictions=save_predictions, label_map=label_map, metrics=[metrics] if metrics else [], shard=part,
+            command=["bench", *sys.argv[1:]], on_image=on_image,
         )  # fmt: skip
     if timing:
         _time(spec, data, done.folder, device)
-    show.show_run(done, json_)
+    show.show_run_or_shard(done, part, json_)
     show.say_what_is_missing(data)
 
 
@@ -92,19 +103,21 @@ def score_command(
     limit: Limit = None,
     images: Images = None,
     workers: Workers = 2,
+    protocol: ProtocolName = "coco",
     out: Annotated[Path | None, typer.Option(help="Keep the score as a run below this folder.")] = None,
+    metrics: Metric = None,
     again: Again = False,
     json_: Json = False,
 ) -> None:
     """Score predictions made elsewhere: against a data set, or any two COCO panoptic files."""
     from bench import launch
 
-    truth, made, default_name = _pair(dataset, predictions, gt, gt_dir, pred, pred_dir, data_root)
+    truth, made = _pair(dataset, predictions, gt, gt_dir, pred, pred_dir, data_root)
     truth = select(truth, limit, images)
     with tempfile.TemporaryDirectory() as scratch, progress("scoring") as on_image:
-        done = launch.score_predictions(
-            made, name or default_name, truth, out or Path(scratch), workers=workers, again=again,
-            save_predictions=out is not None,
+        done = launch.score(
+            made, truth, out or Path(scratch), name=name, workers=workers, protocol=protocol, again=again,
+            save_predictions=out is not None, metrics=[metrics] if metrics else [],
             command=["bench", *sys.argv[1:]], on_image=on_image,
         )  # fmt: skip
         score = done.score
@@ -112,21 +125,30 @@ def score_command(
     show.say_what_is_missing(truth)
 
 
+def merge_command(
+    folders: Annotated[list[Path], typer.Argument(help="The run's folder, or the folders where its shards lie.")],
+    json_: Json = False,
+) -> None:
+    """Unite the shards of a run (bench run --shard I/N); into the first folder where there are several."""
+    from bench.merge import merge
+
+    show.show_run(merge(folders), json_)
+
+
 def _pair(
     dataset: str | None, predictions: Path | None,
     gt: Path | None, gt_dir: Path | None, pred: Path | None, pred_dir: Path | None, root: Path | None,
-) -> tuple[Any, Any, str]:  # fmt: skip
-    """Ground truth, predictions and their name, from either pair of options."""
+) -> tuple[Any, Any]:  # fmt: skip
+    """Ground truth and predictions, from either pair of options."""
     from bench.datasets.coco_files import coco_truth
     from bench.errors import UsageError
     from bench.predictions import open_predictions, predictions_of
 
     if dataset and predictions:
-        folder = predictions if predictions.is_dir() else predictions.parent
-        return open_data(dataset, root, None, None), open_predictions(predictions), folder.resolve().name
+        return open_data(dataset, root, None, None), open_predictions(predictions)
     if gt and pred:
         truth = coco_truth(gt, gt_dir or gt.with_suffix(""))
-        return truth, predictions_of(pred, pred_dir or pred.with_suffix("")), pred.stem
+        return truth, predictions_of(pred, pred_dir or pred.with_suffix(""), pred.stem)
     raise UsageError("give --dataset with --predictions, or --gt with --pred")
 
 
@@ -141,11 +163,12 @@ def open_data(dataset: str, root: Path | None, limit: int | None, images: Path |
 
 def select(data: Any, limit: int | None, images: Path | None) -> Any:
     """The images that --images and --limit leave."""
+    from bench import untrusted
     from bench.errors import UsageError
 
     if images is not None:
         try:
-            wanted = images.read_text(encoding="utf-8").split()
+            wanted = untrusted.read_bytes(images).decode("utf-8").split()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--images {images}: cannot be read ({error})") from None
         if not wanted:
@@ -161,17 +184,13 @@ def demo_command(
     """The main job in miniature: a trained model and a damaged ground truth, scored, ranked and drawn."""
     from bench import launch
     from bench.damage import damage_dataset
-    from bench.models import resolve_model
-    from bench.predictions import open_predictions
 
     data = open_data(dataset, None, None, None)
     with progress("damaging the truth") as on_image:
         made = damage_dataset(data, out / "damaged-truth", on_image=on_image)
     with progress("scoring the damaged truth") as on_image:
-        launch.score_predictions(open_predictions(made), "damaged-truth", data, out, on_image=on_image)
+        launch.score(made, data, out, on_image=on_image)
     with progress("mask2former") as on_image:
-        done = launch.run(
-            resolve_model("mask2former", data.name), data, out, command=["bench", *sys.argv[1:]], on_image=on_image
-        )
+        done = launch.run("mask2former", data, out, command=["bench", *sys.argv[1:]], on_image=on_image)
     show.show_demo(done, data, out)
     err.print(f"results: {out}", markup=False)

@@ -10,7 +10,7 @@ import typer
 
 from bench.cli.output import err, print_json, print_table, print_text
 
-VIEWS = ("errors", "by_size", "thresholds", "confusion", "intervals")
+VIEWS = ("errors", "by_size", "thresholds", "confusion", "boundary", "intervals")
 
 
 def show_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: bool = False) -> None:
@@ -18,9 +18,12 @@ def show_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: boo
     if as_json:
         print_json(score)
         return
+    from bench.report.explanations import boundary_tables
     from bench.report.tables import class_table, headline
 
     tables = [headline(run.name, run.dataset, score)] + ([class_table(score)] if per_class else [])
+    if "boundary" in score:
+        tables += boundary_tables(score["boundary"], per_class)
     for table in tables:
         print_table(table.title, list(table.columns), [list(row) for row in table.rows])
 
@@ -40,6 +43,7 @@ def show_views(run: Any, views: list[Any], as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    print_text(f"{run.name} on {run.dataset}, {run.score['images']} images, percent")
     for table in explanation_tables(found):
         print_table(table.title, list(table.columns), [list(row) for row in table.rows])
 
@@ -51,9 +55,21 @@ def show_comparison(comparison: Any, as_json: bool) -> None:
     if as_json:
         print_json(comparison.to_json())
         return
-    for table in comparison_tables(comparison.to_json()):
+    for table in comparison_tables(comparison):
         print_table(table.title, list(table.columns), [list(row) for row in table.rows])
     print_text("\n".join(comparison.notes))
+
+
+def show_run_or_shard(run: Any, shard: Any, as_json: bool) -> None:
+    """The totals; of a shard, which has none, how many images the run has so far."""
+    if run.done is not None:
+        show_run(run, as_json)
+        return
+    images, total = sum(1 for _ in run.lines()), run.meta["dataset"]["images"]
+    if as_json:
+        print_json({"run": str(run.folder), "shard": shard.name, "images": images, "of": total})
+    else:
+        print_text(f"shard {shard.name} is done; {images} of {total} images are there: bench merge {run.folder}")
 
 
 def say_what_is_missing(data: Any) -> None:

@@ -19,6 +19,9 @@ def register(app: typer.Typer) -> None:
 def train_command(
     recipe: Annotated[str, typer.Argument(help="A recipe: a YAML file, or the name of a shipped one.")],
     out: Annotated[Path, typer.Option(help="Folder for checkpoints, log and the finished weights.")],
+    data_root: Annotated[
+        Path | None, typer.Option("--data-root", help="Root of the data set.", envvar="BENCH_DATA_ROOT")
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the recipe.")] = None,
 ) -> None:
     """Train a model by a recipe; prints the folder to give to --checkpoint. Resumes what is in --out."""
@@ -26,8 +29,8 @@ def train_command(
     from bench.recipes.recipe import Recipe
 
     chosen = load_yaml(find("train", recipe), Recipe, parse_overrides(set_ or []))
-    open_data(chosen.dataset, None, None, None)  # an embedded data set is made here, with a bar
+    open_data(chosen.dataset, data_root, None, None)  # an embedded data set is made here, with a bar
     from bench.recipes.train import train
 
-    with training_progress() as on_step:
-        print_text(str(train(chosen, out, on_step)))
+    with training_progress() as (on_step, says):
+        print_text(str(train(chosen, out, on_step, data_root, says)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -12,12 +13,13 @@ from typing import Literal
 from bench.config import did_you_mean, find, load_yaml
 from bench.datasets import coco_panoptic
 from bench.datasets.coco_panoptic import FROM_FILE, CocoPlaces
-from bench.errors import DataError, UsageError
+from bench.errors import DataError, UsageError, naming
 from bench.labels import LabelMap
 from bench.spaces import LabelSpace, load_space
 from bench.types import Categories, Sample
 
 Progress = Callable[[int, int], None]
+SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 Carried = Literal["semantic", "instance", "panoptic"]
 
 
@@ -42,6 +44,11 @@ class DatasetSpec:
     carries: tuple[Carried, ...] = ("panoptic",)
     count: tuple[str, ...] = ()
     embedded: Literal["", "minicity", "minicoco", "miniika"] = ""
+
+    def __post_init__(self) -> None:
+        unsafe = [split for split in self.splits if not SPLIT.fullmatch(split)]
+        if unsafe:  # folders are called by it, of the data and of results
+            raise UsageError(f"split {unsafe[0][:80]!r}: write letters, digits, '_', '-' and '.', a letter first")
 
     def ready(self, name: str, root: Path | None, split: str, on_image: Progress | None = None) -> Path:
         """The folder of a split; embedded data are generated first, in the cache unless a root is given."""
@@ -107,6 +114,13 @@ def load_dataset(name: str, root: Path | None = None, on_image: Progress | None 
     """`cityscapes`, `minicity:demo`, `./mine.yaml:val`: opens no image; DataError where it is not there.
 
     `on_image(done, total)` is called while an embedded data set is generated.
+
+    >>> data = load_dataset("minicity:demo").limited(2)
+    >>> [category.name for category in data.categories][:3]
+    ['road', 'sidewalk', 'building']
+    >>> truth = data.samples[0].read_target()
+    >>> truth.size, len(truth.segments_info) > 10
+    ((256, 512), True)
     """
     from bench.datasets.derived import derive, read_derived
 
@@ -127,8 +141,10 @@ def load_plain(
     """The data set of a YAML that has no base; `count` names further void labels that are read as classes."""
     spec, split = plain_spec(path, split)
     if spec.layout == "coco":
-        return _coco(path.stem, spec, split, root, on_image)
-    space = load_space(spec.labels).counting((*spec.count, *count))
+        with naming(path):
+            return _coco(path.stem, spec, split, root, on_image)
+    with naming(path):
+        space = load_space(spec.labels).counting((*spec.count, *count))
     samples = _samples(path.stem, spec, split, space, root, on_image)
     void = tuple(label.name for label in space.void)
     return Dataset(path.stem, split, space.scored, samples, spec.semantic_rule, void, spec.carries, spec.labels)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.config import build, find, load_yaml, read_yaml
 from bench.datasets.dataset import Dataset, DatasetSpec, Progress, load_plain
-from bench.errors import DataError, UsageError
+from bench.errors import DataError, UsageError, naming
 from bench.labels import LabelMap, remap, remap_semantic
 from bench.maps import MapFile, load_map, same_space
 from bench.spaces import load_space
@@ -45,7 +45,8 @@ def read_spec(path: Path) -> DatasetSpec:
 
 
 def _base(path: Path, derived: DerivedSpec) -> Path:
-    base = find("datasets", derived.base)
+    with naming(path):
+        base = find("datasets", derived.base)
     if "base" in read_yaml(base):
         raise UsageError(f"{path}: its base {derived.base!r} is derived itself; derive from that one's base")
     return base
@@ -53,8 +54,9 @@ def _base(path: Path, derived: DerivedSpec) -> Path:
 
 def derive(path: Path, spec: DerivedSpec, split: str, root: Path | None, on_image: Progress | None) -> Dataset:
     """The base with its truth mapped when it is read. Void labels that the map gives a class are read as such."""
-    labels = load_map(spec.labels, spec.count)
-    file = load_yaml(find("labels", spec.labels), MapFile)
+    with naming(path):
+        labels = load_map(spec.labels, spec.count)
+        file = load_yaml(find("labels", spec.labels), MapFile)
     source, target = load_space(file.source), load_space(file.target).counting(spec.count)
     raised = tuple(category.name for category in labels.source.items[len(source.categories) :])
     base = load_plain(_base(path, spec), split, root, on_image, count=raised)

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.cache import cache_folder
 from bench.errors import DataError, UsageError
 
 OnImage = Callable[[int, int], None]  # images done, images in all
@@ -41,13 +42,7 @@ class Embedded:
 
     def cache_root(self) -> Path:
         """Where generated scenes are kept: `$BENCH_CACHE`, else the user's cache folder."""
-        if chosen := os.environ.get("BENCH_CACHE"):
-            base = Path(chosen)
-        elif home := os.environ.get("XDG_CACHE_HOME"):
-            base = Path(home) / "panoptic-bench"
-        else:
-            base = Path.home() / ".cache" / "panoptic-bench"
-        return base / f"{self.name}-v{self.version}"
+        return cache_folder() / f"{self.name}-v{self.version}"
 
     def ensure(self, root: Path | None, split: str, on_image: OnImage | None = None) -> Path:
         """The root of a complete split, generated first where it is missing."""
@@ -106,7 +101,7 @@ def images_kept(root: Path, split: str) -> int:
     """Images of a split that was written to its end, as its marker says; else 0."""
     try:
         return int(json.loads(marker(root, split).read_text())["images"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import io
 import shutil
+import stat
+import struct
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -18,14 +20,20 @@ from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from threading import RLock
 from typing import IO, BinaryIO, TypeVar
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+from bench import untrusted
 from bench.errors import DataError
 
 T = TypeVar("T")
 MAX_MEMBER = 1 << 30  # bytes that a file in an archive may declare; COCO's largest JSON has about a quarter
 MAX_ARCHIVE = 1 << 36  # bytes that an archive in an archive may declare
-BROKEN = (BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError)
+SMALL, MAX_RATIO = 1 << 24, 100  # a larger member that says more than so many times its bytes is a bomb
+METHODS = (ZIP_STORED, ZIP_DEFLATED)  # the others may ask for gigabytes to begin with
+BROKEN = (
+    BadZipFile, zlib.error, struct.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError, IndexError,
+    KeyError, OverflowError,
+)  # fmt: skip
 
 
 class Archive:
@@ -44,7 +52,15 @@ class Archive:
     def members(self) -> dict[str, ZipInfo]:
         """Name → entry of every file."""
         with self._lock:
-            return {info.filename: info for info in self._zip.infolist() if not info.is_dir()}
+            listed = [info for info in self._zip.infolist() if not info.is_dir()]
+        found = {info.filename: info for info in listed}
+        if len(found) < len(listed):
+            twice = untrusted.twice(info.filename for info in listed)
+            raise DataError(f"{self.path}: holds {twice[:80]!r} twice; pack the archive again")
+        outside = next((name for name in found if name.startswith("/") or ".." in PurePosixPath(name).parts), None)
+        if outside is not None:
+            raise DataError(f"{self.path}: holds {outside[:80]!r}, which leaves the archive; pack it again without")
+        return found
 
     @cached_property
     def folders(self) -> set[str]:
@@ -63,12 +79,19 @@ class Archive:
 
     @cached_property
     def _zip(self) -> ZipFile:
-        return self._guarded(lambda: ZipFile(self.path if isinstance(self.path, Path) else self._inner(self.path)))
+        path = self.path
+        return self._guarded(lambda: _zip_at(path) if isinstance(path, Path) else self._inner(path))
 
-    def _inner(self, member: Member) -> BinaryIO:
-        self._unpacked = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the archive)
-        member.archive.unpack(member.inside, self._unpacked)
-        return self._unpacked
+    def _inner(self, member: Member) -> ZipFile:
+        unpacked = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the archive)
+        try:
+            member.archive.unpack(member.inside, unpacked)
+            opened = ZipFile(unpacked)
+        except BaseException:
+            unpacked.close()
+            raise
+        self._unpacked = unpacked
+        return opened
 
     def _open(self, name: str, limit: int) -> IO[bytes]:
         """A stream of a member that declares at most `limit` bytes; zipfile gives no more than is declared."""
@@ -77,6 +100,16 @@ class Archive:
             raise DataError(f"{self.path}/{name}: there is no such file in the archive")
         if info.file_size > limit:
             raise DataError(f"{self.path}/{name}: declares {info.file_size} bytes, more than {limit}")
+        if info.file_size > max(SMALL, MAX_RATIO * info.compress_size):
+            raise DataError(
+                f"{self.path}/{name}: {info.compress_size} bytes declare to be {info.file_size}, as a zip bomb does; "
+                "if you trust it, unpack it"
+            )
+        if stat.S_ISLNK(info.external_attr >> 16) or info.compress_type not in METHODS:
+            raise DataError(
+                f"{self.path}/{name}: is a link, or packed by method {info.compress_type}; pack the file itself, "
+                "stored or deflated"
+            )
         return self._guarded(lambda: self._zip.open(info), name)
 
     def _guarded(self, work: Callable[[], T], name: str = "") -> T:
@@ -88,6 +121,11 @@ class Archive:
         except BROKEN as error:
             where = f"{self.path}/{name}" if name else str(self.path)
             raise DataError(f"{where}: cannot be read from the zip ({error}); download the archive again") from None
+
+
+def _zip_at(path: Path) -> ZipFile:
+    untrusted.check_regular(path, limit=1 << 62)
+    return ZipFile(path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +183,24 @@ def is_there(file: File) -> bool:
     """Whether a file or folder is there; what lies in an archive that is missing is not."""
     if isinstance(file, Member):
         return is_there(file.archive.path) and (not file.inside or file.is_file() or file.is_dir())
-    return file.exists()
+    try:
+        return file.exists()
+    except OSError:  # a name that is too long for the file system
+        return False
+
+
+def refuse_link_out(file: File, name: object) -> None:
+    """DataError where a file, by the `name` below its folder that data gave it, is a link out of that folder."""
+    if not isinstance(file, Path):
+        return
+    depth = len(PurePosixPath(name).parts) if isinstance(name, str) else 1
+    folder = Path(*file.parts[: len(file.parts) - depth])
+    try:
+        meant = file.resolve()
+    except (OSError, RuntimeError):  # the latter until Python 3.13
+        raise DataError(f"{file}: is a link that leads to itself; copy the file here") from None
+    if not meant.is_relative_to(folder.resolve()):
+        raise DataError(f"{file}: is a link out of its folder, to {meant}; copy the file here")
 
 
 def files_in(folder: File) -> list[str]:

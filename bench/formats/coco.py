@@ -6,7 +6,6 @@ that contradict themselves (repeated ids, ground truth whose JSON and PNG differ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -15,15 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import untrusted
 from bench.errors import DataError
-from bench.formats.archive import File
+from bench.formats.archive import File, refuse_link_out
 from bench.formats.images import read_rgb, write_png
 from bench.overlap import SCORE_DECIMALS
 from bench.types import Categories, Category, Panoptic, SegmentInfo
 
 PNG_RGB8 = b"\x08\x02"  # bit depth and colour type, bytes 24 and 25 of a PNG
 ID_LIMIT = 1 << 24
-NAME_LIMIT = 255  # bytes of a file's name
+NAME_LIMIT, PATH_LIMIT = 255, 1024  # bytes of a file's name, and of its path below the folder
+IMAGE_ID_LIMIT = 200  # characters; files are named by it
+NUMBER_LIMIT = 1 << 53  # below it a number means the same to everybody
+SCORE_LIMIT = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +77,7 @@ def read_panoptic(
     _check_known(infos, known, where)
     if is_truth and 0 in infos:
         raise DataError(f"{where}: the ground truth lists segment id 0, which means void; renumber it")
+    refuse_link_out(png, annotation.get("file_name"))
     try:
         return Panoptic.from_ids(read_ids(png), infos)
     except DataError as error:
@@ -95,12 +99,13 @@ def write_panoptic(path: Path, panoptic: Panoptic) -> dict[str, Any]:
 
 
 def parse_json(path: File) -> Any:
+    """What a JSON file says, within the bounds of `bench.untrusted`."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return untrusted.parse_json(untrusted.read_bytes(path) if isinstance(path, Path) else path.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
-    except (OSError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); name another file") from None
     except ValueError as error:  # syntax, or bytes that are no UTF-8
         raise DataError(f"{path}: not valid JSON ({error}); write or download it again") from None
 
@@ -112,6 +117,8 @@ def _by_image(path: File, entries: Any, key: str, name: str) -> dict[str, Mappin
         if not isinstance(entry, dict) or not isinstance(entry.get(key), (str, int)):
             raise DataError(f"{path}: {name}[{position}] has no `{key}` (a string or an integer)")
         image_id = str(entry[key])
+        if len(image_id) > IMAGE_ID_LIMIT:
+            raise DataError(f"{path}: {name}[{position}] has a `{key}` of {len(image_id)} characters; shorten it")
         if image_id in found:
             raise DataError(f"{path}: image {image_id!r} is in `{name}` twice; keep one")
         found[image_id] = entry
@@ -123,7 +130,8 @@ def check_file_name(annotation: Mapping[str, Any], where: str) -> None:
     name = annotation.get("file_name")
     if not isinstance(name, str) or not name:
         raise DataError(f"{where}: no `file_name` of a PNG")
-    if any(len(part.encode(errors="surrogatepass")) > NAME_LIMIT for part in PurePosixPath(name).parts):
+    longest = max((len(part.encode(errors="surrogatepass")) for part in PurePosixPath(name).parts), default=0)
+    if longest > NAME_LIMIT or len(name.encode(errors="surrogatepass")) > PATH_LIMIT:
         raise DataError(f"{where}: file_name {name[:40]!r}… is longer than a file system takes")
     for kind in (PurePosixPath, PureWindowsPath):
         if kind(name).is_absolute() or kind(name).drive or ".." in kind(name).parts or "\0" in name:
@@ -142,13 +150,13 @@ def _categories(path: File, listed: Any) -> Categories:
 def category_of(entry: Any) -> Category:
     """One entry of `categories`."""
     if not isinstance(entry, dict):
-        raise DataError(f"a category is {entry!r}, not an object with id, name and isthing")
-    where = f"category {entry.get('name', entry.get('id'))!r}"
+        raise DataError(f"a category is {_short(entry)}, not an object with id, name and isthing")
+    where = f"category {_short(entry.get('name', entry.get('id')))}"
     number = _integer(entry, "id", where)
     if not isinstance(entry.get("name"), str):
         raise DataError(f"{where}: no `name`")
     if _integer(entry, "isthing", where) not in (0, 1):
-        raise DataError(f"{where}: isthing is {entry['isthing']!r}, not 0 or 1")
+        raise DataError(f"{where}: isthing is {_short(entry['isthing'])}, not 0 or 1")
     return Category(number, entry["name"], bool(entry["isthing"]), _color(entry.get("color"), number))
 
 
@@ -169,7 +177,7 @@ def _infos(annotation: Mapping[str, Any], where: str) -> dict[int, SegmentInfo]:
     for position, entry in enumerate(listed):
         at = f"{where}: segments_info[{position}]"
         if not isinstance(entry, dict):
-            raise DataError(f"{at} is {entry!r}, not an object with id and category_id")
+            raise DataError(f"{at} is {_short(entry)}, not an object with id and category_id")
         number = _integer(entry, "id", at)
         if not 0 <= number < ID_LIMIT:
             raise DataError(f"{at}: id {number} does not fit the 24 bits of a panoptic PNG")
@@ -187,8 +195,8 @@ def _info(entry: Mapping[str, Any], number: int, at: str) -> SegmentInfo:
         raise DataError(f"{at}: iscrowd is {crowd}, not 0 or 1")
     if area is not None and area < 1:
         raise DataError(f"{at}: area is {area}; leave it out to have the pixels counted")
-    if score is not None and not isinstance(score, (int, float)):
-        raise DataError(f"{at}: score is {score!r}, not a number")
+    if score is not None and not (isinstance(score, (int, float)) and abs(score) <= SCORE_LIMIT):
+        raise DataError(f"{at}: score is {_short(score)}, not a number up to {SCORE_LIMIT:.0e}; leave it out")
     return SegmentInfo(_integer(entry, "category_id", at), bool(crowd), score, number, area)
 
 
@@ -196,8 +204,16 @@ def _integer(entry: Mapping[str, Any], key: str, where: str) -> int:
     """A JSON number that is whole, 5 or 5.0 (and true or false, which some writers use for flags)."""
     value = entry.get(key)
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        if abs(value) >= NUMBER_LIMIT:
+            raise DataError(f"{where}: `{key}` has more than 53 bits; it cannot be meant")
         return int(value)
-    raise DataError(f"{where}: `{key}` is {value!r}, not an integer" if key in entry else f"{where}: no `{key}`")
+    said = f"{where}: `{key}` is {_short(value)}, not an integer" if key in entry else f"{where}: no `{key}`"
+    raise DataError(said)
+
+
+def _short(value: Any) -> str:
+    """The first characters of what a file says: messages stay short."""
+    return repr(value)[:80]
 
 
 def _check_known(infos: Mapping[int, SegmentInfo], known: Collection[int], where: str) -> None:

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 
+from bench import untrusted
 from bench.errors import DataError
 from bench.formats.archive import File
 
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")  # Pillow knows more, and starts Ghostscript for one of them
+MAX_FILE = 1 << 29  # bytes
+DEFLATE_RATIO = 1032  # bytes that a byte can stand for, at the most
+
 
 def read_rgb(path: File) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 of any image file that Pillow reads."""
-    with _open(path) as image:
+    """(H, W, 3) uint8 of a PNG, JPEG, WebP, BMP or PPM file."""
+    with _open(path, FORMATS) as image:
         return np.asarray(image.convert("RGB"))
 
 
 def read_labels(path: File) -> NDArray[np.int32]:
     """(H, W) int32 of a single-channel 8 or 16 bit PNG."""
-    with _open(path) as image:
+    with _open(path, ("PNG",)) as image:
         labels = np.asarray(image)
         if labels.ndim != 2 or image.mode not in ("L", "P", "I", "I;16"):
             raise DataError(f"{path}: expected one channel of labels, found mode {image.mode}")
         return labels.astype(np.int32)
 
 
-def _open(path: File) -> PilImage.Image:
+def _open(path: File, formats: tuple[str, ...]) -> PilImage.Image:
     """The decoded image; Pillow's many ways to fail are one DataError."""
     try:
-        image = PilImage.open(path if isinstance(path, Path) else io.BytesIO(path.read_bytes()))
+        content = untrusted.read_bytes(path, MAX_FILE) if isinstance(path, Path) else path.read_bytes()
+        _refuse_hollow(content)
+        image = PilImage.open(io.BytesIO(content), formats=formats)
         try:
-            _refuse_bomb(image)
+            _refuse_bomb(image.width, image.height)
             image.load()
         except BaseException:
             image.close()
@@ -41,16 +49,29 @@ def _open(path: File) -> PilImage.Image:
         return image
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Warning, PilImage.DecompressionBombError) as error:
-        reason = str(error) or type(error).__name__
+    except DataError:
+        raise
+    except Exception as error:  # of many kinds, some of them mere accidents of a decoder
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DataError(f"{path}: cannot be read as an image ({reason}); replace the file") from None
 
 
-def _refuse_bomb(image: PilImage.Image) -> None:
+def _refuse_bomb(width: int, height: int) -> None:
     """Pillow only warns up to twice its limit; a declared size costs memory before a byte is decoded."""
-    pixels = image.width * image.height
-    if PilImage.MAX_IMAGE_PIXELS and pixels > PilImage.MAX_IMAGE_PIXELS:
-        raise ValueError(f"it declares {image.width} x {image.height} px, more than {PilImage.MAX_IMAGE_PIXELS}")
+    if PilImage.MAX_IMAGE_PIXELS and width * height > PilImage.MAX_IMAGE_PIXELS:
+        raise ValueError(f"it declares {width} x {height} px, more than {PilImage.MAX_IMAGE_PIXELS}")
+
+
+def _refuse_hollow(content: bytes) -> None:
+    """A PNG whose file is too small for the pixels that it declares: nothing of it need be decoded to know."""
+    if content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR" or len(content) < 26:
+        return
+    width, height, depth, kind = struct.unpack(">IIBB", content[16:26])
+    _refuse_bomb(width, height)
+    channels = {2: 3, 4: 2, 6: 4}.get(kind, 1)
+    needed = height * (1 + (width * depth * channels + 7) // 8)
+    if needed > DEFLATE_RATIO * len(content):
+        raise ValueError(f"it declares {width} x {height} px, which {len(content)} bytes cannot hold")
 
 
 def write_png(path: Path, pixels: NDArray[np.generic]) -> None:

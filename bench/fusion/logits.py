@@ -136,6 +136,20 @@ def to_target(mask: Tensor, frame: Frame) -> Tensor:
     return resize(resize(mask, frame.padded_size)[:height, :width], frame.target_size)
 
 
+def first_max(rows: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Maximum and position of the first maximum over some float tensors of one shape, the positions int32.
+
+    A running maximum: torch's argmax over the first axis is slow.
+    """
+    source = iter(rows)
+    best = next(source).clone()
+    index = torch.zeros(best.shape, dtype=torch.int32)
+    for c, row in enumerate(source, start=1):
+        torch.maximum(index, (row > best).to(torch.int32) * c, out=index)
+        torch.maximum(best, row, out=best)
+    return best, index
+
+
 def contest(
     probabilities: Iterable[Tensor], scores: Tensor, size: Size, threshold: float, *, weigh_first: bool
 ) -> Contest:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from bench.errors import UsageError
 
-RULES = ("mask2former", "maskformer", "detr", "hf")
+RULES = ("mask2former", "maskformer", "detr", "hf", "efficientps", "framework")
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,13 @@ class FusionSpec:
     A query is kept if its class score is > `score_threshold`. Of a kept query, the share of the pixels
     with a mask probability >= `mask_threshold` that it really won must reach `overlap_threshold`
     (`detr` has no such test: it drops segments under `min_area_px` instead).
+    `framework` is the framework's own code, which gets these thresholds (`min_area_px` of stuff).
     Only `hf` reads `inner_size`, the fixed (h, w) that transformers resizes mask logits to first, and
     `fuse_stuff`, whether the stuff classes are passed as its `label_ids_to_fuse`.
+
+    `efficientps` takes instances and a semantic map in place of queries. An instance is dropped if more than
+    `overlap_threshold` of its mask is taken by better ones; stuff under `min_area_px` is void. `confined`
+    instances win pixels in their boxes alone; in the authors' code they are not.
     """
 
     rule: str
@@ -29,6 +34,7 @@ class FusionSpec:
     min_area_px: int = 0
     inner_size: tuple[int, int] | None = None
     fuse_stuff: bool = True
+    confined: bool = False
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -38,12 +44,18 @@ class FusionSpec:
                 raise UsageError(f"fusion {name} must lie in 0..1, not {getattr(self, name)}")
 
 
-# Thresholds of the papers' COCO and Cityscapes configurations; `hf` has transformers' defaults.
+# Thresholds of the papers' COCO and Cityscapes configurations. `hf` is what transformers does for Mask2Former, with its
+# defaults; for DETR, MaskFormer and OneFormer it leaves out the inner size: `hf-direct`.
+# `cascade` is EfficientPS's rule for models that were not trained together, whose stuff logits have no common zero.
 PRESETS: Mapping[str, FusionSpec] = MappingProxyType(
     {
         "mask2former": FusionSpec("mask2former", 0.8, 0.8),
         "maskformer": FusionSpec("maskformer", 0.8, 0.8),
         "detr": FusionSpec("detr", 0.85, min_area_px=5),
+        "framework": FusionSpec("framework", 0.8, 0.8),
         "hf": FusionSpec("hf", 0.5, 0.8, inner_size=(384, 384)),
+        "hf-direct": FusionSpec("hf", 0.5, 0.8),
+        "efficientps": FusionSpec("efficientps", 0.5, 0.5, min_area_px=2048),
+        "cascade": FusionSpec("efficientps", 0.5, 0.5, min_area_px=2048, confined=True),
     }
 )

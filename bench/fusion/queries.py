@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.errors import UsageError
 from bench.fusion.detr import detr_segments
 from bench.fusion.hf import hf_segments
 from bench.fusion.logits import (
@@ -35,6 +36,10 @@ def fuse(class_logits: Tensor, mask_logits: Tensor, frame: Frame, categories: Ca
     Class index i is `categories.items[i]`, the last column is "no object". Any device, any float type.
     A segment's `source_id` is the id that the rule gives it.
     """
+    if spec.rule == "efficientps":
+        raise UsageError("the fusion rule efficientps is for models of instances; a query model takes another preset")
+    if spec.rule == "framework":
+        raise UsageError("fusion preset 'framework' is for adapters of frameworks that fuse themselves; name another")
     check_shapes(class_logits, mask_logits, len(categories))
     with torch.no_grad(), one_thread():
         if spec.rule == "hf":

@@ -7,7 +7,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.fusion.logits import Frame, check_finite, check_shapes, class_probabilities, one_thread, to_target
+from bench.fusion.logits import (
+    Frame,
+    check_finite,
+    check_shapes,
+    class_probabilities,
+    first_max,
+    one_thread,
+    to_target,
+)
 from bench.types import Categories
 
 _BLOCK = 8  # queries a matrix product: bounds the memory at 8 maps beside the C of the result
@@ -29,14 +37,10 @@ def semantic(class_logits: Tensor, mask_logits: Tensor, frame: Frame, categories
             masks = mask_logits[start : start + _BLOCK].to("cpu", torch.float32)
             block = torch.stack([to_target(mask, frame).sigmoid().view(-1) for mask in masks])
             total.addmm_(weights[:, start : start + _BLOCK], block)
-        return _argmax(total, categories).reshape(height, width)
+        return category_ids(first_max(total)[1], categories).reshape(height, width)
 
 
-def _argmax(total: Tensor, categories: Categories) -> NDArray[np.int32]:
-    """(C, n) → (n,) category ids; a running maximum, as torch's argmax over the first axis is slow."""
-    best = total[0].clone()
-    index = torch.zeros(total.shape[1], dtype=torch.int32)
-    for c, row in enumerate(total[1:], start=1):
-        torch.maximum(index, (row > best).to(torch.int32) * c, out=index)
-        torch.maximum(best, row, out=best)
-    return torch.tensor(categories.ids, dtype=torch.int32).index_select(0, index).numpy()
+def category_ids(index: Tensor, categories: Categories) -> NDArray[np.int32]:
+    """Positions in the categories, of any shape → category ids."""
+    ids = torch.tensor(categories.ids, dtype=torch.int32)
+    return ids.index_select(0, index.reshape(-1)).view(index.shape).numpy()

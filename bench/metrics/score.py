@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.errors import DataError, UsageError
+from bench.errors import DataError, UsageError, naming
 from bench.metrics import pq, semantic
 from bench.metrics.pq import DEVIATIONS, ClassQuality, PQTable, Protocol, Tally
 from bench.metrics.semantic import IoUTable, Matrix, Rule
@@ -104,11 +104,14 @@ def _tallies(
     """The PQ statistics of each line; the rest goes into `sums`."""
     for line in lines:
         sums.images += 1
-        if line.get("semantic") is not None:
-            sums.with_semantic += 1
-            semantic.add(sums.semantic, line["semantic"])
-        if line.get("overlap") is not None:  # a data set of semantic labels has none
+        with naming(f"image {line.get('image_id')!r}"):
+            if line.get("semantic") is not None:
+                sums.with_semantic += 1
+                semantic.add(sums.semantic, line["semantic"])
+            if line.get("overlap") is None:  # a data set of semantic labels has none
+                continue
             sums.with_overlap += 1
             overlap = Overlap.from_json(line["overlap"])
             semantic.add(sums.panoptic, semantic.confusion_of(overlap, categories))
-            yield pq.tally(overlap, protocol=protocol)
+            tally = pq.tally(overlap, protocol=protocol)
+        yield tally

@@ -21,6 +21,8 @@ from bench.types import Categories, Panoptic
 
 SEMANTIC_VERSION = 1  # goes up with every change that moves a number
 
+MOST_PIXELS = 1 << 40  # of one cell of one image
+
 Rule = Literal["cityscapes", "detectron2"]
 Rows = list[list[int]]  # [truth index, predicted index, pixels], sorted; index C is void
 Matrix = NDArray[np.int64]  # (C + 1, C + 1) pixels; truth down, prediction across, void last
@@ -80,9 +82,16 @@ def empty(categories: Categories) -> Matrix:
 
 
 def add(matrix: Matrix, rows: Iterable[Sequence[int]]) -> None:
-    """Adds the rows of one image to the matrix, in place."""
-    for truth, predicted, pixels in rows:
-        matrix[truth, predicted] += pixels
+    """Adds the rows of one image to the matrix, in place; rows of anything else are a DataError."""
+    try:
+        table = np.array(list(rows) or np.empty((0, 3), dtype=np.int64))
+        fits = table.ndim == 2 and table.shape[1] == 3 and table.dtype.kind == "i" and table.min(initial=0) >= 0
+        fits = fits and table[:, :2].max(initial=0) < len(matrix) and table[:, 2].max(initial=0) < MOST_PIXELS
+    except (ValueError, TypeError):
+        fits = False
+    if not fits:
+        raise DataError("not a stored confusion matrix of these categories; score the predictions again")
+    np.add.at(matrix, (table[:, 0], table[:, 1]), table[:, 2])
 
 
 @dataclass(frozen=True)

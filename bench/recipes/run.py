@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -13,70 +14,68 @@ import torch
 
 from bench.config import digest
 from bench.errors import ModelError, UsageError
-from bench.recipes.network import build
+from bench.recipes.learner import Learner, parameter_groups
 from bench.recipes.recipe import Recipe
-from bench.types import Categories
 
 
 @dataclass(eq=False)
 class Run:
     """What a checkpoint holds, and the clock. `seconds` were spent before `started` (monotonic seconds).
 
-    Each thread has a replica of the model: the same weights in the same memory, gradients of its own. They
-    meet once a step; threads that meet in every operation crawl as soon as a neighbour wants a core.
+    All that is drawn at random is a function of the recipe's seed and of `step` or `seen`, the images so far, so
+    a checkpoint holds no state of a generator. `best` is the best PQ on the scenes held back.
     """
 
     recipe: Recipe
-    model: Any
-    replicas: list[Any]
+    learner: Learner
     average: Any
-    optimizer: torch.optim.AdamW
+    optimizer: Any
+    accelerator: Any
+    scenes: int
     step: int = 0
+    seen: int = 0
+    best: float = -1.0
     seconds: float = 0.0
     started: float = 0.0
+    stored: float = 0.0  # monotonic seconds
 
     def spent(self) -> float:
         return self.seconds + time.monotonic() - self.started
 
     def done(self) -> float:
         """The fraction of the run that lies behind, at most 1."""
+        return self.done_at(self.step, self.seen)
+
+    def done_at(self, step: int, seen: int) -> float:
+        """The fraction after `step` steps and `seen` images; by the clock where the recipe counts minutes."""
         if self.recipe.steps is not None:
-            return min(1.0, self.step / self.recipe.steps)
+            return min(1.0, step / self.recipe.steps)
+        if self.recipe.epochs is not None:
+            return min(1.0, seen / (self.recipe.epochs * self.scenes))
         return min(1.0, self.spent() / (60 * (self.recipe.minutes or 0)))
 
 
-def begin(recipe: Recipe, categories: Categories, out: Path) -> Run:
-    """A fresh run, or the interrupted one whose checkpoint lies in `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    model = build(recipe.network, categories)
-    spec = recipe.optimizer
-    optimizer = torch.optim.AdamW(model.parameters(), spec.lr, weight_decay=spec.weight_decay, fused=True)
-    replicas = [replica(model) for _ in range(recipe.threads)]
-    run = Run(recipe, model, replicas, deepcopy(model), optimizer)
+def optimizer_of(learner: Learner, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser over the learner's parameters."""
+    groups, spec = parameter_groups(learner, recipe), recipe.optimizer
+    if spec.name == "sgd":
+        return torch.optim.SGD(groups, momentum=spec.momentum, weight_decay=spec.weight_decay, fused=True)
+    kind = torch.optim.AdamW if spec.name == "adamw" else torch.optim.Adam
+    return kind(groups, weight_decay=spec.weight_decay, fused=True)
+
+
+def begin(recipe: Recipe, learner: Learner, accelerator: Any, scenes: int, out: Path) -> Run:
+    """A fresh run, or the interrupted one whose checkpoint lies in `out`. `scenes` are learned from."""
+    learner.to(accelerator.device)
+    optimizer = accelerator.prepare_optimizer(optimizer_of(learner, recipe))
+    run = Run(recipe, learner, deepcopy(learner.network), optimizer, accelerator, scenes)
+    run.average.requires_grad_(False)
     if checkpoint(out).is_file():
         _resume(run, out)
-    (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n")
-    run.started = time.monotonic()
+    if accelerator.is_main_process:
+        (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+    run.started = run.stored = time.monotonic()
     return run
-
-
-def replica(model: Any) -> Any:
-    """A copy that shares the weights and batch norm's statistics, but not the gradients."""
-    copy = deepcopy(model)
-    for ours, theirs in zip(copy.parameters(), model.parameters(), strict=True):
-        ours.data = theirs.data
-    for name, buffer in model.named_buffers():
-        owner, _, leaf = name.rpartition(".")
-        copy.get_submodule(owner)._buffers[leaf] = buffer
-    return copy
-
-
-@torch.no_grad()
-def follow(average: Any, model: Any, decay: float) -> None:
-    """Moves the averaged weights (and batch norm's statistics) towards the model's."""
-    ours = [tensor for tensor in average.state_dict().values() if tensor.is_floating_point()]
-    theirs = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
-    torch._foreach_lerp_(ours, theirs, 1 - decay)
 
 
 def checkpoint(out: Path) -> Path:
@@ -85,24 +84,31 @@ def checkpoint(out: Path) -> Path:
 
 def store(run: Run, out: Path) -> None:
     """Replaces the checkpoint, which is complete at any moment."""
+    scaler = run.accelerator.scaler
     state = {
-        "recipe": digest(run.recipe), "step": run.step, "seconds": run.spent(), "model": run.model.state_dict(),
-        "average": run.average.state_dict(), "optimizer": run.optimizer.state_dict(),
+        "recipe": digest(run.recipe), "step": run.step, "seen": run.seen, "best": run.best, "seconds": run.spent(),
+        "learner": run.learner.state_dict(), "average": run.average.state_dict(),
+        "optimizer": run.optimizer.state_dict(), "scaler": scaler.state_dict() if scaler else {},
     }  # fmt: skip
     temporary = checkpoint(out).with_suffix(".part")
-    torch.save(state, temporary)
+    with temporary.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(checkpoint(out))
 
 
 def _resume(run: Run, out: Path) -> None:
     path = checkpoint(out)
     try:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=run.accelerator.device)
     except Exception as error:
         raise ModelError(f"{path}: cannot be read ({type(error).__name__}); delete it to start anew") from None
     if state["recipe"] != digest(run.recipe):
         raise UsageError(f"{path}: belongs to another recipe; give another --out or delete it")
-    run.model.load_state_dict(state["model"])
+    run.learner.load_state_dict(state["learner"])
     run.average.load_state_dict(state["average"])
     run.optimizer.load_state_dict(state["optimizer"])
-    run.step, run.seconds = state["step"], state["seconds"]
+    if run.accelerator.scaler:
+        run.accelerator.scaler.load_state_dict(state["scaler"])
+    run.step, run.seen, run.best, run.seconds = state["step"], state["seen"], state["best"], state["seconds"]

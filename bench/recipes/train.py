@@ -1,166 +1,156 @@
-"""The training loop: plain, resumable, annealed by the clock or by the count of steps."""
+"""The training loop: resumable, annealed by the clock or by the count of steps, on one process or many."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from bench.datasets.dataset import load_dataset
 from bench.errors import ModelError, UsageError
-from bench.fusion.presets import PRESETS
-from bench.recipes.augment import Batch, ahead, batches
-from bench.recipes.heldback import choose_fusion, qualities
-from bench.recipes.loss import set_loss
-from bench.recipes.network import layers, save
+from bench.recipes.batches import Batch, Feed, ahead, batches
+from bench.recipes.families.family import find_family
+from bench.recipes.gradients import Engine, Says, gradients
+from bench.recipes.initial import network_of
+from bench.recipes.learner import Learner, follow, freeze, replica
+from bench.recipes.log import Log, OnStep
+from bench.recipes.measure import Judge
+from bench.recipes.memory import CudaMeter
 from bench.recipes.recipe import Recipe
-from bench.recipes.run import Run, begin, checkpoint, follow, store
-from bench.recipes.targets import read_scene
-from bench.types import Categories, Sample
+from bench.recipes.run import Run, begin, checkpoint, store
+from bench.recipes.scenes import Scenes, split
+from bench.recipes.specs import Phase
+from bench.recipes.watch import Watch, compete, finish, report
 
 
-@dataclass(frozen=True)
-class StepReport:
-    """Where a run stands: `done` is the fraction of it, `loss` the mean since the last report, `seconds`
-    the time spent so far; `PQ` and `PQ_things` (fractions) of the averaged weights on the scenes held
-    back, where they were just measured."""
-
-    step: int
-    done: float
-    seconds: float
-    loss: float
-    lr: float
-    PQ: float | None = None
-    PQ_things: float | None = None
-
-
-OnStep = Callable[[StepReport], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Watch:
-    """Who is told how the run goes, and on what scenes it is measured."""
-
-    held_back: Sequence[Sample]
-    categories: Categories
-    out: Path
-    on_step: OnStep
-
-
-def train(recipe: Recipe, out: Path, on_step: OnStep, root: Path | None = None) -> Path:
+def train(recipe: Recipe, out: Path, on_step: OnStep, root: Path | None = None, says: Says = lambda note: None) -> Path:
     """Trains, resuming from `out` where a run of the same recipe was interrupted; returns the weights' folder.
 
-    `out` gets config.json, preprocessor_config.json, model.safetensors, fusion.json, recipe.json, and
-    training.jsonl, a line a report. `root` is the data set's, for one that does not come embedded.
+    `out` gets config.json, preprocessor_config.json, model.safetensors, bench.json (how to use them), fusion.json,
+    recipe.json, training.jsonl, a line a report, and tensorboard/. `root` is the data set's, for one that does not
+    come embedded. `says` hears what the recipe leaves open, such as how many images fit into memory.
     """
     if (out / "model.safetensors").is_file():
         raise UsageError(f"{out}: holds a finished model; give another --out")
-    torch.set_num_threads(1)
-    torch.manual_seed(recipe.seed)
+    accelerator, family = accelerator_of(recipe), find_family(recipe.family)
     data = load_dataset(recipe.dataset, root)
-    learn, held = split(data.samples, recipe.held_back)
-    scenes = [read_scene(sample, data.categories) for sample in learn]
-    run = begin(recipe, data.categories, out)
-    source = batches(scenes, lambda: recipe.phase(run.done()), recipe.seed + run.step)
-    watch = Watch(held, data.categories, out, on_step)
+    learn, held = split(data, recipe)
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    learner = Learner(network_of(recipe, family, data, says), family, recipe, data.categories)
+    scenes = Scenes(learn, data.categories, recipe.longest_edge, int(recipe.memory_gb * 1e9))
+    run = begin(recipe, learner, accelerator, len(scenes), out)
+    if run.step:
+        says(f"{checkpoint(out)}: going on after step {run.step}")
+    judge = Judge(recipe, family, data, held, accelerator.device.type)
+    log = Log(out, run.step) if accelerator.is_main_process else None
+    watch = Watch(judge, out, log, on_step)
+    feed = Feed(family.stride, accelerator.process_index, accelerator.num_processes)
+    source = batches(scenes, recipe, feed, run.seen, lambda step, seen: recipe.phase(run.done_at(step, seen)), run.step)
     with closing(ahead(source)) as ready, ThreadPoolExecutor(recipe.threads) as pool:
-        loop(run, ready, pool, watch)
-    finish(run, watch)
+        loop(run, ready, engine_of(run, pool, says), watch)
+    if log is not None:
+        log.close()
+        finish(run, watch)
+    accelerator.wait_for_everyone()
     return out
 
 
-def finish(run: Run, watch: Watch) -> None:
-    """Saves the averaged weights, and the thresholds that suit them on the scenes held back; ends the run."""
-    recipe, preset = run.recipe, PRESETS[run.recipe.fusion]
-    held_back, categories = watch.held_back, watch.categories
-    fusion, table = choose_fusion(run.average, held_back, categories, recipe.upscale, preset, recipe.threads)
-    chosen = {"fusion": asdict(fusion), "held_back": {"images": len(held_back), "PQ": table.all.pq}}
-    (watch.out / "fusion.json").write_text(json.dumps(chosen, indent=2) + "\n", encoding="utf-8")
-    height, width = held_back[0].read_image().size
-    save(run.average, watch.out, (height * recipe.upscale, width * recipe.upscale))
-    checkpoint(watch.out).unlink(missing_ok=True)
+def accelerator_of(recipe: Recipe) -> Any:
+    """Devices, processes and precision; what the recipe and the launch do not agree on is a UsageError."""
+    try:
+        from accelerate import Accelerator
+    except ModuleNotFoundError as error:
+        raise ModelError(f"training needs {error.name}; pip install 'panoptic-bench[models,train]'") from None
+    accelerator: Any = Accelerator(mixed_precision=recipe.precision)
+    if accelerator.num_processes > 1 and recipe.minutes is not None:
+        raise UsageError("minutes: processes do not agree on the time; give steps or epochs instead")
+    smallest = min(phase.batch for phase in recipe.phases)
+    if smallest < accelerator.num_processes:
+        raise UsageError(f"phases: a batch of {smallest} leaves some of {accelerator.num_processes} processes idle")
+    return accelerator
 
 
-def split(samples: Sequence[Sample], held_back: int) -> tuple[Sequence[Sample], Sequence[Sample]]:
-    """The samples to learn from, and those held back: evenly spaced, since a split is sorted by city."""
-    if not 0 < held_back < len(samples):
-        raise UsageError(f"held_back: {held_back} of {len(samples)} scenes leaves none to learn from or to check")
-    held = {i * len(samples) // held_back for i in range(held_back)}
-    return [s for i, s in enumerate(samples) if i not in held], [samples[i] for i in sorted(held)]
+def engine_of(run: Run, pool: ThreadPoolExecutor, says: Says) -> Engine:
+    """On one process's CPU a replica a thread, else the model itself."""
+    recipe, accelerator = run.recipe, run.accelerator
+    alone = accelerator.device.type != "cpu" or accelerator.num_processes > 1 or recipe.threads == 1
+    torch.set_num_threads(recipe.threads if alone else 1)
+    replicas = [run.learner] if alone else [replica(run.learner) for _ in range(recipe.threads)]
+    at_once = None if recipe.at_once == "auto" else recipe.at_once
+    measured = recipe.at_once == "auto" and accelerator.device.type == "cuda"
+    meter = CudaMeter(accelerator.device) if measured else None
+    return Engine(accelerator, run.learner, replicas, pool, recipe.seed, at_once, says, meter)
 
 
-def loop(run: Run, ready: Iterator[Batch], pool: ThreadPoolExecutor, watch: Watch) -> None:
-    """Steps until the run is done; a report every few steps, a checkpoint and PQ a few times in all."""
-    recipe, losses = run.recipe, list[float]()
-    due = math.floor(run.done() * recipe.checkpoints) + 1
-    for model in run.replicas:
-        model.train()
-    while (done := run.done()) < 1:
-        losses.append(one_step(run, next(ready), learning_rate(recipe, run.step, done), pool))
+def loop(run: Run, ready: Iterator[Batch], engine: Engine, watch: Watch) -> None:
+    """Steps until the run is done; a report every few steps, PQ a few times in all, a checkpoint then and every
+    few minutes."""
+    recipe, losses = run.recipe, list[dict[str, float]]()
+    due, phase = math.floor(run.done() * recipe.checkpoints) + 1, None
+    while run.done() < 1:
+        batch = next(ready)
+        if batch.phase is not phase:
+            phase = enter(batch.phase, engine, recipe)
+        losses.append(one_step(run, batch, engine))
         checked = run.done() * recipe.checkpoints >= due
-        if checked:
+        measured = compete(run, watch) if checked else None
+        if checked or time.monotonic() - run.stored > 60 * recipe.save_minutes:
             due = math.floor(run.done() * recipe.checkpoints) + 1
-            store(run, watch.out)
+            keep(run, watch)
         if checked or run.step % recipe.log_every_steps == 0:
-            report(run, losses, watch, checked)
+            report(run, losses, watch, measured)
             losses.clear()
     if losses:  # the clock ran out after the last look at it
-        report(run, losses, watch, True)
+        report(run, losses, watch, compete(run, watch))
+
+
+def enter(phase: Phase, engine: Engine, recipe: Recipe) -> Phase:
+    """Lets rest what rests in a phase, and has the memory of an image measured anew."""
+    engine.probing = engine.meter is not None
+    for model in {id(m): m for m in (engine.model, *engine.replicas)}.values():
+        freeze(model, (*recipe.freeze, *phase.freeze))
+    return phase
 
 
 def learning_rate(recipe: Recipe, step: int, done: float) -> float:
-    """Linear warm-up, then half a cosine that reaches zero at the end of the run."""
-    warm = min(1.0, (step + 1) / recipe.optimizer.warmup_steps)
-    return recipe.optimizer.lr * warm * 0.5 * (1 + math.cos(math.pi * done))
+    """The share of the full rate: linear warm-up, then half a cosine that reaches zero at the end, or one."""
+    warm = min(1.0, (step + 1) / max(1, recipe.optimizer.warmup_steps))
+    if recipe.optimizer.schedule == "constant":
+        return warm
+    return warm * 0.5 * (1 + math.cos(math.pi * recipe.within_schedule(done)))
 
 
-def one_step(run: Run, batch: Batch, lr: float, pool: ThreadPoolExecutor) -> float:
-    """One update of the weights and of their average; the loss. A loss that is no number is a ModelError."""
-    shares = [s.tolist() for s in np.array_split(np.arange(len(batch.targets)), len(run.replicas)) if len(s)]
-    used = run.replicas[: len(shares)]
-    losses = list(pool.map(lambda model, share: gradients(model, batch, share, run.recipe), used, shares))
-    loss = sum(losses) / len(losses)
-    if not math.isfinite(loss):
-        raise ModelError(f"step {run.step + 1}: the loss is {loss}; lower optimizer.lr and train again")
-    for mine, *theirs in zip(run.model.parameters(), *(m.parameters() for m in used), strict=True):
-        mine.grad = None if theirs[0].grad is None else torch.stack([p.grad for p in theirs]).mean(0)
-    torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.recipe.optimizer.clip_norm)
+def one_step(run: Run, batch: Batch, engine: Engine) -> dict[str, float]:
+    """One update of the weights and of their average; the terms of the loss. One that is no number is a
+    ModelError."""
+    spec, share = run.recipe.optimizer, learning_rate(run.recipe, run.step, run.done())
+    place = run.step * run.accelerator.num_processes + run.accelerator.process_index
+    torch.manual_seed(run.recipe.seed * 1_000_003 + place)  # what layers draw, such as dropout
+    terms = gradients(engine, batch)
+    if not math.isfinite(sum(terms.values())):
+        culprits = ", ".join(name for name, value in terms.items() if not math.isfinite(value))
+        raise ModelError(
+            f"step {run.step + 1}: the loss is {sum(terms.values())} ({culprits}); lower optimizer.lr, raise "
+            "optimizer.warmup_steps or train with precision: no"
+        )
+    run.accelerator.clip_grad_norm_(run.learner.parameters(), spec.clip_norm)
     for group in run.optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = group["full_lr"] * share
     run.optimizer.step()
-    run.step += 1
-    follow(run.average, run.model, min(run.recipe.optimizer.ema, (1 + run.step) / (10 + run.step)))
-    return loss
+    run.step, run.seen = run.step + 1, batch.seen
+    follow(run.average, run.learner.network, min(spec.ema, (1 + run.step) / (10 + run.step)))
+    return terms
 
 
-def gradients(model: Any, batch: Batch, share: list[int], recipe: Recipe) -> float:
-    """Leaves in `model` the gradients of the loss of some images of a batch; the loss."""
-    torch.set_num_threads(1)  # it counts for the calling thread alone
-    model.zero_grad()
-    loss = set_loss(layers(model, batch.pixels[share]), [batch.targets[i] for i in share], recipe.loss)
-    loss.backward()  # type: ignore[no-untyped-call]
-    return loss.item()
-
-
-def report(run: Run, losses: Sequence[float], watch: Watch, measure: bool) -> None:
-    """Tells `on_step` and appends the line to training.jsonl; with `measure`, of PQ too."""
-    recipe, table = run.recipe, None
-    if measure:
-        fusions = [PRESETS[recipe.fusion]]
-        upscale, threads = recipe.upscale, recipe.threads
-        table = qualities(run.average, watch.held_back, watch.categories, upscale, fusions, threads)[0]
-    line = StepReport(
-        run.step, run.done(), run.spent(), sum(losses) / len(losses), run.optimizer.param_groups[0]["lr"],
-        None if table is None else table.all.pq, None if table is None else table.things.pq,
-    )  # fmt: skip
-    with (watch.out / "training.jsonl").open("a", encoding="utf-8") as log:
-        log.write(json.dumps(asdict(line)) + "\n")
-    watch.on_step(line)
+def keep(run: Run, watch: Watch) -> None:
+    """Stores a checkpoint, from the first process."""
+    if watch.log is not None:
+        store(run, watch.out)
+    run.stored = time.monotonic()

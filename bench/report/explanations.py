@@ -105,11 +105,37 @@ def _confusion_row(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def boundary_tables(found: Mapping[str, Any], per_class: bool = True) -> list[Table]:
+    """Boundary PQ of the groups, and of each class."""
+    groups = tuple(
+        (
+            name,
+            *(percent(found["PQ"][name][quality]) for quality in ("PQ", "SQ", "RQ")),
+            str(found["PQ"][name]["n"]),
+            percent(found["boundary_IoU"][name]),
+        )
+        for name in GROUPS
+    )
+    classes = tuple(
+        (
+            row["name"],
+            str(row["TP"] + row["FN"]),
+            *(percent(row[quality]) for quality in ("PQ", "SQ", "RQ", "boundary_IoU")),
+        )
+        for row in found["per_class"]
+    )
+    title = f"Boundary PQ (d = {100 * found['dilation']:g} % of the diagonal), percent"
+    head = ("boundary PQ", "SQ", "RQ")
+    tables = [Table(title, ("", *head, "classes", "boundary IoU of matches"), groups)]
+    return [*tables, Table("Classes", ("class", "truth", *head, "boundary IoU"), classes)] if per_class else tables
+
+
 TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[Table]]] = {
     "errors": error_tables,
     "by_size": size_tables,
     "thresholds": threshold_tables,
     "confusion": confusion_tables,
+    "boundary": boundary_tables,
     "intervals": interval_tables,
 }
 

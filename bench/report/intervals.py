@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from bench.comparison import Comparison, Difference
+from bench.metrics.bootstrap import Estimate
 from bench.report.tables import UNDEFINED, Table
-
-Estimate = Mapping[str, float | None]  # value, low, high; fractions
 
 
 def decimals(low: float | None, high: float | None) -> int:
@@ -21,7 +21,7 @@ def decimals(low: float | None, high: float | None) -> int:
 
 def interval(estimate: Estimate, sign: str = "") -> str:
     """0.3605 in 0.3511..0.3697 → "36.05 (35.11 to 36.97)"; `sign` "+" shows it of a difference."""
-    value, low, high = (estimate[name] for name in ("value", "low", "high"))
+    value, low, high = estimate.value, estimate.low, estimate.high
     if value is None:
         return UNDEFINED
     spec = f"{sign}.{decimals(low, high)}f"
@@ -43,31 +43,31 @@ def chance(share: float | None, replicates: int) -> str:
     return f"{share:.{digits if min(share, 1 - share) < 0.01 else min(digits, 2)}f}"
 
 
-def comparison_tables(found: Mapping[str, Any]) -> list[Table]:
+def comparison_tables(found: Comparison) -> list[Table]:
     """The means, then the classes, of a comparison."""
-    level = f"{100 * found['confidence']:g} %"
-    over = f"{found['groups']} groups" if found["by_group"] else f"{found['images']} images"
-    title = f"A = {found['a']}, B = {found['b']} on {found['dataset']}: percent, {level} intervals over {over}"
+    over = f"{found.groups} groups" if found.by_group else f"{found.images} images"
+    title = (
+        f"A = {found.a}, B = {found.b} on {found.dataset}: percent, {100 * found.confidence:g} % intervals over {over}"
+    )
     head = ("A", "B", "B − A", "P(B > A)")
-    means = tuple((row["name"], *_cells(row, found["replicates"])) for row in found["means"])
-    classes = tuple((row["name"], str(row["support"]), *_cells(row, found["replicates"])) for row in found["classes"])
+    means = tuple((row.name, *_cells(row, found.replicates)) for row in found.means)
+    classes = tuple((row.name, str(row.support), *_cells(row, found.replicates)) for row in found.classes)
     return [Table(title, ("", *head), means), Table("PQ of each class", ("class", "truth", *head), classes)]
 
 
-def _cells(row: Mapping[str, Any], replicates: int) -> tuple[str, ...]:
-    return (
-        interval(row["a"]),
-        interval(row["b"]),
-        interval(row["delta"], "+"),
-        chance(row["p_better"], replicates),
-    )
+def _cells(row: Difference, replicates: int) -> tuple[str, ...]:
+    return (interval(row.a), interval(row.b), interval(row.delta, "+"), chance(row.p_better, replicates))
 
 
 def interval_tables(found: Mapping[str, Any]) -> list[Table]:
     """The numbers of one run with their intervals."""
-    means = tuple((row["name"], interval(row)) for row in found["means"])
-    classes = tuple((row["name"], str(row["support"]), interval(row)) for row in found["classes"])
+    means = tuple((row["name"], interval(_estimate(row))) for row in found["means"])
+    classes = tuple((row["name"], str(row["support"]), interval(_estimate(row))) for row in found["classes"])
     return [
         Table(f"Percent with 95 % intervals over {found['images']} images", ("", "value"), means),
         Table("PQ of each class", ("class", "truth", "PQ"), classes),
     ]
+
+
+def _estimate(row: Mapping[str, Any]) -> Estimate:
+    return Estimate(row["value"], row["low"], row["high"])

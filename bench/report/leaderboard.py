@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import untrusted
 from bench.errors import DataError
 from bench.report.ranking import DIRTY, Board, Row, leaderboard
 from bench.report.tables import Table, percent, to_markdown_table
@@ -20,8 +21,9 @@ BEGIN = "<!-- leaderboard:begin -->"
 END = "<!-- leaderboard:end -->"
 
 COLUMNS = (
-    "#", "model", "checkpoint", "PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic",
-    "published PQ", "params (M)", "latency p50 / p95 (ms)", "device", "input (px)", "fusion", "date", "commit",
+    "#", "rank 95 %", "model", "checkpoint", "PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic",
+    "mIoU panoptic", "published PQ", "params (M)", "latency p50 / p95 (ms)", "device", "input (px)", "fusion", "date",
+    "commit",
 )  # fmt: skip
 TEXT = ("model", "checkpoint", "device", "input (px)", "fusion", "date", "commit")
 
@@ -36,6 +38,8 @@ def _markdown(board: Board) -> str:
     table = to_markdown_table(Table("", COLUMNS, rows), TEXT)
     images = "1 image" if board.images == 1 else f"{board.images} images"
     about = f"{images}, protocol `{board.protocol}`, truth and rules `{board.key}`; qualities in percent"
+    if any(row.rank_low is not None for row in board.rows):
+        about += ";\nrank 95 %: the ranks that a run takes in 95 % of the resamplings of the images"
     dirty = any((row.commit or "").endswith(DIRTY) for row in board.rows)
     mark = "\n\\* run from a working tree with changes on top of that commit\n" if dirty else ""
     return f"### {board.dataset}\n\n{about}\n\n{table}{mark}"
@@ -61,6 +65,7 @@ def _cells(row: Row) -> list[str]:
     texts = (millions, _latency(row), device, row.input, row.fusion, row.date, row.commit)
     return [
         "–" if row.rank is None else str(row.rank),
+        _range(row.rank_low, row.rank_high),
         f"{row.name} ({row.method})" if row.method else row.name,
         row.checkpoint or ("predictions" if row.kind == "predictions" else "–"),
         *(percent(value) for value in (*fractions, row.published_PQ)),
@@ -73,6 +78,10 @@ def _latency(row: Row) -> str | None:
     if row.latency_p50 is None or row.latency_p95 is None:
         return None
     return f"{1000 * row.latency_p50:.1f} / {1000 * row.latency_p95:.1f} (n = {row.latency_n})"
+
+
+def _range(low: int | None, high: int | None) -> str:
+    return "–" if low is None else f"{low}" if low == high else f"{low}–{high}"
 
 
 def _records(boards: Sequence[Board]) -> list[dict[str, Any]]:
@@ -120,7 +129,10 @@ def is_current(path: Path, text: str) -> bool:
 
 def updated(path: Path, text: str) -> str:
     """What the file shall hold."""
-    old = path.read_text(encoding="utf-8") if path.is_file() else ""
+    try:
+        old = untrusted.read_bytes(path).decode("utf-8") if path.is_file() else ""
+    except ValueError as error:
+        raise DataError(f"{path}: is no UTF-8 text ({error}); name another file") from None
     markdown = path.suffix.lower() == ".md"
     if BEGIN in old or END in old:
         return _between(path, old, text)

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from bench.comparison import run_sums
 from bench.config import digest
 from bench.errors import DataError
 from bench.fusion.presets import PRESETS
 from bench.latency import read_latency
+from bench.metrics.bootstrap import MEANS, rank_ranges, resample
 from bench.results import Run
 
 DIRTY = "*"
+RANK_REPLICATES = 2_000
 
 
 @dataclass(frozen=True)
 class Row:
     """One run. Qualities are fractions, None where undefined; runs of equal PQ share a `rank`.
 
-    `kind` is "model", or "predictions" for what was made elsewhere: it has no checkpoint, no input size and no fusion.
-    `latency_*` are seconds an image, measured on `hardware`. `published_PQ` is what the authors report for the
-    checkpoint on this data set.
+    `rank_low` and `rank_high` hold the rank in 95 % of the bootstrap replicates over images; None where there is
+    nothing to compare with, or where it was not asked for. `kind` is "model", or "predictions" for what was made
+    elsewhere: it has no checkpoint, no input size and no fusion. `latency_*` are seconds an image, measured on
+    `hardware`. `published_PQ` is what the authors report for the checkpoint on this data set.
     """
 
     rank: int | None
+    rank_low: int | None
+    rank_high: int | None
     name: str
     kind: str
     method: str | None
@@ -63,13 +72,16 @@ class Board:
     rows: tuple[Row, ...]
 
 
-def leaderboard(runs: Sequence[Run], dataset: str | None = None) -> list[Board]:
-    """A board for every comparability key, the largest first; `dataset` is `minicity:val` or `minicity`."""
+def leaderboard(runs: Sequence[Run], dataset: str | None = None, ranges: bool = True) -> list[Board]:
+    """A board for every comparability key, the largest first; `dataset` is `minicity:val` or `minicity`.
+
+    `ranges` reads the lines of all runs, to tell how sure their images make us of a rank.
+    """
     chosen = [run for run in runs if run.done is not None and _wanted(run, dataset)]
     groups: dict[str, list[Run]] = {}
     for run in chosen:
         groups.setdefault(comparability_key(run), []).append(run)
-    boards = [_board(key, group) for key, group in groups.items()]
+    boards = [_board(key, group, ranges) for key, group in groups.items()]
     return sorted(boards, key=lambda board: (board.dataset, -board.images, board.key))
 
 
@@ -86,11 +98,32 @@ def comparability_key(run: Run) -> str:
         raise DataError(f"{run.folder / 'done.json'}: has no key; repeat the run with --again") from None
 
 
-def _board(key: str, runs: Sequence[Run]) -> Board:
+def _board(key: str, runs: Sequence[Run], ranges: bool) -> Board:
     """Runs of one key have one truth; where it was read under several names, the first of them stands."""
     score = runs[0].score
-    rows = _ranked([row_of(run) for run in runs])
+    spans = _rank_ranges(runs) if ranges else {}
+    nothing = (None, None)
+    rows = _ranked(
+        [
+            {**row_of(run), **dict(zip(("rank_low", "rank_high"), spans.get(run.folder, nothing), strict=True))}
+            for run in runs
+        ]
+    )
     return Board(min(run.dataset for run in runs), int(score["images"]), str(score["protocol"]), key[:8], rows)
+
+
+def _rank_ranges(runs: Sequence[Run]) -> dict[Path, tuple[int, int]]:
+    """Run folder → the ranks that it takes in 95 % of paired replicates; of runs that hold the same images."""
+    if len(runs) < 2:
+        return {}
+    sums = {run.folder: run_sums(run) for run in runs}
+    largest = max((one.image_ids for one in sums.values()), key=len)
+    held = {folder: one for folder, one in sums.items() if one.image_ids == largest}
+    if not largest or len(held) < 2:
+        return {}
+    draws = resample(list(held.values()), replicates=RANK_REPLICATES)
+    spans = rank_ranges(np.stack([one[MEANS.index("PQ")] for one in draws]))
+    return {folder: span for folder, span in zip(held, spans, strict=True) if span is not None}
 
 
 def _ranked(rows: Iterable[dict[str, Any]]) -> tuple[Row, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.datasets.dataset import Dataset
+from bench.metrics.bootstrap import Estimate
 from bench.predictions import file_stem
 from bench.report.explanations import explanation_tables
 from bench.report.figures import class_bars, demand_one_board
@@ -76,7 +77,7 @@ def headline_table(views: Sequence[RunView]) -> Table:
         (
             view.label,
             *(
-                interval({"value": value, "low": low, "high": high})
+                interval(Estimate(value, low, high))
                 for value, (low, high) in ((value, ends or (None, None)) for value, ends in view.headline().values())
             ),
             f"{view.row['parameters'] / 1e6:.1f}" if view.row["parameters"] else "–",

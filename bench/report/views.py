@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.datasets.dataset import Dataset
-from bench.errors import DataError
+from bench.errors import DataError, naming
 from bench.metrics.pq import Matches, Protocol, match, pq_table, tally
 from bench.overlap import Overlap
 from bench.predictions import PredictionFolder, open_predictions
@@ -56,11 +56,12 @@ def saved_predictions(run: Run) -> PredictionFolder | None:
 
 def ranked_images(run: Run) -> list[Pick]:
     """The images of a run by their own PQ, the best first; those where it is undefined are left out."""
-    scores = {
-        str(line["image_id"]): pq
-        for line in run.lines()
-        if (pq := _pq(Overlap.from_json(line["overlap"]), run.categories, run.score["protocol"])) is not None
-    }
+    scores = {}
+    for line in run.lines():
+        with naming(f"{run.folder}, image {line['image_id']!r}"):
+            pq = _pq(Overlap.from_json(line.get("overlap") or {}), run.categories, run.score["protocol"])
+        if pq is not None:
+            scores[str(line["image_id"])] = pq
     ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
     return [Pick(image_id, pq, place) for place, (image_id, pq) in enumerate(ordered, 1)]
 

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny_networks import SIDE
 
 from bench.adapter import load_model
 from bench.errors import ModelError
-from bench.models import InputSize, ModelSpec, resolve_model
+from bench.fusion.presets import PRESETS
+from bench.model_file import InputSize
+from bench.models import ModelSpec, resolve_model
 from bench.types import Image
 
 torch = pytest.importorskip("torch")
@@ -151,19 +154,8 @@ def test_classes_of_another_space_are_refused(
     config = json.loads((copy / "config.json").read_text())
     names = {int(key): name for key, name in {**config["id2label"], **change}.items()}
     with pytest.raises(ModelError) as error:
-        models.check_classes(spec_of(copy), names)
+        models.class_columns(spec_of(copy), names)
     assert said in str(error.value)
-
-
-def test_an_unreachable_hub_ends_by_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    import threading
-
-    forever = threading.Event()
-    monkeypatch.setattr(models, "HUB_SECONDS", 0.1)
-    monkeypatch.setattr(models, "_hub_files", lambda repo, revision: [str(forever.wait(5))])
-    with pytest.raises(ModelError, match="did not answer"):
-        models.fetch("nobody/never-there", None)
-    forever.set()
 
 
 def test_a_device_that_is_not_there_is_said() -> None:
@@ -172,3 +164,133 @@ def test_a_device_that_is_not_there_is_said() -> None:
     with pytest.raises(ModelError, match="--device cpu"):
         models.pick_device("cuda")
     assert models.pick_device("auto") == "cpu"
+
+
+FOLDERS = {
+    "detr": InputSize(64, 128, 1), "eomt": InputSize(SIDE, SIDE, SIDE), "mask2former": InputSize(64, 128),
+    "maskformer": InputSize(64, 128), "oneformer": InputSize(64, 128),
+}  # fmt: skip
+
+
+def loaded(family: str, folder: Path, **changes: Any) -> Any:
+    """The family's adapter on this folder, with every query kept."""
+    keep_all = {"fusion.score_threshold": 0.0, "fusion.overlap_threshold": 0.0}
+    spec = resolve_model(family, "minicity", checkpoint=str(folder), overrides=keep_all)
+    return load_model(replace(spec, **{"input": FOLDERS[family], **changes}), "cpu")
+
+
+def reference(model_class: str, folder: Path, pixels: np.ndarray, **more: Any) -> Any:
+    import transformers
+
+    model = getattr(transformers, model_class).from_pretrained(folder).eval()
+    with torch.inference_mode():
+        return model(pixel_values=torch.from_numpy(pixels), **more)
+
+
+def normalised(image: Image) -> np.ndarray:
+    """(3, H, W)"""
+    return ((image.rgb.astype(np.float32) - models.PIXEL_MEAN) / models.PIXEL_STD).transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("family", ["detr", "maskformer"])
+def test_the_logits_of_a_batch_are_those_of_transformers(
+    tiny: Callable[[str], Path], picture: Picture, family: str
+) -> None:
+    """The smaller image lies at the upper left; DETR is told where it ends."""
+    adapter = loaded(family, tiny(family))
+    images = [picture(64, 128), picture(64, 96)]
+    outputs = adapter.infer([adapter.preprocess(image) for image in images])
+    pixels, real = np.zeros((2, 3, 64, 128), dtype=np.float32), torch.zeros(2, 64, 128, dtype=torch.int64)
+    for i, image in enumerate(images):
+        pixels[i, :, :, : image.size[1]], real[i, :, : image.size[1]] = normalised(image), 1
+    raw = reference(adapter.model_class, tiny(family), pixels, pixel_mask=real)
+    if family == "detr":
+        classes, masks = raw.logits, raw.pred_masks
+    else:
+        classes, masks = raw.class_queries_logits, raw.masks_queries_logits
+    for i, output in enumerate(outputs):
+        assert torch.equal(output.class_logits, classes[i])
+        assert torch.equal(output.mask_logits, masks[i])
+
+
+def test_eomt_sees_a_square_with_black_around(tiny: Callable[[str], Path], picture: Picture) -> None:
+    """As transformers' processor does it: padded before it is normalised, cut again before the resize."""
+    import transformers
+
+    adapter = loaded("eomt", tiny("eomt"), fusion=replace(PRESETS["mask2former"], score_threshold=0.0))
+    image = picture(48, SIDE)
+    (output,) = adapter.infer([adapter.preprocess(image)])
+    assert (output.padded_size, output.image_size) == ((SIDE, SIDE), (48, SIDE))
+    square = {"shortest_edge": SIDE, "longest_edge": SIDE}
+    processor = transformers.EomtImageProcessorPil(size=square, do_pad=True)
+    pixels = processor(image.rgb, return_tensors="np")["pixel_values"]
+    raw = reference("EomtForUniversalSegmentation", tiny("eomt"), pixels)
+    torch.testing.assert_close(output.mask_logits, raw.masks_queries_logits[0], rtol=1e-3, atol=1e-3)
+    stuff = np.flatnonzero(~adapter.categories.isthing).tolist()
+    (theirs,) = processor.post_process_panoptic_segmentation(raw, [image.size], threshold=0.0, stuff_classes=stuff)
+    ours = adapter.postprocess(output, image.size).panoptic
+    assert [s["label_id"] for s in theirs["segments_info"]] == [
+        adapter.categories.index_of[s.category_id] for s in ours.segments_info
+    ]
+    assert np.mean(theirs["segmentation"].numpy() + 1 != ours.id_map) < 0.01
+
+
+def test_eomt_of_another_size_is_refused(tiny: Callable[[str], Path]) -> None:
+    with pytest.raises(ModelError, match=f"takes squares of {SIDE} px and the input is 512, 512, 512"):
+        loaded("eomt", tiny("eomt"), input=InputSize(512, 512, 512))
+
+
+def test_oneformer_is_told_the_panoptic_task(tiny: Callable[[str], Path], picture: Picture) -> None:
+    import transformers
+
+    adapter = loaded("oneformer", tiny("oneformer"))
+    image = picture(64, 128)
+    (output,) = adapter.infer([adapter.preprocess(image)])
+    tokenizer: Any = transformers.CLIPTokenizer.from_pretrained(tiny("oneformer"))
+    text = tokenizer(["the task is panoptic"], padding="max_length", max_length=77)
+    task = torch.tensor(text["attention_mask"]) * torch.tensor(text["input_ids"])
+    assert torch.equal(adapter.task, task)
+    assert len(set(task[0].tolist())) > 8
+    raw = reference(adapter.model_class, tiny("oneformer"), normalised(image)[None], task_inputs=task)
+    assert torch.equal(output.class_logits, raw.class_queries_logits[0])
+    assert torch.equal(output.mask_logits, raw.masks_queries_logits[0])
+
+
+def test_oneformer_without_its_tokenizer(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    copy = _broken(tiny("oneformer"), tmp_path)
+    (copy / "merges.txt").unlink()
+    with pytest.raises(ModelError, match=r"merges\.txt of the CLIP tokenizer"):
+        loaded("oneformer", copy)
+
+
+@pytest.mark.parametrize(
+    ("size", "scaled"), [((480, 640), (800, 1066)), ((640, 480), (1066, 800)), ((300, 640), (625, 1333))]
+)
+def test_detr_cuts_to_whole_pixels(size: tuple[int, int], scaled: tuple[int, int]) -> None:
+    """The sizes are those of transformers' own processor."""
+    from transformers.image_transforms import get_size_with_aspect_ratio
+
+    assert models.scaled_down_size(size, InputSize(800, 1333)) == scaled
+    assert get_size_with_aspect_ratio(size, 800, 1333) == scaled
+
+
+def test_detrs_head_for_coco_is_read_by_category_id(tmp_path: Path) -> None:
+    spec = resolve_model("detr", "coco")
+    anonymous = {i: f"LABEL_{i}" for i in range(250)}
+    named = {**anonymous, **{c.id: c.name for c in spec.space if c.isthing}}
+    columns = models.class_columns(spec, named)
+    assert columns == list(spec.space.ids)
+    logits = torch.randn(2, 5, 251, generator=torch.Generator().manual_seed(0))
+    folded = models.fold(logits, columns).softmax(-1)
+    torch.testing.assert_close(folded[..., :-1], logits.softmax(-1)[..., columns])
+    torch.testing.assert_close(folded.sum(-1), torch.ones(2, 5))
+    with pytest.raises(ModelError, match="class 'dog' stands where coco-133 has 'cat'"):
+        models.class_columns(spec, {**named, 17: "dog"})
+
+
+def test_another_spelling_is_let_pass_but_not_another_space() -> None:
+    spec = resolve_model("mask2former", "minicity")
+    names = dict(enumerate(c.name for c in spec.space))
+    assert models.class_columns(spec, {**names, 0: "Road"}) is None
+    with pytest.raises(ModelError, match="class 'x0' stands where cityscapes-19 has 'road'"):
+        models.class_columns(spec, {i: f"x{i}" for i in names})

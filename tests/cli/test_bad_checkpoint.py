@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,29 +12,16 @@ from typing import Any
 import pytest
 from fakes import bench
 from place import Call, Place
-
-from bench.spaces import load_space
+from tiny_networks import save_tiny
 
 pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
 
 
 @pytest.fixture(scope="session")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole checkpoint of the right architecture, of random weights."""
-    names = [category.name for category in load_space("cityscapes-19").scored]
-    backbone = transformers.ResNetConfig(
-        embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], layer_type="basic",
-        out_features=["stage1", "stage2", "stage3", "stage4"],
-    )  # fmt: skip
-    config = transformers.Mask2FormerConfig(
-        backbone_config=backbone, feature_size=32, mask_feature_size=32, hidden_dim=32, num_attention_heads=2,
-        encoder_feedforward_dim=16, dim_feedforward=16, encoder_layers=1, decoder_layers=2, num_queries=12,
-        id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)},
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("good")
-    transformers.Mask2FormerForUniversalSegmentation(config).save_pretrained(folder)
-    return folder
+    return save_tiny("mask2former", tmp_path_factory.mktemp("good"))
 
 
 @pytest.fixture
@@ -74,6 +63,59 @@ def test_weights_of_another_architecture(place: Place, checkpoint: Path, call: C
     assert (answer.code, answer.out) == (4, "")
     assert str(checkpoint) in answer.err
     assert "tensors of Mask2FormerForUniversalSegmentation are missing, first model.transformer_module" in answer.err
+    assert "tensors are left over, first model.roi_heads" in answer.err
+    assert "its config.json says Mask2FormerForUniversalSegmentation: copy the checkpoint again" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("family", "says"),
+    [
+        ("maskformer", "its config.json says MaskFormerForInstanceSegmentation"),
+        ("oneformer", "its config.json says OneFormerForUniversalSegmentation"),
+        ("detr", "its config.json says DetrForSegmentation"),
+    ],
+)
+def test_a_checkpoint_of_another_family(place: Place, call: Call, tmp_path: Path, family: str, says: str) -> None:
+    answer = call(*arguments(place, "--checkpoint", save_tiny(family, tmp_path / family)))
+    assert (answer.code, answer.out) == (4, "")
+    assert f"{says}: take --model of that family" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_a_timm_backbone_without_timm(place: Place, checkpoint: Path, call: Call) -> None:
+    """As DETR's hub checkpoints have it; told before anything of it is loaded."""
+    if importlib.util.find_spec("timm"):
+        pytest.skip("timm is installed")
+    (checkpoint / "config.json").write_text('{"model_type": "detr", "use_timm_backbone": true}', encoding="utf-8")
+    answer = call(*place.arguments("--model", "detr", "--checkpoint", checkpoint))
+    assert answer.code == 4
+    assert "needs timm" in answer.err
+    assert "pip install 'panoptic-bench[detr]'" in answer.err
+
+
+def test_what_a_hub_checkpoint_needs_is_told_before_the_hub_is_asked(
+    place: Place, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("timm"):
+        pytest.skip("timm is installed")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *given, **more: pytest.fail("a download began"))
+    answer = call(*place.arguments("--model", "detr", "--checkpoint", "coco/resnet-50"))
+    assert answer.code == 4
+    assert "detr/coco/resnet-50 needs timm and torchvision; pip install 'panoptic-bench[detr]'" in answer.err
+
+
+def test_a_torchvision_for_another_torch(
+    place: Place, checkpoint: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = place.folder / "broken" / "torchvision"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")
+    monkeypatch.syspath_prepend(str(broken.parent))
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    answer = call(*arguments(place, "--checkpoint", checkpoint))
+    assert answer.code == 4
+    assert "operator torchvision::nms does not exist" in answer.err
+    assert "install the matching build, or uninstall it" in answer.err
 
 
 @pytest.mark.parametrize(("text", "says"), [("{", "config.json"), ('{"model_type": "no-such-model"}', "checkpoint")])
@@ -106,8 +148,8 @@ def test_a_hub_that_never_answers(place: Place, call: Call, monkeypatch: pytest.
     """The deadline is a constant of 15 s; here it is short, and the hub is silent until the test ends."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    adapter = importlib.import_module("bench.adapters.transformers_models")
-    assert adapter.HUB_SECONDS <= 15
+    hub = importlib.import_module("bench.adapters.hub")
+    assert hub.HUB_SECONDS <= 15
     over = threading.Event()
 
     def not_cached(*given: Any, **more: Any) -> None:
@@ -118,8 +160,8 @@ def test_a_hub_that_never_answers(place: Place, call: Call, monkeypatch: pytest.
         return []
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", not_cached)
-    monkeypatch.setattr(adapter, "_hub_files", silent)
-    monkeypatch.setattr(adapter, "HUB_SECONDS", 0.2)
+    monkeypatch.setattr(hub, "_hub_files", silent)
+    monkeypatch.setattr(hub, "HUB_SECONDS", 0.2)
     answer = call(*arguments(place, "--checkpoint", "cityscapes/swin-tiny"))
     over.set()
     assert (answer.code, answer.out) == (4, "")

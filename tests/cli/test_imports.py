@@ -28,7 +28,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert not packages & HEAVY
 
 
-@pytest.mark.parametrize("command", ["run", "score", "leaderboard", "report", "train", "demo", "data damage"])
+@pytest.mark.parametrize("command", ["run", "score", "leaderboard", "report", "train", "demo", "data damage", "verify"])
 def test_help_of_a_command_imports_nothing_heavy(command: str) -> None:
     packages, out = imported(*command.split(), "--help")
     assert "Usage" in out
@@ -50,7 +50,12 @@ def test_lists_import_no_framework(command: str) -> None:
 
 
 def test_reading_runs_imports_no_framework(scored: Path) -> None:
-    for command in (["show", scored], ["leaderboard", "--results", scored.parents[2]]):
+    for command in (
+        ["show", scored, "--errors"],
+        ["compare", scored, scored],
+        ["verify", scored],
+        ["leaderboard", "--results", scored.parents[2]],
+    ):
         packages, out = imported(*command)
         assert "mine" in out
         assert not packages & FRAMEWORKS

@@ -96,6 +96,13 @@ def test_fuse_equals_the_authors_code(shared_data: Path, rule: str, case: str) -
     np.testing.assert_array_equal(source, golden["id_map"])
 
 
+@pytest.mark.parametrize("rule", ["mask2former", "maskformer", "detr"])
+def test_a_preset_has_the_authors_thresholds(shared_data: Path, rule: str) -> None:
+    params, _ = load(shared_data, rule, "k5_basic")
+    authors = params.get("threshold", params.get("object_mask_threshold")), params.get("overlap_threshold", 0.0)
+    assert (PRESETS[rule].score_threshold, PRESETS[rule].overlap_threshold) == authors
+
+
 @pytest.mark.parametrize(("rule", "case"), CASES)
 def test_semantic_equals_the_authors_code(shared_data: Path, rule: str, case: str) -> None:
     params, golden = load(shared_data, rule, case)

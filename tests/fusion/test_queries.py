@@ -18,6 +18,7 @@ from bench.fusion.presets import PRESETS, FusionSpec  # noqa: E402
 from bench.fusion.queries import fuse  # noqa: E402
 from bench.fusion.semantic import semantic  # noqa: E402
 
+QUERY_PRESETS = [name for name, spec in PRESETS.items() if spec.rule not in ("efficientps", "framework")]
 Space = Callable[[str], Categories]
 ToLogits = Callable[[Sequence[tuple[int, float]], int], np.ndarray]
 Fuse = Callable[..., Panoptic]
@@ -181,13 +182,13 @@ def test_hf_with_every_segment_refused_is_void(fuse_row: Fuse) -> None:
     assert (result.id_map.tolist(), result.segments_info) == ([[0, 0]], ())
 
 
-@pytest.mark.parametrize("rule", list(PRESETS))
+@pytest.mark.parametrize("rule", QUERY_PRESETS)
 def test_nothing_kept_is_void(fuse_row: Fuse, rule: str) -> None:
     result = fuse_row(rule, "ts", [(0, 0.3, [5, 5])])
     assert (result.id_map.tolist(), result.segments_info) == ([[0, 0]], ())
 
 
-@pytest.mark.parametrize("rule", list(PRESETS))
+@pytest.mark.parametrize("rule", QUERY_PRESETS)
 def test_class_logits_must_fit_the_categories(space: Space, rule: str) -> None:
     frame = Frame((2, 2), (2, 2), (2, 2))
     with pytest.raises(ModelError, match=r"class logits are \(3, 3\), but 4 classes"):
@@ -274,7 +275,7 @@ def test_logits_that_need_gradients_are_taken_and_left_alone(space: Space) -> No
     classes = torch.tensor([[9.0, 0.0]], requires_grad=True)
     masks = torch.ones(1, 2, 2, requires_grad=True)
     frame = Frame((2, 2), (2, 2), (2, 2))
-    for preset in PRESETS.values():
+    for preset in map(PRESETS.__getitem__, QUERY_PRESETS):
         fuse(classes, masks, frame, space("t"), replace(preset, inner_size=None, min_area_px=0))
     assert semantic(classes, masks, frame, space("t")).tolist() == [[10, 10], [10, 10]]
     assert masks.tolist() == [[[1, 1], [1, 1]]]
@@ -290,3 +291,8 @@ def test_one_thread_puts_back_what_was_set() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_fusion_of_a_framework_is_not_ours_to_do(space: Space) -> None:
+    with pytest.raises(UsageError, match="frameworks that fuse themselves"):
+        fuse(torch.zeros(3, 3), torch.zeros(3, 2, 2), Frame((2, 2), (2, 2), (2, 2)), space("ts"), PRESETS["framework"])

@@ -50,8 +50,8 @@ def ours(
     fuse: set[int] | None,
     overlap: float = 0.8,
 ) -> tuple[Any, list[dict[str, Any]]]:
-    inner = (384, 384) if processor.startswith("Mask2Former") else None
-    spec = replace(PRESETS["hf"], inner_size=inner, overlap_threshold=overlap)
+    preset = "hf" if processor.startswith("Mask2Former") else "hf-direct"
+    spec = replace(PRESETS[preset], overlap_threshold=overlap)
     id_map, segments = hf_segments(classes, masks, size, fuse or set(), spec)
     return id_map, [vars(segment) for segment in segments]
 

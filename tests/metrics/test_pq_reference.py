@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,14 +13,22 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
-from scenes import SPACE, Scene, scenes
+from scenes import SPACE, Scene, scenes, seeded_scene
 
 from bench.metrics.pq import pq_table, tally, total
 from bench.overlap import Overlap
 
 evaluation = pytest.importorskip("panopticapi.evaluation", reason="panopticapi is not installed")
 
-PARITY_SCENES = int(os.environ.get("BENCH_PARITY_SCENES", "10000"))
+PARITY_SCENES = int(os.environ.get("BENCH_PARITY_SCENES", "100000"))
+Producer = Callable[[Scene], Overlap]
+
+
+def from_arrays(scene: Scene) -> Overlap:
+    return Overlap.of(scene.truth.panoptic(), scene.prediction.panoptic())
+
+
+PRODUCERS: dict[str, Producer] = {"arrays": from_arrays}  # every way to an overlap is held to the reference
 COCO_CATEGORIES = {c.id: {"id": c.id, "name": c.name, "isthing": int(c.isthing)} for c in SPACE}
 
 
@@ -28,16 +36,22 @@ def _rgb(ids: NDArray[np.int64]) -> NDArray[np.uint8]:
     return np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1).astype(np.uint8)
 
 
-def reference(scene: Scene, patch: pytest.MonkeyPatch) -> Any:
-    """panopticapi's PQStat of one scene, its image reader fed from memory."""
+def reference(scene: Scene) -> Any:
+    """panopticapi's PQStat of one scene; inside `from_memory`."""
     pngs = {os.path.join("gt", "x"): _rgb(scene.truth.ids), os.path.join("pred", "x"): _rgb(scene.prediction.ids)}
     gt, pred = (
         {"image_id": "x", "file_name": "x", "segments_info": [dict(s) for s in side.segments_info]}
         for side in (scene.truth, scene.prediction)
     )
-    with patch.context() as inside, contextlib.redirect_stdout(io.StringIO()):
-        inside.setattr(evaluation, "Image", SimpleNamespace(open=pngs.__getitem__))
-        return evaluation.pq_compute_single_core(0, [(gt, pred)], "gt", "pred", COCO_CATEGORIES)
+    evaluation.Image.open = pngs.__getitem__
+    return evaluation.pq_compute_single_core(0, [(gt, pred)], "gt", "pred", COCO_CATEGORIES)
+
+
+@pytest.fixture
+def from_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """panopticapi's image reader and its chatter, out of the way."""
+    monkeypatch.setattr(evaluation, "Image", SimpleNamespace())
+    monkeypatch.setattr(evaluation, "print", lambda *_: None, raising=False)
 
 
 def _assert_equal(ours: dict[int, Any], theirs: Any) -> None:
@@ -59,28 +73,28 @@ def _assert_equal(ours: dict[int, Any], theirs: Any) -> None:
         )
 
 
-def _compare(scenes_to_draw: int) -> Counter[str]:
-    """Draws the scenes, compares each and the sum of all; returns how many and what they held."""
-    seen: Counter[str] = Counter()
-    all_ours: dict[int, Any] = {}
-    all_theirs = evaluation.PQStat()
+@dataclass
+class Comparison:
+    """Compares scene by scene, then the sum of all; counts what the scenes held."""
 
-    @settings(max_examples=scenes_to_draw, deadline=None, database=None, derandomize=True,
-              suppress_health_check=list(HealthCheck))  # fmt: skip
-    @given(scene=scenes())
-    def compare(scene: Scene) -> None:
-        nonlocal all_ours, all_theirs
-        overlap = Overlap.of(scene.truth.panoptic(), scene.prediction.panoptic())
-        ours, theirs = tally(overlap), reference(scene, pytest.MonkeyPatch())
+    producer: Producer
+    seen: Counter[str] = field(default_factory=Counter)
+    ours: dict[int, Any] = field(default_factory=dict)
+    theirs: Any = field(default_factory=evaluation.PQStat)
+
+    def add(self, scene: Scene) -> None:
+        ours, theirs = tally(self.producer(scene)), reference(scene)
         _assert_equal(ours, theirs)
-        all_ours = total([all_ours, ours])
-        all_theirs += theirs
-        seen.update(scenes=1, tp=sum(t.tp for t in ours.values()), fp=sum(t.fp for t in ours.values()),
-                    fn=sum(t.fn for t in ours.values()), **_traits(scene))  # fmt: skip
+        self.ours = total([self.ours, ours])
+        self.theirs += theirs
+        counts = {name: sum(getattr(one, name) for one in ours.values()) for name in ("tp", "fp", "fn")}
+        self.seen.update(scenes=1, **counts, **_traits(scene))
 
-    compare()
-    _assert_equal(all_ours, all_theirs)
-    return seen
+    def check(self, wanted: int) -> None:
+        print(dict(self.seen))
+        _assert_equal(self.ours, self.theirs)
+        assert self.seen["scenes"] >= wanted
+        assert all(self.seen[trait] for trait in [*_traits(EMPTY), "tp", "fp", "fn"]), self.seen
 
 
 def _traits(scene: Scene) -> dict[str, int]:
@@ -98,20 +112,27 @@ def _traits(scene: Scene) -> dict[str, int]:
     }
 
 
-def _check(seen: Counter[str], wanted: int) -> None:
-    print(dict(seen))
-    assert seen["scenes"] >= wanted
-    traits = _traits(EMPTY)
-    assert all(seen[trait] for trait in [*traits, "tp", "fp", "fn"]), seen
-
-
 EMPTY = Scene(*(SimpleNamespace(ids=np.zeros((1, 1), np.int64), segments_info=[]),) * 2)  # type: ignore[arg-type]
 
 
-def test_equals_panopticapi() -> None:
-    _check(_compare(500), 500)
+@pytest.mark.parametrize("producer", PRODUCERS)
+@pytest.mark.usefixtures("from_memory")
+def test_equals_panopticapi(producer: str) -> None:
+    """Drawn by hypothesis, which shrinks what differs."""
+    comparison = Comparison(PRODUCERS[producer])
+    settings(max_examples=500, deadline=None, database=None, derandomize=True,
+             suppress_health_check=list(HealthCheck))(given(scene=scenes())(comparison.add))()  # fmt: skip
+    comparison.check(500)
 
 
 @pytest.mark.parity
-def test_equals_panopticapi_on_many_scenes() -> None:
-    _check(_compare(PARITY_SCENES), PARITY_SCENES)
+@pytest.mark.parametrize("producer", PRODUCERS)
+@pytest.mark.usefixtures("from_memory")
+def test_equals_panopticapi_on_many_scenes(producer: str) -> None:
+    comparison = Comparison(PRODUCERS[producer])
+    for seed in range(PARITY_SCENES):
+        try:
+            comparison.add(seeded_scene(np.random.default_rng(seed)))
+        except AssertionError as error:
+            raise AssertionError(f"scene {seed}: {error}") from error
+    comparison.check(PARITY_SCENES)

@@ -1,8 +1,6 @@
 import numpy as np
-import pytest
 
-from bench.errors import DataError
-from bench.recipes.targets import IGNORED, pick_cells, targets_of
+from bench.recipes.targets import IGNORED, boxes_of, pick_cells, targets_of
 from bench.spaces import load_space
 from bench.types import Panoptic, SegmentInfo
 
@@ -34,15 +32,26 @@ def test_an_image_of_void_has_no_target():
     assert (index == IGNORED).all() and classes.shape == (0,)
 
 
-def test_too_many_segments_for_a_byte_are_refused():
-    ids = np.arange(1, 256, dtype=np.int32)[None]
-    with pytest.raises(DataError, match="255 segments"):
-        targets_of(Panoptic(ids, tuple(SegmentInfo(CAR) for _ in range(255))), CATEGORIES)
+def test_of_too_many_segments_the_smallest_are_ignored():
+    ids = np.arange(1, 257, dtype=np.int32)[None].repeat(2, 0)
+    ids[1, :2] = 3  # the first two have one pixel, the third four, all others two
+    index, classes = targets_of(Panoptic(ids, tuple(SegmentInfo(CAR) for _ in range(256))), CATEGORIES)
+    assert len(classes) == 254
+    assert (index == IGNORED).sum() == 2 and (index[0, :2] == IGNORED).all()
+
+
+def test_boxes_are_centres_and_sizes_as_fractions_of_the_input():
+    index = np.full((4, 8), IGNORED, dtype=np.uint8)
+    index[1:3, 2:6], index[3, 7] = 0, 4
+    boxes = boxes_of(index)
+    assert boxes[0].tolist() == [0.5, 0.5, 0.5, 0.5]
+    np.testing.assert_allclose(boxes[4], [7.5 / 8, 3.5 / 4, 1 / 8, 1 / 4])
+    assert (boxes[[1, 2, 3]] == 0).all()
 
 
 def test_cells_of_one_pixel_keep_the_map_and_renumber_what_the_crop_shows():
     index = np.array([[2, 2], [IGNORED, 0]], dtype=np.uint8)  # target 1 lies outside the crop
-    cells = pick_cells(index, np.array([11, 12, 13]), 1, np.random.default_rng(0))
+    cells = pick_cells(index, np.array([11, 12, 13]), (2, 2), np.random.default_rng(0))
     assert cells.index.tolist() == [1, 1, -1, 0]
     assert cells.classes.tolist() == [11, 13]
 
@@ -50,12 +59,12 @@ def test_cells_of_one_pixel_keep_the_map_and_renumber_what_the_crop_shows():
 def test_a_cell_is_a_target_as_often_as_the_target_covers_it():
     index = np.array([[0, 1], [1, 1]], dtype=np.uint8)
     rng = np.random.default_rng(0)
-    seen = [pick_cells(index, np.array([5, 6]), 2, rng).classes[0] for _ in range(400)]
+    seen = [pick_cells(index, np.array([5, 6]), (1, 1), rng).classes[0] for _ in range(400)]
     assert 60 < seen.count(5) < 140  # a quarter of 400, 4.6 standard deviations to each side
 
 
 def test_small_targets_can_be_ignored():
     index = np.array([[0, 0, 0, 1]], dtype=np.uint8)
-    cells = pick_cells(index, np.array([5, 6]), 1, np.random.default_rng(0), least=2)
+    cells = pick_cells(index, np.array([5, 6]), (1, 4), np.random.default_rng(0), least=2)
     assert cells.index.tolist() == [0, 0, 0, -1]
     assert cells.classes.tolist() == [5]

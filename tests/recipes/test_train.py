@@ -4,41 +4,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from training_runs import Stop, recipe_of, stop_at
 
 from bench.config import find, load_yaml
 from bench.errors import ModelError, UsageError
-from bench.formats.images import write_png
 from bench.fusion.presets import FusionSpec
-from bench.recipes.augment import augment, to_input
-from bench.recipes.recipe import LossSpec, NetworkSpec, OptimizerSpec, Phase, Recipe
+from bench.recipes.augment import PIXEL_MEAN, PIXEL_STD, augment, to_input
+from bench.recipes.recipe import Recipe
+from bench.recipes.specs import NEVER, ColorPolicy, Phase
 from bench.recipes.targets import Scene
 from bench.recipes.train import learning_rate, train
 
-TINY = NetworkSpec(
-    stem_width=8, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), feature_width=32, query_width=32,
-    queries=8, heads=2, encoder_layers=1, decoder_layers=2, feedforward=32,
+RECIPE = recipe_of(
+    phases=[
+        {"until": 0.6, "crop_px": [64, 64], "batch": 2, "upscale": 2},
+        {"until": 1.0, "crop_px": [64, 96], "batch": 2, "upscale": 1},
+    ],
+    steps=5, checkpoints=5, threads=2, dense={"semantic_weight": 1.0, "centre_weight": 1.0},
 )  # fmt: skip
-RECIPE = Recipe(
-    dataset="cityscapes:train", held_back=1, network=TINY,
-    phases=(Phase(0.6, (64, 64), 2, 2), Phase(1.0, (64, 96), 2, 1)),
-    optimizer=OptimizerSpec(lr=1e-3, weight_decay=0.01, warmup_steps=2, clip_norm=1.0, ema=0.9),
-    loss=LossSpec(match_points=64), fusion="mask2former", steps=5, log_every_steps=1, checkpoints=5,
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Five scenes of road, sky and a car, in the layout of Cityscapes."""
-    root, rng = tmp_path_factory.mktemp("scenes"), np.random.default_rng(0)
-    for kind in ("leftImg8bit", "gtFine"):
-        (root / kind / "train" / "town").mkdir(parents=True)
-    for i in range(5):
-        ids = np.full((64, 96), 23, dtype=np.uint16)
-        ids[32:], ids[30:40, 10 * i : 10 * i + 20] = 7, 26000
-        rgb = (ids[..., None] % 251 + rng.integers(0, 4, (64, 96, 3))).astype(np.uint8)
-        write_png(root / "leftImg8bit/train/town" / f"town_{i:06d}_000019_leftImg8bit.png", rgb)
-        write_png(root / "gtFine/train/town" / f"town_{i:06d}_000019_gtFine_instanceIds.png", ids)
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +62,11 @@ def test_the_log_has_a_line_a_report(trained):
     out, reports = trained
     lines = [json.loads(line) for line in (out / "training.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [r.step for r in reports]
-    assert not (out / "checkpoint.pt").exists()
+    assert not any((out / name).exists() for name in ("checkpoint.pt", "best", "candidate"))
+    assert set(lines[0]["terms"]) == {"class", "mask", "dice", "semantic", "centre"}
+    assert set(lines[-1]["held_back_terms"]) == {"class", "mask", "dice"}
+    assert lines[0]["loss"] == pytest.approx(sum(lines[0]["terms"].values()))
+    assert [path.stat().st_size > 500 for path in (out / "tensorboard").iterdir()] == [True]
 
 
 def test_the_chosen_thresholds_are_no_worse_than_the_preset(trained):
@@ -95,24 +82,19 @@ def test_a_finished_folder_is_not_trained_over(trained, root):
         train(RECIPE, trained[0], lambda report: None, root)
 
 
-def test_an_interrupted_run_goes_on_where_it_was(root, tmp_path):
-    def stop_at_three(report):
-        if report.step == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(RECIPE, tmp_path, stop_at_three, root)
+def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(root, tmp_path):
+    with pytest.raises(Stop):
+        train(RECIPE, tmp_path, stop_at(3), root)
     with pytest.raises(UsageError, match="another recipe"):
         train(replace(RECIPE, seed=1), tmp_path, lambda report: None, root)
-    reports = []
-    train(RECIPE, tmp_path, reports.append, root)
-    assert [r.step for r in reports] == [4, 5]
-    assert (tmp_path / "model.safetensors").is_file()
+    (tmp_path / "checkpoint.pt").write_bytes(b"torn")
+    with pytest.raises(ModelError, match=r"checkpoint.pt: cannot be read .* delete it to start anew"):
+        train(RECIPE, tmp_path, lambda report: None, root)
 
 
 def test_a_loss_that_is_no_number_ends_the_run(root, tmp_path):
     broken = replace(RECIPE, loss=replace(RECIPE.loss, class_weight=float("nan")))
-    with pytest.raises(ModelError, match=r"step 1: the loss is nan"):
+    with pytest.raises(ModelError, match=r"step 1: the loss is nan \(class\); lower optimizer.lr"):
         train(broken, tmp_path, lambda report: None, root)
     assert not (tmp_path / "model.safetensors").exists()
 
@@ -125,6 +107,14 @@ def test_holding_back_everything_is_refused(root, tmp_path):
 def test_the_rate_warms_up_and_ends_at_zero():
     rates = [learning_rate(RECIPE, step, step / 5) for step in range(6)]
     assert rates[0] < rates[1] and rates[1] > rates[2] > rates[3] and rates[5] == 0
+    constant = replace(RECIPE, optimizer=replace(RECIPE.optimizer, schedule="constant"))
+    assert [learning_rate(constant, step, step / 5) for step in range(3)] == [0.5, 1.0, 1.0]
+
+
+def test_a_restart_begins_the_schedule_anew():
+    phases = (Phase(0.5, (64, 64), 2), Phase(0.75, (64, 64), 2, restart=True), Phase(1.0, (64, 64), 2))
+    within = replace(RECIPE, phases=phases).within_schedule
+    assert [within(done) for done in (0.0, 0.25, 0.5, 0.75, 1.0)] == [0.0, 0.5, 0.0, 0.5, 1.0]
 
 
 def test_a_recipe_needs_one_length_and_phases_that_end():
@@ -134,23 +124,25 @@ def test_a_recipe_needs_one_length_and_phases_that_end():
         replace(RECIPE, phases=(Phase(0.5, (64, 64), 1, 1),))
     with pytest.raises(UsageError, match="upscale"):
         replace(RECIPE, phases=(Phase(1.0, (64, 64), 1, 3),))
+    with pytest.raises(UsageError, match="needs a network, or a checkpoint"):
+        replace(RECIPE, network=None)
 
 
 def test_image_and_targets_are_cropped_and_mirrored_together():
     index = np.arange(24, dtype=np.uint8).reshape(4, 6)
     scene = Scene(np.repeat(index[..., None], 3, axis=2) * 8, index, np.arange(24, dtype=np.int64))
+    recipe = replace(RECIPE, color=ColorPolicy(brightness=NEVER, tint=NEVER))
     for seed in range(8):
-        rgb, cells = augment(scene, (2, 4), 1, np.random.default_rng(seed))
+        pixels, cells = augment(scene, recipe, Phase(1.0, (2, 4), 1), 1, np.random.default_rng(seed))
         shown = cells.classes[cells.index].reshape(2, 4)  # the class of a target is its pixel's number
-        brightness = rgb[..., 0][shown > 0] / shown[shown > 0]
-        assert brightness.max() - brightness.min() < 1e-3
+        red = pixels[0].numpy() * PIXEL_STD[0] + PIXEL_MEAN[0]
+        np.testing.assert_allclose(red, 8 * shown, atol=1e-3)
 
 
 def test_enlarged_input_keeps_its_normalised_values():
-    flat = np.full((1, 2, 4, 3), 123.675, dtype=np.float32)
-    pixels = to_input(flat, 2)
-    assert pixels.shape == (1, 3, 4, 8)
-    assert pixels[0, 0].abs().max() < 1e-5
+    pixels = to_input(np.full((2, 4, 3), 123.675, dtype=np.float32), (4, 8))
+    assert pixels.shape == (3, 4, 8)
+    assert pixels[0].abs().max() < 1e-5
 
 
 def test_the_shipped_recipe_reads():

@@ -39,8 +39,8 @@ def meta(name: str, space: Categories = SPACE, **changes: Any) -> dict[str, Any]
         "device": "cpu",
         "parameters": 2_345_678,
         "dataset": {"name": "toy", "split": "val", "categories": plain(space.items)},
-        "rules": {"semantic_rule": "cityscapes"},
         "provenance": {"git": GIT},
+        "rules": {"semantic_rule": "cityscapes"},
     } | changes
 
 

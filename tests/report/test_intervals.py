@@ -1,5 +1,6 @@
 import pytest
 
+from bench.metrics.bootstrap import Estimate
 from bench.report.intervals import chance, decimals, interval
 
 
@@ -12,12 +13,12 @@ def test_no_more_digits_than_the_interval_carries(low, high, expected) -> None:
 
 
 def test_text() -> None:
-    wide = {"value": 0.5234, "low": 0.401, "high": 0.79}
+    wide = Estimate(0.5234, 0.401, 0.79)
     assert interval(wide) == "52 (40 to 79)"
     assert interval(wide, "+") == "+52 (+40 to +79)"
-    assert interval({"value": -0.01234, "low": -0.0301, "high": 0.004}, "+") == "-1.2 (-3.0 to +0.4)"
-    assert interval({"value": None, "low": None, "high": None}) == "–"
-    assert interval({"value": 0.5, "low": None, "high": None}) == "50.0"
+    assert interval(Estimate(-0.01234, -0.0301, 0.004), "+") == "-1.2 (-3.0 to +0.4)"
+    assert interval(Estimate(None, None, None)) == "–"
+    assert interval(Estimate(0.5, None, None)) == "50.0"
 
 
 def test_a_chance_is_never_certain() -> None:

@@ -1,17 +1,20 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from report_runs import GIT, MODEL, finished, meta, values
+from report_runs import GIT, MODEL, finished, line, meta, total, values
 
 from bench.errors import DataError
 from bench.latency import Latency, write_latency
 from bench.report.leaderboard import is_current, leaderboard, to_csv, to_json, to_markdown, write_between_markers
 from bench.results import Run
+from bench.types import Panoptic, SegmentInfo
 
 PREDICTIONS = {"model": {"predictions": "0f"}, "device": None, "parameters": None}
 
@@ -63,7 +66,8 @@ def test_the_order_of_reading_does_not_matter(runs: list[Run]) -> None:
 def test_a_model_row(tmp_path: Path) -> None:
     row_ = row(a_run(tmp_path, "m", 0.5))
     assert {k: v for k, v in row_.items() if k not in ("date", "run")} == {
-        "rank": 1, "name": "m", "kind": "model", "method": "one-shot", "checkpoint": "toy/tiny",
+        "rank": 1, "rank_low": None, "rank_high": None,
+        "name": "m", "kind": "model", "method": "one-shot", "checkpoint": "toy/tiny",
         "PQ": 0.5, "SQ": 0.5, "RQ": 0.5, "PQ_things": 0.5, "PQ_stuff": 0.5,
         "mIoU_semantic": None, "mIoU_panoptic": 0.5,
         "published_PQ": 0.666, "published_source": "the paper", "parameters": 2_345_678,
@@ -108,9 +112,9 @@ def test_unfinished_runs_are_left_out(tmp_path: Path) -> None:
 def test_markdown_shows_percent_and_dashes(runs: list[Run]) -> None:
     text = to_markdown(leaderboard(runs))
     best = next(line for line in text.splitlines() if "| best |" in line)
-    assert best.startswith("| 1 | best | predictions | 62.3 | 62.3 | 62.3 | 62.3 | 62.3 | – | 62.3 | – | – | – | –")
+    assert best.startswith("| 1 | – | best | predictions | 62.3 | 62.3 | 62.3 | 62.3 | 62.3 | – | 62.3 | – | – | – | –")
     nothing = next(line for line in text.splitlines() if "| nothing" in line)
-    assert nothing.startswith("| – | nothing (one-shot) | toy/tiny | – | – |")
+    assert nothing.startswith("| – | – | nothing (one-shot) | toy/tiny | – | – |")
     assert "| 2.3 | – | cpu / fp32 | 256×512 | mask2former |" in nothing
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert len(widths) == 1
@@ -193,3 +197,34 @@ def test_a_text_without_one_pair_of_markers_is_left_alone(tmp_path: Path, text: 
     with pytest.raises(DataError, match="leaderboard:begin"):
         write_between_markers(path, "new")
     assert path.read_text() == text
+
+
+def scored(root: Path, name: str, flaws: Sequence[int], images: int = 12) -> Run:
+    """A run whose prediction lacks `flaws` of 20 columns, image by image in turn."""
+    infos = {1: SegmentInfo(1), 2: SegmentInfo(2)}
+    truth = Panoptic.from_ids(np.repeat([[1] * 10 + [2] * 10], 4, axis=0), infos)
+    lines = []
+    for k in range(images):
+        ids = truth.id_map.copy()
+        ids[:, 20 - flaws[k % len(flaws)] :] = 0
+        lines.append(line(str(k), truth, Panoptic.from_ids(ids, infos)))
+    return finished(root / name, meta(name), total(lines), lines=lines)
+
+
+def test_rank_ranges_say_which_ranks_are_sure(tmp_path: Path) -> None:
+    runs = [scored(tmp_path, "best", [0]), scored(tmp_path, "even", [2, 4]), scored(tmp_path, "odd", [4, 2]),
+            scored(tmp_path, "worst", [8])]  # fmt: skip
+    (board,) = leaderboard(runs)
+    spans = {row.name: (row.rank_low, row.rank_high) for row in board.rows}
+    assert spans == {"best": (1, 1), "even": (2, 3), "odd": (2, 3), "worst": (4, 4)}
+    text = to_markdown([board])
+    assert "| 2 | 2–3 | even" in text and "rank 95 %: " in text
+    (plain,) = leaderboard(runs, ranges=False)
+    assert {row.rank_low for row in plain.rows} == {None}
+    assert "rank 95 %: " not in to_markdown([plain])
+
+
+def test_a_run_without_its_lines_has_no_range(tmp_path: Path) -> None:
+    runs = [scored(tmp_path, "one", [0]), scored(tmp_path, "two", [4]), a_run(tmp_path, "bare", 0.5)]
+    (board,) = leaderboard(runs)
+    assert {row.name: row.rank_low for row in board.rows} == {"one": 1, "two": 2, "bare": None}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from bench.errors import NotComparable, UsageError
+from bench.errors import DataError, NotComparable, UsageError, naming
 from bench.metrics.bootstrap import MEANS, Estimate, chance_above, estimates, point, resample
+from bench.metrics.semantic import Rule
 from bench.metrics.sums import ImageSums, image_sums
 from bench.results import Run, read_run
 
@@ -45,6 +46,15 @@ class Difference:
     p_better: float | None
     support: int | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """Fractions, null where undefined; intervals are [low, high]."""
+        return {
+            "a": self.a.value, "a_interval": [self.a.low, self.a.high],
+            "b": self.b.value, "b_interval": [self.b.low, self.b.high],
+            "difference": self.delta.value, "interval": [self.delta.low, self.delta.high],
+            "p_better": self.p_better,
+        }  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -64,19 +74,38 @@ class Comparison:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Fractions, null where undefined."""
-        return asdict(self)
+        """What was compared and how, a key a mean, and the PQ of each class with its segments of truth."""
+        about = asdict(replace(self, means=(), classes=()))
+        return {
+            **{name: value for name, value in about.items() if name not in ("means", "classes")},
+            **{row.name: row.to_json() for row in self.means},
+            "per_class": [{"name": row.name, "support": row.support, "PQ": row.to_json()} for row in self.classes],
+        }
 
 
-def compare(run_a: Path, run_b: Path, *, replicates: int = 10_000, seed: int = 0, by_group: bool = False) -> Comparison:
+def compare(
+    run_a: Run | Path | str, run_b: Run | Path | str, *,
+    replicates: int = 10_000, seed: int = 0, by_group: bool = False,
+) -> Comparison:  # fmt: skip
     """The difference B - A of two finished runs with its paired bootstrap interval.
 
     Resamples images, or the groups (cities, sequences) that a data set names. Runs that were scored on other
     ground truth or by other rules are a NotComparable that says what differs.
+
+    >>> from bench.datasets.dataset import load_dataset
+    >>> from bench.launch import run
+    >>> data = load_dataset("minicity:demo")
+    >>> one, other = (run("./mine.yaml", data.limited(images), "results") for images in (1, 2))
+    >>> compare(one, one.folder).means[0].delta
+    Estimate(value=0.0, low=0.0, high=0.0)
+    >>> compare(one, other)
+    Traceback (most recent call last):
+        ...
+    bench.errors.NotComparable: results/... and results/... differ in the images or their ground truth; score both ...
     """
     if replicates < 100:
         raise UsageError(f"{replicates} replicates: an interval of 95 % needs at least 100")
-    a, b = read_run(run_a), read_run(run_b)
+    a, b = (run if isinstance(run, Run) else read_run(Path(run)) for run in (run_a, run_b))
     demand_comparable(a, b)
     runs = [run_sums(a), run_sums(b)]
     groups = len(set(runs[0].groups))
@@ -99,8 +128,7 @@ def compare(run_a: Path, run_b: Path, *, replicates: int = 10_000, seed: int = 0
 
 def demand_comparable(a: Run, b: Run) -> None:
     """NotComparable unless both were scored on the same truth by the same rules."""
-    _ = a.score, b.score  # incomplete runs have no key
-    ours, theirs = (dict((run.done or {}).get("key", {})) for run in (a, b))
+    ours, theirs = a.complete["key"], b.complete["key"]
     differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     if differing:
         named = ", ".join(MEANING.get(key, key) for key in differing)
@@ -111,7 +139,17 @@ def demand_comparable(a: Run, b: Run) -> None:
 
 def run_sums(run: Run) -> ImageSums:
     """What each image of a run adds to its score."""
-    return image_sums(run.lines(), run.categories, run.meta["rules"]["semantic_rule"], run.score["protocol"])
+    with naming(run.folder):
+        return image_sums(run.lines(), run.categories, semantic_rule(run), run.score["protocol"])
+
+
+def semantic_rule(run: Run) -> Rule:
+    """The rule that its semantic output was scored by."""
+    found = run.meta.get("rules")
+    if not isinstance(found, Mapping) or found.get("semantic_rule") not in get_args(Rule):
+        raise DataError(f"{run.folder / 'run.json'}: tells no rule of mIoU; repeat the run with --again")
+    rule: Rule = found["semantic_rule"]
+    return rule
 
 
 Row = tuple[Estimate, Estimate, Estimate, float | None]

@@ -1,0 +1,47 @@
+"""A class head of several layers in place of the one that transformers' architectures have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from bench.errors import ModelError
+
+
+def class_head(widths: Sequence[int], activation: str, dropout: float) -> Any:
+    """Linear layers from widths[0] over all between to widths[-1]; `activation` is none or relu."""
+    from torch import nn
+
+    layers: list[Any] = []
+    for i, (inputs, outputs) in enumerate(pairwise(widths)):
+        if i:  # both always, so that a layer's number says nothing of them
+            layers += [nn.ReLU() if activation == "relu" else nn.Identity(), nn.Dropout(dropout)]
+        layers.append(nn.Linear(inputs, outputs))
+    return nn.Sequential(*layers)
+
+
+def set_layer(model: Any, name: str, layer: Any) -> None:
+    """Puts `layer` at the dotted `name`."""
+    owner, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(owner), leaf, layer)
+
+
+def restore(model: Any, folder: Path, config: Mapping[str, Any]) -> str:
+    """Gives a freshly loaded model the class head that its config.json tells of, with the folder's weights; the
+    head's name, "" where there is none. One that does not fit its weights is a ModelError."""
+    from safetensors.torch import load_file
+
+    told = config.get("class_head")
+    if told is None:
+        return ""
+    prefix = f"{told['name']}."
+    try:
+        head = class_head(told["widths"], told["activation"], 0.0)
+        stored = load_file(folder / "model.safetensors")
+        head.load_state_dict({n.removeprefix(prefix): t.float() for n, t in stored.items() if n.startswith(prefix)})
+    except Exception as error:
+        raise ModelError(f"{folder}: its class head does not fit config.json ({error}); copy both again") from None
+    set_layer(model, told["name"], head)
+    return str(told["name"])

@@ -1,0 +1,65 @@
+"""A semantic model and an instance model as one panoptic model.
+
+Any adapter will do. One that has `semantic_logits(output, size)` or `instances(output, size)` is asked for them, as
+EfficientPS is; of any other its decided maps are taken: the semantic map, and the things of the panoptic one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench.adapter import Adapter, load_model
+from bench.errors import UsageError
+from bench.models import ModelSpec
+from bench.types import Image, Prediction
+
+
+class Compose:
+    """The parts `semantic` and `instances` of a checkpoint; each has its own input size, and all see every image."""
+
+    def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
+        if not spec.parts:
+            raise UsageError(f"{spec.name}/{spec.checkpoint}: compose needs a checkpoint with parts, not weights")
+        self.spec, self.categories = spec, spec.space
+        self.semantic = load_model(spec.parts["semantic"], device)
+        self.instances = load_model(spec.parts["instances"], device)
+        self.device = str(getattr(self.semantic, "device", device))
+        sizes = [getattr(part, "parameters", None) for part in (self.semantic, self.instances)]
+        self.parameters = None if None in sizes else sum(size or 0 for size in sizes)
+
+    def preprocess(self, image: Image) -> tuple[Any, Any]:
+        return self.semantic.preprocess(image), self.instances.preprocess(image)
+
+    def infer(self, batch: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        semantic = self.semantic.infer([first for first, _ in batch])
+        instances = self.instances.infer([second for _, second in batch])
+        return list(zip(semantic, instances, strict=True))
+
+    def postprocess(self, output: tuple[Any, Any], size: tuple[int, int]) -> Prediction:
+        from bench.fusion.semantic_instance import fuse_instances, semantic_map
+
+        logits = semantic_logits(self.semantic, output[0], size)
+        instances = found_instances(self.instances, output[1], size)
+        panoptic = fuse_instances(logits, instances, self.categories, self.spec.fusion)
+        return Prediction(panoptic, semantic_map(logits, self.categories))
+
+
+def semantic_logits(adapter: Adapter, output: Any, size: tuple[int, int]) -> Any:
+    """(C, H, W) logits: the adapter's own, or its semantic map's, or its panoptic map's."""
+    from bench.fusion.decided import logits_of, semantic_of
+
+    if hasattr(adapter, "semantic_logits"):
+        return adapter.semantic_logits(output, size)
+    prediction = adapter.postprocess(output, size)
+    decided = semantic_of(prediction.panoptic) if prediction.semantic is None else prediction.semantic
+    return logits_of(decided, adapter.categories)
+
+
+def found_instances(adapter: Adapter, output: Any, size: tuple[int, int]) -> Any:
+    """`Instances`: the adapter's own, or the things of its panoptic map."""
+    from bench.fusion.decided import instances_of
+
+    if hasattr(adapter, "instances"):
+        return adapter.instances(output, size)
+    return instances_of(adapter.postprocess(output, size).panoptic, adapter.categories)

@@ -1,0 +1,212 @@
+"""Panoptic models of detectron2 by config and weights: Panoptic FPN, and what else a config names. Runs on Python 3.9.
+
+detectron2 fuses itself, with the thresholds of the YAML. Its category ids are contiguous, counted apart for things and
+stuff; the metadata of the config's data set say what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PilImage
+
+from bench.adapters import standins
+from bench.adapters.transformers_models import pick_device, scaled_size
+from bench.adapters.weights_only import load_pickle, load_torch, tensors_of
+from bench.errors import ModelError
+from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
+
+if TYPE_CHECKING:
+    from bench.models import ModelSpec
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """Contiguous id → category id, for things and for stuff; `divisor` codes ids that come without a list."""
+
+    things: Mapping[int, int]
+    stuff: Mapping[int, int]
+    divisor: int = 1000
+
+    @property
+    def joint(self) -> dict[int, int]:
+        """Where things and stuff are counted together, as they are in ids without a list."""
+        return {**self.stuff, **self.things}
+
+
+class Detectron2:
+    """Any detectron2 model whose output has `panoptic_seg`."""
+
+    def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
+        if spec.framework is None:
+            raise ModelError(f"{spec.name}: a detectron2 checkpoint needs `framework: {{config: ...}}`")
+        if spec.fusion.rule != "framework":
+            raise ModelError(f"{spec.name}: detectron2 fuses itself; the fusion preset must be 'framework'")
+        prepare_imports(stand_in=spec.framework.compiled_ops == "stand-in")
+        self.spec = spec
+        self.categories = spec.space
+        self.device = pick_device(device)
+        self.config = read_config(spec, self.device)
+        self.table = class_table(metadata_of(self.config), spec.space)
+        self.model = built(self.config)
+        fill(self.model, read_weights(spec), spec)
+        self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
+
+    def preprocess(self, image: Image) -> dict[str, Any]:
+        """detectron2's input: (3, h, w) in the config's channel order, and the size to come back to."""
+        height, width = scaled_size(image.size, self.spec.input)
+        rgb = image.rgb
+        if (height, width) != image.size:
+            rgb = np.asarray(PilImage.fromarray(rgb).resize((width, height), PilImage.Resampling.BILINEAR))
+        pixels = rgb[..., ::-1] if self.config.INPUT.FORMAT == "BGR" else rgb
+        return {
+            "image": np.ascontiguousarray(pixels.transpose(2, 0, 1)),
+            "height": image.size[0],
+            "width": image.size[1],
+        }
+
+    def infer(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Panoptic ids, segments and, where it has every class, the semantic map of each image."""
+        import torch
+
+        dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[self.spec.precision]
+        autocast = torch.autocast(self.device.partition(":")[0], dtype=dtype, enabled=dtype is not None)
+        inputs = [{**item, "image": torch.from_numpy(item["image"])} for item in batch]
+        with torch.no_grad(), autocast:
+            outputs = self.model(inputs)
+        return [plain_output(output, len(self.table.joint)) for output in outputs]
+
+    def postprocess(self, output: Mapping[str, Any], size: tuple[int, int]) -> Prediction:
+        panoptic = panoptic_of(output["ids"], output["segments"], self.table)
+        if output["semantic"] is None:
+            return Prediction(panoptic)
+        joint = self.table.joint
+        table = np.array([joint[i] for i in range(len(self.categories))], dtype=np.int32)
+        return Prediction(panoptic, table[output["semantic"]])
+
+
+def plain_output(output: Mapping[str, Any], classes: int) -> dict[str, Any]:
+    """What of a model's answer is used, off the device. A semantic head with one class for all things says no mIoU."""
+    if "panoptic_seg" not in output:
+        raise ModelError(f"the model gives {sorted(output)} and no panoptic_seg: is it a panoptic config?")
+    ids, segments = output["panoptic_seg"]
+    scores = output.get("sem_seg")
+    semantic = None
+    if scores is not None and scores.shape[0] == classes:
+        semantic = scores.argmax(0).cpu().numpy()
+    return {"ids": ids.cpu().numpy(), "segments": segments, "semantic": semantic}
+
+
+def panoptic_of(
+    ids: NDArray[np.integer[Any]], segments: Sequence[Mapping[str, Any]] | None, table: ClassTable
+) -> Panoptic:
+    """(H, W) ids and their list, void 0; without a list an id is category * divisor + instance, void -1."""
+    if segments is None:
+        found = [int(value) for value in np.unique(ids) if value != -1]
+        infos = {value: SegmentInfo(table.joint[value // table.divisor]) for value in found}
+        return Panoptic.from_ids(ids, infos, void=-1)
+    infos = {
+        int(segment["id"]): SegmentInfo(
+            (table.things if segment["isthing"] else table.stuff)[int(segment["category_id"])],
+            score=segment.get("score"),
+        )
+        for segment in segments
+    }
+    present = set(np.unique(ids).tolist())  # a stuff limit of 0 lists segments that things cover whole
+    return Panoptic.from_ids(ids, {value: info for value, info in infos.items() if value in present}, void=0)
+
+
+def class_table(metadata: Mapping[str, Any], categories: Categories) -> ClassTable:
+    """By the metadata of the data set; where they are none, by the order of things and of stuff.
+
+    In the form that Panoptic FPN is trained with, contiguous stuff id 0 stands for all things together.
+    """
+    thing_ids, stuff_ids = (metadata.get(f"{kind}_dataset_id_to_contiguous_id", {}) for kind in ("thing", "stuff"))
+    if thing_ids and stuff_ids:
+        things = {contiguous: own for own, contiguous in thing_ids.items()}
+        stuff = {contiguous: own for own, contiguous in stuff_ids.items() if own in categories.index_of}
+        strange = sorted(set(things.values()) - set(categories.index_of))
+        if strange:
+            raise ModelError(
+                f"the config's data set has a thing of category {strange[0]}, which the label space has not"
+            )
+    else:
+        things = dict(enumerate(category.id for category in categories if category.isthing))
+        stuff = dict(enumerate((category.id for category in categories if not category.isthing), start=1))
+    return ClassTable(things, stuff, int(metadata.get("label_divisor", 1000)))
+
+
+def prepare_imports(*, stand_in: bool) -> None:
+    """Stand-ins on request, and the one name that Pillow 10 dropped."""
+    if not hasattr(PilImage, "LINEAR"):
+        PilImage.LINEAR = PilImage.Resampling.BILINEAR  # type: ignore[attr-defined]
+    if stand_in:
+        standins.torchvision()
+        standins.detectron2_c()
+
+
+def read_config(spec: ModelSpec, device: str) -> Any:
+    """detectron2's config by name or file, with our changes, our device and our thresholds."""
+    from detectron2 import model_zoo
+    from detectron2.config import get_cfg
+
+    assert spec.framework is not None
+    config, own = get_cfg(), Path(spec.framework.config)
+    try:
+        config.merge_from_file(str(own) if own.is_file() else model_zoo.get_config_file(spec.framework.config))
+        config.merge_from_list([part for pair in spec.framework.set.items() for part in pair])
+    except (RuntimeError, KeyError, AssertionError, ValueError) as error:
+        raise ModelError(f"{spec.name}: config {spec.framework.config!r}: {error}") from None
+    combine = config.MODEL.PANOPTIC_FPN.COMBINE
+    combine.INSTANCES_CONFIDENCE_THRESH = spec.fusion.score_threshold
+    combine.OVERLAP_THRESH = spec.fusion.overlap_threshold
+    combine.STUFF_AREA_LIMIT = spec.fusion.min_area_px
+    config.MODEL.DEVICE = device
+    config.MODEL.WEIGHTS = ""
+    return config
+
+
+def metadata_of(config: Any) -> dict[str, Any]:
+    """What detectron2 knows of the data set that the config is trained on."""
+    from detectron2.data import MetadataCatalog
+
+    return dict(MetadataCatalog.get(config.DATASETS.TRAIN[0]).as_dict()) if config.DATASETS.TRAIN else {}
+
+
+def built(config: Any) -> Any:
+    """The network; nothing is loaded."""
+    from detectron2.modeling import build_model
+
+    network = build_model(config)
+    return network.eval()
+
+
+def read_weights(spec: ModelSpec) -> dict[str, Any]:
+    """`.pkl` of the model zoo (numpy arrays) or `.pth`."""
+    assert spec.framework is not None
+    path = Path(spec.source)
+    content = load_pickle(path) if path.suffix == ".pkl" else load_torch(path, spec.framework.trust_pickle)
+    weights: dict[str, Any] = tensors_of(content, path)
+    return weights
+
+
+def fill(model: Any, weights: Mapping[str, Any], spec: ModelSpec) -> None:
+    """The weights; one that is missing or of another shape ends it. Anchors are the config's."""
+    import torch
+
+    needed = {name: value for name, value in model.state_dict().items() if not name.endswith("cell_anchors")}
+    own = {name for name in needed if "anchor_generator" in name or name in ("pixel_mean", "pixel_std")}
+    missing = sorted(set(needed) - set(weights) - own)
+    if missing:
+        raise ModelError(f"{spec.source}: {len(missing)} tensors of the config are missing, first {missing[0]}")
+    loaded = {name: torch.as_tensor(weights[name]) for name in needed if name in weights}
+    for name, value in loaded.items():
+        if value.shape != needed[name].shape:
+            shapes = tuple(value.shape), tuple(needed[name].shape)
+            raise ModelError(f"{spec.source}: {name} is {shapes[0]}, but the config has {shapes[1]}")
+    model.load_state_dict(loaded, strict=False)

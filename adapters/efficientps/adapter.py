@@ -1,0 +1,99 @@
+"""EfficientPS behind the adapter's interface: its network, and the fusion of its two heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PilImage
+
+from bench.adapters.hub import fetch
+from bench.adapters.transformers_models import PIXEL_MEAN, PIXEL_STD, check_names, pad_batch, pick_device, scaled_size
+from bench.errors import ModelError
+from bench.models import ModelSpec
+from bench.types import Image, Prediction
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """What the network found in one image, on the CPU; sizes are (H, W) pixels of its padded and own input."""
+
+    found: Any
+    padded_size: tuple[int, int]
+    image_size: tuple[int, int]
+
+
+class EfficientPS:
+    """The network of `bench.adapters.efficientps.network`, from a folder that training left or from the hub."""
+
+    def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
+        import torch
+
+        from bench.adapters.efficientps.storage import load
+
+        self.spec = spec
+        self.categories = spec.space
+        self.device = pick_device(device)
+        self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[spec.precision]
+        folder = Path(spec.source) if spec.local else fetch(spec.source, spec.revision)
+        self.revision = None if spec.local else folder.name  # the hub's cache names a snapshot by its commit
+        self.model = load(folder).to(self.device)
+        self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        check_classes(spec, self.model.names, self.model.things)
+
+    def preprocess(self, image: Image) -> NDArray[np.float32]:
+        """(3, h, w) float32, scaled to the spec's input size and normalised."""
+        height, width = scaled_size(image.size, self.spec.input)
+        rgb = PilImage.fromarray(image.rgb).resize((width, height), PilImage.Resampling.BILINEAR)  # may be a copy
+        return np.ascontiguousarray(((np.asarray(rgb) - PIXEL_MEAN) / PIXEL_STD).transpose(2, 0, 1))
+
+    def infer(self, batch: Sequence[NDArray[np.float32]]) -> list[Output]:
+        """Pads the batch to one size, to the right and below, and runs the network."""
+        import torch
+
+        padded, _ = pad_batch(batch, self.spec.input.divisor, np.zeros(3, dtype=np.float32))
+        autocast = torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype is not None)
+        with torch.inference_mode(), autocast:
+            found = self.model(torch.from_numpy(padded).to(self.device))
+        size = int(padded.shape[2]), int(padded.shape[3])
+        sizes = [(image.shape[1], image.shape[2]) for image in batch]
+        return [Output(one.cpu(), size, own) for one, own in zip(found, sizes, strict=True)]
+
+    def semantic_logits(self, output: Output, size: tuple[int, int]) -> Any:
+        """(C, H, W) float32 logits at the size of the original image."""
+        import torch
+
+        from bench.fusion.logits import Frame, to_target
+
+        frame = Frame(output.padded_size, output.image_size, size)
+        return torch.stack([to_target(logits, frame) for logits in output.found.semantic])
+
+    def instances(self, output: Output, size: tuple[int, int]) -> Any:
+        """The `Instances` of the original image of `size` (H, W)."""
+        from bench.fusion.semantic_instance import Instances
+
+        found = output.found
+        (height, width), (own_height, own_width) = size, output.image_size
+        scale = found.boxes.new_tensor([width / own_width, height / own_height] * 2)
+        return Instances(found.scores, found.labels, found.boxes * scale, found.masks)
+
+    def postprocess(self, output: Output, size: tuple[int, int]) -> Prediction:
+        from bench.fusion.semantic_instance import fuse_instances, semantic_map
+
+        logits = self.semantic_logits(output, size)
+        panoptic = fuse_instances(logits, self.instances(output, size), self.categories, self.spec.fusion)
+        return Prediction(panoptic, semantic_map(logits, self.categories))
+
+
+def check_classes(spec: ModelSpec, names: Sequence[str], things: Sequence[int]) -> None:
+    """The checkpoint's classes must be those of the declared space, in its order, and its things its things."""
+    if len(names) != len(spec.space):
+        raise ModelError(f"{spec.source}: {len(names)} classes, but {spec.categories} has {len(spec.space)}")
+    check_names(spec.source, names, spec.categories, spec.space)
+    wanted = [i for i, category in enumerate(spec.space) if category.isthing]
+    if list(things) != wanted:
+        raise ModelError(f"{spec.source}: the classes {list(things)} have instances, in {spec.categories} {wanted}")

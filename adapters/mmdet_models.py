@@ -1,0 +1,216 @@
+"""Panoptic models of mmdetection 3.x, and of its maintained fork, by config and checkpoint. Runs on Python 3.9.
+
+Mask2Former and MaskFormer hand their logits to our fusion (or to mmdetection's, preset `framework`); Panoptic FPN has
+mmdetection's own fusion with the thresholds of the YAML.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.adapters import standins
+from bench.adapters.transformers_models import Output, pick_device
+from bench.adapters.weights_only import load_torch, tensors_of
+from bench.errors import ModelError
+from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
+
+if TYPE_CHECKING:
+    from bench.models import ModelSpec
+
+INSTANCE_OFFSET = 1000  # mmdet.evaluation.functional: an id is its class + 1000 * instance
+
+
+class MMDetection:
+    """What all models share: config, weights, the test pipeline without its annotation steps."""
+
+    def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
+        if spec.framework is None:
+            raise ModelError(f"{spec.name}: an mmdetection checkpoint needs `framework: {{config: ...}}`")
+        if spec.framework.compiled_ops == "stand-in":
+            standins.mmcv_ext()
+        self.spec = spec
+        self.categories = spec.space
+        self.device = pick_device(device)
+        content = load_torch(Path(spec.source), spec.framework.trust_pickle)
+        self.order = class_order(class_names(content), spec.space)
+        self.config = read_config(spec)
+        self.model = built(self.config, self.device)
+        fill(self.model, tensors_of(content, Path(spec.source)), spec)
+        self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        self.pipeline = test_pipeline(self.config)
+
+    def preprocess(self, image: Image) -> Any:
+        """mmdetection's own test transforms on (H, W, 3) uint8 BGR, to the size that our YAML says."""
+        bgr = np.ascontiguousarray(image.rgb[..., ::-1])
+        return self.pipeline({"img": bgr, "img_id": 0})
+
+    def infer(self, batch: Sequence[Any]) -> list[Any]:
+        """Logits for our fusion, or mmdetection's maps of (H, W) ids where it fuses itself."""
+        import torch
+
+        data = {key: [item[key] for item in batch] for key in ("inputs", "data_samples")}
+        dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[self.spec.precision]
+        autocast = torch.autocast(self.device.partition(":")[0], dtype=dtype, enabled=dtype is not None)
+        with torch.no_grad(), autocast:
+            if self.spec.fusion.rule != "framework":
+                return self._logits(data)
+            results = self.model.test_step(data)
+        return [result.pred_panoptic_seg.sem_seg[0].cpu().numpy() for result in results]
+
+    def _logits(self, data: Mapping[str, Any]) -> list[Output]:
+        data = self.model.data_preprocessor(data, False)
+        samples = data["data_samples"]
+        features = self.model.extract_feat(data["inputs"])
+        classes, masks = self.model.panoptic_head.predict(features, samples)
+        columns = [*self.order, len(self.order)]  # the last is "no object"
+        return [
+            Output(classes[i].float().cpu()[:, columns], masks[i].float().cpu(),
+                   tuple(sample.batch_input_shape), tuple(sample.img_shape[:2]))
+            for i, sample in enumerate(samples)
+        ]  # fmt: skip
+
+    def postprocess(self, output: Any, size: tuple[int, int]) -> Prediction:
+        if isinstance(output, np.ndarray):
+            ids = [0] * len(self.order)
+            for category, position in zip(self.categories, self.order):  # noqa: B905 - `strict` came with Python 3.10
+                ids[position] = category.id
+            return Prediction(panoptic_of(output, ids))
+        from bench.fusion.logits import Frame
+        from bench.fusion.queries import fuse
+        from bench.fusion.semantic import semantic
+
+        frame = Frame(output.padded_size, output.image_size, size)
+        logits = output.class_logits, output.mask_logits
+        panoptic = fuse(*logits, frame, self.categories, self.spec.fusion)
+        return Prediction(panoptic, semantic(*logits, frame, self.categories))
+
+
+def panoptic_of(ids: NDArray[np.integer[Any]], category_ids: Sequence[int]) -> Panoptic:
+    """(H, W) class + 1000 * instance, void = number of classes; `category_ids` are those of the classes in order."""
+    void = len(category_ids)
+    infos = {
+        int(value): SegmentInfo(category_ids[int(value) % INSTANCE_OFFSET])
+        for value in np.unique(ids)
+        if value % INSTANCE_OFFSET != void
+    }
+    return Panoptic.from_ids(np.where(ids % INSTANCE_OFFSET == void, void, ids), infos, void=void)
+
+
+def class_names(content: Any) -> list[str] | None:
+    """The names that a checkpoint gives its classes, if it does: mmdetection 3.x and 2.x."""
+    meta = content.get("meta") if isinstance(content, Mapping) else None
+    if not isinstance(meta, Mapping):
+        return None
+    dataset = meta.get("dataset_meta")
+    for place in (dataset if isinstance(dataset, Mapping) else {}, meta):
+        for key in ("classes", "CLASSES"):
+            if isinstance(place.get(key), (list, tuple)):
+                return [str(name) for name in place[key]]
+    return None
+
+
+def class_order(names: Sequence[str] | None, categories: Categories) -> list[int]:
+    """Of each category, its position among the classes of the model: by name, else things before stuff."""
+    if names is None:
+        things_first = sorted(range(len(categories)), key=lambda i: not categories.items[i].isthing)
+        return [things_first.index(i) for i in range(len(categories))]
+    missing = [category.name for category in categories if category.name not in names]
+    if missing or len(names) != len(categories):
+        raise ModelError(
+            f"the checkpoint has {len(names)} classes and the label space {len(categories)}"
+            + (f"; it has no {missing[0]!r}" if missing else "")
+        )
+    return [names.index(category.name) for category in categories]
+
+
+def read_config(spec: ModelSpec) -> Any:
+    """mmdetection's config by name or file, with our changes, our input size and our thresholds."""
+    import mmdet
+    from mmengine.config import Config
+
+    assert spec.framework is not None
+    path = Path(spec.framework.config)
+    if not path.is_file():
+        path = Path(str(mmdet.__file__)).parent / ".mim" / "configs" / spec.framework.config
+    if not path.is_file():
+        raise ModelError(f"{spec.name}: mmdetection {mmdet.__version__} has no config {spec.framework.config!r}")
+    config = Config.fromfile(str(path))
+    config.merge_from_dict(dict(spec.framework.set))
+    drop_pretrained(config.model)
+    apply_fusion(config.model, spec)
+    dataset = config.test_dataloader.dataset
+    dataset.pipeline = [sized(step, spec) for step in dataset.pipeline if "Annotations" not in step["type"]]
+    dataset.pipeline[0] = {"type": "mmdet.LoadImageFromNDArray"}
+    return config
+
+
+def drop_pretrained(config: Any) -> None:
+    """No part of the model fetches weights of its own: the checkpoint has them all."""
+    inner = config.values() if isinstance(config, dict) else config if isinstance(config, (list, tuple)) else ()
+    for value in inner:
+        drop_pretrained(value)
+    init = config.get("init_cfg") if isinstance(config, dict) else None
+    if isinstance(init, dict) and init.get("type") == "Pretrained":
+        config["init_cfg"] = None
+
+
+def apply_fusion(model: Any, spec: ModelSpec) -> None:
+    """The YAML's thresholds, where mmdetection fuses itself."""
+    test, fusion = model.test_cfg, spec.fusion
+    queries = model.get("panoptic_head") is not None
+    if fusion.rule == "framework" and queries:
+        changes = {"object_mask_thr": fusion.score_threshold, "iou_thr": fusion.overlap_threshold}
+        test.update({**changes, "instance_on": False, "semantic_on": False, "panoptic_on": True})
+    elif fusion.rule == "framework":
+        test.rcnn.score_thr = fusion.score_threshold
+        test.panoptic.update({"mask_overlap": fusion.overlap_threshold, "stuff_area_limit": fusion.min_area_px})
+    elif not queries:
+        raise ModelError(f"{spec.name}: {model.type} has no queries; its fusion preset must be 'framework'")
+
+
+def sized(step: Any, spec: ModelSpec) -> Any:
+    """A resizing step with the scale of our YAML."""
+    if step["type"].rpartition(".")[2] == "Resize":
+        return {"type": step["type"], "scale": (spec.input.longer, spec.input.shorter), "keep_ratio": True}
+    return step
+
+
+def built(config: Any, device: str) -> Any:
+    """The network, in mmdetection's registry; nothing is loaded."""
+    try:
+        importlib.import_module("mmcv._ext")
+    except ImportError:
+        raise ModelError(
+            "mmcv has no compiled operators here (mmcv-lite); `framework: {compiled_ops: stand-in}` in the model's "
+            "YAML takes plain torch in their place"
+        ) from None
+    from mmdet.registry import MODELS
+    from mmdet.utils import register_all_modules
+
+    register_all_modules(init_default_scope=True)
+    return MODELS.build(config.model).to(device).eval()
+
+
+def fill(model: Any, tensors: Mapping[str, Any], spec: ModelSpec) -> None:
+    """The weights; one that is missing or of another shape ends it."""
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    missing = sorted(name for name in shapes if name not in tensors)
+    if missing:
+        raise ModelError(f"{spec.source}: {len(missing)} tensors of the config are missing, first {missing[0]}")
+    for name, shape in shapes.items():
+        if tuple(tensors[name].shape) != shape:
+            raise ModelError(f"{spec.source}: {name} is {tuple(tensors[name].shape)}, but the config has {shape}")
+    model.load_state_dict({name: tensors[name] for name in shapes})
+
+
+def test_pipeline(config: Any) -> Any:
+    """The test transforms as one function; they hold no state, so that threads may share it."""
+    from mmcv.transforms import Compose
+
+    return Compose(config.test_dataloader.dataset.pipeline)

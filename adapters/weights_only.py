@@ -1,0 +1,131 @@
+"""Checkpoints of other frameworks without running what they pickle. Runs on Python 3.9.
+
+A pickle is a program. Official checkpoints hold tensors, numpy arrays and beside them the training's own objects; the
+former are built, every other name becomes an inert object, and no function of the file's choice is ever called.
+"""
+
+from __future__ import annotations
+
+import collections
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from bench.errors import ModelError
+
+ARRAYS = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("collections", "OrderedDict"): collections.OrderedDict,
+}
+CORE = {"multiarray": ("_reconstruct", "scalar"), "numeric": ("_frombuffer",)}  # of numpy.core or numpy._core
+TENSORS = {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter"}  # of torch._utils
+TORCH = {"Size", "device"}
+
+
+class Inert:
+    """Stands for an object of any other class: takes everything, does nothing."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def __call__(self, *arguments: Any, **named: Any) -> Inert:
+        return self
+
+    def append(self, value: Any) -> None:
+        """Pickle's way to fill a list."""
+
+    def extend(self, values: Any) -> None:
+        """Pickle's way to fill a list."""
+
+    def add(self, value: Any) -> None:
+        """Pickle's way to fill a set."""
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Builds containers, numbers, text, numpy arrays and tensors."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in ARRAYS:
+            return ARRAYS[module, name]
+        if (module, name) == ("_codecs", "encode"):
+            return _latin1
+        package, _, inner = module.rpartition(".")
+        if package in ("numpy.core", "numpy._core") and name in CORE.get(inner, ()):
+            own = "numpy._core" if hasattr(np, "_core") else "numpy.core"  # numpy 2 renamed it
+            return super().find_class(f"{own}.{inner}", name)
+        if module == "torch._utils" and name in TENSORS:
+            return super().find_class(module, name)
+        if module == "torch":
+            return _of_torch(name)
+        return Inert
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes in the older protocols."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"text in {encoding!r}")
+    return text.encode("latin1")
+
+
+def _of_torch(name: str) -> Any:
+    """A dtype, a size or a device; nothing that does anything."""
+    import torch
+
+    value = getattr(torch, name, None)
+    return value if name in TORCH or isinstance(value, torch.dtype) else Inert
+
+
+def load_pickle(path: Path) -> Any:
+    """What a pickle of arrays holds (detectron2's `.pkl` model zoo, Caffe2's names in latin-1)."""
+    try:
+        with path.open("rb") as stream:
+            return ArrayUnpickler(stream, encoding="latin1").load()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+    except Exception as error:
+        raise ModelError(f"{path}: is no pickle of arrays ({type(error).__name__}: {error})") from None
+
+
+def load_torch(path: Path, trusted: bool = False) -> Any:
+    """What `torch.save` wrote, on the CPU; only a `trusted` file is unpickled as it wants to be."""
+    import torch
+
+    module: Any = SimpleNamespace(Unpickler=ArrayUnpickler, load=_load, __name__="arrays_only")
+    try:
+        if trusted:
+            return torch.load(path, map_location="cpu", weights_only=False)
+        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=module)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except Exception as error:
+        raise ModelError(f"{path}: is no checkpoint of torch ({type(error).__name__}: {error})") from None
+
+
+def _load(stream: Any, **options: Any) -> Any:
+    return ArrayUnpickler(stream, **options).load()
+
+
+def tensors_of(content: Any, path: Path) -> dict[str, Any]:
+    """Name → tensor or array of a checkpoint, below `state_dict` or `model` where there is one."""
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not content:
+        raise ModelError(f"{path}: holds no weights by name")
+    strange = [name for name, value in content.items() if not hasattr(value, "shape")]
+    if strange:
+        raise ModelError(
+            f"{path}: {strange[0]!r} is no plain tensor; `trust_pickle: true` in the model's YAML loads the file with "
+            "pickle, which runs whatever its author put in"
+        )
+    return {str(name).removeprefix("module."): value for name, value in content.items()}

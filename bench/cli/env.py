@@ -1,0 +1,48 @@
+"""bench env: environments of their own for frameworks that conflict."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench.cli.output import err, print_json, print_table, print_text
+from bench.cli.run import Json
+
+app = typer.Typer(no_args_is_help=True, help="Environments of their own for frameworks that conflict.")
+Name = Annotated[str, typer.Argument(help="Name (bench env list), or a requirements file ending in .txt.")]
+
+
+@app.command("create")
+def create_command(
+    name: Name,
+    python: Annotated[str | None, typer.Option(help="Interpreter to make it of (default: this one).")] = None,
+) -> None:
+    """Make an environment; minutes and gigabytes where it brings a framework. One that is ready is left alone."""
+    from bench.env_make import create_env
+    from bench.envs import read_env
+
+    folder = create_env(read_env(name), python, lambda line: err.print(line, markup=False))
+    print_text(str(folder))
+
+
+@app.command("list")
+def list_command(json_: Json = False) -> None:
+    """List the environments: ready, outdated or missing."""
+    from bench.envs import env_files, envs_folder, read_env, state
+
+    found = {name: {"state": state(read_env(name)), "folder": str(envs_folder() / name)} for name in env_files()}
+    if json_:
+        print_json(found)
+        return
+    print_table("", ["environment", "state", "folder"], [[n, e["state"], e["folder"]] for n, e in found.items()])
+
+
+@app.command("check")
+def check_command(name: Name, json_: Json = False) -> None:
+    """Import an environment's framework there, and tell the versions."""
+    from bench.env_make import check_env
+    from bench.envs import read_env
+
+    versions = check_env(read_env(name))
+    print_json(versions) if json_ else print_table("", ["module", "version"], [[*pair] for pair in versions.items()])

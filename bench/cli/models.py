@@ -1,0 +1,90 @@
+"""bench models, bench models check."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import typer
+
+from bench.cli.output import print_json, print_table, print_text
+from bench.cli.run import Json, open_data
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+def register() -> None:
+    """Adds the commands of this file to `app`."""
+    app.callback(invoke_without_command=True)(models_command)
+    app.command("check")(check_command)
+
+
+def models_command(
+    context: typer.Context,
+    json_: Json = False,
+    format_: Annotated[Literal["table", "md"], typer.Option("--format", help="md is docs/models.md.")] = "table",
+) -> None:
+    """List the models and their checkpoints."""
+    if context.invoked_subcommand is None:
+        _list(json_, format_)
+
+
+def _list(json_: bool, style: str) -> None:
+    from bench.config import load_yaml, plain, shipped
+    from bench.model_file import ModelFile
+    from bench.model_table import model_page
+
+    files = {name: load_yaml(path, ModelFile) for name, path in shipped("models").items()}
+    if json_:
+        return print_json({name: plain(file) for name, file in files.items()})
+    if style == "md":
+        return print_text(model_page(files).rstrip("\n"))
+    rows = [
+        [
+            f"{name}/{checkpoint}",
+            file.method,
+            where.repo or urlsplit(where.url or "").netloc or ("of two models" if where.parts else "shipped"),
+            where.categories,
+            _percent(where.published),
+        ]
+        for name, file in files.items()
+        for checkpoint, where in file.checkpoints.items()
+    ]
+    print_table("", ["model", "method", "weights", "classes", "published PQ"], rows)
+
+
+def _percent(published: Any) -> str:
+    return f"{100 * published.PQ:.1f}" if published else "–"
+
+
+def check_command(
+    model: Annotated[str, typer.Argument(help="Model (bench models), family/checkpoint, or a YAML file.")],
+    checkpoint: Annotated[str | None, typer.Option(help="Checkpoint name, or a folder in hub format.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Take the checkpoint, or a folder, for this data set.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Arithmetic.")] = "fp32",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")] = None,
+    json_: Json = False,
+) -> None:
+    """Try a model on two images: does it keep the adapter's contract? Exit code 1 where it does not."""
+    from bench.config import parse_overrides
+    from bench.models import check_source, resolve_model
+
+    spec = resolve_model(
+        model, dataset, checkpoint=checkpoint, precision=precision, overrides=parse_overrides(set_ or [])
+    )
+    check_source(spec)
+    scene = open_data("minicity:demo", None, 1, None).samples[0].read_image()
+    from bench.adapter import load_model
+    from bench.contract import check_contract, two_images
+
+    report = check_contract(f"{spec.name}/{spec.checkpoint}", load_model(spec, device), two_images(scene.rgb))
+    print_json(report.to_json()) if json_ else _show(report)
+    raise typer.Exit(1 if report.failed else 0)
+
+
+def _show(report: Any) -> None:
+    """A row a check, and the outcome."""
+    print_table(report.model, ["check", "", "found"], [[c.name, c.verdict, c.found] for c in report.checks])
+    failed = [check.name for check in report.checks if check.verdict == "failed"]
+    print_text(f"{report.model}: " + (f"failed: {', '.join(failed)}" if failed else "keeps the contract"))

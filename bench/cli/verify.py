@@ -1,0 +1,121 @@
+"""bench verify."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.cli.inspect import RunFolder
+from bench.cli.output import print_json, print_table, print_text, progress
+from bench.cli.run import Json, Root, Workers, open_data
+
+SHOWN = 20  # findings of a check; --json has them all
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command of this file."""
+    app.command("verify")(verify_command)
+
+
+def verify_command(
+    run: RunFolder,
+    reference: Annotated[bool, typer.Option("--reference", help="Score the predictions by panopticapi, too.")] = False,
+    predictions: Annotated[Path | None, typer.Option(help="Predictions, where the run kept none.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Data set for --reference (default: the run's).")] = None,
+    gt: Annotated[Path | None, typer.Option(help="Instead: ground truth, COCO panoptic JSON.")] = None,
+    gt_dir: Annotated[Path | None, typer.Option(help="Its PNGs (default: the JSON's name).")] = None,
+    data_root: Root = None,
+    workers: Workers = 2,
+    json_: Json = False,
+) -> None:
+    """Check a run against its own lines, and by panopticapi; exit code 1 where a check fails."""
+    from bench.predictions import open_predictions
+    from bench.results import read_run
+    from bench.verify import saved_predictions, verify
+
+    done = read_run(run)
+    made = open_predictions(predictions) if predictions else saved_predictions(done)
+    checks, found = verify(done, made), None
+    if reference:
+        _refuse_without(made, done)
+        found = _by_reference(done, made, _truth(done, dataset, gt, gt_dir, data_root), workers)
+        checks += found.checks
+    print_json(_json(done, checks, found)) if json_ else _show(done, checks, found)
+    raise typer.Exit(1 if any(check.result == "failed" for check in checks) else 0)
+
+
+def _refuse_without(made: Any, run: Any) -> None:
+    """Without predictions there is nothing to score again; says how to get them."""
+    from bench.errors import DataError
+
+    if made is None:
+        raise DataError(f"{run.folder}: its predictions are not here; {_how_to_predict(run.meta)}")
+
+
+def _by_reference(run: Any, made: Any, data: Any, workers: int) -> Any:
+    from bench.reference import verify_reference
+
+    with progress("scoring again") as on_image:
+        return verify_reference(run, data, made, workers=workers, on_image=on_image)
+
+
+def _truth(run: Any, dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path | None) -> Any:
+    """The data set that is named, else the one that the run was scored on."""
+    from bench.config import shipped
+    from bench.datasets.coco_files import coco_truth
+    from bench.errors import UsageError
+
+    if gt:
+        return coco_truth(gt, gt_dir or gt.with_suffix(""))
+    name, split = run.meta["dataset"]["name"], run.meta["dataset"]["split"]
+    if dataset is None and name not in shipped("datasets"):
+        raise UsageError(f"the run was scored on {name}:{split}, which does not ship; give --dataset or --gt")
+    return open_data(dataset or f"{name}:{split}", root, None, None)
+
+
+def _how_to_predict(meta: Any) -> str:
+    """What makes the predictions of a run again, as far as its command tells."""
+    command = [str(word) for word in meta.get("command", [])]
+    if "predictions" in meta["model"]:
+        return f"give --predictions FOLDER with what was scored: {shlex.join(command) or 'a call of bench.score'}"
+    again = shlex.join([*_without_out(command), "--out", "DIR"]) if command else "the run, into another folder DIR"
+    return f"repeat `{again}`, then give --predictions DIR/<data set>/<model>/<hash>/predictions"
+
+
+def _without_out(command: Sequence[str]) -> list[str]:
+    """A command without where its results went, and without what would keep it from predicting anew."""
+    dropped = ("--out", "--again", "--no-save-predictions")
+    pairs = zip(command, ["", *command], strict=False)
+    kept = [word for word, before in pairs if word not in dropped and before != "--out"]
+    return [word for word in kept if not word.startswith("--out=")]
+
+
+def _json(run: Any, checks: Sequence[Any], found: Any) -> dict[str, Any]:
+    ok = all(check.result != "failed" for check in checks)
+    reference = found.to_json() if found else None
+    return {"run": str(run.folder), "ok": ok, "checks": [check.to_json() for check in checks], "reference": reference}
+
+
+def _show(run: Any, checks: Sequence[Any], found: Any) -> None:
+    """A row a check, the findings below them, and the largest differences from the reference."""
+    title = f"{run.name} on {run.dataset}, {run.folder}"
+    print_table(title, ["check", "result", "what"], [[check.name, check.result, check.note] for check in checks])
+    for check in checks:
+        for finding in check.findings[:SHOWN]:
+            print_text(f"{check.name}: {finding}")
+        if len(check.findings) > SHOWN:
+            print_text(f"{check.name}: and {len(check.findings) - SHOWN} more (--json lists them)")
+    if found:
+        _show_differences("Largest differences from panopticapi", found.differences)
+        if found.deviation:
+            _show_differences(f"Protocol {run.meta['rules']['protocol']} against panopticapi (meant)", found.deviation)
+
+
+def _show_differences(title: str, differences: Sequence[Any]) -> None:
+    print_table(
+        title, ["quantity", "largest", "at"], [[d.quantity, f"{d.largest:g}", d.at or "–"] for d in differences]
+    )

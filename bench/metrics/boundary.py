@@ -1,0 +1,146 @@
+"""Boundary PQ (Cheng et al., "Boundary IoU", CVPR 2021): PQ whose IoU is the lesser of mask and boundary IoU.
+
+The boundary of a segment is its pixels within d of a pixel that is not its own, outside the image included;
+d is 2 % of the image's diagonal, distances are Chebyshev's (the published code erodes d times by 3 x 3).
+Void of the truth is taken out of both unions, and what forgives a false positive is counted on whole masks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.errors import DataError
+from bench.metrics.lines import Lines
+from bench.metrics.pq import (
+    Match,
+    Matches,
+    PQTable,
+    Protocol,
+    Tally,
+    mean,
+    pq_table,
+    same_class,
+    settle,
+    tally_of,
+    total,
+)
+from bench.overlap import Overlap
+from bench.types import Categories, IdMap, Panoptic
+
+BOUNDARY_VERSION = 1  # goes up with every change that moves a number
+DILATION = 0.02  # of the image's diagonal
+INSIDE = -1
+
+
+def dilation_px(size: tuple[int, int]) -> int:
+    """d for an image of (H, W) px; at least 1."""
+    return max(1, round(DILATION * math.sqrt(size[0] ** 2 + size[1] ** 2)))
+
+
+def boundary_map(id_map: IdMap, reach: int) -> IdMap:
+    """(H, W) dense ids; a segment keeps its boundary, what lies deeper is `INSIDE`. Void stays void."""
+    padded = np.pad(id_map, reach, constant_values=INSIDE)  # no id: beyond the frame is not the segment
+    width = 2 * reach + 1
+    low, high = (
+        _sliding(_sliding(padded, width, extreme, 0), width, extreme, 1) for extreme in (np.minimum, np.maximum)
+    )
+    return np.where((low == high) & (id_map > 0), np.int32(INSIDE), id_map)
+
+
+def _sliding(values: IdMap, width: int, extreme: np.ufunc, axis: int) -> IdMap:
+    """The extreme of every window of `width` along an axis; windows double until they are wide enough."""
+    step = 1
+    while step < width:
+        shift = min(step, width - step)
+        length = values.shape[axis] - shift
+        values = extreme(_cut(values, 0, length, axis), _cut(values, shift, shift + length, axis))
+        step += shift
+    return values
+
+
+def _cut(values: IdMap, start: int, stop: int, axis: int) -> IdMap:
+    return values[start:stop] if axis == 0 else values[:, start:stop]
+
+
+def boundary_column(truth: Panoptic, prediction: Panoptic) -> dict[str, Any]:
+    """What an image line stores: boundary pixels of every segment, in their order, and of every touching pair.
+
+    In `pairs` truth 0 is void, all of it: [truth, predicted, pixels], sorted.
+    """
+    reach = dilation_px(truth.size)
+    ours, theirs = (boundary_map(one.id_map, reach) for one in (truth, prediction))
+    both = (ours >= 0) & (theirs > 0)
+    columns = len(prediction.segments_info) + 1
+    keys, pixels = np.unique(ours[both].astype(np.int64) * columns + theirs[both], return_counts=True)
+    return {
+        "dilation_px": reach,
+        "truth": _areas(ours, len(truth.segments_info)),
+        "predicted": _areas(theirs, len(prediction.segments_info)),
+        "pairs": [[key // columns, key % columns, n] for key, n in zip(keys.tolist(), pixels.tolist(), strict=True)],
+    }
+
+
+def _areas(boundaries: IdMap, segments: int) -> list[int]:
+    counts: list[int] = np.bincount(boundaries[boundaries > 0], minlength=segments + 1)[1:].tolist()
+    return counts
+
+
+def boundary_pairs(
+    overlap: Overlap, column: Mapping[str, Any], protocol: Protocol = "coco"
+) -> Iterator[tuple[Match, float]]:
+    """Every touching pair of one category with its mask IoU, and its boundary IoU."""
+    pixels = {(i, j): n for i, j, n in column["pairs"]}
+    for hit in same_class(overlap, protocol):
+        i, j, _ = hit
+        common = pixels.get((i, j), 0)
+        union = column["predicted"][j - 1] + column["truth"][i - 1] - common - pixels.get((0, j), 0)
+        yield hit, common / union
+
+
+@dataclass(frozen=True)
+class BoundaryTable:
+    """Boundary PQ; `iou` is the mean boundary IoU of the segments that plain PQ matches, None where there are none."""
+
+    categories: Categories
+    table: PQTable
+    iou: tuple[float | None, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Fractions, null where undefined."""
+        things = [row for category, row in zip(self.categories, self.iou, strict=True) if category.isthing]
+        stuff = [row for category, row in zip(self.categories, self.iou, strict=True) if not category.isthing]
+        return {
+            **self.table.to_json(),
+            "boundary_IoU": {"all": mean(self.iou), "things": mean(things), "stuff": mean(stuff)},
+            "per_class": [
+                {"name": category.name, "PQ": row.pq, "SQ": row.sq, "RQ": row.rq, "boundary_IoU": iou,
+                 "TP": row.tp, "FP": row.fp, "FN": row.fn}
+                for category, row, iou in zip(self.categories, self.table.per_class, self.iou, strict=True)
+            ],
+            "dilation": DILATION,
+            "version": BOUNDARY_VERSION,
+        }  # fmt: skip
+
+
+def boundary_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> BoundaryTable:
+    """From image lines in any order, which a run has if it was asked for `--metrics boundary`."""
+    sums: dict[int, Tally] = {}
+    plain: dict[int, Tally] = {}
+    for line in lines:
+        if line.get("boundary") is None:
+            raise DataError(
+                f"image {line.get('image_id')!r}: the run stored no boundaries; repeat it with --metrics boundary"
+            )
+        overlap = Overlap.from_json(line["overlap"])
+        pairs = list(boundary_pairs(overlap, line["boundary"], protocol))
+        hits = [Match(hit.truth, hit.predicted, min(hit.iou, iou)) for hit, iou in pairs]
+        sums = total([sums, tally_of(overlap, settle(overlap, (h for h in hits if h.iou > 0.5), protocol))])
+        matched = tuple(Match(hit.truth, hit.predicted, iou) for hit, iou in pairs if hit.iou > 0.5)
+        plain = total([plain, tally_of(overlap, Matches(matched, (), ()))])
+    iou = tuple(float(one.iou) / one.tp if (one := plain.get(c.id)) else None for c in categories)
+    return BoundaryTable(categories, pq_table(sums, categories), iou)

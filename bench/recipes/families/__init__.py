@@ -1,0 +1,1 @@
+"""What training must know of an architecture: one small file each."""

@@ -1,0 +1,107 @@
+"""DETR with its mask head (arXiv 2005.12872) through transformers. It may learn boxes first, then masks.
+
+Its batch norm is frozen, so that a backbone should begin with the weights of one that was trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.errors import UsageError
+from bench.recipes.batches import Part
+from bench.recipes.detr_loss import box_terms, mask_terms
+from bench.recipes.families.family import Family, Losses
+from bench.recipes.families.hub import detr_config, label_names, network_spec, resnet_config, save
+from bench.recipes.loss import Matched
+from bench.recipes.recipe import Recipe
+from bench.types import Categories
+
+
+def build(recipe: Recipe, categories: Categories) -> Any:
+    """A DetrForSegmentation with random weights."""
+    import transformers
+
+    spec = network_spec(recipe)
+    if len(spec.widths) != 4:
+        raise UsageError(f"network: DETR's mask head takes a backbone of four stages, not {len(spec.widths)}")
+    if spec.query_width % 16 or (spec.query_width + spec.heads) % 8:
+        raise UsageError("network: DETR's mask head takes a query_width of a multiple of 16 and 8 heads")
+    return transformers.DetrForSegmentation(detr_config(spec, resnet_config(spec), **label_names(categories)))
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """`states` (layers, B, Q, d), `memory` and `projected` (B, d, h, w), features of the finer stages, coarsest
+    first."""
+
+    states: Tensor
+    memory: Tensor
+    projected: Tensor
+    finer: list[Tensor]
+
+
+def decode(model: Any, pixels: Tensor) -> Decoded:
+    """All that comes before the heads; of transformers' own forward only the last layer's state can be had."""
+    inner = model.detr.model
+    mask = torch.ones((len(pixels), *pixels.shape[-2:]), device=pixels.device)
+    features = inner.backbone(pixels, mask)
+    feature_map, valid = features[-1]
+    projected = inner.input_projection(feature_map)
+    shape, flat = feature_map.shape, valid.flatten(1)
+    places = inner.position_embedding(shape=shape, device=pixels.device, dtype=pixels.dtype, mask=valid)
+    places = places.flatten(2).transpose(1, 2)
+    memory = inner.encoder(
+        inputs_embeds=projected.flatten(2).transpose(1, 2), attention_mask=flat, spatial_position_embeddings=places
+    ).last_hidden_state
+    queries = inner.query_position_embeddings.weight.unsqueeze(0).repeat(len(pixels), 1, 1)
+    out = inner.decoder(
+        inputs_embeds=torch.zeros_like(queries), attention_mask=None, spatial_position_embeddings=places,
+        object_queries_position_embeddings=queries, encoder_hidden_states=memory, encoder_attention_mask=flat,
+        output_hidden_states=True,
+    )  # fmt: skip
+    between = [inner.decoder.layernorm(state) for state in out.hidden_states[1:-1]]  # the first are the queries
+    finer = [features[stage][0] for stage in (2, 1, 0)]
+    square = memory.transpose(1, 2).reshape(projected.shape)
+    return Decoded(torch.stack([*between, out.last_hidden_state]), square, projected, finer)
+
+
+def matched_masks(model: Any, decoded: Decoded, matched: Matched) -> Tensor:
+    """(B, N, h, w) mask logits of the matched queries alone, N the most of an image; the mask head is by far the
+    dearest part, and treats each query for itself."""
+    most = max(1, *(len(queries) for queries, _ in matched))
+    rows = torch.zeros((len(matched), most), dtype=torch.int64, device=decoded.memory.device)
+    for b, (queries, _) in enumerate(matched):
+        rows[b, : len(queries)] = queries
+    states = decoded.states[-1].gather(1, rows[..., None].expand(-1, -1, decoded.states.shape[-1]))
+    attention = model.bbox_attention(states, decoded.memory, attention_mask=None)
+    masks: Tensor = model.mask_head(features=decoded.projected, attention_masks=attention, fpn_features=decoded.finer)
+    return masks.view(len(matched), most, *masks.shape[-2:])
+
+
+def losses(model: Any, part: Part, recipe: Recipe, weights: Tensor) -> Losses:
+    """Class and box terms of every decoder layer, and mask terms of the last unless the phase is `boxes_only`."""
+    decoded = decode(model, part.pixels)
+    classes, boxes = model.detr.class_labels_classifier(decoded.states), model.detr.bbox_predictor(decoded.states)
+    layers = list(zip(classes, boxes.sigmoid(), strict=True))
+    terms, matched = box_terms(layers, part.targets, recipe.loss, weights)
+    if not part.phase.boxes_only:
+        terms |= mask_terms(matched_masks(model, decoded, matched), part.targets, matched, recipe.loss)
+    return Losses(terms, decoded.memory)
+
+
+FAMILY = Family(
+    name="detr",
+    stride=4,
+    build=build,
+    losses=losses,
+    save=partial(save, processor="DetrImageProcessor"),
+    divisor=lambda model: 1,
+    backbone="detr.model.backbone.model.",
+    class_head="detr.class_labels_classifier",
+    feature_width=lambda model: int(model.config.d_model),
+)

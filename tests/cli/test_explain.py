@@ -1,0 +1,99 @@
+"""Explanations, comparisons, shards and boundaries, as a user asks for them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from place import Call, Place
+
+from bench.metrics.bootstrap import MEANS
+from bench.metrics.errors import KINDS
+
+VIEWS = ("--errors", "--by-size", "--thresholds", "--confusion", "--intervals")
+
+
+def test_the_views_of_a_run_agree_with_its_score(scored: Path, call: Call) -> None:
+    score = json.loads(call("show", scored, "--json").out)
+    answer = call("show", scored, *VIEWS, "--json")
+    assert (answer.code, answer.err) == (0, "")
+    views = json.loads(answer.out)
+    assert list(views) == ["errors", "by_size", "thresholds", "confusion", "intervals"]
+    pq = score["PQ"]["all"]["PQ"]
+    assert views["errors"]["all"]["PQ"] == pq
+    assert pq + sum(views["errors"]["all"]["loss"].values()) == pytest.approx(1, abs=1e-12)
+    assert views["thresholds"]["thresholds"]["0.5"]["PQ"] == score["PQ"]
+    for bins in views["by_size"].values():
+        for count in ("TP", "FP", "FN"):
+            assert sum(one[count] for one in bins) == sum(row[count] for row in score["per_class"])
+    assert set(views["confusion"]) == {"semantic", "panoptic"}
+    means = {row["name"]: row for row in views["intervals"]["means"]}
+    assert means["PQ"]["low"] <= means["PQ"]["value"] <= means["PQ"]["high"]
+    assert means["PQ"]["value"] == pytest.approx(pq, abs=1e-12)
+    assert means["mIoU semantic"]["value"] == pytest.approx(score["mIoU"]["semantic"], abs=1e-12)
+
+
+def test_the_views_as_tables(scored: Path, call: Call) -> None:
+    answer = call("show", scored, *VIEWS)
+    assert answer.code == 0
+    assert all(kind in answer.out for kind in KINDS)
+    for text in ("medium", "10 % and more", "0.95", "PQ†", "taken for", "road", " to "):
+        assert text in answer.out
+
+
+def test_compare_with_itself_and_with_another(place: Place, scored: Path, call: Call) -> None:
+    given = ["--dataset", "cityscapes", "--data-root", place.data, "--predictions", place.folder / "worse"]
+    assert call("data", "damage", "cityscapes:val", "--out", given[-1], "--data-root", place.data).code == 0
+    assert call("score", *given, "--out", place.out).code == 0
+    same = json.loads(call("compare", scored, scored, "--json").out)
+    assert {same[name]["difference"] for name in MEANS} == {0}
+    assert {same[name]["p_better"] for name in MEANS} == {0.5}
+    answer = call("compare", scored, place.out, "--json", "--seed", 1, "--replicates", 500)
+    other = json.loads(answer.out)
+    assert (answer.code, answer.err) == (0, "")
+    assert (other["replicates"], other["seed"], other["images"], other["groups"]) == (500, 1, 6, 2)
+    pq = other["PQ"]
+    assert pq["difference"] == pytest.approx(pq["b"] - pq["a"], abs=1e-12)
+    assert pq["interval"][0] < pq["difference"] < pq["interval"][1]
+    assert other["mIoU semantic"]["interval"] == [None, None]  # predictions alone have no semantic output
+    assert len(other["per_class"]) == 19 and other["per_class"][0]["name"] == "road"
+    assert answer.out == call("compare", scored, place.out, "--json", "--seed", 1, "--replicates", 500).out
+    text = call("compare", scored, place.out, "--by-group").out
+    assert "A = mine, B = worse on cityscapes:val" in text and "P(B > A)" in text
+    assert "another training seed" in text and "2 groups are few" in text
+
+
+def test_what_may_not_be_compared_is_exit_6(place: Place, scored: Path, call: Call) -> None:
+    assert call(*place.arguments("--limit", 2)).code == 0
+    answer = call("compare", scored, place.run)
+    assert (answer.code, answer.out) == (6, "")
+    assert "differ in the images or their ground truth" in answer.err
+
+
+def test_boundaries_only_where_asked_for(place: Place, scored: Path, call: Call) -> None:
+    refused = call("show", scored, "--boundary")
+    assert (refused.code, refused.out) == (3, "")
+    assert "--metrics boundary" in refused.err
+    plain = json.loads(call("show", scored, "--json").out)
+    answer = call(*place.arguments("--metrics", "boundary", "--json"))
+    score = json.loads(answer.out)
+    assert {key: value for key, value in score.items() if key != "boundary"} == plain
+    assert 0 < score["boundary"]["PQ"]["all"]["PQ"] <= score["PQ"]["all"]["PQ"]
+    assert json.loads(call("show", place.run, "--boundary", "--json").out) == {"boundary": score["boundary"]}
+    assert "Boundary PQ (d = 2 % of the diagonal)" in call("show", place.run).out
+    assert place.run.name != scored.name
+    assert call("verify", place.run).code == 0
+    assert call("compare", scored, place.run).code == 0  # the same truth by the same rules
+
+
+def test_shards_are_merged(place: Place, scored: Path, call: Call) -> None:
+    first = call(*place.arguments("--shard", "1/2"))
+    assert (first.code, first.out) == (0, f"shard 1-of-2 is done; 3 of 6 images are there: bench merge {place.run}\n")
+    early = call("merge", place.run)
+    assert early.code == 5 and place.images[0] in early.err
+    second = json.loads(call(*place.arguments("--shard", "0/2", "--json")).out)
+    assert second == {"run": str(place.run), "shard": "0-of-2", "images": 6, "of": 6}
+    assert call("merge", place.run, "--json").out == call("show", scored, "--json").out
+    assert place.run.name == scored.name
+    assert call(*place.arguments("--shard", "2/2")).code == 2

@@ -1,0 +1,88 @@
+"""Every family's losses see what its network predicts: compared with transformers' own forward."""
+
+import pytest
+import torch
+from training_runs import NETWORK, recipe_of
+
+from bench.errors import UsageError
+from bench.recipes.batches import Part, Target
+from bench.recipes.families import detr, mask2former, maskformer
+from bench.recipes.loss import class_weights
+from bench.recipes.specs import LossSpec, Phase
+from bench.spaces import load_space
+
+SPACE = load_space("cityscapes-19").scored
+
+
+def part_of(boxes_only=False):
+    """Two images, of three targets and of none."""
+    index = torch.full((16, 32), -1)
+    index[:8], index[8:12, :16], index[12:, 4:9] = 0, 1, 2
+    boxes = torch.tensor([[0.5, 0.25, 1.0, 0.5], [0.25, 0.625, 0.5, 0.25], [0.2, 0.875, 0.16, 0.25]])
+    full = Target(index.flatten(), torch.tensor([0, 13, 13]), boxes)
+    empty = Target(torch.full((512,), -1), torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4))
+    pixels = torch.randn(2, 3, 64, 128, generator=torch.Generator().manual_seed(1))
+    phase = Phase(1.0, (64, 128), 2, boxes_only=boxes_only)
+    return Part(pixels, (full, empty), phase, torch.Generator().manual_seed(2))
+
+
+def network(module, **changes):
+    torch.manual_seed(0)
+    return module.build(recipe_of(**changes), SPACE).eval()
+
+
+@pytest.mark.parametrize("module", [mask2former, maskformer, detr])
+def test_every_parameter_that_predicts_learns(module):
+    model, recipe = network(module), recipe_of()
+    model.requires_grad_(True)
+    out = module.losses(model, part_of(), recipe, class_weights(LossSpec(), SPACE))
+    assert all(term.isfinite() and term > 0 for term in out.terms.values())
+    (sum(out.terms.values()) + out.features.sum() * 0).backward()
+    still = [name for name, p in model.named_parameters() if p.grad is None]
+    assert [name for name in still if "criterion" not in name and "level_embed" not in name] == []
+    assert out.features.shape[1] == module.FAMILY.feature_width(model)
+
+
+@pytest.mark.parametrize("module", [mask2former, maskformer])
+def test_the_last_layer_is_the_prediction(module, monkeypatch):
+    model, seen = network(module), []
+    monkeypatch.setattr(module, "set_loss", lambda layers, *rest: seen.extend(layers) or {})
+    part = part_of()
+    module.losses(model, part, recipe_of(), torch.ones(20))
+    with torch.no_grad():
+        out = model(pixel_values=part.pixels)
+    torch.testing.assert_close(seen[-1][0], out.class_queries_logits)
+    torch.testing.assert_close(seen[-1][1], out.masks_queries_logits)
+    assert len(seen) == 2  # Mask2Former: the queries and a layer; MaskFormer: two layers
+    assert not torch.equal(seen[0][1], seen[-1][1])
+
+
+def test_detr_decodes_as_its_own_forward_does():
+    model, part = network(detr), part_of()
+    with torch.no_grad():
+        decoded, out = detr.decode(model, part.pixels), model(pixel_values=part.pixels)
+        masks = detr.matched_masks(model, decoded, [(torch.tensor([4, 1]), None), (torch.tensor([2]), None)])
+        torch.testing.assert_close(model.detr.class_labels_classifier(decoded.states[-1]), out.logits)
+        torch.testing.assert_close(model.detr.bbox_predictor(decoded.states[-1]).sigmoid(), out.pred_boxes)
+    torch.testing.assert_close(masks[0], out.pred_masks[0, [4, 1]], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(masks[1, 0], out.pred_masks[1, 2], rtol=1e-4, atol=1e-5)
+    assert len(decoded.states) == 2
+
+
+def test_detr_learns_boxes_without_its_mask_head():
+    model = network(detr)
+    terms = detr.losses(model, part_of(boxes_only=True), recipe_of(), torch.ones(20)).terms
+    assert set(terms) == {"class", "box", "giou"}
+    sum(terms.values()).backward()
+    assert all(p.grad is None for p in model.mask_head.parameters())
+
+
+def test_detr_says_which_backbones_its_mask_head_takes():
+    with pytest.raises(UsageError, match="four stages, not 5"):
+        network(detr, network={**NETWORK, "widths": [8] * 5, "depths": [1] * 5})
+
+
+@pytest.mark.parametrize("module", [mask2former, maskformer, detr])
+def test_a_misspelt_field_of_the_network_is_named(module):
+    with pytest.raises(UsageError, match="network: unknown key 'querys'; did you mean 'queries'"):
+        network(module, network={**NETWORK, "querys": 3})

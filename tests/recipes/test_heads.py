@@ -1,0 +1,39 @@
+import torch
+from training_runs import recipe_of
+
+from bench.adapters.class_head import class_head
+from bench.recipes.families import mask2former
+from bench.recipes.heads import deepen, fit_classes, multiplied, plain
+from bench.spaces import load_space
+
+STREETS, COCO = load_space("cityscapes-19").scored, load_space("coco-133").scored
+
+
+def test_layers_without_an_activation_are_one_matrix():
+    torch.manual_seed(0)
+    head = class_head([8, 16, 12, 5], "none", 0.0)
+    x = torch.randn(7, 8)
+    linear = [layer for layer in head if isinstance(layer, torch.nn.Linear)]
+    torch.testing.assert_close(multiplied(linear)(x), head(x))
+
+
+def test_a_relu_stays_and_is_told_of():
+    recipe = recipe_of(class_head={"hidden": [16], "activation": "relu", "dropout": 0.1})
+    network = mask2former.build(recipe, STREETS)
+    deepen(network, mask2former.FAMILY, recipe)
+    assert plain(network, mask2former.FAMILY, recipe) is network
+    assert network.config.class_head == {"name": "class_predictor", "widths": [32, 16, 20], "activation": "relu"}
+
+
+def test_other_classes_keep_the_rows_of_those_known_by_name():
+    network = mask2former.build(recipe_of(), COCO)
+    before = network.class_predictor.weight.clone()
+    note = fit_classes(network, mask2former.FAMILY, STREETS)
+    names = [category.name for category in STREETS]
+    theirs = [category.name for category in COCO]
+    assert network.class_predictor.weight.shape == (20, 32)
+    assert torch.equal(network.class_predictor.weight[names.index("car")], before[theirs.index("car")])
+    assert torch.equal(network.class_predictor.weight[-1], before[-1])  # no object
+    shared = len(set(names) & set(theirs))
+    assert note == f"19 classes, {shared} of them among its 133" and 5 < shared < 19
+    assert fit_classes(network, mask2former.FAMILY, STREETS) == ""
