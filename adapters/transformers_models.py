@@ -53,8 +53,8 @@ class QueryModel:
         self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[spec.precision]
         folder = Path(spec.source) if spec.local else fetch(spec.source, spec.revision, self.more_files)
         self.revision = None if spec.local else folder.name  # the hub's cache names a snapshot by its commit
-        self.before_loading(folder)
         self.hardware = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else None
+        self.before_loading(folder)
         self.model = load_pretrained(folder, self.model_class).to(self.device).eval()
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.columns = class_columns(spec, self.model.config.id2label)

@@ -250,8 +250,8 @@ def weights_digest(spec: ModelSpec) -> str:
     if not spec.local:
         return f"{spec.source}@{spec.revision or 'main'}"
     if spec.framework is not None:
-        config = Path(spec.framework.config)
         hasher = hashlib.sha256()
+        config = Path(spec.framework.config)
         for file in (Path(spec.source), *([config] if config.is_file() else [])):
             hasher.update(file.read_bytes())
         return hasher.hexdigest()

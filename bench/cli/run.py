@@ -49,9 +49,9 @@ def run_command(
     label_map: Annotated[str | None, typer.Option(help="Map from the model's classes to the data set's.")] = None,
     protocol: ProtocolName = "coco",
     save_predictions: Annotated[bool, typer.Option(help="Keep panoptic PNGs beside the results.")] = True,
+    timing: Annotated[bool, typer.Option(help="Measure latency, too: one image at a time.")] = False,
     metrics: Metric = None,
     shard: Annotated[str, typer.Option(help="Do part I of N only, as I/N from 0; `bench merge` unites them.")] = "0/1",
-    timing: Annotated[bool, typer.Option(help="Measure latency, too: one image at a time.")] = False,
     again: Again = False,
     json_: Json = False,
 ) -> None:

@@ -73,15 +73,15 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def _range(low: int | None, high: int | None) -> str:
-    return "–" if low is None else f"{low}" if low == high else f"{low}–{high}"
-
-
 def _latency(row: Row) -> str | None:
     """Median and 95th percentile of one image, and of how many; only where it was measured as latency."""
     if row.latency_p50 is None or row.latency_p95 is None:
         return None
     return f"{1000 * row.latency_p50:.1f} / {1000 * row.latency_p95:.1f} (n = {row.latency_n})"
+
+
+def _range(low: int | None, high: int | None) -> str:
+    return "–" if low is None else f"{low}" if low == high else f"{low}–{high}"
 
 
 def _records(boards: Sequence[Board]) -> list[dict[str, Any]]:

@@ -26,10 +26,9 @@ class Row:
     """One run. Qualities are fractions, None where undefined; runs of equal PQ share a `rank`.
 
     `rank_low` and `rank_high` hold the rank in 95 % of the bootstrap replicates over images; None where there is
-    nothing to compare with, or where it was not asked for.
-    `kind` is "model", or "predictions" for what was made elsewhere: it has no checkpoint, no input size
-    and no fusion. `published_PQ` is what the authors report for the checkpoint on this data set.
-    `latency_*` are seconds an image, measured on `hardware`.
+    nothing to compare with, or where it was not asked for. `kind` is "model", or "predictions" for what was made
+    elsewhere: it has no checkpoint, no input size and no fusion. `latency_*` are seconds an image, measured on
+    `hardware`. `published_PQ` is what the authors report for the checkpoint on this data set.
     """
 
     rank: int | None

@@ -168,7 +168,7 @@ def test_the_keyboard_walks_the_gallery(tab: Any, address: str) -> None:
     tab.keyboard.press("j")
     tab.wait_for_url(lambda url: url != first)
     tab.keyboard.press("k")
-    tab.wait_for_url(first)
+    tab.wait_for_url(lambda url: url == first)
     tab.keyboard.press("3")
     assert tab.locator("input[name=view][value=instances]").is_checked()
     tab.keyboard.press("Escape")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from bench import untrusted
 from bench.models import folder_digest
 from bench.report.page.plot import Axis, linear
 from bench.report.page.runs import RunView
@@ -68,5 +69,7 @@ def training_log(model: Mapping[str, Any]) -> Log:
     log = folder / "training.jsonl"
     if not log.is_file() or folder_digest(folder) != model.get("weights"):
         return []
-    rows = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.endswith("}"))
-    return [row for row in rows if "step" in row]
+    rows: list[Any] = []
+    with suppress(OSError, ValueError):  # what a training that was cut short left unfinished ends the curve
+        rows.extend(untrusted.parse_json(line) for line in untrusted.lines_of(log))
+    return [row for row in rows if isinstance(row, dict) and "step" in row]

@@ -8,7 +8,8 @@
   const viewer = byId("viewer"), stage = byId("stage"), slider = byId("slider");
   const left = byId("left"), right = byId("right");
   const selects = ["pick-run", "pick-kind", "pick-class", "pick-text"].map(byId);
-  let open = null; // { at: card or null, image }
+  let open = null; // { place, image }: what is shown
+  let asked = null; // the card that was asked for last; its image may still be on its way
 
   // Cards.
   function crop(target, image, card) {
@@ -122,8 +123,10 @@
   }
 
   async function enter(place, at, framed) {
+    asked = at;
     const image = await load(place), card = index.cards[at];
-    open = { place, at, image };
+    if (asked !== at) return; // another one was asked for meanwhile
+    open = { place, image };
     stage.style.maxWidth = `calc(${image.width / image.height} * 66vh)`;
     byId("viewer-title").textContent = image.id;
     if (!viewer.open) viewer.showModal();
@@ -143,9 +146,10 @@
 
   function step(by) {
     const shown = cards.filter((item) => !item.hidden).map((item) => Number(item.dataset.at));
-    if (!open || !shown.length) return;
-    const place = shown.indexOf(open.at);
-    location.hash = address(shown[(place + by + shown.length) % shown.length]);
+    if (asked === null || !shown.length) return;
+    const place = shown.indexOf(asked);
+    asked = shown[(place + by + shown.length) % shown.length]; // now, since the event of the address comes later
+    location.hash = address(asked);
   }
 
   function keys(event) {
@@ -182,8 +186,8 @@
   byId("close").addEventListener("click", () => viewer.close());
   viewer.addEventListener("keydown", keys);
   viewer.addEventListener("close", () => {
-    const item = open && cards[open.at];
-    open = null;
+    const item = cards[asked];
+    open = asked = null;
     if (location.hash.startsWith("#image/")) history.replaceState(null, "", "#gallery");
     item?.querySelector("a").focus();
   });
