@@ -53,6 +53,7 @@ class QueryModel:
         self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[spec.precision]
         folder = Path(spec.source) if spec.local else fetch(spec.source, spec.revision, self.more_files)
         self.revision = None if spec.local else folder.name  # the hub's cache names a snapshot by its commit
+        self.hardware = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else None
         self.before_loading(folder)
         self.model = load_pretrained(folder, self.model_class).to(self.device).eval()
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
@@ -91,6 +92,13 @@ class QueryModel:
         size = int(padded.shape[-2]), int(padded.shape[-1])
         sizes = [(image.shape[1], image.shape[2]) for image in batch]
         return [Output(c, m, size, own) for c, m, own in zip(classes, masks, sizes, strict=True)]
+
+    def synchronize(self) -> None:
+        """Waits until the device has done all that it was given."""
+        import torch
+
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)
 
     def postprocess(self, output: Output, size: tuple[int, int]) -> Prediction:
         from bench.fusion.logits import Frame

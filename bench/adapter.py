@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 
 class Adapter(Protocol):
-    """A loaded model. It sees images, never a target."""
+    """A loaded model. It sees images, never a target.
+
+    It may also have `device`, `parameters`, `hardware` (the device's name) and `synchronize()`, which waits for the
+    device: without it, on another device than the CPU, `--timing` tells the whole and no stage.
+    """
 
     categories: Categories
 

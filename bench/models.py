@@ -99,9 +99,9 @@ def resolve_model(
     raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
 
 
-def resolved(model: ModelSpec | str, dataset: str, base: str = "") -> ModelSpec:
+def resolved(model: ModelSpec | str, dataset: str, base: str = "", space: str = "") -> ModelSpec:
     """The specification itself, or what a name means on a data set; the weights must be where it says."""
-    spec = resolve_model(model, dataset, base=base) if isinstance(model, str) else model
+    spec = resolve_model(model, dataset, base=base, space=space) if isinstance(model, str) else model
     check_source(spec)
     return spec
 
@@ -249,13 +249,19 @@ def weights_digest(spec: ModelSpec) -> str:
         return " + ".join(weights_digest(part) for part in spec.parts.values())
     if not spec.local:
         return f"{spec.source}@{spec.revision or 'main'}"
-    hasher = hashlib.sha256()
     if spec.framework is not None:
+        hasher = hashlib.sha256()
         config = Path(spec.framework.config)
         for file in (Path(spec.source), *([config] if config.is_file() else [])):
             hasher.update(file.read_bytes())
         return hasher.hexdigest()
-    for file in sorted(Path(spec.source).glob("*")):
+    return folder_digest(Path(spec.source))
+
+
+def folder_digest(folder: Path) -> str:
+    """sha256 of the weights and the config in a folder, wherever that lies."""
+    hasher = hashlib.sha256()
+    for file in sorted(folder.glob("*")):
         if file.suffix in (".safetensors", ".bin") or file.name == "config.json":
             hasher.update(file.name.encode())
             hasher.update(untrusted.read_bytes(file, MAX_WEIGHTS))

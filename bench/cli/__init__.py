@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from bench.cli import check, data, env, inspect, models, run, suite, train, verify
+from bench.cli import check, data, env, inspect, models, predict, run, suite, train, verify
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -24,7 +24,7 @@ models.register()
 app.add_typer(data.app, name="data")
 app.add_typer(env.app, name="env")
 app.add_typer(models.app, name="models")
-for module in (run, inspect, suite, verify, train):
+for module in (run, predict, inspect, suite, verify, train):
     module.register(app)
 
 

@@ -68,11 +68,12 @@ def leaderboard_command(
     json_: Json = False,
     ranges: Annotated[bool, typer.Option(help="Rank ranges; reads the lines of all runs.")] = True,
     write: Annotated[Path | None, typer.Option(help="Into a file (md), between its markers if any.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where --write would.")] = False,
 ) -> None:
     """Rank complete runs; only runs on the same ground truth under the same rules share a table."""
     from bench.config import did_you_mean
     from bench.errors import UsageError
-    from bench.report.leaderboard import leaderboard, write_between_markers
+    from bench.report.leaderboard import leaderboard
     from bench.results import read_runs
 
     runs = read_runs(results)
@@ -80,35 +81,45 @@ def leaderboard_command(
     if dataset and not boards:
         known = sorted({run.dataset for run in runs})
         raise UsageError(f"{results}: no complete run on {dataset!r}; {did_you_mean(dataset, known)}")
+    if check and write is None:
+        raise UsageError("--check says whether a file is current: give the file with --write")
     style = "json" if json_ else format_
-    if write is None:
-        show.show_boards(boards, style)
-    else:
-        write_between_markers(write, show.boards_text(boards, "md" if style == "table" else style))
+    show.show_boards(boards, style) if write is None else show.write_boards(write, boards, style, check)
 
 
 def report_command(
-    run: RunFolder,
-    out: Annotated[Path | None, typer.Option(help="Folder for the files (default: <run>/report).")] = None,
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs on the same ground truth.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the files (default: <run>/report, report).")] = None,
     data_root: Root = None,
+    gallery_mb: Annotated[float, typer.Option(min=0, help="Most that the gallery may add to the page, MB.")] = 16,
     json_: Json = False,
 ) -> None:
-    """Draw class-wise bars and overlays of a run; prints the paths."""
+    """Write a page that needs no network, and the same as tables and figures; prints the paths."""
     from bench.report.report import report
     from bench.results import read_run
 
-    done = read_run(run)
-    paths = [str(path) for path in report(done, out or done.folder / "report", _data_of(done, data_root))]
+    read = [read_run(run) for run in runs]
+    data, why = _data_of(read[0], data_root)
+    folder = out or (read[0].folder / "report" if len(read) == 1 else Path("report"))
+    paths = [str(path) for path in report(read, folder, data, gallery_mb=gallery_mb, why=why)]
     print_json(paths) if json_ else print_text("\n".join(paths))
 
 
-def _data_of(run: Any, root: Path | None) -> Any:
-    """The data set of a run, for its pictures; none where the run was scored from files."""
+def _data_of(run: Any, root: Path | None) -> tuple[Any, str]:
+    """The data set of a run, for its pictures; or why there is none."""
     from bench.cli.run import open_data
     from bench.config import shipped
+    from bench.errors import DataError
 
     name, split = run.meta["dataset"]["name"], run.meta["dataset"]["split"]
-    return open_data(f"{name}:{split}", root, None, None) if name in shipped("datasets") else None
+    if name not in shipped("datasets"):
+        return None, f"{name} is not a data set that ships, so its images cannot be found"
+    try:
+        return open_data(f"{name}:{split}", root, None, None), ""
+    except DataError as error:
+        if root is not None:
+            raise
+        return None, str(error).splitlines()[0]
 
 
 def datasets_command(json_: Json = False) -> None:

@@ -49,6 +49,7 @@ def run_command(
     label_map: Annotated[str | None, typer.Option(help="Map from the model's classes to the data set's.")] = None,
     protocol: ProtocolName = "coco",
     save_predictions: Annotated[bool, typer.Option(help="Keep panoptic PNGs beside the results.")] = True,
+    timing: Annotated[bool, typer.Option(help="Measure latency, too: one image at a time.")] = False,
     metrics: Metric = None,
     shard: Annotated[str, typer.Option(help="Do part I of N only, as I/N from 0; `bench merge` unites them.")] = "0/1",
     again: Again = False,
@@ -75,8 +76,19 @@ def run_command(
             save_predictions=save_predictions, label_map=label_map, metrics=[metrics] if metrics else [], shard=part,
             command=["bench", *sys.argv[1:]], on_image=on_image,
         )  # fmt: skip
+    if timing:
+        _time(spec, data, done.folder, device)
     show.show_run_or_shard(done, part, json_)
     show.say_what_is_missing(data)
+
+
+def _time(spec: Any, data: Any, folder: Path, device: str) -> None:
+    """Latency into the run's folder, and where it lies on stderr."""
+    from bench.timing import time_run
+
+    with progress(f"timing {spec.name}") as on_image:
+        path = time_run(spec, data, folder, device=device, on_image=on_image)
+    err.print(f"latency: {path}", markup=False)
 
 
 def score_command(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from bench.cli.output import err, print_json, print_table, print_text
 
 VIEWS = ("errors", "by_size", "thresholds", "confusion", "boundary", "intervals")
@@ -86,6 +88,18 @@ def boards_text(boards: list[Any], style: str) -> str:
     return text
 
 
+def write_boards(path: Path, boards: list[Any], style: str, check: bool) -> None:
+    """Into a file; or, to check it, exit code 1 where it is not what would be written."""
+    from bench.report.leaderboard import is_current, write_between_markers
+
+    text = boards_text(boards, "md" if style == "table" else style)
+    if not check:
+        write_between_markers(path, text)
+    elif not is_current(path, text):
+        err.print(f"{path}: its leaderboard is stale; write it again by the same command without --check", markup=False)
+        raise typer.Exit(1)
+
+
 def show_boards(boards: list[Any], style: str) -> None:
     """Leaderboards on stdout: tables for people, or a format for files."""
     from bench.report.leaderboard import to_tables
@@ -128,5 +142,5 @@ def show_demo(run: Any, data: Any, out: Path) -> None:
     from bench.results import read_runs
 
     show_boards(leaderboard(read_runs(out), f"{data.name}:{data.split}"), "table")
-    for path in report(run, out / "report", data):
+    for path in report([run], out / "report", data):
         print_text(str(path))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator
 
-from bench.report.figures import DPI, PALETTE, STYLE
+from bench.report.figures import PALETTE, STYLE, save
 from bench.stats import ClassStats, DatasetStats
 
 THING, STUFF = PALETTE[0], PALETTE[1]
@@ -32,8 +32,7 @@ def class_histogram(stats: DatasetStats, path: Path) -> Path:
         grid[0].set_yticks(np.arange(len(rows)))
         grid[0].set_yticklabels([row.name for row in rows], fontsize=8)
         _title(figure, stats)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})
+        save(figure, path)
     return path
 
 

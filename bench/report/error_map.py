@@ -25,12 +25,11 @@ class Error(IntEnum):
 
 def error_map(truth: Panoptic, prediction: Panoptic, matches: Matches) -> NDArray[np.uint8]:
     """(H, W) uint8 of `Error`, from two maps of one size and what became of their segments."""
-    table = _table(truth, prediction, matches)
-    return table[truth.id_map, prediction.id_map]
+    return pair_codes(truth, prediction, matches)[truth.id_map, prediction.id_map]
 
 
-def _table(truth: Panoptic, prediction: Panoptic, matches: Matches) -> NDArray[np.uint8]:
-    """(n + 1, m + 1): the code of every pair of dense ids; later rules go before earlier ones."""
+def pair_codes(truth: Panoptic, prediction: Panoptic, matches: Matches) -> NDArray[np.uint8]:
+    """(n + 1, m + 1): the `Error` code of every pair of dense ids; later rules go before earlier ones."""
     lost = _marked(len(truth.segments_info), matches.fn)[:, None]
     false = _marked(len(prediction.segments_info), matches.fp)[None, :]
     crowd = np.array([False, *(s.iscrowd for s in truth.segments_info)])[:, None]

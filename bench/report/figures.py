@@ -35,8 +35,8 @@ STYLE: Any = {  # rcParams; their type names every key of one version of matplot
 
 
 def class_bars(runs: Sequence[Run], path: Path) -> Path:
-    """PQ, SQ, RQ and IoU of every class as a PNG; things above, stuff below, in the order of the space."""
-    _check(runs)
+    """PQ, SQ, RQ and IoU of every class as a PNG or SVG; things above, stuff below, in the order of the space."""
+    demand_one_board(runs)
     frames = [class_frame(run.score) for run in runs]
     measures = [m for m in MEASURES if m != "IoU_semantic" or any(f[m].notna().any() for f in frames)]
     groups = [(name, rows) for name, isthing in (("Things", True), ("Stuff", False))
@@ -50,14 +50,20 @@ def class_bars(runs: Sequence[Run], path: Path) -> Path:
                 axes.set_title(MEASURES[measure], pad=6)
             _names(line[0], name, [str(text) for text in frames[0]["name"].iloc[rows]])
         _legend(figure, runs)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})
+        save(figure, path)
     return path
 
 
-def _check(runs: Sequence[Run]) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """As PNG or SVG, by the name; without a date, so that the same runs give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
+
+
+def demand_one_board(runs: Sequence[Run]) -> None:
+    """NotComparable where runs were not scored on the same truth by the same rules; as many as there are colours."""
     if not 1 <= len(runs) <= len(PALETTE):
-        raise UsageError(f"bars take 1 to {len(PALETTE)} runs, not {len(runs)}")
+        raise UsageError(f"a report takes 1 to {len(PALETTE)} runs, not {len(runs)}")
     for run in runs[1:]:
         if comparability_key(run) != comparability_key(runs[0]):
             raise NotComparable(

@@ -15,14 +15,15 @@ from bench.errors import DataError
 from bench.report.ranking import DIRTY, Board, Row, leaderboard
 from bench.report.tables import Table, percent, to_markdown_table
 
-__all__ = ["leaderboard", "to_csv", "to_json", "to_markdown", "to_tables", "write_between_markers"]
+__all__ = ["is_current", "leaderboard", "to_csv", "to_json", "to_markdown", "to_tables", "write_between_markers"]
 
 BEGIN = "<!-- leaderboard:begin -->"
 END = "<!-- leaderboard:end -->"
 
 COLUMNS = (
     "#", "rank 95 %", "model", "checkpoint", "PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic",
-    "mIoU panoptic", "published PQ", "params (M)", "device", "input (px)", "fusion", "date", "commit",
+    "mIoU panoptic", "published PQ", "params (M)", "latency p50 / p95 (ms)", "device", "input (px)", "fusion", "date",
+    "commit",
 )  # fmt: skip
 TEXT = ("model", "checkpoint", "device", "input (px)", "fusion", "date", "commit")
 
@@ -61,7 +62,7 @@ def _cells(row: Row) -> list[str]:
     fractions = (row.PQ, row.SQ, row.RQ, row.PQ_things, row.PQ_stuff, row.mIoU_semantic, row.mIoU_panoptic)
     millions = None if row.parameters is None else f"{row.parameters / 1e6:.1f}"
     device = " / ".join(part for part in (row.device, row.precision) if part)
-    texts = (millions, device, row.input, row.fusion, row.date, row.commit)
+    texts = (millions, _latency(row), device, row.input, row.fusion, row.date, row.commit)
     return [
         "–" if row.rank is None else str(row.rank),
         _range(row.rank_low, row.rank_high),
@@ -70,6 +71,13 @@ def _cells(row: Row) -> list[str]:
         *(percent(value) for value in (*fractions, row.published_PQ)),
         *(text or "–" for text in texts),
     ]
+
+
+def _latency(row: Row) -> str | None:
+    """Median and 95th percentile of one image, and of how many; only where it was measured as latency."""
+    if row.latency_p50 is None or row.latency_p95 is None:
+        return None
+    return f"{1000 * row.latency_p50:.1f} / {1000 * row.latency_p95:.1f} (n = {row.latency_n})"
 
 
 def _range(low: int | None, high: int | None) -> str:
@@ -106,22 +114,31 @@ def write_between_markers(path: Path, text: str) -> Path:
 
     A Markdown file that is there and has no markers is somebody's text: it is refused, not overwritten.
     """
+    new = updated(path, text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(new, encoding="utf-8", newline="\n")
+    temporary.replace(path)
+    return path
+
+
+def is_current(path: Path, text: str) -> bool:
+    """Whether the file already is what writing would make of it, to the byte."""
+    return path.is_file() and path.read_bytes() == updated(path, text).encode("utf-8")
+
+
+def updated(path: Path, text: str) -> str:
+    """What the file shall hold."""
     try:
         old = untrusted.read_bytes(path).decode("utf-8") if path.is_file() else ""
     except ValueError as error:
         raise DataError(f"{path}: is no UTF-8 text ({error}); name another file") from None
     markdown = path.suffix.lower() == ".md"
     if BEGIN in old or END in old:
-        new = _between(path, old, text)
-    elif markdown and old.strip():
+        return _between(path, old, text)
+    if markdown and old.strip():
         raise DataError(f"{path}: add the lines {BEGIN} and {END} where the leaderboard shall stand")
-    else:
-        new = f"# Leaderboard\n\n{BEGIN}\n{text.strip()}\n{END}\n" if markdown else text
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(new, encoding="utf-8", newline="\n")
-    temporary.replace(path)
-    return path
+    return f"# Leaderboard\n\n{BEGIN}\n{text.strip()}\n{END}\n" if markdown else text
 
 
 def _between(path: Path, old: str, text: str) -> str:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bench.datasets.dataset import Dataset
-from bench.errors import DataError, naming
-from bench.metrics.pq import Protocol, match, pq_table, tally
-from bench.overlap import Overlap
-from bench.predictions import PredictionFolder, file_stem, open_predictions
-from bench.report.error_map import Error, error_map
+from bench.errors import DataError
+from bench.predictions import file_stem
+from bench.report.error_map import Error
 from bench.report.paint import ERROR_COLORS, error_picture, overlay, scaled_ids, scaled_rgb, scaled_size
 from bench.report.sheet import Swatch, page, stacked, strip, write
 from bench.report.tables import percent
+from bench.report.views import View, chosen, ranked_images, read_view, saved_predictions
 from bench.results import Run
 from bench.types import RGB, Categories, Panoptic, Sample
 
@@ -32,103 +29,31 @@ ERROR_NAMES: Mapping[Error, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Pick:
-    """An image and its place among all images of the run by their own PQ (1 is the best)."""
-
-    image_id: str
-    pq: float
-    place: int
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """An image with its two maps; `codes` are (H, W) uint8 of `Error`."""
-
-    rgb: RGB
-    truth: Panoptic
-    prediction: Panoptic
-    codes: np.ndarray[Any, np.dtype[np.uint8]]
-
-
 def overlays(run: Run, dataset: Dataset, out: Path, count: int = 6) -> list[Path]:
     """Image, truth, prediction and errors of `count` images as PNGs below `out`, and a contact sheet of them.
 
     The images are the best, the middling and the worst by their own PQ. DataError where the run kept no
     predictions, or the data set is not the one that it was scored on.
     """
-    predictions = _predictions(run)
-    categories = run.categories
-    protocol: Protocol = run.score["protocol"]
-    scores = image_pq(run, categories, protocol)
+    predictions = saved_predictions(run)
+    if predictions is None:
+        raise DataError(
+            f"{run.folder / 'predictions'}: the run kept no predictions to draw; run the model again with --again "
+            "and --save-predictions"
+        )
     samples = {sample.image_id: sample for sample in dataset.samples}
+    ranked = ranked_images(run)
     paths, rows = [], []
-    for pick in chosen(scores, count):
-        view = _view(samples.get(pick.image_id), pick, predictions, dataset, categories, protocol)
-        title = f"{pick.image_id}:  PQ {percent(pick.pq)},  place {pick.place} of {len(scores)}"
+    for pick in chosen(ranked, count):
+        view = read_view(samples.get(pick.image_id), pick, run, predictions, dataset)
+        title = f"{pick.image_id}:  PQ {percent(pick.pq)},  place {pick.place} of {len(ranked)}"
         path = out / f"{pick.place:04d}-{file_stem(pick.image_id)}.png"
-        paths.append(write(path, _page(title, run, view, categories)))
-        rows.append(strip(_panels(view, categories, THUMBNAIL_PX), title))
+        paths.append(write(path, _page(title, run, view)))
+        rows.append(strip(_panels(view, run.categories, THUMBNAIL_PX), title))
     if rows:
         heading = f"{run.name} on {run.dataset}: image, truth, prediction, errors"
         paths.append(write(out / "contact-sheet.png", stacked(rows, _error_legend(None), heading)))
     return paths
-
-
-def _predictions(run: Run) -> PredictionFolder:
-    folder = run.folder / "predictions"
-    if not (folder / "predictions.json").is_file():
-        raise DataError(
-            f"{folder}: the run kept no predictions to draw; run the model again with --again and --save-predictions"
-        )
-    return open_predictions(folder)
-
-
-def image_pq(run: Run, categories: Categories, protocol: Protocol) -> dict[str, float]:
-    """Image id → PQ over the classes of that image; images where it is undefined are left out."""
-    scores = {}
-    for line in run.lines():
-        with naming(f"{run.folder}, image {line['image_id']!r}"):
-            pq = _pq(Overlap.from_json(line.get("overlap") or {}), categories, protocol)
-        if pq is not None:
-            scores[str(line["image_id"])] = pq
-    return scores
-
-
-def _pq(overlap: Overlap, categories: Categories, protocol: Protocol) -> float | None:
-    return pq_table(tally(overlap, protocol=protocol), categories).all.pq
-
-
-def chosen(scores: Mapping[str, float], count: int) -> list[Pick]:
-    """A third of `count` from the top, a third around the median, a third from the bottom; all if there are fewer."""
-    ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
-    ranked = [Pick(image_id, pq, place) for place, (image_id, pq) in enumerate(ordered, 1)]
-    if len(ranked) <= count:
-        return ranked
-    best, worst = (count + 2) // 3, (count + 1) // 3
-    rest = ranked[best : len(ranked) - worst]
-    middling = count - best - worst
-    start = (len(rest) - middling) // 2
-    return [*ranked[:best], *rest[start : start + middling], *ranked[len(ranked) - worst :]]
-
-
-def _view(
-    sample: Sample | None, pick: Pick, predictions: PredictionFolder, dataset: Dataset,
-    categories: Categories, protocol: Protocol,
-) -> View:  # fmt: skip
-    """Reads the files of one image; they must still give the PQ that was stored."""
-    if sample is None:
-        raise DataError(f"{dataset.name}:{dataset.split} has no image {pick.image_id!r}; give the run's data set")
-    truth = sample.read_target()
-    prediction = predictions.read(pick.image_id, categories).panoptic
-    overlap = Overlap.of(truth, prediction)
-    if _pq(overlap, categories, protocol) != pick.pq:
-        raise DataError(
-            f"{predictions.folder}: the files of image {pick.image_id!r} do not give the stored PQ of "
-            f"{percent(pick.pq)}; data set or predictions changed, run again with --again"
-        )
-    codes = error_map(truth, prediction, match(overlap, protocol=protocol))
-    return View(sample.read_image().rgb, truth, prediction, codes)
 
 
 def _panels(view: View, categories: Categories, longer_px: int) -> list[RGB]:
@@ -142,15 +67,24 @@ def _panels(view: View, categories: Categories, longer_px: int) -> list[RGB]:
     return [rgb, *maps, error_picture(rgb, scaled_ids(view.codes, size))]
 
 
-def _page(title: str, run: Run, view: View, categories: Categories) -> RGB:
+def _page(title: str, run: Run, view: View) -> RGB:
     captions = (
         "image",
         f"truth, {len(view.truth.segments_info)} segments",
         f"{run.name}, {len(view.prediction.segments_info)} segments",
         "errors",
     )
-    legends = (_class_legend((view.truth, view.prediction), categories), _error_legend(view))
-    return page(title, captions, _panels(view, categories, PANEL_PX), legends)
+    legends = (_class_legend((view.truth, view.prediction), run.categories), _error_legend(view))
+    return page(title, captions, _panels(view, run.categories, PANEL_PX), legends)
+
+
+def predicted_page(title: str, rgb: RGB, prediction: Panoptic, categories: Categories) -> RGB:
+    """An image without labels beside what a model says of it."""
+    size = scaled_size(prediction.size, PANEL_PX)
+    shown = scaled_rgb(rgb, size)
+    painted = overlay(shown, scaled_ids(prediction.id_map, size), prediction, categories)
+    captions = ("image", f"{len(prediction.segments_info)} segments")
+    return page(title, captions, [shown, painted], [_class_legend((prediction,), categories)])
 
 
 def _class_legend(maps: Sequence[Panoptic], categories: Categories) -> list[Swatch]:

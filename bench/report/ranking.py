@@ -13,6 +13,7 @@ from bench.comparison import run_sums
 from bench.config import digest
 from bench.errors import DataError
 from bench.fusion.presets import PRESETS
+from bench.latency import read_latency
 from bench.metrics.bootstrap import MEANS, rank_ranges, resample
 from bench.results import Run
 
@@ -25,9 +26,9 @@ class Row:
     """One run. Qualities are fractions, None where undefined; runs of equal PQ share a `rank`.
 
     `rank_low` and `rank_high` hold the rank in 95 % of the bootstrap replicates over images; None where there is
-    nothing to compare with, or where it was not asked for.
-    `kind` is "model", or "predictions" for what was made elsewhere: it has no checkpoint, no input size
-    and no fusion. `published_PQ` is what the authors report for the checkpoint on this data set.
+    nothing to compare with, or where it was not asked for. `kind` is "model", or "predictions" for what was made
+    elsewhere: it has no checkpoint, no input size and no fusion. `latency_*` are seconds an image, measured on
+    `hardware`. `published_PQ` is what the authors report for the checkpoint on this data set.
     """
 
     rank: int | None
@@ -47,6 +48,10 @@ class Row:
     published_PQ: float | None
     published_source: str | None
     parameters: int | None
+    latency_p50: float | None
+    latency_p95: float | None
+    latency_n: int | None
+    hardware: str | None
     device: str | None
     precision: str | None
     input: str | None
@@ -100,7 +105,7 @@ def _board(key: str, runs: Sequence[Run], ranges: bool) -> Board:
     nothing = (None, None)
     rows = _ranked(
         [
-            {**_row(run), **dict(zip(("rank_low", "rank_high"), spans.get(run.folder, nothing), strict=True))}
+            {**row_of(run), **dict(zip(("rank_low", "rank_high"), spans.get(run.folder, nothing), strict=True))}
             for run in runs
         ]
     )
@@ -135,7 +140,7 @@ def _or(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def _row(run: Run) -> dict[str, Any]:
+def row_of(run: Run) -> dict[str, Any]:
     """The fields of a row except its rank."""
     score, done = run.score, run.done or {}
     return {
@@ -145,11 +150,22 @@ def _row(run: Run) -> dict[str, Any]:
         **{f"PQ_{group}": score["PQ"][group]["PQ"] for group in ("things", "stuff")},
         **{f"mIoU_{kind}": score["mIoU"][kind] for kind in ("semantic", "panoptic")},
         "parameters": run.meta.get("parameters"),
+        **_latency(run),
         "device": run.meta.get("device"),
         "date": str(done["finished"])[:10],
         "commit": _commit(run.meta),
         "run": run.folder.name,
     }
+
+
+def _latency(run: Run) -> dict[str, Any]:
+    """Seconds, from `bench run --timing` alone; the stages that a run writes down overlap and are no latency."""
+    found = read_latency(run.folder)
+    if found is None:
+        return {"latency_p50": None, "latency_p95": None, "latency_n": None, "hardware": None}
+    return {
+        "latency_p50": found.p50, "latency_p95": found.p95, "latency_n": found.n, "hardware": found.hardware
+    }  # fmt: skip
 
 
 def _model(run: Run) -> dict[str, Any]:

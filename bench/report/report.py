@@ -1,44 +1,125 @@
-"""The files of a report: a run's class-wise bars, its tables, and pictures where there is something to show."""
+"""The files of a report on one run or several: the page, and the same as tables and figures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from bench.datasets.dataset import Dataset
-from bench.report.figures import class_bars
+from bench.metrics.bootstrap import Estimate
+from bench.predictions import file_stem
+from bench.report.explanations import explanation_tables
+from bench.report.figures import class_bars, demand_one_board
 from bench.report.frame import class_frame
+from bench.report.intervals import interval
 from bench.report.overlays import overlays
-from bench.report.tables import Table, class_table, headline, semantic_table, to_markdown_table
+from bench.report.page.cost import scatters
+from bench.report.page.explained import group_stacks
+from bench.report.page.gallery import CAP_MB, gallery
+from bench.report.page.page import write_page
+from bench.report.page.runs import HEADLINE, RunView, run_views
+from bench.report.stacks import accuracy_and_cost, stacked_errors
+from bench.report.tables import Table, class_table, headline, percent, semantic_table, to_latex_table, to_markdown_table
+from bench.report.views import saved_predictions
 from bench.results import Run
 
+PAGE = "index.html"
 
-def report(run: Run, out: Path, dataset: Dataset | None = None) -> list[Path]:
-    """classes.png, classes.csv, report.md and overlays/ below `out`; returns their paths.
 
-    Overlays need the data set and a run that kept its predictions; without, the rest is written.
+def report(
+    runs: Sequence[Run], out: Path, dataset: Dataset | None = None, *, gallery_mb: float = CAP_MB, why: str = ""
+) -> list[Path]:
+    """The page index.html, tables (md, csv, tex), figures (png, svg) and overlays/ below `out`; their paths, the page
+    first.
+
+    Runs that were not scored on the same truth by the same rules are a NotComparable. Pictures need the data set and
+    runs that kept their predictions; without, the rest is written and the page says `why` and what to do.
     """
+    demand_one_board(runs)
     out.mkdir(parents=True, exist_ok=True)
-    paths = [class_bars([run], out / "classes.png"), _csv(run, out / "classes.csv")]
-    kept = (run.folder / "predictions" / "predictions.json").is_file()
-    if dataset is not None and "panoptic" in dataset.carries and kept:
-        paths += overlays(run, dataset, out / "overlays")
-    return [*paths, _markdown(run, out / "report.md", [path for path in paths if path.suffix == ".png"])]
+    views = run_views(runs)
+    paths = [*_figures(views, out), *_tables(views, out)]
+    pictures = _overlays(views, out, dataset)
+    paths.append(_markdown(views, out / "report.md", [p for p in (*paths, *pictures) if p.suffix == ".png"]))
+    shown = gallery(views, dataset, gallery_mb, why)
+    page = write_page(views, shown, out / PAGE, [path.relative_to(out).as_posix() for path in paths])
+    return [page, *paths, *pictures]
 
 
-def _csv(run: Run, path: Path) -> Path:
-    """Fractions with all their digits, empty where undefined."""
-    class_frame(run.score).to_csv(path, index=False, lineterminator="\n")
-    return path
+def _figures(views: Sequence[RunView], out: Path) -> Iterator[Path]:
+    groups, costs = group_stacks(views), scatters(views)
+    for suffix in ("png", "svg"):
+        yield class_bars([view.run for view in views], out / f"classes.{suffix}")
+        if groups:
+            yield stacked_errors(groups, out / f"errors.{suffix}")
+        drawn = accuracy_and_cost(costs, out / f"cost.{suffix}")
+        if drawn is not None:
+            yield drawn
 
 
-def _markdown(run: Run, path: Path, pictures: Iterable[Path]) -> Path:
-    tables = (headline(run.name, run.dataset, run.score), semantic_table(run.score), class_table(run.score))
+def _tables(views: Sequence[RunView], out: Path) -> Iterator[Path]:
+    """CSV holds fractions with all their digits, empty where undefined; LaTeX percent."""
+    named = [(view, {name: value for name, (value, _) in view.headline().items()}) for view in views]
+    lead = pd.DataFrame([{"run": view.label, **row, "parameters": view.row["parameters"]} for view, row in named])
+    classes = pd.concat([class_frame(view.score).assign(run=view.label) for view in views])
+    for name, frame in (("headline", lead), ("classes", classes[["run", *classes.columns[:-1]]])):
+        frame.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
+        yield out / f"{name}.csv"
+    for name, table in (("headline", headline_table(views)), ("classes", classes_table(views))):
+        yield _write(out / f"{name}.tex", to_latex_table(table))
+
+
+def headline_table(views: Sequence[RunView]) -> Table:
+    """A row a run: the means with their intervals."""
+    rows = [
+        (
+            view.label,
+            *(
+                interval(Estimate(value, low, high))
+                for value, (low, high) in ((value, ends or (None, None)) for value, ends in view.headline().values())
+            ),
+            f"{view.row['parameters'] / 1e6:.1f}" if view.row["parameters"] else "–",
+        )
+        for view in views
+    ]
+    title = f"{views[0].run.dataset}, {views[0].score['images']} images, percent with 95 % intervals"
+    return Table(title, ("run", *HEADLINE, "params (M)"), tuple(rows))
+
+
+def classes_table(views: Sequence[RunView]) -> Table:
+    """A row a class: PQ of each run."""
+    rows = zip(*(view.score["per_class"] for view in views), strict=True)
+    cells = tuple((row[0]["name"], *(percent(one["PQ"]) for one in row)) for row in rows)
+    return Table(f"PQ of each class on {views[0].run.dataset}, percent", ("class", *(v.label for v in views)), cells)
+
+
+def _overlays(views: Sequence[RunView], out: Path, dataset: Dataset | None) -> list[Path]:
+    """Of every run that kept its predictions; in folders of their own where there are several."""
+    if dataset is None or "panoptic" not in dataset.carries:
+        return []
+    kept = [view for view in views if saved_predictions(view.run) is not None]
+    return [
+        path
+        for view in kept
+        for path in overlays(view.run, dataset, out / "overlays" / (file_stem(view.label) if len(views) > 1 else ""))
+    ]
+
+
+def _markdown(views: Sequence[RunView], path: Path, pictures: Iterable[Path]) -> Path:
+    tables = [headline_table(views)] if len(views) > 1 else []
+    for view in views:
+        tables += [headline(view.label, view.run.dataset, view.score), semantic_table(view.score)]
+        tables += [class_table(view.score), *explanation_tables(view.views)]
     links = [f"![{picture.stem}]({picture.relative_to(path.parent).as_posix()})\n" for picture in pictures]
-    text = "\n".join([*(_section(table) for table in tables), *links])
-    path.write_text(text, encoding="utf-8", newline="\n")
-    return path
+    return _write(path, "\n".join([*(_section(table) for table in tables), *links]))
 
 
 def _section(table: Table) -> str:
     return f"## {table.title}\n\n{to_markdown_table(table)}"
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return path

@@ -81,3 +81,23 @@ def to_markdown_table(table: Table, text_columns: Collection[str] = ()) -> str:
 def _line(cells: Any) -> str:
     safe = (str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
     return f"| {' | '.join(safe)} |"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\n": " ",
+}  # fmt: skip
+
+
+def to_latex_table(table: Table, text_columns: Collection[str] = ()) -> str:
+    """A tabular for the package booktabs, its title as a comment; numbers to the right."""
+    text = set(text_columns) or {table.columns[0]}
+    columns = "".join("l" if column in text else "r" for column in table.columns)
+    head, *rows = (" & ".join(_latex(cell) for cell in cells) + r" \\" for cells in (table.columns, *table.rows))
+    title = "% " + " ".join(table.title.split())
+    parts = [title, rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, r"\bottomrule"]
+    return "\n".join([*parts, r"\end{tabular}"]) + "\n"
+
+
+def _latex(cell: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in cell)

@@ -22,8 +22,8 @@ ALL = dict(commands(typer.main.get_command(app), "bench"))
 
 
 def test_the_commands_are_those_of_the_manual() -> None:
-    assert {"bench run", "bench score", "bench show", "bench leaderboard", "bench report", "bench models",
-            "bench datasets", "bench doctor", "bench train", "bench demo", "bench data make",
+    assert {"bench run", "bench predict", "bench score", "bench show", "bench leaderboard", "bench report",
+            "bench models", "bench datasets", "bench doctor", "bench train", "bench demo", "bench data make",
             "bench data damage", "bench data map", "bench data check", "bench data stats",
             "bench verify", "bench compare", "bench merge"} <= set(ALL)  # fmt: skip
 

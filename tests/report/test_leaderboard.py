@@ -11,7 +11,8 @@ import pytest
 from report_runs import GIT, MODEL, finished, line, meta, total, values
 
 from bench.errors import DataError
-from bench.report.leaderboard import leaderboard, to_csv, to_json, to_markdown, write_between_markers
+from bench.latency import Latency, write_latency
+from bench.report.leaderboard import is_current, leaderboard, to_csv, to_json, to_markdown, write_between_markers
 from bench.results import Run
 from bench.types import Panoptic, SegmentInfo
 
@@ -70,6 +71,7 @@ def test_a_model_row(tmp_path: Path) -> None:
         "PQ": 0.5, "SQ": 0.5, "RQ": 0.5, "PQ_things": 0.5, "PQ_stuff": 0.5,
         "mIoU_semantic": None, "mIoU_panoptic": 0.5,
         "published_PQ": 0.666, "published_source": "the paper", "parameters": 2_345_678,
+        "latency_p50": None, "latency_p95": None, "latency_n": None, "hardware": None,
         "device": "cpu", "precision": "fp32", "input": "256×512", "fusion": "mask2former", "commit": "0123456",
     }  # fmt: skip
 
@@ -113,7 +115,7 @@ def test_markdown_shows_percent_and_dashes(runs: list[Run]) -> None:
     assert best.startswith("| 1 | – | best | predictions | 62.3 | 62.3 | 62.3 | 62.3 | 62.3 | – | 62.3 | – | – | – | –")
     nothing = next(line for line in text.splitlines() if "| nothing" in line)
     assert nothing.startswith("| – | – | nothing (one-shot) | toy/tiny | – | – |")
-    assert "| 2.3 | cpu / fp32 | 256×512 | mask2former |" in nothing
+    assert "| 2.3 | – | cpu / fp32 | 256×512 | mask2former |" in nothing
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert len(widths) == 1
 
@@ -158,6 +160,26 @@ def test_a_file_that_is_not_markdown_is_the_text(tmp_path: Path) -> None:
     path.write_text("old")
     write_between_markers(path, "a,b\n")
     assert path.read_text() == "a,b\n"
+
+
+def test_a_file_is_current_to_the_byte(tmp_path: Path, runs: list[Run]) -> None:
+    path, text = tmp_path / "README.md", to_markdown(leaderboard(runs))
+    assert not is_current(path, text)
+    path.write_text("before\n<!-- leaderboard:begin -->\n<!-- leaderboard:end -->\nafter\n")
+    assert not is_current(path, text)
+    write_between_markers(path, text)
+    assert is_current(path, text)
+    path.write_text(path.read_text().replace("62.3", "62.4", 1))
+    assert not is_current(path, text)
+
+
+def test_latency_is_shown_only_where_it_was_measured(tmp_path: Path) -> None:
+    run = a_run(tmp_path, "m", 0.5)
+    assert "| 2.3 | – | cpu / fp32 |" in to_markdown(leaderboard([run]))
+    seconds = {"total": (0.010, 0.020, 0.030, 0.040, 0.050)}
+    write_latency(run.folder, Latency(seconds, 10, "cuda", "fp32", "one GPU", "2026-01-01"))
+    assert "| 2.3 | 30.0 / 48.0 (n = 5) | cpu / fp32 |" in to_markdown(leaderboard([run]))
+    assert row(run)["hardware"] == "one GPU"
 
 
 @pytest.mark.parametrize(

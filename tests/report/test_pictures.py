@@ -17,10 +17,11 @@ from bench.datasets.dataset import Dataset
 from bench.errors import DataError
 from bench.predictions import PredictionWriter
 from bench.report.error_map import Error
-from bench.report.overlays import chosen, contact_sheet, overlays
+from bench.report.overlays import contact_sheet, overlays
 from bench.report.paint import ERROR_COLORS, overlay, scaled_ids, scaled_rgb, scaled_size
 from bench.report.report import report
 from bench.report.sheet import wrapped
+from bench.report.views import Pick, chosen, ranked_images
 from bench.results import Run
 from bench.types import Image, Panoptic, Prediction, Sample, SegmentInfo
 
@@ -120,12 +121,14 @@ def test_an_image_that_the_data_set_lacks_is_named(run: Run, data: Dataset, tmp_
     ],
 )
 def test_chosen_images(images: int, count: int, places: list[int]) -> None:
-    picks = chosen({str(k): 1 - k / 100 for k in range(images)}, count)
+    picks = chosen([Pick(str(k), 1 - k / 100, k + 1) for k in range(images)], count)
     assert [pick.place for pick in picks] == places
 
 
-def test_equal_images_are_ordered_by_name() -> None:
-    assert [pick.image_id for pick in chosen({"b": 0.5, "a": 0.5, "c": 0.6}, 3)] == ["c", "a", "b"]
+def test_equal_images_are_ordered_by_name(tmp_path: Path) -> None:
+    lines = [line(name, scene(16), scene(rows)) for name, rows in (("b", 12), ("a", 12), ("c", 16))]
+    run = finished(tmp_path / "run", meta("m"), total(lines), lines=lines)
+    assert [(pick.image_id, pick.place) for pick in ranked_images(run)] == [("c", 1), ("a", 2), ("b", 3)]
 
 
 def test_an_overlay_pixel_by_pixel() -> None:
@@ -189,14 +192,15 @@ def test_a_legend_wraps() -> None:
 
 
 def test_a_report_has_bars_table_and_overlays(run: Run, data: Dataset, tmp_path: Path) -> None:
-    paths = report(run, tmp_path / "report", data)
+    paths = report([run], tmp_path / "report", data)
     names = [path.relative_to(tmp_path / "report").as_posix() for path in paths]
-    assert names[:2] == ["classes.png", "classes.csv"] and names[-1] == "report.md"
-    assert "overlays/contact-sheet.png" in names and len(names) == 2 + 7 + 1
+    assert names[0] == "index.html" and {"classes.png", "classes.svg", "classes.csv", "classes.tex"} <= set(names)
+    assert {"headline.csv", "headline.tex", "errors.png", "cost.svg", "report.md"} <= set(names)
+    assert names[-1] == "overlays/contact-sheet.png" and sum("overlays/" in name for name in names) == 7
     assert all(path.is_file() for path in paths)
     csv = (tmp_path / "report" / "classes.csv").read_text().splitlines()
-    assert csv[0] == "category_id,name,isthing,PQ,SQ,RQ,TP,FP,FN,IoU_semantic,IoU_panoptic"
-    assert csv[1].startswith("1,car,True,0.") and ",8,0,0,," in csv[1]
+    assert csv[0] == "run,category_id,name,isthing,PQ,SQ,RQ,TP,FP,FN,IoU_semantic,IoU_panoptic"
+    assert csv[1].startswith("m,1,car,True,0.") and ",8,0,0,," in csv[1]
     text = (tmp_path / "report" / "report.md").read_text()
     assert "| car |" in text and "](overlays/contact-sheet.png)" in text
 
@@ -205,8 +209,10 @@ def test_a_report_without_data_set_or_predictions_leaves_the_overlays_out(
     run: Run, data: Dataset, tmp_path: Path
 ) -> None:
     bare = finished(tmp_path / "bare", meta("m"), values(None))
-    for paths in (report(run, tmp_path / "x"), report(bare, tmp_path / "y", data)):
-        assert [path.name for path in paths] == ["classes.png", "classes.csv", "report.md"]
+    for paths in (report([run], tmp_path / "x"), report([bare], tmp_path / "y", data)):
+        assert "index.html" in [path.name for path in paths]
+        assert not any("overlays" in path.parts for path in paths)
+        assert "not at hand" in paths[0].read_text(encoding="utf-8")
 
 
 def test_reports_never_import_torch() -> None:

@@ -1,0 +1,46 @@
+"""bench predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from bench.cli.output import print_json, print_table, progress
+from bench.cli.run import Json
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    app.command("predict")(predict_command)
+
+
+def predict_command(
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    model: Annotated[str, typer.Option(help="Model (bench models), family/checkpoint, or a YAML file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures and predictions.")],
+    checkpoint: Annotated[str | None, typer.Option(help="Checkpoint name, or a folder in hub format.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Arithmetic.")] = "fp32",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")] = None,
+    json_: Json = False,
+) -> None:
+    """Segment images that have no labels: a picture of each, and COCO panoptic files."""
+    from bench.adapter import load_model
+    from bench.config import parse_overrides
+    from bench.models import check_source, resolve_model
+    from bench.predict import image_files, predict
+
+    files = image_files(images)
+    overrides = parse_overrides(set_ or [])
+    spec = resolve_model(model, "images alone", checkpoint=checkpoint, precision=precision, overrides=overrides)
+    check_source(spec)
+    with progress(spec.name) as on_image:
+        made = predict(load_model(spec, device), files, out, f"{spec.name} {spec.checkpoint}", on_image)
+    print_json([one.to_json() for one in made]) if json_ else _show(made)
+
+
+def _show(made: list[Any]) -> None:
+    rows = [[str(one.image), str(len(one.segments)), str(one.picture)] for one in made]
+    print_table("", ["image", "segments", "picture"], rows)

@@ -1,0 +1,56 @@
+"""Where marks stand in a plot: axes with round ticks, places as percent of the plot's width and height."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A range of values, linear or logarithmic, with the values that bear a tick."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    log: bool = False
+
+    def place(self, value: float) -> float:
+        """Percent of the way from `low` to `high`."""
+        low, high, at = (math.log10(x) if self.log else x for x in (self.low, self.high, value))
+        return round(100 * (at - low) / (high - low), 3) if high > low else 50.0
+
+    def marks(self) -> list[tuple[float, str]]:
+        """Place and text of every tick."""
+        return [(self.place(tick), short(tick)) for tick in self.ticks]
+
+
+def linear(values: Sequence[float], from_zero: bool = True) -> Axis:
+    """An axis around values, with four to eight ticks at 1, 2 or 5 times a power of ten."""
+    low, high = (0.0 if from_zero else min(values)), max(values)
+    span = (high - low) or abs(high) or 1.0
+    step = 10 ** math.floor(math.log10(span / 4))
+    step = next(step * factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 6)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    ticks = tuple(round(k * step, 12) for k in range(first, max(last, first + 1) + 1))
+    return Axis(ticks[0], ticks[-1], ticks)
+
+
+def logarithmic(values: Sequence[float]) -> Axis:
+    """An axis around positive values, with ticks at 1, 2 and 5 times the powers of ten."""
+    low, high = min(values) / 1.3, max(values) * 1.3
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    below = max((tick for tick in ticks if tick <= low), default=low)
+    above = min((tick for tick in ticks if tick >= high), default=high)
+    shown = [tick for tick in ticks if below <= tick <= above]
+    return Axis(below, above, tuple(shown if len(shown) <= 7 else shown[:: math.ceil(len(shown) / 6)]), log=True)
+
+
+def short(value: float) -> str:
+    """12,500,000 → 12.5M"""
+    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= factor:
+            return f"{value / factor:.4g}{unit}"
+    return f"{value:.4g}"

@@ -1,0 +1,74 @@
+"""What is missing to PQ 100, stacked; and accuracy against cost. The figures of the page, for papers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.report.figures import PALETTE, STYLE, save
+from bench.report.page.cost import Scatter
+from bench.report.page.explained import Stack
+
+PQ_COLOR = "#8B949E"
+KIND_COLORS = ("#B9E0F7", "#D55E00", "#F0E442", "#009E73", "#E69F00", "#333333", "#0072B2", "#CC79A7")
+ROW_INCHES = 0.3
+
+
+def stacked_errors(groups: Sequence[tuple[str, Sequence[Stack]]], path: Path) -> Path:
+    """A bar a run for all, things and stuff: PQ, then every kind of error; together 100."""
+    rows = [(f"{stack.name}, {group}", stack) for group, stacks in groups for stack in stacks]
+    height = 1.25 + ROW_INCHES * len(rows)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8, height))
+        left = 0.02 + 0.011 * max(len(name) for name, _ in rows)
+        axes = figure.add_axes((left, 0.85 / height, 0.97 - left, ROW_INCHES * len(rows) / height))
+        for y, (_, stack) in enumerate(rows):
+            _bar(axes, y, stack)
+        axes.set(xlim=(0, 100), ylim=(len(rows) - 0.4, -0.6), yticks=range(len(rows)), xlabel="percent")
+        axes.set_yticklabels([name for name, _ in rows])
+        axes.tick_params(length=0)
+        figure.legend(*axes.get_legend_handles_labels(), loc="upper left", ncols=5, frameon=False, fontsize=8)
+        save(figure, path)
+    return path
+
+
+def _bar(axes: Axes, y: int, stack: Stack) -> None:
+    start = 0.0
+    parts = [("PQ", stack.pq, PQ_COLOR)]
+    parts += [(kind, share, color) for (kind, share), color in zip(stack.losses, KIND_COLORS, strict=True)]
+    for kind, share, color in parts:
+        axes.barh(y, 100 * share, left=100 * start, color=color, height=0.8, label=kind if y == 0 else None)
+        if share > 0.04:
+            ink = "white" if kind in ("left void", "missed") else "black"
+            middle = 100 * (start + share / 2)
+            axes.text(middle, y, f"{100 * share:.0f}", ha="center", va="center", fontsize=7.5, color=ink)
+        start += share
+
+
+def accuracy_and_cost(scatters: Sequence[Scatter], path: Path) -> Path | None:
+    """PQ against each cost that a run tells; hollow marks are dominated. None where no run tells any."""
+    known = [one for one in scatters if one.points]
+    if not known:
+        return None
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.6 * len(known), 3.4), layout="constrained")
+        for axes, one in zip(figure.subplots(1, len(known), squeeze=False)[0], known, strict=True):
+            _scatter(axes, one)
+        save(figure, path)
+    return path
+
+
+def _scatter(axes: Axes, one: Scatter) -> None:
+    axes.set(xscale="log", xlabel=one.title, ylabel="PQ (percent)")
+    axes.grid(color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for point in one.points:
+        color = PALETTE[point.k]
+        axes.plot(point.cost, point.pq, "o", ms=8, mew=2, mec=color, mfc="white" if point.dominated else color)
+        axes.annotate(point.label, (point.cost, point.pq), (8, 0), textcoords="offset points", va="center", fontsize=8)
+    if one.x and one.y:
+        axes.set(xlim=(one.x.low, one.x.high), ylim=(one.y.low, one.y.high))

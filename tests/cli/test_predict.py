@@ -1,0 +1,74 @@
+"""bench predict, bench run --timing and bench leaderboard --check, as they are typed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fakes import SIZE, image_file
+from PIL import Image
+from place import Call, Place
+
+from bench.formats.coco import load_json
+from bench.results import read_run
+
+
+def test_images_without_labels_become_pictures_and_coco_files(place: Place, call: Call) -> None:
+    files = [image_file(place.data, name) for name in place.images[:2]]
+    out = place.folder / "out"
+    said = call("predict", *files, "--model", place.model, "--checkpoint", "plain", "--out", out, "--json")
+    assert said.code == 0, said.err
+    made = json.loads(said.out)
+    assert [one["image"] for one in made] == [str(file) for file in files]
+    assert {segment["category"] for segment in made[0]["segments"]} >= {"road"}
+    assert sum(segment["area"] for segment in made[0]["segments"]) == SIZE[0] * SIZE[1]
+    with Image.open(made[0]["picture"]) as picture:
+        assert picture.width > 2 * SIZE[1]
+    annotations = load_json(out / "predictions" / "predictions.json").annotations
+    assert list(annotations) == [file.stem for file in files]
+
+
+def test_a_folder_of_images_is_taken_whole(place: Place, call: Call) -> None:
+    folder = image_file(place.data, place.images[0]).parent
+    said = call("predict", folder, "--model", place.model, "--checkpoint", "plain", "--out", place.folder / "out")
+    assert said.code == 0
+    assert len(list((place.folder / "out").glob("*.png"))) == len(list(folder.glob("*.png")))
+
+
+def test_what_cannot_be_predicted_is_told_in_a_sentence(
+    place: Place, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = image_file(place.data, place.images[0])
+    arguments = ("--model", place.model, "--checkpoint", "plain", "--out", place.folder / "out")
+    assert call("predict", place.folder / "none.png", *arguments).code == 2
+    (place.folder / "empty").mkdir()
+    assert "there is no image here" in call("predict", place.folder / "empty", *arguments).err
+    monkeypatch.setenv("FAKE_FAULT", f"{image.stem}=preprocess")
+    said = call("predict", image, *arguments)
+    assert (said.code, "Traceback" in said.err) == (4, False)
+    assert image.name in said.err and "ZeroDivisionError" in said.err
+
+
+def test_timing_adds_a_file_and_moves_nothing_that_is_hashed(place: Place, call: Call) -> None:
+    assert call(*place.arguments("--no-save-predictions")).code == 0
+    lines = (place.run / "images-0-of-1.jsonl").read_bytes()
+    said = call(*place.arguments("--no-save-predictions", "--timing"))
+    assert said.code == 0 and "timing.json" in said.err
+    timing = json.loads((place.run / "timing.json").read_text())
+    assert (timing["n"], timing["batch_size"], timing["warm_up"]) == (len(place.images), 1, 10)
+    assert timing["summary"]["total"]["p50"] >= timing["summary"]["infer"]["p50"] > 0
+    assert (place.run / "images-0-of-1.jsonl").read_bytes() == lines
+    assert read_run(place.run).done is not None
+
+
+def test_a_stale_leaderboard_leaves_with_one(place: Place, call: Call) -> None:
+    assert call(*place.arguments("--no-save-predictions")).code == 0
+    board = place.folder / "LEADERBOARD.md"
+    arguments = ("leaderboard", "--results", place.out, "--write", board)
+    assert call(*arguments, "--check").code == 1 and not board.exists()
+    assert call(*arguments).code == 0 and call(*arguments, "--check").code == 0
+    before = board.read_bytes()
+    board.write_bytes(before.replace(b"mine", b"ours"))
+    said = call(*arguments, "--check")
+    assert (said.code, "stale" in said.err, board.read_bytes() == before) == (1, True, False)
+    assert call("leaderboard", "--results", place.out, "--check").code == 2
