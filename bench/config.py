@@ -139,7 +139,7 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 def _convert(hint: Any, value: Any, where: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
-        return value
+        return _free(value, where)
     if origin in (types.UnionType, typing.Union):
         return _convert_union(args, value, where)
     if origin is typing.Literal:
@@ -177,6 +177,18 @@ def _convert_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, 
     if len(args) != len(value):
         raise UsageError(f"{where}: expected {len(args)} values, found {len(value)}")
     return tuple(_convert(arg, item, where) for arg, item in zip(args, value, strict=True))
+
+
+def _free(value: Any, where: str) -> Any:
+    """What no type is asked of: it is hashed as JSON, so it must be what JSON can hold."""
+    if isinstance(value, Mapping):
+        return {_scalar(str, key, where): _free(inner, f"{where}.{key}") for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_free(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    kinds = [kind for kind in (bool, int, float, str) if isinstance(value, kind)]
+    if value is not None and not kinds:
+        raise UsageError(f"{where}: expected a number, a text, a list or keys, found {_short(value)}")
+    return None if value is None else _scalar(kinds[0], value, where)
 
 
 def _scalar(hint: Any, value: Any, where: str) -> Any:

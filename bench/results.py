@@ -26,7 +26,7 @@ from typing import IO, Any
 
 from bench import shape, untrusted
 from bench.config import canonical_json, digest
-from bench.errors import DataError, PartialRun
+from bench.errors import DataError, PartialRun, naming
 from bench.shards import WHOLE, Shard
 from bench.types import Categories, Category
 
@@ -200,7 +200,8 @@ class Run:
     def categories(self) -> Categories:
         """The space that it was scored in, with its colours."""
         listed = self.meta["dataset"]["categories"]
-        return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in listed))
+        with naming(self.folder / "run.json"):
+            return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in listed))
 
     @property
     def complete(self) -> Mapping[str, Any]:
@@ -245,6 +246,8 @@ def read_run(folder: Path) -> Run:
     done = read_json(folder / "done.json") if (folder / "done.json").exists() else None
     if done is not None:
         _check(folder / "done.json", done, shape.DONE)
+        more = {key: inner for key, inner in shape.SCORED_TOO.items() if key in done["score"]}
+        _check(folder / "done.json", done, {"score": more})
     return Run(folder, meta, done)
 
 

@@ -32,6 +32,7 @@ SCORE = {
     "PQ": {group: {**QUALITY, "n": int} for group in ("all", "things", "stuff")},
     "mIoU": KINDS, "per_class": [CLASS], "images": int, "protocol": str,
 }  # fmt: skip
+SCORED_TOO: Mapping[str, Any] = {"pixel_accuracy": KINDS, "frequency_weighted_IoU": KINDS}  # older runs lack them
 DONE = {"finished": str, "score": SCORE}
 LINE = {"image_id": str}
 

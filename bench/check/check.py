@@ -12,6 +12,7 @@ from bench.check.walk import Walk
 from bench.datasets.coco_panoptic import FROM_FILE, CocoFiles
 from bench.datasets.dataset import DatasetSpec, coco_files, load_dataset, place_of, plain_spec
 from bench.datasets.derived import read_derived
+from bench.errors import naming
 from bench.spaces import load_space
 
 
@@ -22,10 +23,12 @@ def check_dataset(name: str, root: Path | None = None, walk: Walk | None = None)
     if read_derived(path) is None:
         spec, split = plain_spec(path, asked)
         if spec.layout == "coco":
-            return _coco(path.stem, spec, split, root, walk)
+            with naming(path):
+                return _coco(path.stem, spec, split, root, walk)
         folder = spec.ready(path.stem, root, split, walk.on_image)
         if spec.layout == "cityscapes" and _has_instance_ids(folder, split):
-            space = load_space(spec.labels).counting(spec.count)
+            with naming(path):
+                space = load_space(spec.labels).counting(spec.count)
             return check_cityscapes(f"{path.stem}:{split}", folder, split, space, walk)
     return check_samples(load_dataset(name, root), walk)
 

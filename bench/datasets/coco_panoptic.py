@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
 from bench.formats import coco
 from bench.formats.archive import File, is_there, locate, refuse_link_out
 from bench.formats.images import read_rgb
@@ -25,6 +25,11 @@ class CocoPlaces:
     json: tuple[str, ...]
     panoptic: tuple[str, ...]
     images: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for place in (*self.json, *self.panoptic, *self.images):
+            if PurePosixPath(place).is_absolute():
+                raise UsageError(f"the place {place!r} is not below the root; give --data-root and what lies below it")
 
 
 @dataclass(frozen=True, eq=False)
