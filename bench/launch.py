@@ -65,7 +65,7 @@ def run(
     """
     if batch_size < 1 or workers < 1:
         raise UsageError("--batch-size and --workers must be at least 1")
-    spec = resolved(model, dataset.name, dataset.base)
+    spec = resolved(model, dataset.name, dataset.base, dataset.space)
     data_space = (dataset.space or dataset.name, dataset.categories)
     labels = prediction_map((spec.categories, spec.space), data_space, label_map)
     identity = _identity(spec.name, dataset, _model_identity(spec), batch_size, protocol, metrics)

@@ -99,9 +99,9 @@ def resolve_model(
     raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
 
 
-def resolved(model: ModelSpec | str, dataset: str, base: str = "") -> ModelSpec:
+def resolved(model: ModelSpec | str, dataset: str, base: str = "", space: str = "") -> ModelSpec:
     """The specification itself, or what a name means on a data set; the weights must be where it says."""
-    spec = resolve_model(model, dataset, base=base) if isinstance(model, str) else model
+    spec = resolve_model(model, dataset, base=base, space=space) if isinstance(model, str) else model
     check_source(spec)
     return spec
 

@@ -118,6 +118,8 @@ class Overlap:
             return "a score is no number"
         if not all(pair.truth <= len(self.truth) and pair.predicted <= len(self.predicted) for pair in self.pairs):
             return "a pair of segments that are not listed"
+        if not all(segment.declared_area is None or segment.declared_area > 0 for segment in self.truth):
+            return "a declared area of nothing"
         if len({(pair.truth, pair.predicted) for pair in self.pairs}) < len(self.pairs):
             return "a pair is there twice"
         return "" if self._areas_add_up() else "the pixels of the pairs are not the areas of the segments"

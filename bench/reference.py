@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.config import canonical_json
 from bench.datasets.dataset import Dataset
-from bench.errors import DataError, UsageError
+from bench.errors import DataError, UsageError, naming
 from bench.evaluate import OnImage, image_line
 from bench.formats import coco
 from bench.metrics.score import score
@@ -88,13 +88,28 @@ def verify_reference(
         work = partial(_again, folder=Path(scratch), predictions=predictions, categories=run.categories)
         for annotation, fresh in ordered_map(work, samples, workers):
             truths.append(annotation)
-            findings.extend(_changed(fresh, lines[annotation["image_id"]]))
+            with _stored(run):
+                findings.extend(_changed(fresh, lines[annotation["image_id"]]))
             if on_image:
                 on_image(len(truths), len(samples))
         theirs = _reference_table(_stat(api, truths, Path(scratch), predictions, known), known)
     same = len(truths) - len(findings)
     note = f"{same} of {len(truths)} lines come again from {dataset.name}:{dataset.split} and the predictions"
-    return _judged(run, theirs, Check("rescored", note, tuple(findings)))
+    with _stored(run):
+        return _judged(run, theirs, Check("rescored", note, tuple(findings)))
+
+
+@contextlib.contextmanager
+def _stored(run: Run) -> Iterator[None]:
+    """What a run stored may have any form; a DataError says so."""
+    try:
+        with naming(run.folder):
+            yield
+    except (LookupError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{run.folder}: what is stored cannot be read ({type(error).__name__}: {error}); "
+            "`bench verify` without --reference names it"
+        ) from error
 
 
 def _judged(run: Run, theirs: Table, rescored: Check) -> Reference:

@@ -20,7 +20,8 @@ META = {
     "name": str, "model": ({"predictions": str}, MODEL),
     "dataset": {"name": str, "split": str, "categories": [CATEGORY]},
 }  # fmt: skip
-DESCRIBED = {
+DESCRIBED: Mapping[str, Any] = {
+    "rules": {},
     "parameters": (None, int), "device": (None, str),
     "provenance": {"git": (None, {"commit": str, "dirty": bool})},
 }  # fmt: skip

@@ -27,7 +27,7 @@ def shipped() -> ModelSpec:
 
 def needed(folder: Path) -> list[Path]:
     """The files of a worker, and of adapters those for other frameworks: others have an environment of ours."""
-    files = [path for path in sorted(folder.glob("**/*.py")) if path.parent.name != "adapters"]
+    files = [path for path in sorted(folder.glob("**/*.py")) if "adapters" not in path.relative_to(folder).parts]
     return files + [folder / "bench" / "adapters" / f"{name}.py" for name in FOREIGN]
 
 
@@ -36,8 +36,8 @@ def test_a_user_s_model_comes_with_few_files(tmp_path: Path) -> None:
     assert tree.module is None and tree.file == tree.folder / "mine.py"
     names = {path.relative_to(tree.folder).as_posix() for path in tree.folder.glob("**/*") if path.is_file()}
     assert {name for name in names if "/fusion/" not in name} == {
-        "mine.py", "bench/__init__.py", "bench/errors.py", "bench/types.py", "bench/adapter.py", "bench/wire.py",
-        "bench/worker.py",
+        "mine.py", "bench/__init__.py", "bench/errors.py", "bench/types.py", "bench/needs.py", "bench/adapter.py",
+        "bench/wire.py", "bench/worker.py",
     }  # fmt: skip
 
 

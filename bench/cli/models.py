@@ -75,10 +75,11 @@ def check_command(
     )
     check_source(spec)
     scene = open_data("minicity:demo", None, 1, None).samples[0].read_image()
-    from bench.adapter import load_model
     from bench.contract import check_contract, two_images
+    from bench.remote import opened
 
-    report = check_contract(f"{spec.name}/{spec.checkpoint}", load_model(spec, device), two_images(scene.rgb))
+    with opened(spec, device) as adapter:
+        report = check_contract(f"{spec.name}/{spec.checkpoint}", adapter, two_images(scene.rgb))
     print_json(report.to_json()) if json_ else _show(report)
     raise typer.Exit(1 if report.failed else 0)
 

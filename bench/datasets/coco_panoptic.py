@@ -78,7 +78,7 @@ def samples(files: CocoFiles, space: LabelSpace | None) -> tuple[tuple[Sample, .
         Sample(
             image_id,
             str(PurePosixPath(annotation["file_name"]).parent).strip("."),
-            partial(_read_image, image_id, pictures[image_id], files.images),
+            partial(_read_image, image_id, pictures[image_id], files),
             partial(_read_target, files.png(annotation), annotation, known),
         )
         for image_id, annotation in truth.annotations.items()
@@ -105,11 +105,11 @@ def _picture(files: CocoFiles, truth: coco.CocoPanoptic, image_id: str) -> File 
     return files.picture(truth.annotations[image_id], listed)
 
 
-def _read_image(image_id: str, path: File | None, folder: File | None) -> Image:
+def _read_image(image_id: str, path: File | None, files: CocoFiles) -> Image:
     if path is None:
-        raise DataError(f"image {image_id!r}: this data set names no pictures (`images:` of its YAML)")
-    if isinstance(path, Path) and isinstance(folder, Path):
-        refuse_link_out(path, str(path.relative_to(folder)))
+        raise DataError(f"{files.json}, image {image_id!r}: the data set's YAML names no pictures; add `images:` to it")
+    if isinstance(path, Path) and isinstance(files.images, Path):
+        refuse_link_out(path, str(path.relative_to(files.images)))
     return Image(image_id, read_rgb(path))
 
 

@@ -42,6 +42,7 @@ from bench.metrics.score import score
 from bench.models import check_source, resolve_model, weights_digest
 from bench.predictions import open_predictions, predictions_of
 from bench.recipes.recipe import Recipe
+from bench.reference import verify_reference
 from bench.report.frame import class_frame
 from bench.report.leaderboard import leaderboard, to_csv, to_json, to_markdown, to_tables
 from bench.report.overlays import overlays
@@ -49,6 +50,7 @@ from bench.report.tables import class_table, headline, semantic_table
 from bench.results import read_run, read_runs
 from bench.spaces import load_space
 from bench.stats import dataset_stats
+from bench.verify import saved_predictions, verify
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ class Door:
 
 def score_pair(root: Path) -> object:
     truth = coco_truth(root / "gt.json", root / "gt")
-    made = predictions_of(root / "pred.json", root / "pred")
-    run = launch.score_predictions(made, "mine", truth, root / "out", again=True)
+    made = predictions_of(root / "pred.json", root / "pred", "pred")
+    run = launch.score(made, truth, root / "out", name="mine", again=True)
     return json.dumps(run.score, allow_nan=False)
 
 
@@ -140,7 +142,7 @@ def finished() -> tuple[Files, str]:
     with tempfile.TemporaryDirectory() as folder:
         root = write(Path(folder), coco_tree() | MADE)
         data = load_dataset(str(root / "tiny.yaml"), root)
-        run = launch.score_predictions(open_predictions(root / "made"), "mine", data, root / "out")
+        run = launch.score(root / "made", data, root / "out", name="mine")
         kept = {f"run/{p.relative_to(run.folder)}": p.read_bytes() for p in run.folder.rglob("*") if p.is_file()}
         files = {name: content for name, content in kept.items() if not name.endswith(".lock")}
         return coco_tree() | files, str(run.folder.relative_to(root / "out"))
@@ -167,6 +169,16 @@ def draw_run(root: Path) -> None:
     overlays(read_run(root / "run"), load_dataset(str(root / "tiny.yaml"), root), root / "drawn", 1)
 
 
+def verify_run(root: Path) -> None:
+    """What verify says of a run, by its lines and by panopticapi."""
+    run = read_run(root / "run")
+    made = saved_predictions(run)
+    json.dumps([check.to_json() for check in verify(run, made)])
+    if made is not None:
+        found = verify_reference(run, load_dataset(str(root / "tiny.yaml"), root), made)
+        json.dumps(found.to_json(), allow_nan=False)
+
+
 def half_run() -> Files:
     """A run that a kill ended after its first image: the predictions, and what lies in its folder."""
     files = finished_run()
@@ -179,7 +191,7 @@ def resume_run(root: Path) -> None:
     data = load_dataset(str(root / "tiny.yaml"), root)
     made = open_predictions(root / "made")
     shutil.copytree(root / "run", root / "out" / finished()[1], symlinks=True)
-    launch.score_predictions(made, "mine", data, root / "out")
+    launch.score(made, data, root / "out", name="mine")
 
 
 def through(*arguments: object) -> None:
@@ -231,6 +243,7 @@ DOORS = (
     Door("run of predictions", finished_run, show_run, ("run/run", "run/done", "run/images"), share=20),
     Door("run of a model", model_run, show_run, share=20),
     Door("overlays of a run", finished_run, draw_run, ("run",), share=1),
+    Door("verified run", finished_run, verify_run, ("run",), share=4),
     Door("resumed run", half_run, resume_run, ("run",), share=5),
     Door("bench score", pair, command_score, share=1),
     Door("bench data check", coco_tree, command_check, share=1),
