@@ -18,7 +18,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing into $(VENV) (torch, transformers and the rest; a minute or two)"
 	@$(PIP) install $(INDEX) -c constraints.txt setuptools wheel
-	@$(PIP) install $(INDEX) -c constraints.txt --no-build-isolation -e '.[models,test]'
+	@$(PIP) install $(INDEX) -c constraints.txt --no-build-isolation -e '.[models,train,test]'
 	@$(PIP) install --no-deps -c constraints.txt panopticapi-lite cityscapesScripts pyquaternion
 	@touch $@
 

@@ -108,7 +108,11 @@ def _consistency(lines: Iterable[Line], categories: Categories) -> Check:
 def _contradictions(line: Line, categories: Categories) -> Iterator[str]:
     if line.get("overlap") is None:
         return
-    overlap = Overlap.from_json(line["overlap"])
+    try:
+        overlap = Overlap.from_json(line["overlap"])
+    except DataError as error:
+        yield str(error)
+        return
     truth, predicted = Counter[int](), Counter[int]()
     for i, j, pixels in overlap.pairs:
         truth[i] += pixels

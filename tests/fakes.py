@@ -7,6 +7,7 @@ gets most of it right. Faults are asked for by environment variables that only t
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -188,4 +189,5 @@ def bench(*arguments: object, python: Sequence[str] = ("-m", "bench"), **environ
     return subprocess.Popen(
         [sys.executable, *python, *(str(a) for a in arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**clean, **environment},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits "ignore"
     )  # fmt: skip
