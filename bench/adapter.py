@@ -96,7 +96,7 @@ def adapter_files(spec: ModelSpec) -> list[Path]:
     file = spec_file(spec.adapter)
     if file is None or spec.env is None or not file.is_file():
         file = Path(str(adapter_module(spec)[0].__file__))
-    if file.parent.name != "adapters" and (file.parent / "__init__.py").exists():  # a family with a package of its own
+    if spec_file(spec.adapter) is None and file.parent.name != "adapters":  # a family with a package of its own
         return sorted(file.parent.glob("*.py"))
     named = re.findall(r"^\s*from bench\.adapters\.(\w+) import", file.read_text(encoding="utf-8"), re.MULTILINE)
     return [file, *(file.parent / f"{name}.py" for name in sorted(set(named)) if (file.parent / f"{name}.py").exists())]

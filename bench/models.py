@@ -152,6 +152,7 @@ def _parts(
 
 
 def _beside(path: Path, name: str) -> str:
+    """What starts with a dot lies beside the YAML."""
     return str((path.parent / name).resolve()) if name.startswith(".") else name
 
 
@@ -165,12 +166,11 @@ def _spec(
     with naming(path):
         fusion = asked.applied_to(checkpoint.fusion.applied_to(file.fusion.applied_to(None)))
         load_space(checkpoint.categories)
-    beside = path.parent.resolve()
-    adapter = str((beside / file.adapter).resolve()) if file.adapter.startswith(".") else file.adapter
-    env = str(beside / file.env) if file.env and file.env.startswith(".") else file.env
+    beside, model = path.parent.resolve(), checkpoint.framework
+    env = str(beside / file.env) if file.env and file.env.startswith(".") else file.env  # a link to a Python stays one
     return ModelSpec(
         name=path.stem,
-        adapter=adapter,
+        adapter=_beside(path, file.adapter),
         method=file.method,
         checkpoint=name,
         source="" if parts else checkpoint.repo or str(_local(path, checkpoint)),
@@ -186,13 +186,8 @@ def _spec(
         env=env,
         deadline=file.deadline,
         url=checkpoint.url,
-        framework=checkpoint.framework and _located(checkpoint.framework, beside),
+        framework=model and replace(model, config=_beside(path, model.config)),
     )
-
-
-def _located(model: FrameworkModel, beside: Path) -> FrameworkModel:
-    """A config that starts with a dot lies beside the YAML."""
-    return replace(model, config=str((beside / model.config).resolve())) if model.config.startswith(".") else model
 
 
 def _local(path: Path, checkpoint: Checkpoint) -> Path:
@@ -253,7 +248,7 @@ def weights_digest(spec: ModelSpec) -> str:
         hasher = hashlib.sha256()
         config = Path(spec.framework.config)
         for file in (Path(spec.source), *([config] if config.is_file() else [])):
-            hasher.update(file.read_bytes())
+            hasher.update(untrusted.read_bytes(file, MAX_WEIGHTS))
         return hasher.hexdigest()
     return folder_digest(Path(spec.source))
 

@@ -26,7 +26,7 @@ from bench.errors import DataError
 from bench.formats import coco
 from bench.formats.archive import refuse_link_out
 from bench.formats.images import read_labels, write_png
-from bench.results import open_append, read_lines, write_json
+from bench.results import Run, open_append, read_lines, write_json
 from bench.shards import WHOLE, Shard
 from bench.types import Categories, Panoptic, Prediction
 
@@ -123,3 +123,9 @@ def open_predictions(path: Path) -> PredictionFolder:
 def predictions_of(file: Path, folder: Path, name: str) -> PredictionFolder:
     """A COCO panoptic prediction JSON with its PNGs in `folder`."""
     return PredictionFolder(name, folder, coco.load_json(file).annotations)
+
+
+def saved_predictions(run: Run) -> PredictionFolder | None:
+    """The predictions beside a run's lines; None where they were not kept."""
+    folder = run.folder / "predictions"
+    return open_predictions(folder) if (folder / "predictions.json").is_file() else None

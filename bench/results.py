@@ -218,13 +218,15 @@ class Run:
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """The image lines; of a run that is not complete, those of all its shards so far."""
-        whole = self.folder / f"images-{WHOLE.name}.jsonl"
-        for path in [whole] if self.done is not None else sorted(self.folder.glob("images-*.jsonl")):
-            yield from read_lines(path)
+        return self._all("images")
 
     def timings(self) -> Iterator[dict[str, Any]]:
-        """The seconds of each stage, a line an image, of all shards."""
-        for path in sorted(self.folder.glob("timings-*.jsonl")):
+        """The seconds of each stage, a line an image, of the same files as the image lines."""
+        return self._all("timings")
+
+    def _all(self, kind: str) -> Iterator[dict[str, Any]]:
+        whole = self.folder / f"{kind}-{WHOLE.name}.jsonl"
+        for path in [whole] if self.done is not None else sorted(self.folder.glob(f"{kind}-*.jsonl")):
             yield from read_lines(path)
 
 

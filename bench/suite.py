@@ -13,7 +13,7 @@ from bench.datasets.dataset import Dataset, load_dataset
 from bench.errors import BenchError, UsageError
 from bench.evaluate import OnImage
 from bench.metrics.pq import Protocol
-from bench.models import Precision, check_source, resolve_model
+from bench.models import Precision, resolve_model
 from bench.results import Run
 
 
@@ -126,7 +126,6 @@ def _live(planned: SuiteRun, where: Path, data: Dataset, out: Path, on_image: On
         _near(where, planned.model or ""), data.name, base=data.base, checkpoint=planned.checkpoint,
         precision=planned.precision, overrides=planned.set,
     )  # fmt: skip
-    check_source(spec)
     return launch.run(
         spec, data, out, device=device, batch_size=planned.batch_size, again=again, label_map=planned.label_map,
         protocol=planned.protocol, save_predictions=False, command=command, on_image=on_image,

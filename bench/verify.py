@@ -15,8 +15,8 @@ from bench.metrics.pq import PQ_VERSION
 from bench.metrics.semantic import SEMANTIC_VERSION, confusion_of, positions
 from bench.metrics.totals import totals
 from bench.overlap import Overlap, PredictedSegment
-from bench.predictions import PredictionFolder, open_predictions
-from bench.results import Run, comparability, lines_digest, read_lines
+from bench.predictions import PredictionFolder
+from bench.results import Run, comparability, lines_digest
 from bench.types import Categories, Prediction
 
 Line = Mapping[str, Any]
@@ -70,12 +70,6 @@ def _tried(name: str, check: Callable[[], Check]) -> Check:
         return Check(name, "", (f"what is stored cannot be read: {reason}",))
 
 
-def saved_predictions(run: Run) -> PredictionFolder | None:
-    """The predictions beside a run's lines; None where they were not kept."""
-    folder = run.folder / "predictions"
-    return open_predictions(folder) if (folder / "predictions.json").is_file() else None
-
-
 def _images(run: Run, lines: Sequence[Line]) -> Check:
     """As many lines as images were asked for, of those images, each once."""
     data = run.meta["dataset"]
@@ -93,8 +87,7 @@ def _images(run: Run, lines: Sequence[Line]) -> Check:
 
 def _timed(run: Run) -> list[str]:
     """Images that a stage was timed for: the other file that knows them."""
-    files = sorted(run.folder.glob("timings-*.jsonl"))
-    return list(dict.fromkeys(str(line["image_id"]) for file in files for line in read_lines(file)))
+    return list(dict.fromkeys(str(line["image_id"]) for line in run.timings()))
 
 
 def _consistency(lines: Iterable[Line], categories: Categories) -> Check:

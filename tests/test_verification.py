@@ -12,11 +12,11 @@ from scenes import SPACE, strip
 from bench import launch
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError, UsageError
-from bench.predictions import PredictionWriter
+from bench.predictions import PredictionWriter, saved_predictions
 from bench.reference import verify_reference
 from bench.results import Run
 from bench.types import Panoptic, Prediction, Sample
-from bench.verify import differences, saved_predictions, verify
+from bench.verify import differences, verify
 
 LABELS = np.array(strip((1, 4), (70, 5), (999, 2)), dtype=np.int32)  # (1, 11), 999 being void
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,6 +36,12 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console(highlight=False, width=None if out.is_terminal else 160).print(table)
+
+
+def print_tables(tables: Iterable[Any]) -> None:
+    """Tables of `bench.report.tables`, one below the other."""
+    for table in tables:
+        print_table(table.title, list(table.columns), [list(row) for row in table.rows])
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from bench.cli.output import err, print_json, print_table, print_text
+from bench.cli.output import err, print_json, print_table, print_tables, print_text
 
 VIEWS = ("errors", "by_size", "thresholds", "confusion", "boundary", "intervals")
 
@@ -24,8 +24,7 @@ def show_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: boo
     tables = [headline(run.name, run.dataset, score)] + ([class_table(score)] if per_class else [])
     if "boundary" in score:
         tables += boundary_tables(score["boundary"], per_class)
-    for table in tables:
-        print_table(table.title, list(table.columns), [list(row) for row in table.rows])
+    print_tables(tables)
 
 
 def show_run(run: Any, as_json: bool, per_class: bool = False) -> None:
@@ -44,8 +43,7 @@ def show_views(run: Any, views: list[Any], as_json: bool) -> None:
         print_json(found)
         return
     print_text(f"{run.name} on {run.dataset}, {run.score['images']} images, percent")
-    for table in explanation_tables(found):
-        print_table(table.title, list(table.columns), [list(row) for row in table.rows])
+    print_tables(explanation_tables(found))
 
 
 def show_comparison(comparison: Any, as_json: bool) -> None:
@@ -55,8 +53,7 @@ def show_comparison(comparison: Any, as_json: bool) -> None:
     if as_json:
         print_json(comparison.to_json())
         return
-    for table in comparison_tables(comparison):
-        print_table(table.title, list(table.columns), [list(row) for row in table.rows])
+    print_tables(comparison_tables(comparison))
     print_text("\n".join(comparison.notes))
 
 
@@ -107,8 +104,7 @@ def show_boards(boards: list[Any], style: str) -> None:
     if style != "table":
         print_text(boards_text(boards, style).rstrip("\n"))
         return
-    for table in to_tables(boards):
-        print_table(table.title, list(table.columns), [list(row) for row in table.rows])
+    print_tables(to_tables(boards))
     if not boards:
         print_text("no complete runs; `bench run` makes one")
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.output import err, print_json, print_table, print_text, progress
+from bench.cli.output import err, print_json, print_table, print_tables, print_text, progress
 from bench.cli.run import Again, Json, Out
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -133,6 +133,5 @@ def _show_verdict(verdict: Any, as_json: bool) -> None:
     if as_json:
         return print_json(verdict.to_json())
     tables = [headline_table(verdict)] + ([moved_table(verdict)] if verdict.failed else [])
-    for table in tables:
-        print_table(table.title, list(table.columns), [list(row) for row in table.rows])
+    print_tables(tables)
     print_text(f"{len(verdict.failed)} of {len(verdict.checks)} metrics moved beyond tolerance")

@@ -33,9 +33,9 @@ def verify_command(
     json_: Json = False,
 ) -> None:
     """Check a run against its own lines, and by panopticapi; exit code 1 where a check fails."""
-    from bench.predictions import open_predictions
+    from bench.predictions import open_predictions, saved_predictions
     from bench.results import read_run
-    from bench.verify import saved_predictions, verify
+    from bench.verify import verify
 
     done = read_run(run)
     made = open_predictions(predictions) if predictions else saved_predictions(done)

@@ -9,12 +9,12 @@ import numpy as np
 
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError
-from bench.predictions import file_stem
+from bench.predictions import file_stem, saved_predictions
 from bench.report.error_map import Error
 from bench.report.paint import ERROR_COLORS, error_picture, overlay, scaled_ids, scaled_rgb, scaled_size
 from bench.report.sheet import Swatch, page, stacked, strip, write
 from bench.report.tables import percent
-from bench.report.views import View, chosen, ranked_images, read_view, saved_predictions
+from bench.report.views import View, chosen, ranked_images, read_view
 from bench.results import Run
 from bench.types import RGB, Categories, Panoptic, Sample
 

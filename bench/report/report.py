@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.datasets.dataset import Dataset
 from bench.metrics.bootstrap import Estimate
-from bench.predictions import file_stem
+from bench.predictions import file_stem, saved_predictions
 from bench.report.explanations import explanation_tables
 from bench.report.figures import class_bars, demand_one_board
 from bench.report.frame import class_frame
@@ -22,7 +22,6 @@ from bench.report.page.page import write_page
 from bench.report.page.runs import HEADLINE, RunView, run_views
 from bench.report.stacks import accuracy_and_cost, stacked_errors
 from bench.report.tables import Table, class_table, headline, percent, semantic_table, to_latex_table, to_markdown_table
-from bench.report.views import saved_predictions
 from bench.results import Run
 
 PAGE = "index.html"

@@ -13,7 +13,7 @@ from bench.datasets.dataset import Dataset
 from bench.errors import DataError, naming
 from bench.metrics.pq import Matches, Protocol, match, pq_table, tally
 from bench.overlap import Overlap
-from bench.predictions import PredictionFolder, open_predictions
+from bench.predictions import PredictionFolder
 from bench.report.error_map import error_map
 from bench.report.tables import percent
 from bench.results import Run
@@ -46,12 +46,6 @@ class View:
     def codes(self) -> NDArray[np.uint8]:
         """(H, W) uint8 of `Error`."""
         return error_map(self.truth, self.prediction, self.matches)
-
-
-def saved_predictions(run: Run) -> PredictionFolder | None:
-    """What the run kept of its predictions; None where they are not at hand."""
-    folder = run.folder / "predictions"
-    return open_predictions(folder) if (folder / "predictions.json").is_file() else None
 
 
 def ranked_images(run: Run) -> list[Pick]:

@@ -40,7 +40,7 @@ from bench.errors import BenchError, naming
 from bench.maps import load_map
 from bench.metrics.score import score
 from bench.models import check_source, resolve_model, weights_digest
-from bench.predictions import open_predictions, predictions_of
+from bench.predictions import open_predictions, predictions_of, saved_predictions
 from bench.recipes.recipe import Recipe
 from bench.reference import verify_reference
 from bench.report.frame import class_frame
@@ -50,7 +50,7 @@ from bench.report.tables import class_table, headline, semantic_table
 from bench.results import read_run, read_runs
 from bench.spaces import load_space
 from bench.stats import dataset_stats
-from bench.verify import saved_predictions, verify
+from bench.verify import verify
 
 
 @dataclass(frozen=True)

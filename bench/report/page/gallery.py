@@ -9,11 +9,11 @@ from typing import Any
 from bench.config import canonical_json
 from bench.datasets.dataset import Dataset
 from bench.metrics.errors import KINDS
-from bench.predictions import PredictionFolder
+from bench.predictions import PredictionFolder, saved_predictions
 from bench.report.page.picks import Pick, picks
 from bench.report.page.pictures import box_of, payload
 from bench.report.page.runs import RunView
-from bench.report.views import View, ranked_images, read_view, saved_predictions
+from bench.report.views import View, ranked_images, read_view
 from bench.types import Sample
 
 CAP_MB = 16.0
