@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +120,6 @@ def run_model(
     predicted = dataset.categories if labels is None else labels.source
     cuts = shard.of(batches(dataset.samples, batch_size))
     todo = [cut for cut in cuts if any(sample.image_id not in run.done for sample in cut)]
-    outputs = _infer(adapter, todo, workers)
 
     def finish(item: tuple[Sample, tuple[int, int], Any, dict[str, float]]) -> Scored:
         sample, size, output, seconds = item
@@ -133,7 +132,8 @@ def run_model(
         seconds = {**seconds, "postprocess": time.perf_counter() - start}
         return _score(sample, prediction, seconds, dataset.categories, save, metrics)
 
-    _append_all(run, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
+    with closing(_infer(adapter, todo, workers)) as outputs:
+        _append_all(run, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
 
 
 def run_predictions(
@@ -156,13 +156,14 @@ def run_predictions(
     _append_all(run, ordered_map(finish, todo, workers), len(dataset.samples), on_image)
 
 
-def _append_all(run: RunWriter, scored: Iterator[Scored], total: int, on_image: OnImage | None) -> None:
+def _append_all(run: RunWriter, scored: Generator[Scored, None, None], total: int, on_image: OnImage | None) -> None:
     if on_image:
         on_image(len(run.done), total)
-    for item in scored:
-        run.append(item.line, item.seconds)
-        if on_image:
-            on_image(len(run.done), total)
+    with closing(scored):
+        for item in scored:
+            run.append(item.line, item.seconds)
+            if on_image:
+                on_image(len(run.done), total)
 
 
 def _score(
@@ -182,7 +183,7 @@ def _score(
 
 def _infer(
     adapter: Adapter, todo: Sequence[Sequence[Sample]], workers: int
-) -> Iterator[tuple[Sample, tuple[int, int], Any, dict[str, float]]]:
+) -> Generator[tuple[Sample, tuple[int, int], Any, dict[str, float]], None, None]:
     """Outputs one image at a time; images are read and preprocessed ahead on threads."""
 
     def prepare(sample: Sample) -> tuple[Image, Any, dict[str, float]]:
@@ -193,14 +194,14 @@ def _infer(
             ready = adapter.preprocess(image)
         return image, ready, {"read": read - start, "preprocess": time.perf_counter() - read}
 
-    prepared = ordered_map(prepare, (sample for cut in todo for sample in cut), workers)
-    for cut in todo:
-        inputs = [next(prepared) for _ in cut]
-        start = time.perf_counter()
-        outputs = _guarded(adapter, [ready for _, ready, _ in inputs], cut)
-        share = (time.perf_counter() - start) / len(cut)
-        for sample, (image, _, seconds), output in zip(cut, inputs, outputs, strict=True):
-            yield sample, image.size, output, {**seconds, "infer": share}
+    with closing(ordered_map(prepare, (sample for cut in todo for sample in cut), workers)) as prepared:
+        for cut in todo:
+            inputs = [next(prepared) for _ in cut]
+            start = time.perf_counter()
+            outputs = _guarded(adapter, [ready for _, ready, _ in inputs], cut)
+            share = (time.perf_counter() - start) / len(cut)
+            for sample, (image, _, seconds), output in zip(cut, inputs, outputs, strict=True):
+                yield sample, image.size, output, {**seconds, "infer": share}
 
 
 def _guarded(adapter: Adapter, batch: list[Any], cut: Sequence[Sample]) -> Sequence[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -12,8 +12,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ordered_map(work: Callable[[T], R], items: Iterable[T], workers: int, window: int | None = None) -> Iterator[R]:
+def ordered_map(
+    work: Callable[[T], R], items: Iterable[T], workers: int, window: int | None = None
+) -> Generator[R, None, None]:
     """`map` on threads: results in order, at most `window` items under way.
+
+    Who may stop before its end closes it (`contextlib.closing`): left to the garbage collector, which may run on one
+    of its own threads, it would wait for itself.
 
     `items` is advanced by the caller's thread, so a stage that must own a thread (the device) may feed it.
     An exception, of `work` or of `items`, surfaces at its own place, after the results before it.

@@ -31,7 +31,7 @@ def test_the_source_is_read_by_the_caller_and_no_further_than_the_window() -> No
     next(results)
     assert len(read) <= 6
     assert threads == {threading.get_ident()}
-    results.close()  # type: ignore[attr-defined]
+    results.close()
 
 
 def test_stages_overlap() -> None:
