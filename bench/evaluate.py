@@ -144,16 +144,18 @@ def run_predictions(
     workers: int = 2,
     save: PredictionWriter | None = None,
     metrics: Metrics = (),
+    shard: Shard = WHOLE,
     on_image: OnImage | None = None,
 ) -> None:
-    """Scores predictions that lie in files."""
-    todo = [sample for sample in dataset.samples if sample.image_id not in run.done]
+    """Scores predictions that lie in files; of a sharded run only the images of `shard`."""
+    mine = shard.of(dataset.samples)
+    todo = [sample for sample in mine if sample.image_id not in run.done]
 
     def finish(sample: Sample) -> Scored:
         prediction = predictions.read(sample.image_id, dataset.categories)
         return _score(sample, prediction, {}, dataset.categories, save, metrics)
 
-    _append_all(run, ordered_map(finish, todo, workers), len(dataset.samples), on_image)
+    _append_all(run, ordered_map(finish, todo, workers), len(mine), on_image)
 
 
 def _append_all(run: RunWriter, scored: Generator[Scored, None, None], total: int, on_image: OnImage | None) -> None:

@@ -100,6 +100,7 @@ def score(
     save_predictions: bool = True,
     again: bool = False,
     metrics: Metrics = (),
+    shard: Shard = WHOLE,
     command: Sequence[str] = (),
     on_image: OnImage | None = None,
 ) -> Run:
@@ -119,12 +120,14 @@ def score(
     identity = _identity(name or made.name, dataset, {"predictions": made.digest()}, 1, protocol, metrics)
 
     def work(writer: RunWriter, save: PredictionWriter | None) -> None:
-        run_predictions(made, dataset, writer, workers=workers, save=save, metrics=metrics, on_image=on_image)
+        run_predictions(
+            made, dataset, writer, workers=workers, save=save, metrics=metrics, shard=shard, on_image=on_image
+        )
 
     def begin() -> AbstractContextManager[Begun]:
         return nullcontext(({}, work))
 
-    return _carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command))
+    return _carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command, shard))
 
 
 @dataclass(frozen=True, eq=False)

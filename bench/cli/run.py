@@ -19,6 +19,7 @@ Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images.
 Images = Annotated[Path | None, typer.Option(help="File with the image ids to take, one a line.")]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score.")]
 Metric = Annotated[Literal["boundary"] | None, typer.Option("--metrics", help="Compute this, too: it costs extra.")]
+Part = Annotated[str, typer.Option(help="Do part I of N only, as I/N from 0; `bench merge` unites them.")]
 Again = Annotated[bool, typer.Option(help="Repeat a finished run.")]
 ProtocolName = Annotated[
     Literal["coco", "strict"], typer.Option(help="coco: as panopticapi counts; strict: true areas, every crowd.")
@@ -51,7 +52,7 @@ def run_command(
     save_predictions: Annotated[bool, typer.Option(help="Keep panoptic PNGs beside the results.")] = True,
     timing: Annotated[bool, typer.Option(help="Measure latency, too: one image at a time.")] = False,
     metrics: Metric = None,
-    shard: Annotated[str, typer.Option(help="Do part I of N only, as I/N from 0; `bench merge` unites them.")] = "0/1",
+    shard: Part = "0/1",
     again: Again = False,
     json_: Json = False,
 ) -> None:
@@ -106,30 +107,46 @@ def score_command(
     protocol: ProtocolName = "coco",
     out: Annotated[Path | None, typer.Option(help="Keep the score as a run below this folder.")] = None,
     metrics: Metric = None,
+    shard: Part = "0/1",
     again: Again = False,
     json_: Json = False,
 ) -> None:
     """Score predictions made elsewhere: against a data set, or any two COCO panoptic files."""
     from bench import launch
 
+    part = _part(shard, out)
     truth, made = _pair(dataset, predictions, gt, gt_dir, pred, pred_dir, data_root)
     truth = select(truth, limit, images)
     with tempfile.TemporaryDirectory() as scratch, progress("scoring") as on_image:
         done = launch.score(
             made, truth, out or Path(scratch), name=name, workers=workers, protocol=protocol, again=again,
-            save_predictions=out is not None, metrics=[metrics] if metrics else [],
+            save_predictions=out is not None, metrics=[metrics] if metrics else [], shard=part,
             command=["bench", *sys.argv[1:]], on_image=on_image,
         )  # fmt: skip
-        score = done.score
-    show.show_score(done, score, json_)
+        score = None if done.done is None else done.score
+    if score is None:
+        show.show_run_or_shard(done, part, json_)
+    else:
+        show.show_score(done, score, json_)
     show.say_what_is_missing(truth)
+
+
+def _part(shard: str, out: Path | None) -> Any:
+    """The part to score, which must be kept."""
+    from bench.errors import UsageError
+    from bench.shards import WHOLE, parse_shard
+
+    part = parse_shard(shard)
+    if part != WHOLE and out is None:
+        raise UsageError("--shard: name with --out where the part is kept")
+    return part
 
 
 def merge_command(
     folders: Annotated[list[Path], typer.Argument(help="The run's folder, or the folders where its shards lie.")],
     json_: Json = False,
 ) -> None:
-    """Unite the shards of a run (bench run --shard I/N); into the first folder where there are several."""
+    """Unite the shards of a run (bench run or score --shard I/N); into the first folder where there are several."""
     from bench.merge import merge
 
     show.show_run(merge(folders), json_)

@@ -100,7 +100,7 @@ def loop(run: Run, ready: Iterator[Batch], engine: Engine, watch: Watch) -> None
             phase = enter(batch.phase, engine, recipe)
         losses.append(one_step(run, batch, engine))
         checked = run.done() * recipe.checkpoints >= due
-        measured = compete(run, watch) if checked else None
+        measured = compete(run, watch) if checked and not batch.phase.boxes_only else None  # boxes have no PQ
         if checked or time.monotonic() - run.stored > 60 * recipe.save_minutes:
             due = math.floor(run.done() * recipe.checkpoints) + 1
             keep(run, watch)

@@ -97,3 +97,13 @@ def test_shards_are_merged(place: Place, scored: Path, call: Call) -> None:
     assert call("merge", place.run, "--json").out == call("show", scored, "--json").out
     assert place.run.name == scored.name
     assert call(*place.arguments("--shard", "2/2")).code == 2
+
+
+def test_shards_of_a_score_are_merged(place: Place, scored: Path, call: Call) -> None:
+    score = ["score", "--dataset", "cityscapes", "--data-root", place.data, "--predictions", scored / "predictions"]
+    whole = json.loads(call(*score, "--json").out)
+    for part in ("1/2", "0/2"):
+        answer = json.loads(call(*score, "--shard", part, "--out", place.folder / "kept", "--json").out)
+    assert answer["images"] == 6 and call("merge", answer["run"]).code == 0
+    assert json.loads(call(*score, "--out", place.folder / "kept", "--json").out) == whole
+    assert call(*score, "--shard", "1/2").code == 2
