@@ -26,7 +26,9 @@ class Adapter(Protocol):
     """A loaded model. It sees images, never a target.
 
     It may also have `device`, `parameters`, `hardware` (the device's name) and `synchronize()`, which waits for the
-    device: without it, on another device than the CPU, `--timing` tells the whole and no stage.
+    device: without it, on another device than the CPU, `--timing` tells the whole and no stage. `multiply_adds`, a
+    number or a method that takes an `Image`, is what its network computes for one image; where it is lacking and
+    `parameters` are told, torch counts it (`bench.counting`).
     """
 
     categories: Categories

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.adapter import Adapter, Whole
+from bench.counting import multiply_adds
 from bench.errors import BenchError
 from bench.types import Categories, Image, Prediction
 
@@ -60,7 +61,8 @@ def check_contract(name: str, adapter: Adapter, images: tuple[Image, Image]) -> 
     untouched = all(np.array_equal(kept, image.rgb) for kept, image in zip(before, images, strict=True))
     checks.append(_check("images are left as they are", untouched, "unchanged", "the model writes into image.rgb"))
     checks += _outputs(alone, images, adapter.categories)
-    checks += [_guarded(work) for work in _repeats(adapter, images, alone)]
+    checks += [_guarded("predicts again", work) for work in _repeats(adapter, images, alone)]
+    checks.append(_guarded("multiply-adds", lambda: _cost(adapter, images[0])))
     return ContractReport(name, tuple(checks))
 
 
@@ -80,11 +82,20 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-def _guarded(work: Callable[[], Check]) -> Check:
+def _guarded(name: str, work: Callable[[], Check]) -> Check:
     try:
         return work()
     except Exception as error:
-        return Check("predicts again", "failed", _said(error))
+        return Check(name, "failed", _said(error))
+
+
+def _cost(adapter: Adapter, image: Image) -> Check:
+    """Optional: a model that tells none has "–" in tables."""
+    found = multiply_adds(adapter, image)
+    if found is None:
+        return Check("multiply-adds", "ok", "None: they are not counted")
+    told = isinstance(found, int) and found > 0
+    return _check("multiply-adds", told, f"{found / 1e9:.3g} G an image", f"{found!r} is no number above 0"[:200])
 
 
 def _categories(categories: Any) -> Check:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.adapter import Adapter, adapter_files
 from bench.config import did_you_mean, digest, plain
+from bench.counting import multiply_adds
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, PartialRun, UsageError, naming
 from bench.evaluate import Metrics, OnImage, run_model, run_predictions
@@ -83,6 +84,7 @@ def run(
                     batch_size=batch_size, workers=workers, save=save, labels=labels, metrics=metrics, shard=shard,
                     on_image=on_image,
                 )  # fmt: skip
+                writer.tell("multiply_adds", _counted(adapter, dataset))
 
             yield _about(spec, adapter, identity["model"]["weights"], device), work
 
@@ -238,9 +240,17 @@ def _about(spec: ModelSpec, adapter: Adapter, weights: str, device: str) -> dict
         "model": {**_shown(spec), "weights": weights},
         "device": str(getattr(adapter, "device", device)),
         "parameters": getattr(adapter, "parameters", None),
+        "multiply_adds": None,  # counted when the images are done, so that it warms nothing up for their timings
         "revision": getattr(adapter, "revision", None),
         "worker": getattr(adapter, "worker", None),
     }
+
+
+def _counted(adapter: Adapter, dataset: Dataset) -> int | None:
+    """Multiply-adds of the network for the first image; a count that fails is none, and costs no run."""
+    with suppress(Exception):
+        return multiply_adds(adapter, dataset.samples[0].read_image())
+    return None
 
 
 def _portable(source: str) -> str:

@@ -99,6 +99,12 @@ class RemoteAdapter:
     def postprocess(self, output: Output, size: tuple[int, int]) -> Prediction:
         return self._twice(output.batch.members, "postprocess", lambda: self._finished(output, size, self._current()))
 
+    def multiply_adds(self, image: Image) -> int | None:
+        """What the worker's network computes for one image; a lost worker is not replaced for it."""
+        answer = self._ask(self._link, "count", {"image_id": image.image_id}, rgb=image.rgb)
+        found: int | None = answer.header["multiply_adds"]
+        return found
+
     def _prepared(self, ready: Ready, link: Link) -> Ready:
         values = {"key": ready.key, "image_id": ready.image.image_id}
         self._ask(link, "preprocess", values, rgb=ready.image.rgb)

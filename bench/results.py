@@ -139,6 +139,13 @@ class RunWriter:
             with suppress(OSError):  # every line was flushed: closing a full disk's file has no news
                 stream.close()
 
+    def tell(self, name: str, value: Any) -> None:
+        """A fact for run.json that only the work brings to light; one that is told there already stays."""
+        path = self.folder / "run.json"
+        meta = read_json(path)
+        if meta.get(name) is None and value is not None:
+            write_json(path, {**meta, name: value})
+
     def append(self, line: Line, timing: Mapping[str, float]) -> None:
         """One image, in one write; an image that is there already is not written twice."""
         image_id = str(line["image_id"])

@@ -4,8 +4,8 @@
     run → worker    {"id": 0, "call": "load", ...}, then preprocess, infer and postprocess, many at a time
     worker → run    {"id": n, "result": {...}} or {"id": n, "error": "...", "missing": module or null}
 
-A reader thread takes requests as they come; preprocess and postprocess run on threads, load and infer on the main
-thread. The frames' file descriptor is a copy of fd 1, and fd 1 becomes a copy of fd 2, so that whatever the
+A reader thread takes requests as they come; preprocess and postprocess run on threads, load, infer and count on the
+main thread. The frames' file descriptor is a copy of fd 1, and fd 1 becomes a copy of fd 2, so that whatever the
 framework prints, in Python or in C, ends on stderr.
 """
 
@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.adapter import Adapter, module_from_file, staged, summary
+from bench.counting import multiply_adds
 from bench.errors import BenchError, ModelError
 from bench.fusion.presets import FusionSpec
 from bench.types import Categories, Category, Image, Prediction, SegmentInfo
@@ -141,6 +142,11 @@ class Held:
         height, width = frame.header["size"]
         output = self._outputs.pop((frame.header["key"], frame.header["index"]))
         return prediction_frame(self.adapter.postprocess(output, (height, width)))
+
+    def count(self, frame: Frame) -> Frame:
+        """What the network computes for one image; nothing of it stays here."""
+        image = Image(frame.header["image_id"], frame.arrays["rgb"])
+        return Frame({"multiply_adds": multiply_adds(self.adapter, image)})
 
 
 def _module(name: str | None, file: str | None) -> Any:

@@ -15,16 +15,19 @@ VIEWS = ("errors", "by_size", "thresholds", "confusion", "boundary", "intervals"
 
 def show_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: bool = False) -> None:
     """The totals of a run on stdout."""
+    cost = {name: run.meta.get(name) for name in ("parameters", "multiply_adds")}
     if as_json:
-        print_json(score)
+        print_json({**score, **{name: value for name, value in cost.items() if value is not None}})
         return
     from bench.report.explanations import boundary_tables
-    from bench.report.tables import class_table, headline
+    from bench.report.tables import class_table, cost_line, headline
 
     tables = [headline(run.name, run.dataset, score)] + ([class_table(score)] if per_class else [])
     if "boundary" in score:
         tables += boundary_tables(score["boundary"], per_class)
     print_tables(tables)
+    if line := cost_line(**cost):
+        print_text(line)
 
 
 def show_run(run: Any, as_json: bool, per_class: bool = False) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from bench import untrusted
 from bench.errors import DataError
 from bench.report.ranking import DIRTY, Board, Row, leaderboard
-from bench.report.tables import Table, percent, to_markdown_table
+from bench.report.tables import Table, giga, millions, percent, to_markdown_table
 
 __all__ = ["is_current", "leaderboard", "to_csv", "to_json", "to_markdown", "to_tables", "write_between_markers"]
 
@@ -22,8 +22,8 @@ END = "<!-- leaderboard:end -->"
 
 COLUMNS = (
     "#", "rank 95 %", "model", "checkpoint", "PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic",
-    "mIoU panoptic", "published PQ", "params (M)", "latency p50 / p95 (ms)", "device", "input (px)", "fusion", "date",
-    "commit",
+    "mIoU panoptic", "published PQ", "params (M)", "multiply-adds (G)", "latency p50 / p95 (ms)", "device",
+    "input (px)", "fusion", "date", "commit",
 )  # fmt: skip
 TEXT = ("model", "checkpoint", "device", "input (px)", "fusion", "date", "commit")
 
@@ -38,6 +38,8 @@ def _markdown(board: Board) -> str:
     table = to_markdown_table(Table("", COLUMNS, rows), TEXT)
     images = "1 image" if board.images == 1 else f"{board.images} images"
     about = f"{images}, protocol `{board.protocol}`, truth and rules `{board.key}`; qualities in percent"
+    if any(row.multiply_adds for row in board.rows):
+        about += ";\nmultiply-adds: matrix multiplications and convolutions of the network for the first image"
     if any(row.rank_low is not None for row in board.rows):
         about += ";\nrank 95 %: the ranks that a run takes in 95 % of the resamplings of the images"
     dirty = any((row.commit or "").endswith(DIRTY) for row in board.rows)
@@ -46,8 +48,8 @@ def _markdown(board: Board) -> str:
 
 
 def to_tables(boards: Sequence[Board]) -> list[Table]:
-    """A table a board for a terminal: the columns up to the number of parameters."""
-    width = COLUMNS.index("params (M)") + 1
+    """A table a board for a terminal: the columns up to the multiply-adds."""
+    width = COLUMNS.index("multiply-adds (G)") + 1
     return [
         Table(
             f"{board.dataset}, {board.images} images, protocol {board.protocol}, percent",
@@ -60,9 +62,9 @@ def to_tables(boards: Sequence[Board]) -> list[Table]:
 
 def _cells(row: Row) -> list[str]:
     fractions = (row.PQ, row.SQ, row.RQ, row.PQ_things, row.PQ_stuff, row.mIoU_semantic, row.mIoU_panoptic)
-    millions = None if row.parameters is None else f"{row.parameters / 1e6:.1f}"
     device = " / ".join(part for part in (row.device, row.precision) if part)
-    texts = (millions, _latency(row), device, row.input, row.fusion, row.date, row.commit)
+    costs = millions(row.parameters), giga(row.multiply_adds)
+    texts = (*costs, _latency(row), device, row.input, row.fusion, row.date, row.commit)
     return [
         "–" if row.rank is None else str(row.rank),
         _range(row.rank_low, row.rank_high),

@@ -48,6 +48,7 @@ class Row:
     published_PQ: float | None
     published_source: str | None
     parameters: int | None
+    multiply_adds: int | None
     latency_p50: float | None
     latency_p95: float | None
     latency_n: int | None
@@ -150,6 +151,7 @@ def row_of(run: Run) -> dict[str, Any]:
         **{f"PQ_{group}": score["PQ"][group]["PQ"] for group in ("things", "stuff")},
         **{f"mIoU_{kind}": score["mIoU"][kind] for kind in ("semantic", "panoptic")},
         "parameters": run.meta.get("parameters"),
+        "multiply_adds": run.meta.get("multiply_adds"),
         **_latency(run),
         "device": run.meta.get("device"),
         "date": str(done["finished"])[:10],

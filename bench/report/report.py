@@ -21,7 +21,17 @@ from bench.report.page.gallery import CAP_MB, gallery
 from bench.report.page.page import write_page
 from bench.report.page.runs import HEADLINE, RunView, run_views
 from bench.report.stacks import accuracy_and_cost, stacked_errors
-from bench.report.tables import Table, class_table, headline, percent, semantic_table, to_latex_table, to_markdown_table
+from bench.report.tables import (
+    Table,
+    class_table,
+    giga,
+    headline,
+    millions,
+    percent,
+    semantic_table,
+    to_latex_table,
+    to_markdown_table,
+)  # fmt: skip
 from bench.results import Run
 
 PAGE = "index.html"
@@ -61,7 +71,8 @@ def _figures(views: Sequence[RunView], out: Path) -> Iterator[Path]:
 def _tables(views: Sequence[RunView], out: Path) -> Iterator[Path]:
     """CSV holds fractions with all their digits, empty where undefined; LaTeX percent."""
     named = [(view, {name: value for name, (value, _) in view.headline().items()}) for view in views]
-    lead = pd.DataFrame([{"run": view.label, **row, "parameters": view.row["parameters"]} for view, row in named])
+    costs = ("parameters", "multiply_adds")
+    lead = pd.DataFrame([{"run": view.label, **row, **{name: view.row[name] for name in costs}} for view, row in named])
     classes = pd.concat([class_frame(view.score).assign(run=view.label) for view in views])
     for name, frame in (("headline", lead), ("classes", classes[["run", *classes.columns[:-1]]])):
         frame.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
@@ -79,12 +90,13 @@ def headline_table(views: Sequence[RunView]) -> Table:
                 interval(Estimate(value, low, high))
                 for value, (low, high) in ((value, ends or (None, None)) for value, ends in view.headline().values())
             ),
-            f"{view.row['parameters'] / 1e6:.1f}" if view.row["parameters"] else "–",
+            millions(view.row["parameters"]),
+            giga(view.row["multiply_adds"]),
         )
         for view in views
     ]
     title = f"{views[0].run.dataset}, {views[0].score['images']} images, percent with 95 % intervals"
-    return Table(title, ("run", *HEADLINE, "params (M)"), tuple(rows))
+    return Table(title, ("run", *HEADLINE, "params (M)", "multiply-adds (G)"), tuple(rows))
 
 
 def classes_table(views: Sequence[RunView]) -> Table:

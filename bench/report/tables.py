@@ -23,6 +23,26 @@ def percent(fraction: float | None) -> str:
     return UNDEFINED if fraction is None else f"{100 * fraction:.1f}"
 
 
+def millions(count: int | None) -> str:
+    """2,345,678 → 2.3"""
+    return f"{count / 1e6:.1f}" if count else UNDEFINED
+
+
+def giga(count: int | None) -> str:
+    """Three digits at least, since tiny networks and large ones share tables: 3,935,686,144 → 3.94; 235.6 G → 236"""
+    if not count:
+        return UNDEFINED
+    value = count / 1e9
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def cost_line(parameters: int | None, multiply_adds: int | None) -> str:
+    """A sentence for what is known of the two, or nothing."""
+    known = [f"{millions(parameters)} M parameters"] if parameters else []
+    known += [f"{giga(multiply_adds)} G multiply-adds an image"] if multiply_adds else []
+    return ", ".join(known)
+
+
 def headline(name: str, dataset: str, score: Mapping[str, Any]) -> Table:
     """PQ, SQ, RQ of all, things and stuff with the classes in each mean; the two kinds of mIoU."""
     title = f"{name} on {dataset}, {score['images']} images, protocol {score['protocol']}, percent"

@@ -63,7 +63,8 @@ def test_efficientps_predicts_things_and_stuff(place: Place, weights: Path, call
     assert json.loads(answer.out)["mIoU"]["semantic"] is not None
     (run,) = place.out.glob("cityscapes-val/efficientps/*")
     told = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    assert told["parameters"] > 1000 and told["model"]["method"] == "shared-backbone"
+    assert told["parameters"] > 1000 and told["multiply_adds"] > told["parameters"]
+    assert told["model"]["method"] == "shared-backbone"
 
 
 @pytest.mark.parametrize("precision", ["bf16"])

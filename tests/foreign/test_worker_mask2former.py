@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.adapter import load_model
+from bench.counting import multiply_adds
 from bench.datasets.dataset import load_dataset
 from bench.models import resolve_model
 from bench.remote import opened
@@ -28,6 +29,7 @@ def test_it_is_the_same_in_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             model.postprocess(model.infer([model.preprocess(image)])[0], image.size) for model in (here, there)
         ]
         assert vars(there)["parameters"] == vars(here)["parameters"]
+        assert multiply_adds(there, image) == multiply_adds(here, image)
     expected, found = predictions
     np.testing.assert_array_equal(found.panoptic.id_map, expected.panoptic.id_map)
     assert found.panoptic.segments_info == expected.panoptic.segments_info

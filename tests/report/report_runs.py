@@ -38,6 +38,7 @@ def meta(name: str, space: Categories = SPACE, **changes: Any) -> dict[str, Any]
         "model": MODEL,
         "device": "cpu",
         "parameters": 2_345_678,
+        "multiply_adds": 3_935_686_144,
         "dataset": {"name": "toy", "split": "val", "categories": plain(space.items)},
         "provenance": {"git": GIT},
         "rules": {"semantic_rule": "cityscapes"},

@@ -16,7 +16,7 @@ from bench.report.leaderboard import is_current, leaderboard, to_csv, to_json, t
 from bench.results import Run
 from bench.types import Panoptic, SegmentInfo
 
-PREDICTIONS = {"model": {"predictions": "0f"}, "device": None, "parameters": None}
+PREDICTIONS = {"model": {"predictions": "0f"}, "device": None, "parameters": None, "multiply_adds": None}
 
 
 def a_run(root: Path, name: str, pq: float | None, key: str = "a", **changes: Any) -> Run:
@@ -70,7 +70,7 @@ def test_a_model_row(tmp_path: Path) -> None:
         "name": "m", "kind": "model", "method": "one-shot", "checkpoint": "toy/tiny",
         "PQ": 0.5, "SQ": 0.5, "RQ": 0.5, "PQ_things": 0.5, "PQ_stuff": 0.5,
         "mIoU_semantic": None, "mIoU_panoptic": 0.5,
-        "published_PQ": 0.666, "published_source": "the paper", "parameters": 2_345_678,
+        "published_PQ": 0.666, "published_source": "the paper", "parameters": 2_345_678, "multiply_adds": 3_935_686_144,
         "latency_p50": None, "latency_p95": None, "latency_n": None, "hardware": None,
         "device": "cpu", "precision": "fp32", "input": "256×512", "fusion": "mask2former", "commit": "0123456",
     }  # fmt: skip
@@ -79,7 +79,17 @@ def test_a_model_row(tmp_path: Path) -> None:
 def test_a_row_of_predictions_has_no_model(tmp_path: Path) -> None:
     row_ = row(a_run(tmp_path, "p", 0.5, **PREDICTIONS))
     assert row_["kind"] == "predictions"
-    absent = ("method", "checkpoint", "published_PQ", "parameters", "device", "precision", "input", "fusion")
+    absent = (
+        "method",
+        "checkpoint",
+        "published_PQ",
+        "parameters",
+        "multiply_adds",
+        "device",
+        "precision",
+        "input",
+        "fusion",
+    )
     assert [row_[name] for name in absent] == [None] * len(absent)
 
 
@@ -115,7 +125,7 @@ def test_markdown_shows_percent_and_dashes(runs: list[Run]) -> None:
     assert best.startswith("| 1 | – | best | predictions | 62.3 | 62.3 | 62.3 | 62.3 | 62.3 | – | 62.3 | – | – | – | –")
     nothing = next(line for line in text.splitlines() if "| nothing" in line)
     assert nothing.startswith("| – | – | nothing (one-shot) | toy/tiny | – | – |")
-    assert "| 2.3 | – | cpu / fp32 | 256×512 | mask2former |" in nothing
+    assert "| 2.3 | 3.94 | – | cpu / fp32 | 256×512 | mask2former |" in nothing
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert len(widths) == 1
 
@@ -175,10 +185,10 @@ def test_a_file_is_current_to_the_byte(tmp_path: Path, runs: list[Run]) -> None:
 
 def test_latency_is_shown_only_where_it_was_measured(tmp_path: Path) -> None:
     run = a_run(tmp_path, "m", 0.5)
-    assert "| 2.3 | – | cpu / fp32 |" in to_markdown(leaderboard([run]))
+    assert "| 2.3 | 3.94 | – | cpu / fp32 |" in to_markdown(leaderboard([run]))
     seconds = {"total": (0.010, 0.020, 0.030, 0.040, 0.050)}
     write_latency(run.folder, Latency(seconds, 10, "cuda", "fp32", "one GPU", "2026-01-01"))
-    assert "| 2.3 | 30.0 / 48.0 (n = 5) | cpu / fp32 |" in to_markdown(leaderboard([run]))
+    assert "| 2.3 | 3.94 | 30.0 / 48.0 (n = 5) | cpu / fp32 |" in to_markdown(leaderboard([run]))
     assert row(run)["hardware"] == "one GPU"
 
 

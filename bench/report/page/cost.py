@@ -48,8 +48,8 @@ class Cost:
 COSTS = (
     Cost("parameters", "Parameters", "predictions made elsewhere have no known model", lambda v: v.row["parameters"]),
     Cost(
-        "multiply-adds", "Multiply-adds an image", "runs of this version do not count them",
-        lambda v: v.run.meta.get("multiply_adds"),
+        "multiply-adds", "Multiply-adds an image", "a run of a torch model counts them at its end; repeat it by",
+        lambda v: v.row["multiply_adds"], "bench run --again",
     ),
     Cost(
         "latency", "Latency, median of one image (ms)", "it is shown only where it was measured, by",

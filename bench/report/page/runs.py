@@ -11,6 +11,7 @@ from bench import explain
 from bench.latency import Latency, read_latency
 from bench.metrics.errors import KINDS
 from bench.report.ranking import row_of
+from bench.report.tables import giga, millions
 from bench.results import Run
 
 HEADLINE = {
@@ -31,6 +32,16 @@ class RunView:
     row: Mapping[str, Any]
     views: Mapping[str, Mapping[str, Any]]
     latency: Latency | None
+
+    @property
+    def parameters(self) -> str:
+        """Millions."""
+        return millions(self.row["parameters"])
+
+    @property
+    def multiply_adds(self) -> str:
+        """Thousands of millions an image."""
+        return giga(self.row["multiply_adds"])
 
     @property
     def score(self) -> Mapping[str, Any]:
