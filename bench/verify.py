@@ -46,7 +46,7 @@ def verify(run: Run, predictions: PredictionFolder | None = None) -> list[Check]
 
     `predictions` are held against the lines: those that the run saved, or others that should be the same.
     """
-    stored = run.score
+    _ = run.score
     try:
         lines = list(run.lines())
     except DataError as error:
@@ -55,7 +55,7 @@ def verify(run: Run, predictions: PredictionFolder | None = None) -> list[Check]
         _tried("images", lambda: _images(run, lines)),
         _tried("lines", lambda: _consistency(lines, run.categories)),
         _tried("checksum", lambda: _checksum(run, lines)),
-        _tried("totals", lambda: _totals(run, lines, stored)),
+        totals_check(run, lines),
         _tried("key", lambda: _key(run, lines)),
         _tried("predictions", lambda: _predictions(run, lines, predictions)),
     ]
@@ -132,6 +132,11 @@ def _checksum(run: Run, lines: Iterable[Line]) -> Check:
     stored, found = str(run.complete["images_sha256"]), lines_digest(lines)
     wrong = () if stored == found else (f"done.json says {stored[:12]}…, the lines give {found[:12]}…",)
     return Check("checksum", f"sha256 of the sorted lines {found[:12]}…", wrong)
+
+
+def totals_check(run: Run, lines: Sequence[Line]) -> Check:
+    """Whether the lines give every stored number again."""
+    return _tried("totals", lambda: _totals(run, lines, run.score))
 
 
 def _totals(run: Run, lines: Sequence[Line], stored: Mapping[str, Any]) -> Check:

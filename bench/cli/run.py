@@ -197,17 +197,21 @@ def select(data: Any, limit: int | None, images: Path | None) -> Any:
 def demo_command(
     out: Out = Path("results/local"),
     dataset: Annotated[str, typer.Option(help="Data set and split to show it on.")] = "minicity:demo",
+    limit: Limit = None,
 ) -> None:
-    """The main job in miniature: a trained model and a damaged ground truth, scored, ranked and drawn."""
+    """The main job in miniature: the models that ship with weights and a damaged truth, scored, ranked and drawn."""
     from bench import launch
     from bench.damage import damage_dataset
+    from bench.demo import shipped_models
 
-    data = open_data(dataset, None, None, None)
+    data = select(open_data(dataset, None, None, None), limit, None)
+    runs = []
+    for spec in shipped_models(data.name):
+        with progress(spec.name) as on_image:
+            runs.append(launch.run(spec, data, out, command=["bench", *sys.argv[1:]], on_image=on_image))
     with progress("damaging the truth") as on_image:
         made = damage_dataset(data, out / "damaged-truth", on_image=on_image)
     with progress("scoring the damaged truth") as on_image:
-        launch.score(made, data, out, on_image=on_image)
-    with progress("mask2former") as on_image:
-        done = launch.run("mask2former", data, out, command=["bench", *sys.argv[1:]], on_image=on_image)
-    show.show_demo(done, data, out)
+        runs.append(launch.score(made, data, out, on_image=on_image))
     err.print(f"results: {out}", markup=False)
+    show.show_demo(runs, data, out)

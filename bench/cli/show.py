@@ -134,12 +134,12 @@ def show_map(audit: Any, as_json: bool) -> None:
     )
 
 
-def show_demo(run: Any, data: Any, out: Path) -> None:
-    """The leaderboard of the demo and the paths of its plots."""
+def show_demo(runs: list[Any], data: Any, out: Path) -> None:
+    """The leaderboard of the demo, its plots, and last the page over all of it."""
     from bench.report.leaderboard import leaderboard
     from bench.report.report import report
-    from bench.results import read_runs
 
-    show_boards(leaderboard(read_runs(out), f"{data.name}:{data.split}"), "table")
-    for path in report([run], out / "report", data):
+    show_boards(leaderboard(runs), "table")
+    page, *others = report(runs, out / "report", data)
+    for path in [*(path for path in others if path.parent == page.parent and path.suffix == ".png"), page]:
         print_text(str(path))

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.inspect import RunFolder
-from bench.cli.output import print_json, print_table, print_text, progress
+from bench.cli.output import err, print_json, print_table, print_text, progress
 from bench.cli.run import Json, Root, Workers, open_data
 
 SHOWN = 20  # findings of a check; --json has them all
@@ -29,6 +29,7 @@ def verify_command(
     gt: Annotated[Path | None, typer.Option(help="Instead: ground truth, COCO panoptic JSON.")] = None,
     gt_dir: Annotated[Path | None, typer.Option(help="Its PNGs (default: the JSON's name).")] = None,
     data_root: Root = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Note a passed check of predictions made again.")] = False,
     workers: Workers = 2,
     json_: Json = False,
 ) -> None:
@@ -45,7 +46,16 @@ def verify_command(
         found = _by_reference(done, made, _truth(done, dataset, gt, gt_dir, data_root), workers)
         checks += found.checks
     print_json(_json(done, checks, found)) if json_ else _show(done, checks, found)
-    raise typer.Exit(1 if any(check.result == "failed" for check in checks) else 0)
+    failed = any(check.result == "failed" for check in checks)
+    if keep and not failed:
+        _keep(done, made)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _keep(run: Any, made: Any) -> None:
+    from bench.levels import keep_rerun
+
+    err.print(f"kept: {keep_rerun(run, made)}", markup=False)
 
 
 def _refuse_without(made: Any, run: Any) -> None:

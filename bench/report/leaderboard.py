@@ -12,8 +12,9 @@ from typing import Any
 
 from bench import untrusted
 from bench.errors import DataError
+from bench.levels import SAID
 from bench.report.ranking import DIRTY, Board, Row, leaderboard
-from bench.report.tables import Table, giga, millions, percent, to_markdown_table
+from bench.report.tables import UNDEFINED, Table, giga, millions, percent, to_markdown_table
 
 __all__ = ["is_current", "leaderboard", "to_csv", "to_json", "to_markdown", "to_tables", "write_between_markers"]
 
@@ -21,11 +22,11 @@ BEGIN = "<!-- leaderboard:begin -->"
 END = "<!-- leaderboard:end -->"
 
 COLUMNS = (
-    "#", "rank 95 %", "model", "checkpoint", "PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic",
+    "#", "rank 95 %", "model", "checkpoint", "PQ", "PQ 95 %", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic",
     "mIoU panoptic", "published PQ", "params (M)", "multiply-adds (G)", "latency p50 / p95 (ms)", "device",
-    "input (px)", "fusion", "date", "commit",
+    "input (px)", "fusion", "checked", "date", "commit",
 )  # fmt: skip
-TEXT = ("model", "checkpoint", "device", "input (px)", "fusion", "date", "commit")
+TEXT = ("model", "checkpoint", "device", "input (px)", "fusion", "checked", "date", "commit")
 
 
 def to_markdown(boards: Sequence[Board]) -> str:
@@ -42,6 +43,10 @@ def _markdown(board: Board) -> str:
         about += ";\nmultiply-adds: matrix multiplications and convolutions of the network for the first image"
     if any(row.rank_low is not None for row in board.rows):
         about += ";\nrank 95 %: the ranks that a run takes in 95 % of the resamplings of the images"
+    if any(row.PQ_low is not None for row in board.rows):
+        about += ";\nPQ 95 %: where its PQ lies in 95 % of them"
+    if any(row.checked for row in board.rows):
+        about += f";\n{SAID}"
     dirty = any((row.commit or "").endswith(DIRTY) for row in board.rows)
     mark = "\n\\* run from a working tree with changes on top of that commit\n" if dirty else ""
     return f"### {board.dataset}\n\n{about}\n\n{table}{mark}"
@@ -61,15 +66,17 @@ def to_tables(boards: Sequence[Board]) -> list[Table]:
 
 
 def _cells(row: Row) -> list[str]:
-    fractions = (row.PQ, row.SQ, row.RQ, row.PQ_things, row.PQ_stuff, row.mIoU_semantic, row.mIoU_panoptic)
+    fractions = (row.SQ, row.RQ, row.PQ_things, row.PQ_stuff, row.mIoU_semantic, row.mIoU_panoptic)
     device = " / ".join(part for part in (row.device, row.precision) if part)
     costs = millions(row.parameters), giga(row.multiply_adds)
-    texts = (*costs, _latency(row), device, row.input, row.fusion, row.date, row.commit)
+    texts = (*costs, _latency(row), device, row.input, row.fusion, row.checked, row.date, row.commit)
     return [
         "–" if row.rank is None else str(row.rank),
         _range(row.rank_low, row.rank_high),
         f"{row.name} ({row.method})" if row.method else row.name,
         row.checkpoint or ("predictions" if row.kind == "predictions" else "–"),
+        percent(row.PQ),
+        _interval(row),
         *(percent(value) for value in (*fractions, row.published_PQ)),
         *(text or "–" for text in texts),
     ]
@@ -80,6 +87,12 @@ def _latency(row: Row) -> str | None:
     if row.latency_p50 is None or row.latency_p95 is None:
         return None
     return f"{1000 * row.latency_p50:.1f} / {1000 * row.latency_p95:.1f} (n = {row.latency_n})"
+
+
+def _interval(row: Row) -> str:
+    """Of a resampling of the images, percent."""
+    known = row.PQ_low is not None and row.PQ_high is not None
+    return f"{percent(row.PQ_low)}–{percent(row.PQ_high)}" if known else UNDEFINED
 
 
 def _range(low: int | None, high: int | None) -> str:

@@ -14,11 +14,12 @@ from bench.config import digest
 from bench.errors import DataError
 from bench.fusion.presets import PRESETS
 from bench.latency import read_latency
-from bench.metrics.bootstrap import MEANS, rank_ranges, resample
+from bench.levels import level
+from bench.metrics.bootstrap import MEANS, Estimate, estimates, point, rank_ranges, resample
 from bench.results import Run
 
 DIRTY = "*"
-RANK_REPLICATES = 2_000
+REPLICATES = 10_000  # as many, and the same, as `bench show --intervals`
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class Row:
     """One run. Qualities are fractions, None where undefined; runs of equal PQ share a `rank`.
 
     `rank_low` and `rank_high` hold the rank in 95 % of the bootstrap replicates over images; None where there is
-    nothing to compare with, or where it was not asked for. `kind` is "model", or "predictions" for what was made
+    nothing to compare with, or where it was not asked for. `PQ_low` and `PQ_high` are the ends of the 95 % interval of
+    the same replicates, and `checked` is what `bench.levels` finds; both only where they were asked for. `kind` is
+    "model", or "predictions" for what was made
     elsewhere: it has no checkpoint, no input size and no fusion. `latency_*` are seconds an image, measured on
     `hardware`. `published_PQ` is what the authors report for the checkpoint on this data set.
     """
@@ -39,6 +42,8 @@ class Row:
     method: str | None
     checkpoint: str | None
     PQ: float | None
+    PQ_low: float | None
+    PQ_high: float | None
     SQ: float | None
     RQ: float | None
     PQ_things: float | None
@@ -57,6 +62,7 @@ class Row:
     precision: str | None
     input: str | None
     fusion: str | None
+    checked: str | None
     date: str
     commit: str | None
     run: str
@@ -102,29 +108,41 @@ def comparability_key(run: Run) -> str:
 def _board(key: str, runs: Sequence[Run], ranges: bool) -> Board:
     """Runs of one key have one truth; where it was read under several names, the first of them stands."""
     score = runs[0].score
-    spans = _rank_ranges(runs) if ranges else {}
-    nothing = (None, None)
-    rows = _ranked(
-        [
-            {**row_of(run), **dict(zip(("rank_low", "rank_high"), spans.get(run.folder, nothing), strict=True))}
-            for run in runs
-        ]
-    )
+    found = _resampled(runs) if ranges else {}
+    rows = _ranked({**row_of(run), **_sure(found.get(run.folder)), **_checked(run, ranges)} for run in runs)
     return Board(min(run.dataset for run in runs), int(score["images"]), str(score["protocol"]), key[:8], rows)
 
 
-def _rank_ranges(runs: Sequence[Run]) -> dict[Path, tuple[int, int]]:
-    """Run folder → the ranks that it takes in 95 % of paired replicates; of runs that hold the same images."""
-    if len(runs) < 2:
-        return {}
+@dataclass(frozen=True)
+class _Sure:
+    """What the replicates say of one run."""
+
+    interval: Estimate
+    ranks: tuple[int, int] | None
+
+
+def _sure(found: _Sure | None) -> dict[str, Any]:
+    low, high = (found and found.ranks) or (None, None)
+    ends = (found.interval.low, found.interval.high) if found else (None, None)
+    return {"rank_low": low, "rank_high": high, "PQ_low": ends[0], "PQ_high": ends[1]}
+
+
+def _checked(run: Run, asked: bool) -> dict[str, str | None]:
+    return {"checked": level(run) if asked else None}
+
+
+def _resampled(runs: Sequence[Run]) -> dict[Path, _Sure]:
+    """Run folder → what paired replicates say of its PQ; of runs that hold the same images. Ranks want two."""
     sums = {run.folder: run_sums(run) for run in runs}
     largest = max((one.image_ids for one in sums.values()), key=len)
     held = {folder: one for folder, one in sums.items() if one.image_ids == largest}
-    if not largest or len(held) < 2:
+    if not largest:
         return {}
-    draws = resample(list(held.values()), replicates=RANK_REPLICATES)
-    spans = rank_ranges(np.stack([one[MEANS.index("PQ")] for one in draws]))
-    return {folder: span for folder, span in zip(held, spans, strict=True) if span is not None}
+    at = MEANS.index("PQ")
+    pq = np.stack([one[at] for one in resample(list(held.values()), replicates=REPLICATES)])
+    spans = rank_ranges(pq) if len(held) > 1 else [None]
+    intervals = estimates(np.array([point(one)[at] for one in held.values()]), pq)
+    return {folder: _Sure(*found) for folder, *found in zip(held, intervals, spans, strict=True)}
 
 
 def _ranked(rows: Iterable[dict[str, Any]]) -> tuple[Row, ...]:

@@ -10,6 +10,7 @@ import pandas as pd
 from bench.datasets.dataset import Dataset
 from bench.metrics.bootstrap import Estimate
 from bench.predictions import file_stem, saved_predictions
+from bench.report.curves import training_curves
 from bench.report.explanations import explanation_tables
 from bench.report.figures import class_bars, demand_one_board
 from bench.report.frame import class_frame
@@ -20,6 +21,7 @@ from bench.report.page.explained import group_stacks
 from bench.report.page.gallery import CAP_MB, gallery
 from bench.report.page.page import write_page
 from bench.report.page.runs import HEADLINE, RunView, run_views
+from bench.report.page.training import charts
 from bench.report.stacks import accuracy_and_cost, stacked_errors
 from bench.report.tables import (
     Table,
@@ -58,14 +60,16 @@ def report(
 
 
 def _figures(views: Sequence[RunView], out: Path) -> Iterator[Path]:
-    groups, costs = group_stacks(views), scatters(views)
+    groups, costs, trained = group_stacks(views), scatters(views), charts(views)
     for suffix in ("png", "svg"):
         yield class_bars([view.run for view in views], out / f"classes.{suffix}")
         if groups:
             yield stacked_errors(groups, out / f"errors.{suffix}")
-        drawn = accuracy_and_cost(costs, out / f"cost.{suffix}")
-        if drawn is not None:
-            yield drawn
+        drawn = (
+            accuracy_and_cost(costs, out / f"cost.{suffix}"),
+            training_curves(trained, out / f"training.{suffix}"),
+        )
+        yield from (path for path in drawn if path is not None)
 
 
 def _tables(views: Sequence[RunView], out: Path) -> Iterator[Path]:

@@ -11,6 +11,7 @@ import pytest
 from report_runs import GIT, MODEL, finished, line, meta, total, values
 
 from bench.errors import DataError
+from bench.explain import intervals
 from bench.latency import Latency, write_latency
 from bench.report.leaderboard import is_current, leaderboard, to_csv, to_json, to_markdown, write_between_markers
 from bench.results import Run
@@ -68,7 +69,8 @@ def test_a_model_row(tmp_path: Path) -> None:
     assert {k: v for k, v in row_.items() if k not in ("date", "run")} == {
         "rank": 1, "rank_low": None, "rank_high": None,
         "name": "m", "kind": "model", "method": "one-shot", "checkpoint": "toy/tiny",
-        "PQ": 0.5, "SQ": 0.5, "RQ": 0.5, "PQ_things": 0.5, "PQ_stuff": 0.5,
+        "PQ": 0.5, "PQ_low": None, "PQ_high": None, "checked": None,
+        "SQ": 0.5, "RQ": 0.5, "PQ_things": 0.5, "PQ_stuff": 0.5,
         "mIoU_semantic": None, "mIoU_panoptic": 0.5,
         "published_PQ": 0.666, "published_source": "the paper", "parameters": 2_345_678, "multiply_adds": 3_935_686_144,
         "latency_p50": None, "latency_p95": None, "latency_n": None, "hardware": None,
@@ -122,7 +124,9 @@ def test_unfinished_runs_are_left_out(tmp_path: Path) -> None:
 def test_markdown_shows_percent_and_dashes(runs: list[Run]) -> None:
     text = to_markdown(leaderboard(runs))
     best = next(line for line in text.splitlines() if "| best |" in line)
-    assert best.startswith("| 1 | – | best | predictions | 62.3 | 62.3 | 62.3 | 62.3 | 62.3 | – | 62.3 | – | – | – | –")
+    assert best.startswith(
+        "| 1 | – | best | predictions | 62.3 | – | 62.3 | 62.3 | 62.3 | 62.3 | – | 62.3 | – | – | – | –"
+    )
     nothing = next(line for line in text.splitlines() if "| nothing" in line)
     assert nothing.startswith("| – | – | nothing (one-shot) | toy/tiny | – | – |")
     assert "| 2.3 | 3.94 | – | cpu / fp32 | 256×512 | mask2former |" in nothing
@@ -238,3 +242,17 @@ def test_a_run_without_its_lines_has_no_range(tmp_path: Path) -> None:
     runs = [scored(tmp_path, "one", [0]), scored(tmp_path, "two", [4]), a_run(tmp_path, "bare", 0.5)]
     (board,) = leaderboard(runs)
     assert {row.name: row.rank_low for row in board.rows} == {"one": 1, "two": 2, "bare": None}
+    assert {row.name: row.checked for row in board.rows} == {"one": "intact", "two": "intact", "bare": None}
+
+
+def test_the_interval_is_that_of_show(tmp_path: Path) -> None:
+    runs = [scored(tmp_path, "one", [0, 3, 9]), scored(tmp_path, "two", [4, 1, 8])]
+    told = [next(mean for mean in intervals(run)["means"] if mean["name"] == "PQ") for run in runs]
+    (board,) = leaderboard(runs)
+    ends = {row.name: (row.PQ_low, row.PQ_high) for row in board.rows}
+    assert ends == {run.name: (one["low"], one["high"]) for run, one in zip(runs, told, strict=True)}
+    low, high = ends["one"]
+    assert low is not None and high is not None and low < high
+    assert f"| {100 * low:.1f}–{100 * high:.1f} |" in to_markdown([board])
+    (alone,) = leaderboard(runs[:1])
+    assert ((alone.rows[0].PQ_low, alone.rows[0].PQ_high), alone.rows[0].rank_low) == (ends["one"], None)

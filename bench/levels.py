@@ -1,0 +1,55 @@
+"""How far the numbers of a run were checked. Each level holds those before it; all of it from the run's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from bench.errors import DataError, UsageError
+from bench.predictions import PredictionFolder
+from bench.results import Run, lines_digest, read_json, write_json
+from bench.verify import totals_check
+
+Level = Literal["changed", "intact", "re-scored", "re-run"]
+KEPT = "again.json"
+SAID = (
+    "checked: *intact*, the stored lines have the checksum of the run; *re-scored*, they also give its totals again; "
+    "*re-run*, predictions made again were held against them, too; *changed*, none of it"
+)
+
+
+def level(run: Run) -> Level | None:
+    """None where the image lines are not at hand.
+
+    intact      the sha256 of the image lines is the one that done.json was written with
+    re-scored   this program computes every number of done.json from those lines
+    re-run      `bench verify --predictions DIR --keep` found predictions that were made again to have the segments
+                of these very lines; again.json beside done.json says so, and of which lines
+    """
+    lines = list(run.lines())
+    if not lines:
+        return None
+    found = lines_digest(lines)
+    if found != run.complete["images_sha256"]:
+        return "changed"
+    if totals_check(run, lines).result != "ok":
+        return "intact"
+    return "re-run" if _kept(run.folder / KEPT) == found else "re-scored"
+
+
+def _kept(path: Path) -> str | None:
+    """The lines that predictions were held against; a file that says nothing of the kind is none."""
+    try:
+        told = read_json(path) if path.is_file() else {}
+    except DataError:
+        return None
+    return told.get("images_sha256") if isinstance(told, dict) else None
+
+
+def keep_rerun(run: Run, predictions: PredictionFolder | None) -> Path:
+    """Notes in the run's folder that `predictions`, which all checks were passed with, were made again elsewhere."""
+    if predictions is None or predictions.folder.resolve().is_relative_to(run.folder.resolve()):
+        raise UsageError("--keep notes a second making: name other predictions than the run's own by --predictions")
+    told = {"images_sha256": run.complete["images_sha256"], "predictions": predictions.digest()}
+    write_json(run.folder / KEPT, told)
+    return run.folder / KEPT
