@@ -1,5 +1,5 @@
 # Everything runs from a virtual environment inside the checkout; only Python >= 3.11 and make are needed.
-#   make demo    the main job on the embedded data set: score a trained model, print a leaderboard, draw plots
+#   make demo    the main job on the embedded data set: the trained models that ship, a leaderboard, a report
 #   make test    the tests            make check   lint and types            make parity   the long comparisons
 #   make test-foreign   real mmdetection and detectron2, each in an environment of its own (3 GB, minutes)
 # PYTHON=python3.12 picks the interpreter. TORCH_INDEX=URL names another index to take torch from
@@ -23,7 +23,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 demo: install
-	@$(BIN)/bench demo --out results/local
+	@$(BIN)/bench demo --out results/local --limit 20
 
 test: install
 	@$(BIN)/python -m pytest -m 'not parity and not foreign'

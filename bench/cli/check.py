@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.output import err, print_json, print_table, print_text, progress
+from bench.cli.output import print_json, print_table, print_text, progress, say
 from bench.cli.run import Json, Limit, Root, Workers, open_data
 
 SEVERITIES = ("error", "warning", "note")
@@ -76,7 +76,7 @@ def stats_command(
     if out is not None:
         from bench.report.class_histogram import class_histogram
 
-        err.print(f"class histogram: {class_histogram(stats, out)}", markup=False)
+        say(f"class histogram: {class_histogram(stats, out)}")
 
 
 def _show_stats(stats: Any) -> None:

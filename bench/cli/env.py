@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.output import err, print_json, print_table, print_text
+from bench.cli.output import print_json, print_table, print_text, say
 from bench.cli.run import Json
 
 app = typer.Typer(no_args_is_help=True, help="Environments of their own for frameworks that conflict.")
@@ -22,7 +22,7 @@ def create_command(
     from bench.env_make import create_env
     from bench.envs import read_env
 
-    folder = create_env(read_env(name), python, lambda line: err.print(line, markup=False))
+    folder = create_env(read_env(name), python, say)
     print_text(str(folder))
 
 

@@ -1,41 +1,56 @@
-"""How the command line speaks: results on stdout, everything else on stderr, colours only on a terminal."""
+"""How the command line speaks: results on stdout, everything else on stderr, colours only on a terminal.
+
+rich is imported where something is said: that is most of what `bench --help` would take.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table as RichTable
+if TYPE_CHECKING:
+    from rich.console import Console
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 _NUMBER = re.compile(r"[-–±+]?[\d.,]*%?$")
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Plain lines on stderr."""
+    _console(stderr=True).print(text, markup=False)
 
 
 def print_json(value: Any) -> None:
     """The value on stdout, as JSON alone."""
-    out.file.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def print_text(text: str) -> None:
     """Plain lines on stdout; square brackets mean nothing."""
-    out.print(text, markup=False)
+    _console().print(text, markup=False)
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """A table; columns of numbers are aligned to the right."""
-    table = RichTable(title=title or None, title_justify="left", header_style="bold")
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", header_style="bold")
     for i, column in enumerate(columns):
         numbers = bool(rows) and all(_NUMBER.match(row[i]) for row in rows)
         table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False, width=None if out.is_terminal else 160).print(table)
+    Console(highlight=False, width=None if _console().is_terminal else 160).print(table)
 
 
 def print_tables(tables: Iterable[Any]) -> None:
@@ -47,6 +62,8 @@ def print_tables(tables: Iterable[Any]) -> None:
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr with images a second and the time left; yields `on_image(done, total)`."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -54,6 +71,7 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
+    err = _console(stderr=True)
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(label, total=None, rate="")
 
@@ -67,7 +85,10 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def training_progress() -> Iterator[tuple[Callable[[Any], None], Callable[[str], None]]]:
     """A bar over the fraction of a training that is done; yields `on_step(StepReport)` and `says(note)`."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    err = _console(stderr=True)
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
 

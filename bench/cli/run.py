@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from bench.cli import show
-from bench.cli.output import err, progress
+from bench.cli.output import progress, say
 
 Out = Annotated[Path, typer.Option(help="Where results go.", envvar="BENCH_OUT")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -89,7 +89,7 @@ def _time(spec: Any, data: Any, folder: Path, device: str) -> None:
 
     with progress(f"timing {spec.name}") as on_image:
         path = time_run(spec, data, folder, device=device, on_image=on_image)
-    err.print(f"latency: {path}", markup=False)
+    say(f"latency: {path}")
 
 
 def score_command(
@@ -213,5 +213,5 @@ def demo_command(
         made = damage_dataset(data, out / "damaged-truth", on_image=on_image)
     with progress("scoring the damaged truth") as on_image:
         runs.append(launch.score(made, data, out, on_image=on_image))
-    err.print(f"results: {out}", markup=False)
+    say(f"results: {out}")
     show.show_demo(runs, data, out)

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from bench.cli.output import err, print_json, print_table, print_tables, print_text
+from bench.cli.output import print_json, print_table, print_tables, print_text, say
 
 VIEWS = ("errors", "by_size", "thresholds", "confusion", "boundary", "intervals")
 
@@ -33,7 +33,7 @@ def show_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: boo
 def show_run(run: Any, as_json: bool, per_class: bool = False) -> None:
     """The totals, and where the run lies (on stderr)."""
     show_score(run, run.score, as_json, per_class)
-    err.print(f"run: {run.folder}", markup=False)
+    say(f"run: {run.folder}")
 
 
 def show_views(run: Any, views: list[Any], as_json: bool) -> None:
@@ -77,7 +77,7 @@ def say_what_is_missing(data: Any) -> None:
     if "panoptic" not in data.carries:
         from bench.datasets.semantic_rgb import NO_PQ
 
-        err.print(f"{data.name} {NO_PQ}", markup=False)
+        say(f"{data.name} {NO_PQ}")
 
 
 def boards_text(boards: list[Any], style: str) -> str:
@@ -96,7 +96,7 @@ def write_boards(path: Path, boards: list[Any], style: str, check: bool) -> None
     if not check:
         write_between_markers(path, text)
     elif not is_current(path, text):
-        err.print(f"{path}: its leaderboard is stale; write it again by the same command without --check", markup=False)
+        say(f"{path}: its leaderboard is stale; write it again by the same command without --check")
         raise typer.Exit(1)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.output import err, print_json, print_table, print_tables, print_text, progress
+from bench.cli.output import print_json, print_table, print_tables, print_text, progress, say
 from bench.cli.run import Again, Json, Out
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -94,10 +94,10 @@ def _print_plan(chosen: Any, as_json: bool) -> None:
 
     if as_json:
         return print_json(plain(chosen))
-    err.print(f"{chosen.title}: {len(chosen.runs)} runs", markup=False)
+    say(f"{chosen.title}: {len(chosen.runs)} runs")
     for run in chosen.runs:
         limit = f", first {run.limit} images" if run.limit else ""
-        err.print(f"  {run.name}: {run.model or run.predictions} on {run.dataset}{limit}", markup=False)
+        say(f"  {run.name}: {run.model or run.predictions} on {run.dataset}{limit}")
 
 
 def _show(outcomes: list[Any], as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.inspect import RunFolder
-from bench.cli.output import err, print_json, print_table, print_text, progress
+from bench.cli.output import print_json, print_table, print_text, progress, say
 from bench.cli.run import Json, Root, Workers, open_data
 
 SHOWN = 20  # findings of a check; --json has them all
@@ -55,7 +55,7 @@ def verify_command(
 def _keep(run: Any, made: Any) -> None:
     from bench.levels import keep_rerun
 
-    err.print(f"kept: {keep_rerun(run, made)}", markup=False)
+    say(f"kept: {keep_rerun(run, made)}")
 
 
 def _refuse_without(made: Any, run: Any) -> None:

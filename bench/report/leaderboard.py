@@ -53,13 +53,13 @@ def _markdown(board: Board) -> str:
 
 
 def to_tables(boards: Sequence[Board]) -> list[Table]:
-    """A table a board for a terminal: the columns up to the multiply-adds."""
-    width = COLUMNS.index("multiply-adds (G)") + 1
+    """A table a board for a terminal, of the columns up to the multiply-adds what its width takes."""
+    shown = [k for k in range(COLUMNS.index("multiply-adds (G)") + 1) if COLUMNS[k] not in ("published PQ", "SQ", "RQ")]
     return [
         Table(
             f"{board.dataset}, {board.images} images, protocol {board.protocol}, percent",
-            COLUMNS[:width],
-            tuple(tuple(_cells(row)[:width]) for row in board.rows),
+            tuple(COLUMNS[k] for k in shown),
+            tuple(tuple(_cells(row)[k] for k in shown) for row in board.rows),
         )
         for board in boards
     ]
