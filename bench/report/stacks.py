@@ -12,10 +12,15 @@ from matplotlib.figure import Figure
 from bench.report.figures import PALETTE, STYLE, save
 from bench.report.page.cost import Scatter
 from bench.report.page.explained import Stack
+from bench.report.page.plot import short
 
 PQ_COLOR = "#8B949E"
 KIND_COLORS = ("#B9E0F7", "#D55E00", "#F0E442", "#009E73", "#E69F00", "#333333", "#0072B2", "#CC79A7")
 ROW_INCHES = 0.3
+SIDES = {  # of a label: its offset in points, and how it is aligned
+    "right": ((8, 0), "left", "center"), "left": ((-8, 0), "right", "center"),
+    "above": ((0, 8), "center", "bottom"), "below": ((0, -8), "center", "top"),
+}  # fmt: skip
 
 
 def stacked_errors(groups: Sequence[tuple[str, Sequence[Stack]]], path: Path) -> Path:
@@ -68,7 +73,11 @@ def _scatter(axes: Axes, one: Scatter) -> None:
     axes.set_axisbelow(True)
     for point in one.points:
         color = PALETTE[point.k]
-        axes.plot(point.cost, point.pq, "o", ms=8, mew=2, mec=color, mfc="white" if point.dominated else color)
-        axes.annotate(point.label, (point.cost, point.pq), (8, 0), textcoords="offset points", va="center", fontsize=8)
+        face = "white" if point.dominated else color
+        axes.plot(point.cost, point.pq, "o", ms=8, mew=2, mec=color, mfc=face, clip_on=False, zorder=3)
+        offset, ha, va = SIDES[point.side]
+        axes.annotate(point.label, (point.cost, point.pq), offset, textcoords="offset points", ha=ha, va=va, fontsize=8)
     if one.x and one.y:
         axes.set(xlim=(one.x.low, one.x.high), ylim=(one.y.low, one.y.high))
+        axes.set_xticks(one.x.ticks, [short(tick) for tick in one.x.ticks])
+        axes.minorticks_off()

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bench.report.page.placing import Side, sides
 from bench.report.page.plot import Axis, linear, logarithmic
 from bench.report.page.runs import RunView
 
 
 @dataclass(frozen=True)
 class Point:
-    """A run: its cost, its PQ in percent, and whether another one costs no more and is no worse, and better in one."""
+    """A run: its cost, its PQ in percent, whether another one costs no more and is no worse, and better in one; and on
+    which side of it its label is free."""
 
     k: int
     label: str
     cost: float
     pq: float
     dominated: bool
+    side: Side = "right"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Cost:
 COSTS = (
     Cost("parameters", "Parameters", "predictions made elsewhere have no known model", lambda v: v.row["parameters"]),
     Cost(
-        "multiply-adds", "Multiply-adds an image", "a run of a torch model counts them at its end; repeat it by",
+        "multiply-adds", "Multiply-adds an image", "predictions have none, and a model's are counted anew by",
         lambda v: v.row["multiply_adds"], "bench run --again",
     ),
     Cost(
@@ -70,9 +73,12 @@ def _scatter(cost: Cost, views: Sequence[RunView]) -> Scatter:
     points = tuple(
         Point(view.k, view.label, x, y, any(_beats(other, (x, y)) for _, *other in told)) for view, x, y in told
     )
-    x_axis = logarithmic([p.cost for p in points]) if points else None
-    y_axis = linear([p.pq for p in points]) if points else None
-    return Scatter(cost.name, cost.title, x_axis, y_axis, points, without, cost.hint, cost.command)
+    if not points:
+        return Scatter(cost.name, cost.title, None, None, (), without, cost.hint, cost.command)
+    x_axis, y_axis = logarithmic([p.cost for p in points]), linear([p.pq for p in points])
+    free = sides([(x_axis.place(p.cost), y_axis.place(p.pq)) for p in points], [p.label for p in points])
+    placed = tuple(replace(point, side=side) for point, side in zip(points, free, strict=True))
+    return Scatter(cost.name, cost.title, x_axis, y_axis, placed, without, cost.hint, cost.command)
 
 
 def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
