@@ -142,7 +142,8 @@ def _resampled(runs: Sequence[Run]) -> dict[Path, _Sure]:
     pq = np.stack([one[at] for one in resample(list(held.values()), replicates=REPLICATES)])
     spans = rank_ranges(pq) if len(held) > 1 else [None]
     intervals = estimates(np.array([point(one)[at] for one in held.values()]), pq)
-    return {folder: _Sure(*found) for folder, *found in zip(held, intervals, spans, strict=True)}
+    found = [_Sure(one, ranks) for one, ranks in zip(intervals, spans, strict=True)]
+    return dict(zip(held, found, strict=True))
 
 
 def _ranked(rows: Iterable[dict[str, Any]]) -> tuple[Row, ...]:
