@@ -65,7 +65,8 @@ class LossSpec:
     in `cells_per_point`: an `uncertain_share` of them the least decided of `oversample` times as many.
 
     `class_weights` are by class name, 1 where none is named. `focal_gamma` > 0 makes the class term focal
-    (arXiv 1708.02002); `box_weight` and `giou_weight` are DETR's.
+    (arXiv 1708.02002); `box_weight` and `giou_weight` are DETR's, and so is `masks_per_image`: so many of an image's
+    matched queries, drawn anew at each step, go through its dear mask head; 0 is all of them.
     """
 
     class_weight: float = 2.0
@@ -80,6 +81,7 @@ class LossSpec:
     class_weights: Mapping[str, float] = field(default_factory=dict)
     box_weight: float = 5.0
     giou_weight: float = 2.0
+    masks_per_image: int = 0
 
 
 @dataclass(frozen=True)

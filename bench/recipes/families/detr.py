@@ -83,6 +83,14 @@ def matched_masks(model: Any, decoded: Decoded, matched: Matched) -> Tensor:
     return masks.view(len(matched), most, *masks.shape[-2:])
 
 
+def drawn(matched: Matched, most: int, generator: torch.Generator) -> Matched:
+    """At most so many pairs of each image, any as likely as any other; all of them where `most` is 0."""
+    if most < 1:
+        return matched
+    picks = [torch.randperm(len(queries), generator=generator, device=queries.device)[:most] for queries, _ in matched]
+    return [(queries[pick], chosen[pick]) for (queries, chosen), pick in zip(matched, picks, strict=True)]
+
+
 def losses(model: Any, part: Part, recipe: Recipe, weights: Tensor) -> Losses:
     """Class and box terms of every decoder layer, and mask terms of the last unless the phase is `boxes_only`."""
     decoded = decode(model, part.pixels)
@@ -90,7 +98,8 @@ def losses(model: Any, part: Part, recipe: Recipe, weights: Tensor) -> Losses:
     layers = list(zip(classes, boxes.sigmoid(), strict=True))
     terms, matched = box_terms(layers, part.targets, recipe.loss, weights)
     if not part.phase.boxes_only:
-        terms |= mask_terms(matched_masks(model, decoded, matched), part.targets, matched, recipe.loss)
+        some = drawn(matched, recipe.loss.masks_per_image, part.generator)
+        terms |= mask_terms(matched_masks(model, decoded, some), part.targets, some, recipe.loss)
     return Losses(terms, decoded.memory)
 
 

@@ -86,3 +86,13 @@ def test_detr_says_which_backbones_its_mask_head_takes():
 def test_a_misspelt_field_of_the_network_is_named(module):
     with pytest.raises(UsageError, match="network: unknown key 'querys'; did you mean 'queries'"):
         network(module, network={**NETWORK, "querys": 3})
+
+
+def test_detr_draws_the_masks_that_it_learns_from():
+    pairs = [(torch.arange(9), torch.arange(9) + 100), (torch.arange(2), torch.arange(2) + 100)]
+    some = detr.drawn(pairs, 4, torch.Generator().manual_seed(0))
+    assert [len(queries) for queries, _ in some] == [4, 2]
+    assert all(torch.equal(queries + 100, targets) for queries, targets in some)
+    seen = {q for seed in range(40) for q in detr.drawn(pairs, 4, torch.Generator().manual_seed(seed))[0][0].tolist()}
+    assert seen == set(range(9))
+    assert detr.drawn(pairs, 0, torch.Generator()) is pairs
