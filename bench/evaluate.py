@@ -54,7 +54,7 @@ def truth_digest(truth: Truth) -> str:
 def _panoptic_digest(id_map: NDArray[np.int32], infos: Sequence[SegmentInfo]) -> str:
     segments = [[s.category_id, s.iscrowd, s.declared_area] for s in infos]
     hasher = hashlib.blake2b(canonical_json([list(id_map.shape), segments]).encode(), digest_size=8)
-    hasher.update(np.ascontiguousarray(id_map).ravel())
+    hasher.update(np.ascontiguousarray(id_map).ravel().data)
     return hasher.hexdigest()
 
 

@@ -48,11 +48,11 @@ class Set:
 
 
 SETS = {
-    "coco20": Set(20, 480, 640, 14, 2.0),
-    "coco100": Set(100, 480, 640, 14, 2.0),
-    "coco400": Set(400, 480, 640, 14, 2.0),
-    "coco5000": Set(5000, 480, 640, 14, 2.0),
-    "city200": Set(200, 1024, 2048, 40, 1.5),
+    "coco20": Set(20, 480, 640, 30, 6.0),
+    "coco100": Set(100, 480, 640, 30, 6.0),
+    "coco400": Set(400, 480, 640, 30, 6.0),
+    "coco5000": Set(5000, 480, 640, 30, 6.0),
+    "city200": Set(200, 1024, 2048, 40, 3.5),
 }
 
 
@@ -74,7 +74,7 @@ def scene(rng: np.random.Generator, kind: Set) -> NDArray[np.int32]:
 
 def made(name: str) -> Path:
     """The folder of a set, drawn on first use."""
-    kind, folder = SETS[name], cache_folder() / "evaluator-v1" / name
+    kind, folder = SETS[name], cache_folder() / "evaluator-v2" / name
     if (folder / "pred.json").is_file():
         return folder
     sides: dict[str, list[dict[str, object]]] = {"gt": [], "pred": []}
