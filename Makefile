@@ -14,11 +14,11 @@ INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 install: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml constraints.txt bench/formats/_png_runs.c
 	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing into $(VENV) (torch, transformers and the rest; a minute or two)"
 	@$(PIP) install $(INDEX) -c constraints.txt setuptools wheel
-	@$(PIP) install $(INDEX) -c constraints.txt --no-build-isolation -e '.[models,train,test]'
+	@$(PIP) install $(INDEX) -c constraints.txt --no-build-isolation -e '.[models,train,test,fast]'
 	@$(PIP) install --no-deps -c constraints.txt panopticapi-lite cityscapesScripts pyquaternion
 	@touch $@
 

@@ -16,6 +16,8 @@ from bench.adapter import Adapter, summary
 from bench.config import canonical_json
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, DataError, ModelError, PartialRun
+from bench.formats.coco import PanopticFile
+from bench.formats.png_runs import join
 from bench.labels import LabelMap, remap_prediction
 from bench.metrics.boundary import boundary_column
 from bench.metrics.semantic import confusion, positions, semantic_from_panoptic
@@ -24,7 +26,7 @@ from bench.pipeline import batches, ordered_map
 from bench.predictions import PredictionFolder, PredictionWriter
 from bench.results import RunWriter
 from bench.shards import WHOLE, Shard
-from bench.types import Categories, Image, Panoptic, Prediction, Sample
+from bench.types import Categories, Image, Panoptic, Prediction, Sample, SegmentInfo
 
 OnImage = Callable[[int, int], None]
 Metrics = Sequence[str]  # what is computed only when asked for: "boundary"
@@ -46,9 +48,13 @@ def truth_digest(truth: Truth) -> str:
         hasher.update(canonical_json(["semantic", list(truth.shape)]).encode())
         hasher.update(np.ascontiguousarray(truth, dtype=np.int32).tobytes())
         return hasher.hexdigest()
-    segments = [[s.category_id, s.iscrowd, s.declared_area] for s in truth.segments_info]
-    hasher.update(canonical_json([list(truth.size), segments]).encode())
-    hasher.update(np.ascontiguousarray(truth.id_map).tobytes())
+    return _panoptic_digest(truth.id_map, truth.segments_info)
+
+
+def _panoptic_digest(id_map: NDArray[np.int32], infos: Sequence[SegmentInfo]) -> str:
+    segments = [[s.category_id, s.iscrowd, s.declared_area] for s in infos]
+    hasher = hashlib.blake2b(canonical_json([list(id_map.shape), segments]).encode(), digest_size=8)
+    hasher.update(np.ascontiguousarray(id_map).ravel().data)
     return hasher.hexdigest()
 
 
@@ -72,6 +78,22 @@ def image_line(sample: Sample, prediction: Prediction, categories: Categories, m
         "overlap": Overlap.of(truth, prediction.panoptic).to_json() if isinstance(truth, Panoptic) else None,
         "semantic": semantic,
         **extra,
+    }
+
+
+def files_line(sample: Sample, prediction: PanopticFile) -> dict[str, Any] | None:
+    """`image_line` of a panoptic prediction, from the runs of the two PNGs; None where they are not plain."""
+    if not isinstance(sample.read_target, PanopticFile) or sample.read_semantic is not None:
+        return None
+    joined = join(sample.read_target, prediction)
+    if joined is None:
+        return None
+    return {
+        "image_id": sample.image_id,
+        "group": sample.group,
+        "truth": _panoptic_digest(joined.truth_map(), joined.truth),
+        "overlap": joined.overlap.to_json(),
+        "semantic": None,
     }
 
 
@@ -152,6 +174,11 @@ def run_predictions(
     todo = [sample for sample in mine if sample.image_id not in run.done]
 
     def finish(sample: Sample) -> Scored:
+        start = time.perf_counter()
+        plain = None if save is not None or metrics else predictions.plain(sample.image_id, dataset.categories)
+        line = None if plain is None else files_line(sample, plain)
+        if line is not None:
+            return Scored(line, {"score": time.perf_counter() - start})
         prediction = predictions.read(sample.image_id, dataset.categories)
         return _score(sample, prediction, {}, dataset.categories, save, metrics)
 

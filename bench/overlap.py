@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -76,6 +76,23 @@ class Overlap:
             tuple(map(_truth, truth.segments_info, truth.areas.tolist())),
             tuple(map(_predicted, prediction.segments_info, prediction.areas.tolist())),
             _pairs(truth, prediction),
+        )
+
+    @classmethod
+    def of_pairs(
+        cls, truth: Sequence[SegmentInfo], predicted: Sequence[SegmentInfo], pairs: Sequence[tuple[int, int, int]]
+    ) -> Overlap | None:
+        """From segments in dense order and all their pairs, sorted; None where a segment has no pixel."""
+        areas = [0] * (len(truth) + 1), [0] * (len(predicted) + 1)
+        for i, j, pixels in pairs:
+            areas[0][i] += pixels
+            areas[1][j] += pixels
+        if 0 in areas[0][1:] or 0 in areas[1][1:]:
+            return None
+        return cls(
+            tuple(map(_truth, truth, areas[0][1:])),
+            tuple(map(_predicted, predicted, areas[1][1:])),
+            tuple(map(Pair._make, pairs)),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -99,13 +99,23 @@ class PredictionFolder:
             hasher.update(untrusted.read_bytes(png) if png.is_file() else b"")
         return hasher.hexdigest()
 
+    def plain(self, image_id: str, categories: Categories) -> coco.PanopticFile | None:
+        """The panoptic map of one image, unread, where it is all that was predicted; None for anything else."""
+        annotation = self.annotations.get(image_id)
+        if annotation is None or self._semantic(image_id).is_file():
+            return None
+        return coco.PanopticFile(self.folder / annotation["file_name"], annotation, categories.ids)
+
+    def _semantic(self, image_id: str) -> Path:
+        return self.folder / "semantic" / f"{file_stem(image_id)}.png"
+
     def read(self, image_id: str, categories: Categories) -> Prediction:
         """The prediction of one image; a missing or broken one is a DataError."""
         annotation = self.annotations.get(image_id)
         if annotation is None:
             raise DataError(f"{self.folder}: no prediction for image {image_id!r}; predict it or use --images")
         panoptic = coco.read_panoptic(self.folder / annotation["file_name"], annotation, categories.ids)
-        semantic = self.folder / "semantic" / f"{file_stem(image_id)}.png"
+        semantic = self._semantic(image_id)
         return Prediction(panoptic, read_labels(semantic) if semantic.is_file() else None)
 
 

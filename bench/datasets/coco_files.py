@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError
 from bench.formats import coco
-from bench.types import Panoptic, Sample
+from bench.formats.coco import PanopticFile
+from bench.types import Sample
 
 
 def coco_truth(file: Path, folder: Path) -> Dataset:
@@ -18,14 +19,14 @@ def coco_truth(file: Path, folder: Path) -> Dataset:
     truth = coco.load_json(file)
     known = truth.categories.ids
     samples = tuple(
-        Sample(image_id, "", partial(_no_image, image_id), partial(_target, folder, annotation, known))
+        Sample(image_id, "", partial(_no_image, image_id), _target(folder, annotation, known))
         for image_id, annotation in truth.annotations.items()
     )
     return Dataset(file.stem, "files", truth.categories, samples, "detectron2")
 
 
-def _target(folder: Path, annotation: Mapping[str, Any], known: tuple[int, ...]) -> Panoptic:
-    return coco.read_panoptic(folder / annotation["file_name"], annotation, known, is_truth=True)
+def _target(folder: Path, annotation: Mapping[str, Any], known: tuple[int, ...]) -> PanopticFile:
+    return PanopticFile(folder / annotation["file_name"], annotation, known, is_truth=True)
 
 
 def _no_image(image_id: str) -> NoReturn:

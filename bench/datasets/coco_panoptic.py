@@ -13,7 +13,7 @@ from bench.formats import coco
 from bench.formats.archive import File, is_there, locate, refuse_link_out
 from bench.formats.images import read_rgb
 from bench.spaces import LabelSpace
-from bench.types import Categories, Image, Panoptic, Sample
+from bench.types import Categories, Image, Sample
 
 FROM_FILE = "from-file"  # as `labels:` of a data set, the categories that its JSON lists
 
@@ -84,7 +84,7 @@ def samples(files: CocoFiles, space: LabelSpace | None) -> tuple[tuple[Sample, .
             image_id,
             str(PurePosixPath(annotation["file_name"]).parent).strip("."),
             partial(_read_image, image_id, pictures[image_id], files),
-            partial(_read_target, files.png(annotation), annotation, known),
+            coco.PanopticFile(files.png(annotation), annotation, known, is_truth=True),
         )
         for image_id, annotation in truth.annotations.items()
     ), categories
@@ -116,7 +116,3 @@ def _read_image(image_id: str, path: File | None, files: CocoFiles) -> Image:
     if isinstance(path, Path) and isinstance(files.images, Path):
         refuse_link_out(path, str(path.relative_to(files.images)))
     return Image(image_id, read_rgb(path))
-
-
-def _read_target(png: File, annotation: Mapping[str, Any], known: tuple[int, ...]) -> Panoptic:
-    return coco.read_panoptic(png, annotation, known, is_truth=True)

@@ -64,20 +64,39 @@ def load_json(path: File) -> CocoPanoptic:
     return CocoPanoptic(path, annotations, images, categories)
 
 
-def read_panoptic(
-    png: File, annotation: Mapping[str, Any], known: Collection[int], *, is_truth: bool = False
-) -> Panoptic:
-    """One image's PNG with its annotation. `known` are the category ids that may occur.
+@dataclass(frozen=True, eq=False)
+class PanopticFile:
+    """One image's PNG with its annotation, read by a call. `known` are the category ids that may occur.
 
     `is_truth` refuses a listed id 0, which panopticapi accepts in a prediction but would count as a segment
     and as void at once in a ground truth.
     """
+
+    png: File
+    annotation: Mapping[str, Any]
+    known: Collection[int]
+    is_truth: bool = False
+
+    def __call__(self) -> Panoptic:
+        return read_panoptic(self.png, self.annotation, self.known, is_truth=self.is_truth)
+
+    def infos(self) -> dict[int, SegmentInfo]:
+        """The checked segments_info by segment id; the PNG's name was checked, too."""
+        where = f"{self.png}, image {self.annotation.get('image_id', self.png.stem)!r}"
+        infos = _infos(self.annotation, where)
+        _check_known(infos, self.known, where)
+        if self.is_truth and 0 in infos:
+            raise DataError(f"{where}: the ground truth lists segment id 0, which means void; renumber it")
+        refuse_link_out(self.png, self.annotation.get("file_name"))
+        return infos
+
+
+def read_panoptic(
+    png: File, annotation: Mapping[str, Any], known: Collection[int], *, is_truth: bool = False
+) -> Panoptic:
+    """The map of a `PanopticFile`."""
     where = f"{png}, image {annotation.get('image_id', png.stem)!r}"
-    infos = _infos(annotation, where)
-    _check_known(infos, known, where)
-    if is_truth and 0 in infos:
-        raise DataError(f"{where}: the ground truth lists segment id 0, which means void; renumber it")
-    refuse_link_out(png, annotation.get("file_name"))
+    infos = PanopticFile(png, annotation, known, is_truth).infos()
     try:
         return Panoptic.from_ids(read_ids(png), infos)
     except DataError as error:

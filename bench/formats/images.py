@@ -38,7 +38,7 @@ def _open(path: File, formats: tuple[str, ...]) -> PilImage.Image:
     """The decoded image; Pillow's many ways to fail are one DataError."""
     try:
         content = untrusted.read_bytes(path, MAX_FILE) if isinstance(path, Path) else path.read_bytes()
-        _refuse_hollow(content)
+        refuse_hollow(content)
         image = PilImage.open(io.BytesIO(content), formats=formats)
         try:
             _refuse_bomb(image.width, image.height)
@@ -62,7 +62,7 @@ def _refuse_bomb(width: int, height: int) -> None:
         raise ValueError(f"it declares {width} x {height} px, more than {PilImage.MAX_IMAGE_PIXELS}")
 
 
-def _refuse_hollow(content: bytes) -> None:
+def refuse_hollow(content: bytes) -> None:
     """A PNG whose file is too small for the pixels that it declares: nothing of it need be decoded to know."""
     if content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR" or len(content) < 26:
         return

@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
+from pngs import Memory, png
 from scenes import SPACE, Scene, scenes, seeded_scene
 
+from bench.formats import png_runs
+from bench.formats.coco import PanopticFile
 from bench.metrics.pq import pq_table, tally, total
 from bench.overlap import Overlap
 
@@ -28,7 +31,21 @@ def from_arrays(scene: Scene) -> Overlap:
     return Overlap.of(scene.truth.panoptic(), scene.prediction.panoptic())
 
 
+def from_files(scene: Scene) -> Overlap:
+    """By runs, from two PNGs; the filter types go by the pixels."""
+    kinds = [int(kind) % 5 for kind in scene.prediction.ids[0]]
+    truth, prediction = (
+        PanopticFile(Memory("x.png", png(side.ids, kinds)), {"segments_info": side.segments_info}, SPACE.ids)
+        for side in (scene.truth, scene.prediction)
+    )
+    joined = png_runs.join(truth, prediction)
+    assert joined is not None
+    return joined.overlap
+
+
 PRODUCERS: dict[str, Producer] = {"arrays": from_arrays}  # every way to an overlap is held to the reference
+if png_runs.available():
+    PRODUCERS["files"] = from_files
 COCO_CATEGORIES = {c.id: {"id": c.id, "name": c.name, "isthing": int(c.isthing)} for c in SPACE}
 
 
