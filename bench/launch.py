@@ -23,7 +23,7 @@ from bench.models import ModelSpec, resolved, weights_digest
 from bench.predictions import PredictionFolder, PredictionWriter, open_predictions
 from bench.provenance import code_digest, provenance
 from bench.remote import opened
-from bench.results import Run, RunWriter, comparability, read_lines, read_run, write_json
+from bench.results import Ledger, Run, RunWriter, read_lines, read_run, write_json
 from bench.shards import WHOLE, Shard
 from bench.types import Categories
 
@@ -295,8 +295,9 @@ def _finish(writer: RunWriter, meta: Mapping[str, Any], job: Job) -> None:
 
 def finish(writer: RunWriter, meta: Mapping[str, Any], categories: Categories, order: list[str]) -> None:
     """Totals from the stored lines, so that what is shown is what is stored; `order` is the data set's."""
-    file, rules = writer.folder / f"images-{WHOLE.name}.jsonl", meta["rules"]
+    file, rules, ledger = writer.folder / f"images-{WHOLE.name}.jsonl", meta["rules"], Ledger()
+    first = iter([ledger.passing(read_lines(file))])  # what else a line is read for comes along with the first pass
     with naming(file):
-        key = comparability(read_lines(file), order, rules)
-        found = totals(lambda: read_lines(file), categories, rules, meta.get("metrics", ()))
-    writer.finish(found, key)
+        found = totals(lambda: next(first, None) or read_lines(file), categories, rules, meta.get("metrics", ()))
+        key = ledger.comparability(order, rules)
+    writer.finish(found, key, ledger.digest())

@@ -153,16 +153,16 @@ class RunWriter:
             return
         self._timings.write(canonical_json({"image_id": image_id, "seconds": timing}) + "\n")
         self._timings.flush()
-        self._images.write(canonical_json(line) + "\n")
+        self._images.write(_spelled(line) + "\n")
         self._images.flush()
         self.done.add(image_id)
 
-    def finish(self, score: Mapping[str, Any], key: Mapping[str, Any]) -> None:
-        """Totals, checksum and comparability key; the run is complete after this."""
-        lines = read_lines(self.folder / "images-0-of-1.jsonl")
+    def finish(self, score: Mapping[str, Any], key: Mapping[str, Any], images_sha256: str | None = None) -> None:
+        """Totals, checksum and comparability key; the run is complete after this. Who has read the lines anyway knows
+        their digest."""
         done = {
             "finished": _now(),
-            "images_sha256": lines_digest(lines),
+            "images_sha256": images_sha256 or lines_digest(read_lines(self.folder / "images-0-of-1.jsonl")),
             "key": dict(key),
             "score": dict(score),
         }
@@ -171,20 +171,50 @@ class RunWriter:
 
 def lines_digest(lines: Iterable[Line]) -> str:
     """sha256 over the image lines in image-id order."""
-    digests = sorted((str(line["image_id"]), hashlib.sha256(canonical_json(line).encode()).digest()) for line in lines)
-    hasher = hashlib.sha256()
-    for _, line_digest in digests:
-        hasher.update(line_digest)
-    return hasher.hexdigest()
+    return ledger_of(lines).digest()
 
 
-def comparability(lines: Iterable[Line], order: list[str], rules: Mapping[str, Any]) -> dict[str, Any]:
-    """What two runs must share to be ranked together: the truth as scored, and the rules."""
-    truth = {str(line["image_id"]): str(line.get("truth")) for line in lines}
-    if set(truth) != set(order):
-        strange = sorted(set(truth) ^ set(order))[0]
-        raise DataError(f"image {strange!r} is in the run or in the data set, but not in both; {AGAIN}")
-    return {"truth": digest([(image_id, truth[image_id]) for image_id in order]), **rules}
+def ledger_of(lines: Iterable[Line]) -> Ledger:
+    """What lines are known by that nobody else reads."""
+    ledger = Ledger()
+    for _ in ledger.passing(lines):
+        pass
+    return ledger
+
+
+class Ledger:
+    """What a run's lines are known by, noted while somebody reads them."""
+
+    def __init__(self) -> None:
+        self._digests: list[tuple[str, bytes]] = []
+        self._truth: dict[str, str] = {}
+
+    def passing(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """The lines, each noted."""
+        for line in lines:
+            image_id = str(line["image_id"])
+            self._digests.append((image_id, hashlib.sha256(_spelled(line).encode()).digest()))
+            self._truth[image_id] = str(line.get("truth"))
+            yield line
+
+    def digest(self) -> str:
+        """sha256 over the lines in image-id order."""
+        hasher = hashlib.sha256()
+        for _, line_digest in sorted(self._digests):
+            hasher.update(line_digest)
+        return hasher.hexdigest()
+
+    def comparability(self, order: list[str], rules: Mapping[str, Any]) -> dict[str, Any]:
+        """What two runs must share to be ranked together: the truth as scored, and the rules."""
+        if set(self._truth) != set(order):
+            strange = sorted(set(self._truth) ^ set(order))[0]
+            raise DataError(f"image {strange!r} is in the run or in the data set, but not in both; {AGAIN}")
+        return {"truth": digest([(image_id, self._truth[image_id]) for image_id in order]), **rules}
+
+
+def _spelled(line: Line) -> str:
+    """`canonical_json` of what is JSON already: a line is long, and written and checked for every image."""
+    return json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True)

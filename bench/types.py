@@ -116,6 +116,13 @@ class Panoptic:
         height, width = self.id_map.shape
         return height, width
 
+    @property
+    def runs(self) -> NDArray[np.int32]:
+        """(n, 2): where each run of equal pixels starts, rows joined, and its pixel value; the map in short."""
+        flat = self.id_map.ravel()
+        starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))[: flat.size]
+        return np.stack([starts, flat[starts]], axis=1).astype(np.int32)
+
     @classmethod
     def from_ids(cls, ids: NDArray[np.integer[Any]], infos: Mapping[int, SegmentInfo], *, void: int = 0) -> Panoptic:
         """The door for any framework's dialect: (H, W) integer ids and what each id means.

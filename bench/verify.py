@@ -16,7 +16,7 @@ from bench.metrics.semantic import SEMANTIC_VERSION, confusion_of, positions
 from bench.metrics.totals import totals
 from bench.overlap import Overlap, PredictedSegment
 from bench.predictions import PredictionFolder
-from bench.results import Run, comparability, lines_digest
+from bench.results import Run, ledger_of, lines_digest
 from bench.types import Categories, Prediction
 
 Line = Mapping[str, Any]
@@ -169,7 +169,7 @@ def differences(stored: Any, computed: Any, name: str = "") -> Iterator[str]:
 def _key(run: Run, lines: Sequence[Line]) -> Check:
     """The comparability key: the digest of the truths in the lines' order, and the rules."""
     order = [str(line["image_id"]) for line in lines]
-    findings = differences(run.complete["key"], comparability(lines, order, run.meta["rules"]))
+    findings = differences(run.complete["key"], ledger_of(lines).comparability(order, run.meta["rules"]))
     return Check("key", "comparability key, from the lines and run.json", tuple(findings))
 
 

@@ -6,7 +6,7 @@ from scenes import SPACE
 
 from bench.errors import DataError, PartialRun
 from bench.metrics.score import score
-from bench.results import RunWriter, comparability, lines_digest, read_run, read_runs
+from bench.results import RunWriter, ledger_of, lines_digest, read_run, read_runs
 
 META = {
     "name": "a model",
@@ -77,11 +77,11 @@ def test_the_checksum_is_blind_to_order_and_sees_every_value() -> None:
 
 def test_the_comparability_key_holds_the_truth_and_the_rules() -> None:
     rules = {"protocol": "coco"}
-    key = comparability([line("a"), line("b")], ["a", "b"], rules)
-    assert key == comparability([line("b"), line("a")], ["a", "b"], rules)
-    assert key != comparability([line("a"), line("b", truth="u")], ["a", "b"], rules)
-    assert key != comparability([line("a")], ["a"], rules)
-    assert key != comparability([line("a"), line("b")], ["a", "b"], {"protocol": "strict"})
+    key = ledger_of([line("a"), line("b")]).comparability(["a", "b"], rules)
+    assert key == ledger_of([line("b"), line("a")]).comparability(["a", "b"], rules)
+    assert key != ledger_of([line("a"), line("b", truth="u")]).comparability(["a", "b"], rules)
+    assert key != ledger_of([line("a")]).comparability(["a"], rules)
+    assert key != ledger_of([line("a"), line("b")]).comparability(["a", "b"], {"protocol": "strict"})
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"format": 99}'])

@@ -58,3 +58,10 @@ def test_category_ids_are_unique() -> None:
     with pytest.raises(DataError, match="not unique"):
         Categories((road, road))
     assert Categories((road,)).index_of == {7: 0}
+
+
+def test_the_runs_of_a_map() -> None:
+    ids = np.array([[1, 1, 0], [0, 2, 2]], dtype=np.int32)
+    map_ = Panoptic(ids, (SegmentInfo(1), SegmentInfo(1)))
+    assert map_.runs.tolist() == [[0, 1], [2, 0], [4, 2]]
+    assert Panoptic(np.zeros((0, 3), dtype=np.int32), ()).runs.shape == (0, 2)

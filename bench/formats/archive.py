@@ -9,6 +9,7 @@ way to be read at random.
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import stat
 import struct
@@ -195,6 +196,8 @@ def refuse_link_out(file: File, name: object) -> None:
         return
     depth = len(PurePosixPath(name).parts) if isinstance(name, str) else 1
     folder = Path(*file.parts[: len(file.parts) - depth])
+    if not any(map(os.path.islink, (file, *file.parents[: depth - 1]))):
+        return
     try:
         meant = file.resolve()
     except (OSError, RuntimeError):  # the latter until Python 3.13

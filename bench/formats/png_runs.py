@@ -23,7 +23,7 @@ from bench.formats.archive import File
 from bench.formats.coco import PanopticFile
 from bench.formats.images import MAX_FILE, refuse_hollow
 from bench.overlap import Overlap
-from bench.types import IdMap, SegmentInfo
+from bench.types import SegmentInfo
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PLAIN = b"\x08\x02\x00\x00\x00"  # 8 bits, RGB, deflate, the five filters, not interlaced
@@ -33,18 +33,12 @@ Rows = tuple[int, int, bytes | bytearray]  # height, width (px), the inflated da
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """`truth_runs` is (n, 2) int32: where in the flattened map a run starts, and its dense id."""
+    """`truth_runs` are the truth's `Panoptic.runs`."""
 
     overlap: Overlap
     size: tuple[int, int]
     truth: tuple[SegmentInfo, ...]
     truth_runs: NDArray[np.int32]
-
-    def truth_map(self) -> IdMap:
-        """The truth's dense (H, W) id map."""
-        height, width = self.size
-        lengths = np.diff(self.truth_runs[:, 0], append=np.int32(height * width))
-        return np.repeat(self.truth_runs[:, 1], lengths).reshape(self.size)
 
 
 def _optional(name: str, attribute: str) -> Callable[..., Any] | None:

@@ -41,8 +41,7 @@ def agrees(truth: PanopticFile, prediction: PanopticFile) -> None:
     assert joined is not None
     ordinary = truth()
     assert joined.overlap == Overlap.of(ordinary, prediction())
-    assert (joined.truth_map() == ordinary.id_map).all()
-    assert joined.truth_map().dtype == ordinary.id_map.dtype
+    assert (joined.truth_runs == ordinary.runs).all() and joined.truth_runs.dtype == ordinary.runs.dtype
 
 
 def blocks(rng: np.random.Generator, height: int, width: int, size: int, ids: int) -> NDArray[np.int64]:
