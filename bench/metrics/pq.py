@@ -199,9 +199,7 @@ class PQTable:
 
 def pq_table(totals: Mapping[int, Tally], categories: Categories) -> PQTable:
     """PQ is the mean of the categories' PQ, never mean SQ times mean RQ."""
-    unknown = sorted(set(totals) - set(categories.ids))
-    if unknown:
-        raise DataError(f"categories {unknown[:5]} were scored but are not among those of the data set")
+    demand_known(totals, categories)
     per_class = tuple(_class_quality(totals.get(category.id, Tally())) for category in categories)
     rows = list(zip(per_class, categories, strict=True))
     return PQTable(
@@ -210,6 +208,13 @@ def pq_table(totals: Mapping[int, Tally], categories: Categories) -> PQTable:
         stuff=_mean([row for row, category in rows if not category.isthing]),
         per_class=per_class,
     )
+
+
+def demand_known(category_ids: Iterable[int], categories: Categories) -> None:
+    """DataError where something was scored that is no category."""
+    unknown = sorted(set(category_ids) - set(categories.ids))
+    if unknown:
+        raise DataError(f"categories {unknown[:5]} were scored but are not among those of the data set")
 
 
 def _class_quality(one: Tally) -> ClassQuality:

@@ -83,15 +83,21 @@ def empty(categories: Categories) -> Matrix:
 
 def add(matrix: Matrix, rows: Iterable[Sequence[int]]) -> None:
     """Adds the rows of one image to the matrix, in place; rows of anything else are a DataError."""
+    table = checked(rows, len(matrix) - 1)
+    np.add.at(matrix, (table[:, 0], table[:, 1]), table[:, 2])
+
+
+def checked(rows: Iterable[Sequence[int]], void: int) -> NDArray[np.int64]:
+    """(n, 3) stored rows of one image; a DataError where they are none of `void` categories and void."""
     try:
         table = np.array(list(rows) or np.empty((0, 3), dtype=np.int64))
         fits = table.ndim == 2 and table.shape[1] == 3 and table.dtype.kind == "i" and table.min(initial=0) >= 0
-        fits = fits and table[:, :2].max(initial=0) < len(matrix) and table[:, 2].max(initial=0) < MOST_PIXELS
+        fits = fits and table[:, :2].max(initial=0) <= void and table[:, 2].max(initial=0) < MOST_PIXELS
     except (ValueError, TypeError):
         fits = False
     if not fits:
         raise DataError("not a stored confusion matrix of these categories; score the predictions again")
-    np.add.at(matrix, (table[:, 0], table[:, 1]), table[:, 2])
+    return table
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import naming
 from bench.metrics import pq, semantic
 from bench.metrics.lines import Lines
 from bench.metrics.pq import Protocol
@@ -70,18 +71,20 @@ class _Image:
 def _image(line: Mapping[str, Any], categories: Categories, rule: Rule, protocol: Protocol) -> _Image:
     entries: list[Entry] = []
     kinds = []
-    if line.get("overlap") is not None:
-        overlap = Overlap.from_json(line["overlap"])
-        entries += _segments(pq.tally(overlap, protocol=protocol), categories)
-        entries += _pixels("panoptic", semantic.confusion_of(overlap, categories), categories, "cityscapes")
-        kinds.append("panoptic")
-    if line.get("semantic") is not None:
-        entries += _pixels("semantic", line["semantic"], categories, rule)
-        kinds.append("semantic")
+    with naming(f"image {line.get('image_id')!r}"):
+        if line.get("overlap") is not None:
+            overlap = Overlap.from_json(line["overlap"])
+            entries += _pixels("panoptic", semantic.confusion_of(overlap, categories), categories, "cityscapes")
+            entries += _segments(pq.tally(overlap, protocol=protocol), categories)
+            kinds.append("panoptic")
+        if line.get("semantic") is not None:
+            entries += _pixels("semantic", semantic.checked(line["semantic"], len(categories)), categories, rule)
+            kinds.append("semantic")
     return _Image(str(line["image_id"]), str(line.get("group")), tuple(entries), tuple(kinds))
 
 
 def _segments(tallies: Mapping[int, pq.Tally], categories: Categories) -> list[Entry]:
+    pq.demand_known(tallies, categories)
     places = [categories.index_of[category_id] for category_id in tallies]
     found = list(tallies.values())
     return [
