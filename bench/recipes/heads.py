@@ -34,7 +34,9 @@ def fit_classes(network: Any, family: Family, categories: Categories) -> str:
     set_layer(network, family.class_head, _with_rows(old, [*rows, old.out_features - 1]))
     for key, value in label_names(categories).items():
         setattr(network.config, key, value)
-    return f"{len(wanted)} classes, {len(wanted) - rows.count(None)} of them among its {len(known)}"
+    fresh = [name for name, row in zip(wanted, rows, strict=True) if row is None]
+    anew = f"; the rows of {', '.join(fresh)} begin anew" if fresh else ""
+    return f"{len(wanted)} classes, {len(wanted) - len(fresh)} of them among its {len(known)}{anew}"
 
 
 @torch.no_grad()

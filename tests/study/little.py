@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from bench.formats.images import write_png
 
+Call = Callable[..., tuple[int, str, str]]  # what the command line said: exit code, stdout, stderr
 NETWORK = {
     "stem_width": 8, "widths": [8, 8, 8, 8], "depths": [1, 1, 1, 1], "feature_width": 32, "query_width": 32,
     "queries": 8, "heads": 8, "encoder_layers": 1, "decoder_layers": 1, "feedforward": 32,
