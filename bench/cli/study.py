@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench.cli.output import err, print_json, print_tables, print_text, progress, training_progress
+from bench.cli.output import print_json, print_tables, print_text, progress, say, training_progress
 from bench.cli.run import open_data
 
 
@@ -53,7 +53,7 @@ def _train(training: Any, seed: int, recipe: str, folder: Path) -> str:
         open_data(chosen.dataset, None, None, None)  # an embedded data set is made here, with a bar
         from bench.recipes.train import train
 
-        err.print(f"training {training.name}, seed {seed}: {folder}", markup=False)
+        say(f"training {training.name}, seed {seed}: {folder}")
         with training_progress() as (on_step, says):
             train(chosen, folder, on_step, None, says)
     return str(chosen.family)
@@ -65,13 +65,11 @@ def _print_plan(asked: Any, quick: bool, as_json: bool) -> None:
     if as_json:
         return print_json(plain(asked))
     seeds = sum(len(training.seeds) for training in asked.trainings)
-    err.print(
-        f"{asked.title}: {seeds} trainings{', a quick look that concludes nothing' if quick else ''}", markup=False
-    )
+    say(f"{asked.title}: {seeds} trainings{', a quick look that concludes nothing' if quick else ''}")
     for training in asked.trainings:
         changes = ", ".join(f"{key}={value}" for key, value in training.set.items())
         named = f"{len(training.seeds)} x {training.recipe}" + (f" with {changes}" if changes else "")
-        err.print(f"  {training.name}: {named}", markup=False)
+        say(f"  {training.name}: {named}")
 
 
 def _show(outcome: Any, as_json: bool) -> None:

@@ -118,6 +118,8 @@ def is_study(path: Path) -> bool:
 
 def load_study(path: Path, quick: bool = False) -> Study:
     """The study in a file, or the quick look at it; UsageError where a key or a value is wrong."""
+    if not is_study(path):
+        raise UsageError(f"{path}: trains nothing, so it has no quick look; leave --quick out")
     study = load_yaml(path, Study)
     if not quick:
         return study

@@ -20,7 +20,7 @@ from bench.study.plan import is_study, load_study
         (
             "arms: [base, clip-1]",
             "arms: [base, clip-2]",
-            "contrast 'gradient clip': there is no training 'clip-2'; did",
+            "contrast 'gradient clip': there is no training 'clip-2'",
         ),
         ("arms: [base, clip-1]", "arms: [base]", "needs at least two arms"),
         ("arms: [base, clip-1]", "arms: [base, base]", "arm 'base' is there twice"),
@@ -57,6 +57,8 @@ def test_a_study_without_a_quick_look_says_so(tmp_path: Path) -> None:
 
 def test_gate_suites_are_none() -> None:
     assert not is_study(find("suites", "ci")) and is_study(find("suites", "study"))
+    with pytest.raises(UsageError, match="trains nothing, so it has no quick look"):
+        load_study(find("suites", "ci"), quick=True)
 
 
 @pytest.mark.parametrize("quick", [False, True])

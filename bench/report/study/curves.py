@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.page.plot import Axis, linear
+from bench.report.page.plot import linear
 from bench.report.page.training import Chart, Curve, training_log
 from bench.study.contrasts import Arm
 
@@ -69,10 +69,5 @@ def _chart(title: str, value: Callable[[Row], float | None], logs: Sequence[Any]
             curves.append(SeedCurve(Curve(k, f"{name}, seed {seed}", points), seed, dash))
     if not curves:
         return None
-    x, y = _axes([point for one in curves for point in one.curve.points])
-    return SeedChart(Chart(title, x, y, tuple(one.curve for one in curves)), tuple(curves))
-
-
-def _axes(points: Sequence[tuple[float, float]]) -> tuple[Axis, Axis]:
-    xs, ys = zip(*points, strict=True)
-    return linear(xs), linear(ys)
+    xs, ys = zip(*(point for one in curves for point in one.curve.points), strict=True)
+    return SeedChart(Chart(title, linear(xs), linear(ys), tuple(one.curve for one in curves)), tuple(curves))
