@@ -46,7 +46,7 @@ def _carried_out(asked: Any, quick: bool, where: Path, out: Path, device: str, a
 def _train(training: Any, seed: int, recipe: str, folder: Path) -> str:
     """The family of the weights in `folder`, trained now unless they were before."""
     from bench.config import find
-    from bench.recipes.arms import arm_recipe, is_finished
+    from bench.recipes.arms import arm_recipe, is_finished, note_beginning
 
     chosen = arm_recipe(find("train", recipe), training.set, seed)
     if not is_finished(chosen, folder):
@@ -56,6 +56,7 @@ def _train(training: Any, seed: int, recipe: str, folder: Path) -> str:
         say(f"training {training.name}, seed {seed}: {folder}")
         with training_progress() as (on_step, says):
             train(chosen, folder, on_step, None, says)
+        note_beginning(chosen, folder)
     return str(chosen.family)
 
 
