@@ -72,7 +72,7 @@ def test_every_training_of_the_shipped_study_is_a_recipe_and_differs_from_its_ba
     seeds = {t.name: len(t.seeds) for t in study.trainings}
     assert all(seeds[name] >= 2 for contrast in main for name in contrast.arms)
     if not quick:
-        assert [recipes[n].images for n in ("images-600", "base", "images-3000")] == [600, 1200, 2936]
+        assert [recipes[n].images for n in ("images-600", "base", "images-3000")] == [600, 1200, 2968]
 
 
 def test_the_pretraining_begins_nothing_that_the_study_does_not_go_on_with() -> None:
@@ -81,3 +81,24 @@ def test_the_pretraining_begins_nothing_that_the_study_does_not_go_on_with() -> 
     base, before = (load_yaml(find("train", name), Recipe) for name in ("study-base", "detr-tiny-minicoco"))
     assert base.init == "train/detr-tiny-minicoco" and base.family == before.family
     assert before.dataset == "minicoco:train"
+
+
+@pytest.mark.parametrize("family", ["detr", "maskformer"])
+def test_the_frozen_transformer_is_that_of_either_family(family: str) -> None:
+    pytest.importorskip("transformers")
+    from fnmatch import fnmatchcase
+
+    from bench.recipes.families.family import find_family
+    from bench.recipes.initial import build
+    from bench.recipes.recipe import Recipe
+    from bench.spaces import load_space
+
+    study = load_study(find("suites", "study"))
+    (pattern,) = next(t.set["freeze"] for t in study.trainings if t.name == "frozen-transformer")
+    found = find_family(family)  # type: ignore[arg-type]
+    recipe = load_yaml(find("train", f"{family}-tiny-minicity"), Recipe)
+    network = build(recipe, found, load_space("cityscapes-19").scored)
+    names = [name for name, _ in network.named_parameters()]
+    frozen = {name for name in names if fnmatchcase(name, pattern)}
+    layers = {name for name in names if "decoder.layers." in name or "model.encoder.layers." in name}
+    assert frozen == layers and not any(name.startswith(found.backbone) for name in frozen)

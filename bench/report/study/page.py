@@ -85,7 +85,7 @@ def page_values(parts: PageParts) -> dict[str, Any]:
         "by_name": {arm.name: arm for arm in scored},
         "forest": forest(parts.said),
         "views": contrast_views(parts),
-        "comparisons": len(parts.said),
+        "said": parts.said,
         "changed": {t.name: ", ".join(f"{k}: {v}" for k, v in t.set.items()) for t in outcome.study.trainings},
         "recipes": {t.name: t.recipe for t in outcome.study.trainings},
         "spread": spread_text,
