@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -29,13 +29,12 @@ class Place:
 def carry_out(study: Study, quick: bool, place: Place, train: Train, watch: Watch) -> StudyOutcome:
     """Every training with every seed, each scored as soon as it is done. `train` leaves the weights in a folder,
     reading a finished one and going on with one that was interrupted; `again` repeats scoring, never training."""
-    kept = place.out / "quick" if quick else place.out
+    if quick:
+        place = replace(place, out=place.out / "quick")
     found = [
-        _one(study, training, seed, Place(place.where, kept, place.device, place.command, place.again), train, watch)
-        for training in study.trainings
-        for seed in training.seeds
+        _one(study, training, seed, place, train, watch) for training in study.trainings for seed in training.seeds
     ]
-    return StudyOutcome(study, kept, quick, tuple(found))
+    return StudyOutcome(study, place.out, quick, tuple(found))
 
 
 def _one(study: Study, training: Training, seed: int, place: Place, train: Train, watch: Watch) -> Trained:
