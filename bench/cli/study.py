@@ -28,11 +28,13 @@ def study(where: Path, out: Path, device: str, plan: bool, again: bool, quick: b
 def _carried_out(asked: Any, quick: bool, where: Path, out: Path, device: str, again: bool) -> Any:
     """The outcome, with a bar for each training and each run."""
     from bench.study.carry_out import Place, carry_out
+    from bench.suite import near
 
     with ExitStack() as bars:
 
         def watch(planned: Any) -> Any:
             bars.close()
+            open_data(near(where.parent, planned.dataset), None, None, None)  # an embedded one is made here, with a bar
             return bars.enter_context(progress(planned.name))
 
         def train(training: Any, seed: int, recipe: str, folder: Path) -> str:
