@@ -79,7 +79,8 @@ def test_the_study_goes_on_with_what_a_shipped_recipe_trains() -> None:
     from bench.recipes.recipe import Recipe
 
     base = load_yaml(find("train", "study-base"), Recipe)
-    before = load_yaml(find("train", (base.init or "").removeprefix("train/")), Recipe)
+    trained_by = (base.init or "").removeprefix("train/").replace("minicoco/tiny", f"{base.family}-tiny-minicoco")
+    before = load_yaml(find("train", trained_by), Recipe)
     assert base.family == before.family and before.dataset == "minicoco:train"
 
 
