@@ -111,7 +111,7 @@ def run_suite(suite: Suite, where: Path, out: Path, watch: Watch, *, command: Se
 
 def _one(planned: SuiteRun, where: Path, out: Path, on_image: OnImage, command: Sequence[str], again: bool,
          device: str) -> Run:  # fmt: skip
-    data = load_dataset(_near(where, planned.dataset)).limited(planned.limit)
+    data = load_dataset(near(where, planned.dataset)).limited(planned.limit)
     if planned.predictions is not None:
         return launch.score(
             where / planned.predictions, data, out, name=planned.name, protocol=planned.protocol,
@@ -123,7 +123,7 @@ def _one(planned: SuiteRun, where: Path, out: Path, on_image: OnImage, command: 
 def _live(planned: SuiteRun, where: Path, data: Dataset, out: Path, on_image: OnImage, command: Sequence[str],
           again: bool, device: str) -> Run:  # fmt: skip
     spec = resolve_model(
-        _near(where, planned.model or ""), data.name, base=data.base, checkpoint=planned.checkpoint,
+        near(where, planned.model or ""), data.name, base=data.base, checkpoint=planned.checkpoint,
         precision=planned.precision, overrides=planned.set,
     )  # fmt: skip
     return launch.run(
@@ -132,6 +132,6 @@ def _live(planned: SuiteRun, where: Path, data: Dataset, out: Path, on_image: On
     )  # fmt: skip
 
 
-def _near(where: Path, name: str) -> str:
+def near(where: Path, name: str) -> str:
     """A name as it is; a file beside the suite's."""
     return str(where / name) if name.endswith((".yaml", ".yml")) else name

@@ -29,7 +29,7 @@ LAYERS = {
     "bench.launch": 5, "bench.timing": 5, "bench.predict": 5, "bench.merge": 5, "bench.map_audit": 5, "bench.demo": 5,
     "bench.reference": 5, "bench.report": 5,
     "bench.report.gate": 8,
-    "bench.suite": 6, "bench.gate": 7,
+    "bench.study": 4, "bench.suite": 6, "bench.study.carry_out": 6, "bench.gate": 7,
     "bench.cli": 8, "bench.__main__": 8,
 }  # fmt: skip
 ASIDE = {"bench.recipes": 4, "bench.adapters": 2}  # the highest layer that they may import

@@ -11,6 +11,7 @@ import typer
 
 from bench.cli.output import print_json, print_table, print_tables, print_text, progress, say
 from bench.cli.run import Again, Json, Out
+from bench.cli.study import study
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Only print what would run.")]
@@ -28,13 +29,17 @@ def suite_command(
     device: Device = "auto",
     plan: Plan = False,
     again: Again = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Of a study: a few steps and images, no conclusion.")] = False,
     json_: Json = False,
 ) -> None:
-    """Run a list of runs; repeated, it resumes, and a run that fails does not stop the others."""
+    """Run a list of runs, or a study's trainings; repeated, it resumes, and what fails does not stop the others."""
     from bench.config import find
+    from bench.study.plan import is_study
     from bench.suite import load_suite
 
     where = find("suites", suite)
+    if quick or is_study(where):
+        return study(where, out, device, plan, again, quick, json_)
     chosen = load_suite(where)
     _print_plan(chosen, json_ and plan)
     if not plan:

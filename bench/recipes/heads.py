@@ -34,7 +34,19 @@ def fit_classes(network: Any, family: Family, categories: Categories) -> str:
     set_layer(network, family.class_head, _with_rows(old, [*rows, old.out_features - 1]))
     for key, value in label_names(categories).items():
         setattr(network.config, key, value)
-    return f"{len(wanted)} classes, {len(wanted) - rows.count(None)} of them among its {len(known)}"
+    _fit_criterion(network, len(wanted))
+    fresh = [name for name, row in zip(wanted, rows, strict=True) if row is None]
+    anew = f"; the rows of {', '.join(fresh)} begin anew" if fresh else ""
+    return f"{len(wanted)} classes, {len(wanted) - len(fresh)} of them among its {len(known)}{anew}"
+
+
+def _fit_criterion(network: Any, classes: int) -> None:
+    """The framework's own loss keeps a weight a class, which is saved with the network though ours does not read it."""
+    old = getattr(getattr(network, "criterion", None), "empty_weight", None)
+    if old is not None:
+        weight = torch.ones(classes + 1, dtype=old.dtype, device=old.device)
+        weight[-1] = old[-1]
+        network.criterion.empty_weight = weight
 
 
 @torch.no_grad()

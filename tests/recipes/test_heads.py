@@ -1,8 +1,9 @@
+import pytest
 import torch
 from training_runs import recipe_of
 
 from bench.adapters.class_head import class_head
-from bench.recipes.families import mask2former
+from bench.recipes.families import detr, mask2former, maskformer
 from bench.recipes.heads import deepen, fit_classes, multiplied, plain
 from bench.spaces import load_space
 
@@ -25,6 +26,16 @@ def test_a_relu_stays_and_is_told_of():
     assert network.config.class_head == {"name": "class_predictor", "widths": [32, 16, 20], "activation": "relu"}
 
 
+@pytest.mark.parametrize("family", [detr, mask2former, maskformer])
+def test_a_network_for_other_classes_has_the_shapes_of_one_that_was_built_for_them(family):
+    network = family.build(recipe_of(), COCO)
+    fit_classes(network, family.FAMILY, STREETS)
+    fresh = family.build(recipe_of(), STREETS)
+    shapes = [{name: tensor.shape for name, tensor in one.state_dict().items()} for one in (network, fresh)]
+    assert shapes[0] == shapes[1]
+    assert network.config.num_labels == fresh.config.num_labels == 19
+
+
 def test_other_classes_keep_the_rows_of_those_known_by_name():
     network = mask2former.build(recipe_of(), COCO)
     before = network.class_predictor.weight.clone()
@@ -35,5 +46,7 @@ def test_other_classes_keep_the_rows_of_those_known_by_name():
     assert torch.equal(network.class_predictor.weight[names.index("car")], before[theirs.index("car")])
     assert torch.equal(network.class_predictor.weight[-1], before[-1])  # no object
     shared = len(set(names) & set(theirs))
-    assert note == f"19 classes, {shared} of them among its 133" and 5 < shared < 19
+    known, _, fresh = note.partition("; the rows of ")
+    assert known == f"19 classes, {shared} of them among its 133" and 5 < shared < 19
+    assert len(fresh.removesuffix(" begin anew").split(", ")) == 19 - shared and "pole" in fresh
     assert fit_classes(network, mask2former.FAMILY, STREETS) == ""

@@ -19,9 +19,9 @@ from bench.datasets.minicoco.subjects import SUBJECTS, Aim, Place
 from bench.types import Panoptic
 
 VERSION = 1  # raised when any pixel changes
-SPLITS = {"val": 200, "demo": 50}
-SEEDS = {"val": 621, "demo": 722}
-FIRST_ID = {"val": 1, "demo": 100_001}  # image ids run on from here
+SPLITS = {"train": 3000, "val": 200, "demo": 50}
+SEEDS = {"train": 520, "val": 621, "demo": 722}
+FIRST_ID = {"train": 200_001, "val": 1, "demo": 100_001}  # image ids run on from here
 SIZES = (  # height, width
     (240, 320), (240, 320), (240, 320), (214, 320), (200, 300), (256, 256), (320, 240), (300, 224),
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""A study: trainings that differ in one thing each, what they score, and which differences are there."""

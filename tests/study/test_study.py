@@ -1,0 +1,56 @@
+"""A whole little study by one command: train, score, contrast, resume, survive a failure; the page that it leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from little import STUDY, Call, write_study
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("accelerate")
+
+
+def test_a_study_trains_scores_resumes_and_writes_its_page(study: Path, call: Call) -> None:
+    out = study.parent / "out"
+    code, said, err = call("suite", study, "--out", out, "--json")
+    assert code == 0, err
+    told = json.loads(said)
+    assert [(row["training"], row["seed"]) for row in told["trainings"]] == [("base", 0), ("base", 1), ("clip-1", 3)]
+    (verdict,) = told["contrasts"]
+    assert verdict["spread_of"] == "spread of clip-1 unknown (one seed); yardstick: base"
+    assert len(list(out.glob("cityscapes-ika-val/**/done.json"))) == 2
+
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "A little &lt;b&gt;study&lt;/b&gt;" in page and "Two steps &amp; no more." in page
+    assert "36.38 × 15.06 / 100 = 5.48" in page and "37.51 × 17.76 / 100 = 6.66" in page
+    assert page.count("<polyline") == 9 and "concludes nothing" not in page
+    assert "gradient clip" in (out / "study.md").read_text(encoding="utf-8")
+
+    weights = {path: path.stat().st_mtime_ns for path in out.glob("trainings/*/*/model.safetensors")}
+    assert len(weights) == 3
+    assert call("suite", study, "--out", out, "--json")[1] == said
+    assert weights == {path: path.stat().st_mtime_ns for path in weights}
+
+    changed = write_study(study.parent, STUDY.replace("0.001", "0.002"))
+    code, said, err = call("suite", changed, "--out", out, "--json")
+    assert code == 2 and "was trained by a recipe that differs in optimizer" in json.loads(said)["errors"][0]
+    assert len(json.loads(said)["trainings"]) == 2 and "Not all of it is here" in (out / "index.html").read_text()
+
+
+def test_a_quick_look_stands_apart_and_concludes_nothing(tmp_path: Path, call: Call) -> None:
+    study = write_study(tmp_path, STUDY.replace("seeds: [0, 1]", "seeds: [0]"))
+    out = study.parent / "out"
+    code, said, err = call("suite", study, "--out", out, "--quick", "--json")
+    assert code == 0, err
+    assert [path.name for path in out.iterdir()] == ["quick"]
+    assert {one["verdict"] for one in json.loads(said)["contrasts"]} == {"none (quick look)"}
+    assert "concludes nothing" in (out / "quick" / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_plan_alone_trains_nothing(study: Path, call: Call) -> None:
+    out = study.parent / "out"
+    code, said, _ = call("suite", study, "--out", out, "--plan", "--json")
+    assert code == 0 and json.loads(said)["trainings"][0]["seeds"] == [0, 1] and not out.exists()
