@@ -33,7 +33,7 @@ SCORE = {
     "mIoU": KINDS, "per_class": [CLASS], "images": int, "protocol": str,
 }  # fmt: skip
 SCORED_TOO: Mapping[str, Any] = {"pixel_accuracy": KINDS, "frequency_weighted_IoU": KINDS}  # older runs lack them
-DONE = {"finished": str, "score": SCORE}
+DONE = {"finished": str, "images_sha256": str, "score": SCORE}
 LINE = {"image_id": str}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.config import digest
 from bench.errors import DataError
-from bench.metrics.pq import PQ_VERSION
+from bench.metrics.pq import DEVIATIONS, PQ_VERSION
 from bench.metrics.semantic import SEMANTIC_VERSION, confusion_of, positions
 from bench.metrics.totals import totals
 from bench.overlap import Overlap, PredictedSegment
@@ -142,6 +142,8 @@ def totals_check(run: Run, lines: Sequence[Line]) -> Check:
 def _totals(run: Run, lines: Sequence[Line], stored: Mapping[str, Any]) -> Check:
     """Every stored number, scored again. Numbers that a later version added are not asked of an older run."""
     rules, versions = run.meta["rules"], {"pq_version": PQ_VERSION, "semantic_version": SEMANTIC_VERSION}
+    if rules.get("protocol") not in DEVIATIONS:
+        raise DataError(f"{run.folder / 'run.json'}: its protocol is unknown; repeat the run with --again")
     findings = [
         f"{name} is {rules[name]} and this program has {version}: verify it with the commit that run.json names"
         for name, version in versions.items()

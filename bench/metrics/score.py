@@ -69,7 +69,7 @@ def score(lines: Iterable[Mapping[str, Any]], categories: Categories, rule: Rule
     nothing is a miss: dropping its void would reward a model for leaving hard pixels out.
     """
     if protocol not in DEVIATIONS:
-        raise UsageError(f"unknown protocol {protocol!r}; it is one of {', '.join(DEVIATIONS)}")
+        raise UsageError(f"unknown protocol {protocol!r:.40}; it is one of {', '.join(DEVIATIONS)}")
     sums = _Sums(semantic.empty(categories), semantic.empty(categories))
     totals = pq.total(_tallies(lines, categories, protocol, sums))
     if 0 < sums.with_semantic < sums.images:

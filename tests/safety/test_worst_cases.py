@@ -198,6 +198,7 @@ RUNS = [
     Case("an area of nothing", RUN, OVERLAP, line("overlap", "predicted", 0, 2, to=0), ("not the areas", "again")),
     Case("a declared area of nothing", RUN, OVERLAP, line("overlap", "truth", 0, 3, to=0), ("declared area", "again")),
     Case("rules that are a word", RUN, "run/run.json", setting("rules", to="x"), ("rules is 'x'", "--again")),
+    Case("totals of no lines", RUN, "run/done.json", without("images_sha256"), ("images_sha256", "--again")),
     Case("pixels below zero", RUN, OVERLAP, line("overlap", "pairs", 0, 2, to=-5), ("no count", "again")),
     Case("an area beyond reason", RUN, OVERLAP, line("overlap", "truth", 0, 2, to=10**400), ("no count", "again")),
     Case("a class of another space", RUN, OVERLAP, line("overlap", "truth", 0, 1, to=77), ("category 77",)),
