@@ -20,7 +20,7 @@ from bench.formats.coco import PanopticFile
 from bench.formats.png_runs import join
 from bench.labels import LabelMap, remap_prediction
 from bench.metrics.boundary import boundary_column
-from bench.metrics.semantic import confusion, positions, semantic_from_panoptic
+from bench.metrics.semantic import Rows, confusion, positions, semantic_from_panoptic
 from bench.overlap import Overlap
 from bench.pipeline import batches, ordered_map
 from bench.predictions import PredictionFolder, PredictionWriter
@@ -72,14 +72,8 @@ def image_line(sample: Sample, prediction: Prediction, categories: Categories, m
     extra = {}
     if isinstance(truth, Panoptic) and "boundary" in metrics:
         extra["boundary"] = boundary_column(truth, prediction.panoptic)
-    return {
-        "image_id": sample.image_id,
-        "group": sample.group,
-        "truth": truth_digest(truth),
-        "overlap": Overlap.of(truth, prediction.panoptic).to_json() if isinstance(truth, Panoptic) else None,
-        "semantic": semantic,
-        **extra,
-    }
+    overlap = Overlap.of(truth, prediction.panoptic) if isinstance(truth, Panoptic) else None
+    return {**_line(sample, truth_digest(truth), overlap, semantic), **extra}
 
 
 def files_line(sample: Sample, prediction: PanopticFile) -> dict[str, Any] | None:
@@ -89,12 +83,17 @@ def files_line(sample: Sample, prediction: PanopticFile) -> dict[str, Any] | Non
     joined = join(sample.read_target, prediction)
     if joined is None:
         return None
+    return _line(sample, _panoptic_digest(joined.size, joined.truth, joined.truth_runs), joined.overlap, None)
+
+
+def _line(sample: Sample, truth: str, overlap: Overlap | None, semantic: Rows | None) -> dict[str, Any]:
+    """What every line holds; `truth` is the digest of the ground truth."""
     return {
         "image_id": sample.image_id,
         "group": sample.group,
-        "truth": _panoptic_digest(joined.size, joined.truth, joined.truth_runs),
-        "overlap": joined.overlap.to_json(),
-        "semantic": None,
+        "truth": truth,
+        "overlap": None if overlap is None else overlap.to_json(),
+        "semantic": semantic,
     }
 
 

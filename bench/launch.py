@@ -15,6 +15,7 @@ from bench.counting import multiply_adds
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, PartialRun, UsageError, naming
 from bench.evaluate import Metrics, OnImage, run_model, run_predictions
+from bench.ledger import Ledger
 from bench.maps import described, prediction_map
 from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
 from bench.metrics.semantic import SEMANTIC_VERSION
@@ -23,7 +24,7 @@ from bench.models import ModelSpec, resolved, weights_digest
 from bench.predictions import PredictionFolder, PredictionWriter, open_predictions
 from bench.provenance import code_digest, provenance
 from bench.remote import opened
-from bench.results import Ledger, Run, RunWriter, read_lines, read_run, write_json
+from bench.results import Run, RunWriter, read_lines, read_run, write_json
 from bench.shards import WHOLE, Shard
 from bench.types import Categories
 

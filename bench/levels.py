@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from bench.errors import DataError, UsageError
+from bench.ledger import lines_digest
 from bench.predictions import PredictionFolder
-from bench.results import Run, lines_digest, read_json, write_json
+from bench.results import Run, read_json, write_json
 from bench.verify import totals_check
 
 Level = Literal["changed", "intact", "re-scored", "re-run"]

@@ -101,9 +101,12 @@ class PredictionFolder:
 
     def plain(self, image_id: str, categories: Categories) -> coco.PanopticFile | None:
         """The panoptic map of one image, unread, where it is all that was predicted; None for anything else."""
-        annotation = self.annotations.get(image_id)
-        if annotation is None or self._semantic(image_id).is_file():
+        if image_id not in self.annotations or self._semantic(image_id).is_file():
             return None
+        return self._panoptic(image_id, categories)
+
+    def _panoptic(self, image_id: str, categories: Categories) -> coco.PanopticFile:
+        annotation = self.annotations[image_id]
         return coco.PanopticFile(self.folder / annotation["file_name"], annotation, categories.ids)
 
     def _semantic(self, image_id: str) -> Path:
@@ -111,11 +114,9 @@ class PredictionFolder:
 
     def read(self, image_id: str, categories: Categories) -> Prediction:
         """The prediction of one image; a missing or broken one is a DataError."""
-        annotation = self.annotations.get(image_id)
-        if annotation is None:
+        if image_id not in self.annotations:
             raise DataError(f"{self.folder}: no prediction for image {image_id!r}; predict it or use --images")
-        panoptic = coco.read_panoptic(self.folder / annotation["file_name"], annotation, categories.ids)
-        semantic = self._semantic(image_id)
+        panoptic, semantic = self._panoptic(image_id, categories)(), self._semantic(image_id)
         return Prediction(panoptic, read_labels(semantic) if semantic.is_file() else None)
 
 

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import datetime
 import fcntl
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,13 +24,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from bench import shape, untrusted
-from bench.config import canonical_json, digest
+from bench.config import canonical_json
 from bench.errors import DataError, PartialRun, naming
+from bench.ledger import Line, lines_digest, spelled
 from bench.shards import WHOLE, Shard
 from bench.types import Categories, Category
 
 FORMAT = 1
-Line = Mapping[str, Any]
 AGAIN = "repeat the run with --again"
 
 
@@ -153,7 +152,7 @@ class RunWriter:
             return
         self._timings.write(canonical_json({"image_id": image_id, "seconds": timing}) + "\n")
         self._timings.flush()
-        self._images.write(_spelled(line) + "\n")
+        self._images.write(spelled(line) + "\n")
         self._images.flush()
         self.done.add(image_id)
 
@@ -167,54 +166,6 @@ class RunWriter:
             "score": dict(score),
         }
         write_json(self.folder / "done.json", done)
-
-
-def lines_digest(lines: Iterable[Line]) -> str:
-    """sha256 over the image lines in image-id order."""
-    return ledger_of(lines).digest()
-
-
-def ledger_of(lines: Iterable[Line]) -> Ledger:
-    """What lines are known by that nobody else reads."""
-    ledger = Ledger()
-    for _ in ledger.passing(lines):
-        pass
-    return ledger
-
-
-class Ledger:
-    """What a run's lines are known by, noted while somebody reads them."""
-
-    def __init__(self) -> None:
-        self._digests: list[tuple[str, bytes]] = []
-        self._truth: dict[str, str] = {}
-
-    def passing(self, lines: Iterable[Line]) -> Iterator[Line]:
-        """The lines, each noted."""
-        for line in lines:
-            image_id = str(line["image_id"])
-            self._digests.append((image_id, hashlib.sha256(_spelled(line).encode()).digest()))
-            self._truth[image_id] = str(line.get("truth"))
-            yield line
-
-    def digest(self) -> str:
-        """sha256 over the lines in image-id order."""
-        hasher = hashlib.sha256()
-        for _, line_digest in sorted(self._digests):
-            hasher.update(line_digest)
-        return hasher.hexdigest()
-
-    def comparability(self, order: list[str], rules: Mapping[str, Any]) -> dict[str, Any]:
-        """What two runs must share to be ranked together: the truth as scored, and the rules."""
-        if set(self._truth) != set(order):
-            strange = sorted(set(self._truth) ^ set(order))[0]
-            raise DataError(f"image {strange!r} is in the run or in the data set, but not in both; {AGAIN}")
-        return {"truth": digest([(image_id, self._truth[image_id]) for image_id in order]), **rules}
-
-
-def _spelled(line: Line) -> str:
-    """`canonical_json` of what is JSON already: a line is long, and written and checked for every image."""
-    return json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True)

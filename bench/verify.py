@@ -11,12 +11,13 @@ import numpy as np
 
 from bench.config import digest
 from bench.errors import DataError
+from bench.ledger import ledger_of, lines_digest
 from bench.metrics.pq import DEVIATIONS, PQ_VERSION
 from bench.metrics.semantic import SEMANTIC_VERSION, confusion_of, positions
 from bench.metrics.totals import totals
 from bench.overlap import Overlap, PredictedSegment
 from bench.predictions import PredictionFolder
-from bench.results import Run, ledger_of, lines_digest
+from bench.results import Run
 from bench.types import Categories, Prediction
 
 Line = Mapping[str, Any]

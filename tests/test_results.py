@@ -5,8 +5,9 @@ import pytest
 from scenes import SPACE
 
 from bench.errors import DataError, PartialRun
+from bench.ledger import ledger_of, lines_digest
 from bench.metrics.score import score
-from bench.results import RunWriter, ledger_of, lines_digest, read_run, read_runs
+from bench.results import RunWriter, read_run, read_runs
 
 META = {
     "name": "a model",

@@ -78,15 +78,25 @@ class PanopticFile:
     is_truth: bool = False
 
     def __call__(self) -> Panoptic:
-        return read_panoptic(self.png, self.annotation, self.known, is_truth=self.is_truth)
+        infos = self.infos()
+        try:
+            return Panoptic.from_ids(read_ids(self.png), infos)
+        except DataError as error:
+            if str(self.png) in str(error):
+                raise
+            raise DataError(f"{self.where}: {error}; PNG and JSON do not belong together") from None
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"{self.png}, image {self.annotation.get('image_id', self.png.stem)!r}"
 
     def infos(self) -> dict[int, SegmentInfo]:
         """The checked segments_info by segment id; the PNG's name was checked, too."""
-        where = f"{self.png}, image {self.annotation.get('image_id', self.png.stem)!r}"
-        infos = _infos(self.annotation, where)
-        _check_known(infos, self.known, where)
+        infos = _infos(self.annotation, self.where)
+        _check_known(infos, self.known, self.where)
         if self.is_truth and 0 in infos:
-            raise DataError(f"{where}: the ground truth lists segment id 0, which means void; renumber it")
+            raise DataError(f"{self.where}: the ground truth lists segment id 0, which means void; renumber it")
         refuse_link_out(self.png, self.annotation.get("file_name"))
         return infos
 
@@ -95,14 +105,7 @@ def read_panoptic(
     png: File, annotation: Mapping[str, Any], known: Collection[int], *, is_truth: bool = False
 ) -> Panoptic:
     """The map of a `PanopticFile`."""
-    where = f"{png}, image {annotation.get('image_id', png.stem)!r}"
-    infos = PanopticFile(png, annotation, known, is_truth).infos()
-    try:
-        return Panoptic.from_ids(read_ids(png), infos)
-    except DataError as error:
-        if str(png) in str(error):
-            raise
-        raise DataError(f"{where}: {error}; PNG and JSON do not belong together") from None
+    return PanopticFile(png, annotation, known, is_truth)()
 
 
 def write_panoptic(path: Path, panoptic: Panoptic) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from bench.predictions import predictions_of
 
 pytestmark = pytest.mark.skipif(not png_runs.available(), reason="the kernel was not compiled here")
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 FILTERS = [(0,), (1,), (2,), (3,), (4,), (4, 2, 0, 3, 1, 3, 4, 0, 2)]
 
 
@@ -75,10 +74,8 @@ def test_by_zlib_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert png_runs.join(file(ids, content), file(ids, content[:-14] + content[-12:])) is None
 
 
-def test_real_coco_annotations() -> None:
-    root = SHARED / "coco_panoptic"
-    if not root.is_dir():
-        pytest.skip("../shared/data is not here")
+def test_real_coco_annotations(shared_data: Path) -> None:
+    root = shared_data / "coco_panoptic"
     listed = json.loads((root / "panoptic_examples.json").read_text())["annotations"]
     known = {s["category_id"] for a in listed for s in a["segments_info"]}
     for annotation in listed:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.config import digest
+from bench.ledger import lines_digest
 from bench.report.page.runs import RunView
-from bench.results import Run, lines_digest
+from bench.results import Run
 
 NONE = "–"
 

@@ -34,10 +34,15 @@ SECTIONS = {
 
 def write_page(views: Sequence[RunView], gallery: Gallery, path: Path, beside: Sequence[str] = ()) -> Path:
     """One HTML file that needs nothing else; `beside` names the files that say the same in its folder."""
+    return write_rendered(path, "page.html", page_values(views, gallery, beside))
+
+
+def write_rendered(path: Path, template: str, values: Mapping[str, Any], own: Sequence[Path] = ()) -> Path:
+    """What a template makes of the values, complete or not there at all. Templates lie in `own` folders, or here."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=FileSystemLoader([*own, TEMPLATES]), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    text = environment.get_template("page.html").render(page_values(views, gallery, beside))
+    text = environment.get_template(template).render(values)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_text(text, encoding="utf-8", newline="\n")

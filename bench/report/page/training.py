@@ -53,10 +53,15 @@ def _chart(title: str, key: str, unit: float, logs: Sequence[tuple[RunView, Log]
         for view, log in logs
         if (points := tuple((float(row["step"]), unit * row[key]) for row in log if row.get(key) is not None))
     )
+    return chart_of(title, curves)
+
+
+def chart_of(title: str, curves: Sequence[Curve]) -> Chart | None:
+    """The curves on axes that hold them all; None of no curve."""
     if not curves:
         return None
     xs, ys = zip(*(point for curve in curves for point in curve.points), strict=True)
-    return Chart(title, linear(xs), linear(ys), curves)
+    return Chart(title, linear(xs), linear(ys), tuple(curves))
 
 
 def training_log(model: Mapping[str, Any]) -> Log:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.page.plot import linear
-from bench.report.page.training import Chart, Curve, training_log
+from bench.report.page.training import Chart, Curve, chart_of, training_log
 from bench.study.contrasts import Arm
 
 Row = Mapping[str, Any]
@@ -67,7 +66,5 @@ def _chart(title: str, value: Callable[[Row], float | None], logs: Sequence[Any]
         points = tuple((float(row["step"]), y) for row in log if (y := value(row)) is not None)
         if points:
             curves.append(SeedCurve(Curve(k, f"{name}, seed {seed}", points), seed, dash))
-    if not curves:
-        return None
-    xs, ys = zip(*(point for one in curves for point in one.curve.points), strict=True)
-    return SeedChart(Chart(title, linear(xs), linear(ys), tuple(one.curve for one in curves)), tuple(curves))
+    chart = chart_of(title, [one.curve for one in curves])
+    return None if chart is None else SeedChart(chart, tuple(curves))

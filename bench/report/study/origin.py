@@ -12,10 +12,9 @@ from typing import Any
 from bench.config import digest
 from bench.report.page.training import training_log
 from bench.report.ranking import row_of
+from bench.report.tables import UNDEFINED
 from bench.results import Run
 from bench.study.contrasts import Arm
-
-NONE = "–"
 
 
 @dataclass(frozen=True)
@@ -42,18 +41,18 @@ def origins(scored: Sequence[Arm]) -> list[Origin]:
 def _origin(name: str, seed: int, run: Run) -> Origin:
     about: dict[str, Any] = run.meta.get("provenance") or {}
     last = (list(training_log(run.meta["model"])) or [{}])[-1]
-    minutes = f"{last['seconds'] / 60:.1f}" if isinstance(last.get("seconds"), int | float) else NONE
+    minutes = f"{last['seconds'] / 60:.1f}" if isinstance(last.get("seconds"), int | float) else UNDEFINED
     versions = {"panoptic-bench": about.get("bench"), "Python": about.get("python"), **(about.get("packages") or {})}
     return Origin(
         training=name,
         seed=seed,
         recipe=recipe_digest(Path(str(run.meta["model"].get("source") or ""))),
-        steps=str(last.get("step", NONE)),
+        steps=str(last.get("step", UNDEFINED)),
         minutes=minutes,
-        commit=str(row_of(run)["commit"] or NONE),
-        weights=str(run.meta["model"].get("weights") or NONE)[:12],
+        commit=str(row_of(run)["commit"] or UNDEFINED),
+        weights=str(run.meta["model"].get("weights") or UNDEFINED)[:12],
         device=str(run.meta.get("device")),
-        machine=", ".join(str(about[key]) for key in ("processor", "platform") if about.get(key)) or NONE,
+        machine=", ".join(str(about[key]) for key in ("processor", "platform") if about.get(key)) or UNDEFINED,
         packages=", ".join(f"{key} {version}" for key, version in versions.items() if version),
         folder=str(run.folder),
     )
@@ -63,4 +62,4 @@ def recipe_digest(folder: Path) -> str:
     """Of the recipe beside the weights; "–" where there is none."""
     with suppress(OSError, ValueError):
         return digest(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))[:12]
-    return NONE
+    return UNDEFINED

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench import __version__, explain
 from bench.comparison import notes
 from bench.report.page.classes import measures
-from bench.report.page.page import TEMPLATES
+from bench.report.page.page import TEMPLATES, write_rendered
 from bench.report.page.runs import RunView
 from bench.report.ranking import row_of
 from bench.report.study.curves import SeedChart, contrast_charts
@@ -57,14 +56,7 @@ class ContrastView:
 
 def write_study_page(parts: PageParts, path: Path) -> Path:
     """One HTML file that needs nothing else."""
-    environment = Environment(
-        loader=FileSystemLoader([OWN, TEMPLATES]), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    text = environment.get_template("study.html").render(page_values(parts))
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    temporary.replace(path)
-    return path
+    return write_rendered(path, "study.html", page_values(parts), [OWN])
 
 
 def page_values(parts: PageParts) -> dict[str, Any]:
