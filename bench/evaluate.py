@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.adapter import Adapter, summary
-from bench.config import canonical_json
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, DataError, ModelError, PartialRun
 from bench.formats.coco import PanopticFile
 from bench.formats.png_runs import join
 from bench.labels import LabelMap, remap_prediction
+from bench.ledger import spelled
 from bench.metrics.boundary import boundary_column
 from bench.metrics.semantic import Rows, confusion, positions, semantic_from_panoptic
 from bench.overlap import Overlap
@@ -30,14 +30,16 @@ from bench.types import Categories, Image, Panoptic, Prediction, Sample, Segment
 
 OnImage = Callable[[int, int], None]
 Metrics = Sequence[str]  # what is computed only when asked for: "boundary"
+Lined = tuple[dict[str, Any], Overlap | None]  # a line, and the overlap in it
 Truth = Panoptic | NDArray[np.int32]  # the latter (H, W) category ids, any other id being void
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """An image's line and the seconds that its stages took."""
+    """An image's line, the overlap in it, and the seconds that its stages took."""
 
     line: dict[str, Any]
+    overlap: Overlap | None
     seconds: dict[str, float]
 
 
@@ -45,7 +47,7 @@ def truth_digest(truth: Truth) -> str:
     """16 hex that identify a ground truth as scored: its size, its pixels, its segments where it has some."""
     hasher = hashlib.blake2b(digest_size=8)
     if isinstance(truth, np.ndarray):
-        hasher.update(canonical_json(["semantic", list(truth.shape)]).encode())
+        hasher.update(spelled(["semantic", list(truth.shape)]).encode())
         hasher.update(np.ascontiguousarray(truth, dtype=np.int32).tobytes())
         return hasher.hexdigest()
     return _panoptic_digest(truth.size, truth.segments_info, truth.runs)
@@ -54,13 +56,18 @@ def truth_digest(truth: Truth) -> str:
 def _panoptic_digest(size: tuple[int, int], infos: Sequence[SegmentInfo], runs: NDArray[np.int32]) -> str:
     """The runs stand for the pixels: there are far fewer of them to hash."""
     segments = [[s.category_id, s.iscrowd, s.declared_area] for s in infos]
-    hasher = hashlib.blake2b(canonical_json([list(size), segments]).encode(), digest_size=8)
+    hasher = hashlib.blake2b(spelled([list(size), segments]).encode(), digest_size=8)
     hasher.update(runs.astype("<i4").tobytes())
     return hasher.hexdigest()
 
 
 def image_line(sample: Sample, prediction: Prediction, categories: Categories, metrics: Metrics = ()) -> dict[str, Any]:
-    """All that any metric needs of one image; the line that a run appends. `metrics` asks for extra columns.
+    """All that any metric needs of one image; the line that a run appends. `metrics` asks for extra columns."""
+    return _line_of_maps(sample, prediction, categories, metrics)[0]
+
+
+def _line_of_maps(sample: Sample, prediction: Prediction, categories: Categories, metrics: Metrics) -> Lined:
+    """The line of an image, and the overlap in it.
 
     A sample of semantic labels has no overlap, so no PQ; a prediction without a semantic map no semantic rows.
     """
@@ -73,17 +80,19 @@ def image_line(sample: Sample, prediction: Prediction, categories: Categories, m
     if isinstance(truth, Panoptic) and "boundary" in metrics:
         extra["boundary"] = boundary_column(truth, prediction.panoptic)
     overlap = Overlap.of(truth, prediction.panoptic) if isinstance(truth, Panoptic) else None
-    return {**_line(sample, truth_digest(truth), overlap, semantic), **extra}
+    return {**_line(sample, truth_digest(truth), overlap, semantic), **extra}, overlap
 
 
-def files_line(sample: Sample, prediction: PanopticFile) -> dict[str, Any] | None:
-    """`image_line` of a panoptic prediction, from the runs of the two PNGs; None where they are not plain."""
+def files_line(sample: Sample, prediction: PanopticFile) -> Lined | None:
+    """The line and the overlap of a panoptic prediction, from the runs of the two PNGs; None where they are not
+    plain."""
     if not isinstance(sample.read_target, PanopticFile) or sample.read_semantic is not None:
         return None
     joined = join(sample.read_target, prediction)
     if joined is None:
         return None
-    return _line(sample, _panoptic_digest(joined.size, joined.truth, joined.truth_runs), joined.overlap, None)
+    truth = _panoptic_digest(joined.size, joined.truth, joined.truth_runs)
+    return _line(sample, truth, joined.overlap, None), joined.overlap
 
 
 def _line(sample: Sample, truth: str, overlap: Overlap | None, semantic: Rows | None) -> dict[str, Any]:
@@ -178,7 +187,7 @@ def run_predictions(
         plain = None if save is not None or metrics else predictions.plain(sample.image_id, dataset.categories)
         line = None if plain is None else files_line(sample, plain)
         if line is not None:
-            return Scored(line, {"score": time.perf_counter() - start})
+            return Scored(*line, {"score": time.perf_counter() - start})
         prediction = predictions.read(sample.image_id, dataset.categories)
         return _score(sample, prediction, {}, dataset.categories, save, metrics)
 
@@ -190,7 +199,7 @@ def _append_all(run: RunWriter, scored: Generator[Scored, None, None], total: in
         on_image(len(run.done), total)
     with closing(scored):
         for item in scored:
-            run.append(item.line, item.seconds)
+            run.append(item.line, item.seconds, item.overlap)
             if on_image:
                 on_image(len(run.done), total)
 
@@ -206,8 +215,8 @@ def _score(
     if save is not None:
         save.write(sample.image_id, prediction)
     start = time.perf_counter()
-    line = image_line(sample, prediction, categories, metrics)
-    return Scored(line, {**seconds, "score": time.perf_counter() - start})
+    line = _line_of_maps(sample, prediction, categories, metrics)
+    return Scored(*line, {**seconds, "score": time.perf_counter() - start})
 
 
 def _infer(

@@ -9,24 +9,22 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from bench.account import Account
 from bench.adapter import Adapter, adapter_files
 from bench.config import did_you_mean, digest, plain
 from bench.counting import multiply_adds
 from bench.datasets.dataset import Dataset
-from bench.errors import BenchError, PartialRun, UsageError, naming
+from bench.errors import BenchError, PartialRun, UsageError
 from bench.evaluate import Metrics, OnImage, run_model, run_predictions
-from bench.ledger import Ledger
 from bench.maps import described, prediction_map
 from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
 from bench.metrics.semantic import SEMANTIC_VERSION
-from bench.metrics.totals import totals
 from bench.models import ModelSpec, resolved, weights_digest
 from bench.predictions import PredictionFolder, PredictionWriter, open_predictions
 from bench.provenance import code_digest, provenance
 from bench.remote import opened
-from bench.results import Run, RunWriter, read_lines, read_run, write_json
+from bench.results import Run, RunWriter, read_run, write_json
 from bench.shards import WHOLE, Shard
-from bench.types import Categories
 
 Work = Callable[[RunWriter, PredictionWriter | None], None]  # appends what the run lacks, saves where it may
 Begun = tuple[Mapping[str, Any], Work]  # what else run.json shall tell, and the work
@@ -155,10 +153,11 @@ def _carried_out(job: Job) -> Run:
         return read_run(folder)
     with job.begin() as (about, work):
         meta = {**job.identity, **about, "provenance": provenance(), "command": list(job.command)}
-        with _writer(folder, meta, job) as writer:
+        account = Account(job.dataset.categories, job.identity["rules"], job.identity.get("metrics", ()))
+        with _writer(folder, meta, job, account) as writer:
             with _saving(folder, job) as save:
                 work(writer, save)
-            _finish(writer, meta, job)
+            _finish(writer, account, job)
     return read_run(folder)
 
 
@@ -265,9 +264,9 @@ def _python_files(package: str) -> list[Path]:
 
 
 @contextmanager
-def _writer(folder: Path, meta: Mapping[str, Any], job: Job) -> Iterator[RunWriter]:
+def _writer(folder: Path, meta: Mapping[str, Any], job: Job, account: Account) -> Iterator[RunWriter]:
     """The run's writer; what ends it early says how far it came and that the same command goes on."""
-    with RunWriter(folder, meta, shard=job.shard, fresh=job.again) as writer:
+    with RunWriter(folder, meta, shard=job.shard, fresh=job.again, seen=account.add) as writer:
         try:
             yield writer
         except BenchError as error:
@@ -286,19 +285,9 @@ def _order(dataset: Dataset) -> list[str]:
     return [sample.image_id for sample in dataset.samples]
 
 
-def _finish(writer: RunWriter, meta: Mapping[str, Any], job: Job) -> None:
+def _finish(writer: RunWriter, account: Account, job: Job) -> None:
     """The totals of a whole run; a shard leaves the order of all images, for the merge."""
     if job.shard == WHOLE:
-        finish(writer, meta, job.dataset.categories, _order(job.dataset))
+        account.complete(writer, _order(job.dataset))
     else:
         write_json(writer.folder / "image_ids.json", _order(job.dataset))
-
-
-def finish(writer: RunWriter, meta: Mapping[str, Any], categories: Categories, order: list[str]) -> None:
-    """Totals from the stored lines, so that what is shown is what is stored; `order` is the data set's."""
-    file, rules, ledger = writer.folder / f"images-{WHOLE.name}.jsonl", meta["rules"], Ledger()
-    first = iter([ledger.passing(read_lines(file))])  # what else a line is read for comes along with the first pass
-    with naming(file):
-        found = totals(lambda: next(first, None) or read_lines(file), categories, rules, meta.get("metrics", ()))
-        key = ledger.comparability(order, rules)
-    writer.finish(found, key, ledger.digest())

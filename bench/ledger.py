@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.config import digest
@@ -21,25 +21,23 @@ def lines_digest(lines: Iterable[Line]) -> str:
 def ledger_of(lines: Iterable[Line]) -> Ledger:
     """What lines are known by that nobody else reads."""
     ledger = Ledger()
-    for _ in ledger.passing(lines):
-        pass
+    for line in lines:
+        ledger.note(line)
     return ledger
 
 
 class Ledger:
-    """What a run's lines are known by, noted while somebody reads them."""
+    """What a run's lines are known by, noted while somebody reads or writes them."""
 
     def __init__(self) -> None:
         self._digests: list[tuple[str, bytes]] = []
         self._truth: dict[str, str] = {}
 
-    def passing(self, lines: Iterable[Line]) -> Iterator[Line]:
-        """The lines, each noted."""
-        for line in lines:
-            image_id = str(line["image_id"])
-            self._digests.append((image_id, hashlib.sha256(spelled(line).encode()).digest()))
-            self._truth[image_id] = str(line.get("truth"))
-            yield line
+    def note(self, line: Line, text: str | None = None) -> None:
+        """A line, and how it is spelled where that is known."""
+        image_id = str(line["image_id"])
+        self._digests.append((image_id, hashlib.sha256((text or spelled(line)).encode()).digest()))
+        self._truth[image_id] = str(line.get("truth"))
 
     def digest(self) -> str:
         """sha256 over the lines in image-id order."""
@@ -57,6 +55,6 @@ class Ledger:
         return {"truth": digest([(image_id, self._truth[image_id]) for image_id in order]), **rules}
 
 
-def spelled(line: Line) -> str:
+def spelled(value: Any) -> str:
     """`canonical_json` of what is JSON already: a line is long, and written and checked for every image."""
-    return json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

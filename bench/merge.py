@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.account import Account
 from bench.config import canonical_json, digest
 from bench.errors import DataError, PartialRun
-from bench.launch import finish
 from bench.predictions import PredictionWriter
 from bench.results import Run, RunWriter, read_json, read_lines, read_run
 from bench.shards import WHOLE
@@ -40,11 +40,14 @@ def merge(folders: Sequence[Path]) -> Run:
     order = _order(runs)
     lines = _united(runs, "images")
     _demand_all(first.folder, order, lines)
+    account = Account(first.categories, first.meta["rules"], first.meta.get("metrics", ()))
     with RunWriter(first.folder, first.meta) as writer:
         _write(writer.folder / f"images-{WHOLE.name}.jsonl", order, lines)
         _write(writer.folder / f"timings-{WHOLE.name}.jsonl", order, _united(runs, "timings"))
         _merge_predictions(runs, order)
-        finish(writer, first.meta, first.categories, order)
+        for line in read_lines(writer.folder / f"images-{WHOLE.name}.jsonl"):
+            account.add(line)
+        account.complete(writer, order)
     _clear(first.folder)
     return read_run(first.folder)
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import DataError
 from bench.types import Panoptic, SegmentInfo
 
 MOST = 1 << 53  # a stored number is less
 SCORE_DECIMALS = 6  # a stored score; enough to rank by, short enough to store
+
+Table = NDArray[np.int64]
 
 
 class TruthSegment(NamedTuple):
@@ -42,9 +47,10 @@ class Pair(NamedTuple):
     pixels: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Overlap:
-    """Segment i of a map is entry i - 1 of its tuple; `pairs` are sorted, cover every pixel, void included.
+    """Segment i of a map is entry i - 1 of its tuple. `table` is (n, 3) int64: a segment of the truth, one of the
+    prediction (dense ids, 0 is void) and the pixels that they share; sorted, it covers every pixel, void included.
 
     Equal by value, however it was made. PQ at any threshold, panoptic IoU, sizes and kinds of error
     need nothing else.
@@ -52,17 +58,32 @@ class Overlap:
 
     truth: tuple[TruthSegment, ...]
     predicted: tuple[PredictedSegment, ...]
-    pairs: tuple[Pair, ...]
+    table: Table
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Overlap):
+            return NotImplemented
+        segments = (self.truth, self.predicted) == (other.truth, other.predicted)
+        return segments and np.array_equal(self.table, other.table)
 
     @property
-    def void_pixels(self) -> dict[int, int]:
-        """Predicted dense id → its pixels on void of the truth, where there are some."""
-        return {pair.predicted: pair.pixels for pair in self.pairs if pair.truth == 0}
+    def pairs(self) -> tuple[Pair, ...]:
+        """The rows of the table."""
+        return tuple(map(Pair._make, self.table.tolist()))
+
+    @cached_property
+    def void_pixels(self) -> NDArray[np.int64]:
+        """(P + 1,) pixels of each predicted segment, by dense id, on void of the truth."""
+        return self.predicted_pixels(self.table[:, 0] == 0)
+
+    def predicted_pixels(self, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """(P + 1,) pixels of each predicted segment, by dense id, in these rows of the table."""
+        return _sums(self.table[rows, 1], self.table[rows, 2], len(self.predicted))
 
     @property
     def image_px(self) -> int:
-        """Pixels of the image: every one is in a pair."""
-        return sum(pair.pixels for pair in self.pairs)
+        """Pixels of the image: every one is in a row."""
+        return int(self.table[:, 2].sum())
 
     @classmethod
     def of(cls, truth: Panoptic, prediction: Panoptic) -> Overlap:
@@ -72,35 +93,20 @@ class Overlap:
                 f"the truth is {_hw(truth)} px but the prediction is {_hw(prediction)} px (height x width): "
                 "resize the prediction to the size of the original image"
             )
-        return cls(
-            tuple(map(_truth, truth.segments_info, truth.areas.tolist())),
-            tuple(map(_predicted, prediction.segments_info, prediction.areas.tolist())),
-            _pairs(truth, prediction),
-        )
+        return cls.of_table(truth.segments_info, prediction.segments_info, _table(truth, prediction))
 
     @classmethod
-    def of_pairs(
-        cls, truth: Sequence[SegmentInfo], predicted: Sequence[SegmentInfo], pairs: Sequence[tuple[int, int, int]]
-    ) -> Overlap | None:
-        """From segments in dense order and all their pairs, sorted; None where a segment has no pixel."""
-        areas = [0] * (len(truth) + 1), [0] * (len(predicted) + 1)
-        for i, j, pixels in pairs:
-            areas[0][i] += pixels
-            areas[1][j] += pixels
-        if 0 in areas[0][1:] or 0 in areas[1][1:]:
-            return None
-        return cls(
-            tuple(map(_truth, truth, areas[0][1:])),
-            tuple(map(_predicted, predicted, areas[1][1:])),
-            tuple(map(Pair._make, pairs)),
-        )
+    def of_table(cls, truth: Sequence[SegmentInfo], predicted: Sequence[SegmentInfo], table: Table) -> Overlap:
+        """From segments in dense order and the table of all their pairs, which has their areas."""
+        t, p = _areas(table, len(truth), len(predicted))
+        return cls(tuple(map(_truth, truth, t[1:].tolist())), tuple(map(_predicted, predicted, p[1:].tolist())), table)
 
     def to_json(self) -> dict[str, Any]:
         """Rows of plain numbers, fields in their order; `from_json` gives back an equal overlap."""
         return {
             "truth": [[*segment[:-1], int(segment.iscrowd)] for segment in self.truth],
             "predicted": [list(segment) for segment in self.predicted],
-            "pairs": [list(pair) for pair in self.pairs],
+            "pairs": self.table.tolist(),
         }
 
     @classmethod
@@ -110,10 +116,10 @@ class Overlap:
             found = cls(
                 tuple(_truth_of_row(*row) for row in data["truth"]),
                 tuple(PredictedSegment(*row) for row in data["predicted"]),
-                tuple(Pair(*row) for row in data["pairs"]),
+                _stored_table(data["pairs"]),
             )
             fault = found._fault()
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             fault = repr(error)[:100]
         if fault:
             raise DataError(f"not a stored overlap ({fault}); score the predictions again")
@@ -124,30 +130,49 @@ class Overlap:
         numbers = [
             *(n for s in self.truth for n in (s.category_id, s.area, s.declared_area or 0)),
             *(n for s in self.predicted for n in (s.category_id, s.area)),
-            *(n for pair in self.pairs for n in pair),
         ]
-        if not all(type(n) is int and 0 <= n < MOST for n in numbers):
+        if not all(type(n) is int and 0 <= n < MOST for n in numbers) or not _are_counts(self.table):
             return "a number is no count and no id"
         sources = [s.source_id for s in self.truth] + [s.source_id for s in self.predicted]
         if not all(source is None or type(source) is int for source in sources):
             return "a source id is no number"
         if not all(s.score is None or (type(s.score) in (int, float) and abs(s.score) < MOST) for s in self.predicted):
             return "a score is no number"
-        if not all(pair.truth <= len(self.truth) and pair.predicted <= len(self.predicted) for pair in self.pairs):
+        if (self.table[:, :2] > (len(self.truth), len(self.predicted))).any():
             return "a pair of segments that are not listed"
         if not all(segment.declared_area is None or segment.declared_area > 0 for segment in self.truth):
             return "a declared area of nothing"
-        if len({(pair.truth, pair.predicted) for pair in self.pairs}) < len(self.pairs):
+        keys = self.table[:, 0] * (len(self.predicted) + 1) + self.table[:, 1]
+        if len(np.unique(keys)) < len(keys):
             return "a pair is there twice"
         return "" if self._areas_add_up() else "the pixels of the pairs are not the areas of the segments"
 
     def _areas_add_up(self) -> bool:
-        truth, predicted = [0] * (len(self.truth) + 1), [0] * (len(self.predicted) + 1)
-        for pair in self.pairs:
-            truth[pair.truth] += pair.pixels
-            predicted[pair.predicted] += pair.pixels
-        areas = [s.area for s in self.truth], [s.area for s in self.predicted]
-        return (truth[1:], predicted[1:]) == areas and 0 not in (*areas[0], *areas[1])
+        t, p = (areas[1:].tolist() for areas in _areas(self.table, len(self.truth), len(self.predicted)))
+        listed = [s.area for s in self.truth], [s.area for s in self.predicted]
+        return (t, p) == listed and 0 not in t and 0 not in p
+
+
+def _areas(table: Table, truth: int, predicted: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pixels of each segment of both maps, by dense id."""
+    return _sums(table[:, 0], table[:, 2], truth), _sums(table[:, 1], table[:, 2], predicted)
+
+
+def _sums(ids: NDArray[np.int64], pixels: NDArray[np.int64], largest: int) -> NDArray[np.int64]:
+    """(largest + 1,) the pixels of each id; exact, since images have less than 2^53."""
+    return np.bincount(ids, pixels, largest + 1).astype(np.int64)
+
+
+def _stored_table(rows: Any) -> Table:
+    """Rows of three whole numbers; anything else is a ValueError."""
+    if any(len(row) != 3 for row in rows) or not set(map(type, chain.from_iterable(rows))) <= {int}:
+        raise ValueError("a pair is not three whole numbers")
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def _are_counts(table: Table) -> bool:
+    """None is negative, and all together are no more than sums of them can hold."""
+    return bool((table >= 0).all()) and table.sum(dtype=np.float64) < MOST
 
 
 def _hw(panoptic: Panoptic) -> str:
@@ -170,7 +195,7 @@ def _predicted(info: SegmentInfo, area: int) -> PredictedSegment:
     return PredictedSegment(info.source_id, info.category_id, area, score)
 
 
-def _pairs(truth: Panoptic, prediction: Panoptic) -> tuple[Pair, ...]:
+def _table(truth: Panoptic, prediction: Panoptic) -> Table:
     columns = len(prediction.segments_info) + 1
     cells = (len(truth.segments_info) + 1) * columns
     joint = (truth.id_map.astype(np.int64) * columns + prediction.id_map).ravel()  # (H * W,)
@@ -180,5 +205,4 @@ def _pairs(truth: Panoptic, prediction: Panoptic) -> tuple[Pair, ...]:
         pixels = counts[keys]
     else:  # more segments than the table is worth: two maps of noise would ask for gigabytes
         keys, pixels = np.unique(joint, return_counts=True)
-    rows = zip((keys // columns).tolist(), (keys % columns).tolist(), pixels.tolist(), strict=True)
-    return tuple(Pair(*row) for row in rows)
+    return np.stack([keys // columns, keys % columns, pixels], axis=1)

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from bench import untrusted
-from bench.config import canonical_json
 from bench.errors import DataError
 from bench.formats import coco
 from bench.formats.archive import refuse_link_out
 from bench.formats.images import read_labels, write_png
+from bench.ledger import spelled
 from bench.results import Run, open_append, read_lines, write_json
 from bench.shards import WHOLE, Shard
 from bench.types import Categories, Panoptic, Prediction
@@ -88,11 +88,15 @@ class PredictionFolder:
 
     name: str
     folder: Path
-    annotations: Mapping[str, Mapping[str, Any]]
+    file: coco.CocoPanoptic
+
+    @property
+    def annotations(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.file.annotations
 
     def digest(self) -> str:
         """sha256 of what the files say, PNGs included; a missing PNG is met when it is read."""
-        hasher = hashlib.sha256(canonical_json(self.annotations).encode())
+        hasher = hashlib.sha256(spelled(self.annotations).encode())
         for annotation in self.annotations.values():
             png = self.folder / annotation["file_name"]
             refuse_link_out(png, annotation["file_name"])
@@ -107,7 +111,8 @@ class PredictionFolder:
 
     def _panoptic(self, image_id: str, categories: Categories) -> coco.PanopticFile:
         annotation = self.annotations[image_id]
-        return coco.PanopticFile(self.folder / annotation["file_name"], annotation, categories.ids)
+        listed = self.file.segments[image_id]
+        return coco.PanopticFile(self.folder / annotation["file_name"], annotation, categories.ids, listed=listed)
 
     def _semantic(self, image_id: str) -> Path:
         return self.folder / "semantic" / f"{file_stem(image_id)}.png"
@@ -133,7 +138,7 @@ def open_predictions(path: Path) -> PredictionFolder:
 
 def predictions_of(file: Path, folder: Path, name: str) -> PredictionFolder:
     """A COCO panoptic prediction JSON with its PNGs in `folder`."""
-    return PredictionFolder(name, folder, coco.load_json(file).annotations)
+    return PredictionFolder(name, folder, coco.load_json(file))
 
 
 def saved_predictions(run: Run) -> PredictionFolder | None:

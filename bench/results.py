@@ -16,7 +16,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,14 +24,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from bench import shape, untrusted
-from bench.config import canonical_json
 from bench.errors import DataError, PartialRun, naming
 from bench.ledger import Line, lines_digest, spelled
+from bench.overlap import Overlap
 from bench.shards import WHOLE, Shard
 from bench.types import Categories, Category
 
 FORMAT = 1
 AGAIN = "repeat the run with --again"
+
+Seen = Callable[[Line, str | None, Overlap | None], None]  # a line, and its text and overlap where they are at hand
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -111,10 +113,21 @@ class RunWriter:
     """The one writer of a run's folder; a second one is refused while this one lives.
 
     `fresh` throws away what an earlier run left there. Shards of one run write side by side, each its own files.
+    `seen` is told of every line, of those that are there already first.
     """
 
-    def __init__(self, folder: Path, meta: Mapping[str, Any], *, shard: Shard = WHOLE, fresh: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        meta: Mapping[str, Any],
+        *,
+        shard: Shard = WHOLE,
+        fresh: bool = False,
+        seen: Seen = lambda *_: None,
+    ) -> None:
         self.folder = folder
+        self._seen = seen
+        self.done: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as opened:
             lock = ".lock" if shard == WHOLE else f".lock-{shard.name}"
@@ -125,7 +138,9 @@ class RunWriter:
             if not (folder / "run.json").exists():
                 write_json(folder / "run.json", {"format": FORMAT, "created": _now(), **meta})
             images = folder / f"images-{shard.name}.jsonl"
-            self.done = {str(line["image_id"]) for line in read_lines(images)}
+            with naming(images):
+                for line in read_lines(images):
+                    self._note(line)
             self._images = opened.enter_context(open_append(images))
             self._timings = opened.enter_context(open_append(folder / f"timings-{shard.name}.jsonl"))
             opened.pop_all()
@@ -145,16 +160,21 @@ class RunWriter:
         if meta.get(name) is None and value is not None:
             write_json(path, {**meta, name: value})
 
-    def append(self, line: Line, timing: Mapping[str, float]) -> None:
+    def _note(self, line: Line, text: str | None = None, overlap: Overlap | None = None) -> None:
+        self.done.add(str(line["image_id"]))
+        self._seen(line, text, overlap)
+
+    def append(self, line: Line, timing: Mapping[str, float], overlap: Overlap | None = None) -> None:
         """One image, in one write; an image that is there already is not written twice."""
         image_id = str(line["image_id"])
         if image_id in self.done:
             return
-        self._timings.write(canonical_json({"image_id": image_id, "seconds": timing}) + "\n")
+        self._timings.write(spelled({"image_id": image_id, "seconds": timing}) + "\n")
         self._timings.flush()
-        self._images.write(spelled(line) + "\n")
+        text = spelled(line)
+        self._images.write(text + "\n")
         self._images.flush()
-        self.done.add(image_id)
+        self._note(line, text, overlap)
 
     def finish(self, score: Mapping[str, Any], key: Mapping[str, Any], images_sha256: str | None = None) -> None:
         """Totals, checksum and comparability key; the run is complete after this. Who has read the lines anyway knows

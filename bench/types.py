@@ -68,7 +68,7 @@ class Categories:
         return np.array([category.isthing for category in self.items], dtype=bool)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SegmentInfo:
     """One entry of segments_info.
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from scenes import Scene, panoptic, scenes, strip
 
 from bench.errors import DataError
-from bench.overlap import Overlap, Pair, PredictedSegment, TruthSegment
+from bench.overlap import Overlap, PredictedSegment, TruthSegment
 from bench.types import Panoptic, SegmentInfo
 
 THING = SegmentInfo(1)
@@ -18,7 +18,7 @@ def test_counts_every_pair_with_void_as_zero():
     assert Overlap.of(truth, prediction) == Overlap(
         truth=(TruthSegment(9, 1, 3, 7, False),),
         predicted=(PredictedSegment(4, 2, 4, 0.123457),),
-        pairs=(Pair(0, 0, 1), Pair(0, 1, 2), Pair(1, 0, 1), Pair(1, 1, 2)),
+        table=np.array([(0, 0, 1), (0, 1, 2), (1, 0, 1), (1, 1, 2)]),
     )
 
 
@@ -67,7 +67,7 @@ def test_more_pairs_than_pixels_are_counted_the_same():
 
 def test_two_empty_maps():
     nothing = Panoptic(np.zeros((2, 3), np.int32), ())
-    assert Overlap.of(nothing, nothing) == Overlap((), (), (Pair(0, 0, 6),))
+    assert Overlap.of(nothing, nothing) == Overlap((), (), np.array([(0, 0, 6)]))
 
 
 def test_sizes_that_differ_are_named():

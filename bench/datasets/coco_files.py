@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError
@@ -17,16 +16,16 @@ from bench.types import Sample
 def coco_truth(file: Path, folder: Path) -> Dataset:
     """The annotations of `file` in its own order; mIoU by detectron2's rule, as COCO's is reported."""
     truth = coco.load_json(file)
-    known = truth.categories.ids
     samples = tuple(
-        Sample(image_id, "", partial(_no_image, image_id), _target(folder, annotation, known))
-        for image_id, annotation in truth.annotations.items()
+        Sample(image_id, "", partial(_no_image, image_id), _target(folder, truth, image_id))
+        for image_id in truth.annotations
     )
     return Dataset(file.stem, "files", truth.categories, samples, "detectron2")
 
 
-def _target(folder: Path, annotation: Mapping[str, Any], known: tuple[int, ...]) -> PanopticFile:
-    return PanopticFile(folder / annotation["file_name"], annotation, known, is_truth=True)
+def _target(folder: Path, truth: coco.CocoPanoptic, image_id: str) -> PanopticFile:
+    annotation, listed = truth.annotations[image_id], truth.segments[image_id]
+    return PanopticFile(folder / annotation["file_name"], annotation, truth.categories.ids, True, listed)
 
 
 def _no_image(image_id: str) -> NoReturn:

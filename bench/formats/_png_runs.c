@@ -261,18 +261,20 @@ static int join_maps(Map *truth, Map *made, int32_t height, int64_t *cells, int3
     return status;
 }
 
-/* A sorted list of (truth number, predicted number, pixels). */
-static PyObject *pairs_of(const int64_t *cells, int32_t rows, int32_t columns) {
-    PyObject *pairs = PyList_New(0);
-    for (int32_t i = 0; pairs && i < rows; i++)
-        for (int32_t j = 0; pairs && j < columns; j++) {
-            long long pixels = cells[(size_t)i * columns + j];
-            PyObject *pair = pixels ? Py_BuildValue("(iiL)", i, j, pixels) : NULL;
-            if (pixels && (!pair || PyList_Append(pairs, pair)))
-                Py_CLEAR(pairs);
-            Py_XDECREF(pair);
+/* The sorted table of (truth number, predicted number, pixels). */
+static PyObject *table_of(const int64_t *cells, int32_t rows, int32_t columns) {
+    size_t all = (size_t)rows * columns, count = 0;
+    for (size_t k = 0; k < all; k++)
+        count += cells[k] != 0;
+    PyObject *table = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(count * 3 * sizeof(int64_t)));
+    char *at = table ? PyBytes_AS_STRING(table) : NULL;
+    for (size_t k = 0; table && k < all; k++)
+        if (cells[k]) {
+            int64_t row[3] = {(int64_t)(k / columns), (int64_t)(k % columns), cells[k]};
+            memcpy(at, row, sizeof row);
+            at += sizeof row;
         }
-    return pairs;
+    return table;
 }
 
 static PyObject *joined(const Py_buffer *rows, const Py_buffer *ids, int32_t height, int32_t width) {
@@ -281,7 +283,7 @@ static PyObject *joined(const Py_buffer *rows, const Py_buffer *ids, int32_t hei
     FlatRuns flat = {0};
     int status = NO_MEMORY;
     int64_t *cells = calloc(((size_t)counts[0] + 1) * columns, sizeof *cells);
-    PyObject *pairs = NULL, *found = NULL;
+    PyObject *table = NULL, *found = NULL;
     Py_BEGIN_ALLOW_THREADS
     if (cells && make_map(&maps[0], rows[0].buf, width, ids[0].buf, counts[0]) &&
         make_map(&maps[1], rows[1].buf, width, ids[1].buf, counts[1]))
@@ -293,8 +295,8 @@ static PyObject *joined(const Py_buffer *rows, const Py_buffer *ids, int32_t hei
         PyErr_NoMemory();
     else if (status == NOT_PLAIN)
         found = Py_NewRef(Py_None);
-    else if ((pairs = pairs_of(cells, counts[0] + 1, columns)))
-        found = Py_BuildValue("(Ny#)", pairs, (char *)flat.data, (Py_ssize_t)(flat.count * 2 * sizeof *flat.data));
+    else if ((table = table_of(cells, counts[0] + 1, columns)))
+        found = Py_BuildValue("(Ny#)", table, (char *)flat.data, (Py_ssize_t)(flat.count * 2 * sizeof *flat.data));
     free(cells);
     free(flat.data);
     return found;
@@ -318,7 +320,7 @@ static int fits(const Py_buffer *rows, const Py_buffer *ids, Py_ssize_t height, 
 PyDoc_STRVAR(join_doc,
              "join(truth_rows, predicted_rows, truth_ids, predicted_ids, height, width)\n--\n\n"
              "Rows are inflated RGB8 PNG data, ids native int32 in the order listed.\n"
-             "Gives ([(truth number, predicted number, pixels)], native int32 (start, number) of the truth's runs),\n"
+             "Gives (native int64 (truth number, predicted number, pixels), int32 (start, number) of the truth's runs),\n"
              "numbers from 1 in the order of the ids, 0 for void; None where the rows and ids are not plain.");
 
 static PyObject *join(PyObject *self, PyObject *args) {

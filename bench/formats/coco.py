@@ -28,15 +28,19 @@ IMAGE_ID_LIMIT = 200  # characters; files are named by it
 NUMBER_LIMIT = 1 << 53  # below it a number means the same to everybody
 SCORE_LIMIT = 1e9
 
+Infos = Mapping[int, SegmentInfo]
+
 
 @dataclass(frozen=True, eq=False)
 class CocoPanoptic:
-    """A checked JSON file. `annotations` and `images` are by image id, in the order of the file."""
+    """A checked JSON file. `annotations`, `images` and `segments`, the checked segments_info by segment id, are by
+    image id, in the order of the file."""
 
     path: File
     annotations: Mapping[str, Mapping[str, Any]]
     images: Mapping[str, Mapping[str, Any]]
     listed: Categories | None
+    segments: Mapping[str, Infos]
 
     @property
     def categories(self) -> Categories:
@@ -54,19 +58,24 @@ def load_json(path: File) -> CocoPanoptic:
     listed = data.get("categories")
     categories = None if listed is None else _categories(path, listed)
     annotations = _by_image(path, data["annotations"], "image_id", "annotations")
-    for image_id, annotation in annotations.items():
-        where = f"{path}, image {image_id!r}"
-        check_file_name(annotation, where)
-        infos = _infos(annotation, where)
-        if categories is not None:
-            _check_known(infos, categories.ids, where)
+    known = None if categories is None else categories.ids
+    segments = {image_id: _checked(one, f"{path}, image {image_id!r}", known) for image_id, one in annotations.items()}
     images = _by_image(path, data.get("images") or [], "id", "images")
-    return CocoPanoptic(path, annotations, images, categories)
+    return CocoPanoptic(path, annotations, images, categories, segments)
+
+
+def _checked(annotation: Mapping[str, Any], where: str, known: Collection[int] | None) -> Infos:
+    check_file_name(annotation, where)
+    infos = _infos(annotation, where)
+    if known is not None:
+        _check_known(infos, known, where)
+    return infos
 
 
 @dataclass(frozen=True, eq=False)
 class PanopticFile:
-    """One image's PNG with its annotation, read by a call. `known` are the category ids that may occur.
+    """One image's PNG with its annotation, read by a call. `known` are the category ids that may occur, `listed` the
+    segments of the annotation where `load_json` has checked them.
 
     `is_truth` refuses a listed id 0, which panopticapi accepts in a prediction but would count as a segment
     and as void at once in a ground truth.
@@ -76,6 +85,7 @@ class PanopticFile:
     annotation: Mapping[str, Any]
     known: Collection[int]
     is_truth: bool = False
+    listed: Infos | None = None
 
     def __call__(self) -> Panoptic:
         infos = self.infos()
@@ -91,9 +101,9 @@ class PanopticFile:
         """For messages."""
         return f"{self.png}, image {self.annotation.get('image_id', self.png.stem)!r}"
 
-    def infos(self) -> dict[int, SegmentInfo]:
+    def infos(self) -> Infos:
         """The checked segments_info by segment id; the PNG's name was checked, too."""
-        infos = _infos(self.annotation, self.where)
+        infos = _infos(self.annotation, self.where) if self.listed is None else self.listed
         _check_known(infos, self.known, self.where)
         if self.is_truth and 0 in infos:
             raise DataError(f"{self.where}: the ground truth lists segment id 0, which means void; renumber it")
@@ -225,6 +235,8 @@ def _info(entry: Mapping[str, Any], number: int, at: str) -> SegmentInfo:
 def _integer(entry: Mapping[str, Any], key: str, where: str) -> int:
     """A JSON number that is whole, 5 or 5.0 (and true or false, which some writers use for flags)."""
     value = entry.get(key)
+    if type(value) is int and -NUMBER_LIMIT < value < NUMBER_LIMIT:  # nearly always
+        return value
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
         if abs(value) >= NUMBER_LIMIT:
             raise DataError(f"{where}: `{key}` has more than 53 bits; it cannot be meant")

@@ -50,6 +50,10 @@ def _optional(name: str, attribute: str) -> Callable[..., Any] | None:
     return found
 
 
+# The C library gives large pieces of memory back at once and gets them as empty pages, which cost more than inflating
+# into them; once a piece of this size was freed, glibc keeps what is smaller.
+np.empty(31 << 20, dtype=np.uint8)
+
 _join = _optional("bench.formats._png_runs", "join")
 _libdeflate = _optional("deflate", "zlib_decompress")
 
@@ -74,9 +78,11 @@ def join(truth: PanopticFile, prediction: PanopticFile) -> Joined | None:
     found = _join(true[2], predicted[2], _int32(meant), _int32(made), height, width)
     if found is None:
         return None
-    overlap = Overlap.of_pairs(tuple(meant.values()), tuple(made.values()), found[0])
-    runs = np.frombuffer(found[1], dtype=np.int32).reshape(-1, 2)
-    return None if overlap is None else Joined(overlap, (height, width), tuple(meant.values()), runs)
+    segments = tuple(meant.values())
+    overlap = Overlap.of_table(segments, tuple(made.values()), np.frombuffer(found[0], np.int64).reshape(-1, 3))
+    if not all(s.area for s in overlap.truth) or not all(s.area for s in overlap.predicted):
+        return None
+    return Joined(overlap, (height, width), segments, np.frombuffer(found[1], np.int32).reshape(-1, 2))
 
 
 def _int32(ids: Iterable[int]) -> NDArray[np.int32]:

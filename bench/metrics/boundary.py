@@ -127,20 +127,38 @@ class BoundaryTable:
         }  # fmt: skip
 
 
-def boundary_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> BoundaryTable:
-    """From image lines in any order, which a run has if it was asked for `--metrics boundary`."""
-    sums: dict[int, Tally] = {}
-    plain: dict[int, Tally] = {}
-    for line in lines:
+class BoundarySums:
+    """The statistics of image lines that come one by one; a run has them if it was asked for `--metrics boundary`."""
+
+    def __init__(self, categories: Categories, protocol: Protocol = "coco") -> None:
+        self._categories, self._protocol = categories, protocol
+        self._sums: dict[int, Tally] = {}
+        self._plain: dict[int, Tally] = {}
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """One line, which stores boundaries."""
         if line.get("boundary") is None:
             raise DataError(
                 f"image {line.get('image_id')!r}: the run stored no boundaries; repeat it with --metrics boundary"
             )
         overlap = Overlap.from_json(line["overlap"])
-        pairs = list(boundary_pairs(overlap, line["boundary"], protocol))
-        hits = [Match(hit.truth, hit.predicted, min(hit.iou, iou)) for hit, iou in pairs]
-        sums = total([sums, tally_of(overlap, settle(overlap, (h for h in hits if h.iou > 0.5), protocol))])
+        pairs = list(boundary_pairs(overlap, line["boundary"], self._protocol))
+        hits = (Match(hit.truth, hit.predicted, min(hit.iou, iou)) for hit, iou in pairs)
+        matches = settle(overlap, (hit for hit in hits if hit.iou > 0.5), self._protocol)
+        self._sums = total([self._sums, tally_of(overlap, matches)])
         matched = tuple(Match(hit.truth, hit.predicted, iou) for hit, iou in pairs if hit.iou > 0.5)
-        plain = total([plain, tally_of(overlap, Matches(matched, (), ()))])
-    iou = tuple(float(one.iou) / one.tp if (one := plain.get(c.id)) else None for c in categories)
-    return BoundaryTable(categories, pq_table(sums, categories), iou)
+        self._plain = total([self._plain, tally_of(overlap, Matches(matched, (), ()))])
+
+    def table(self) -> BoundaryTable:
+        """What all lines came to."""
+        plain = self._plain
+        iou = tuple(one.iou_sum / one.tp if (one := plain.get(c.id)) else None for c in self._categories)
+        return BoundaryTable(self._categories, pq_table(self._sums, self._categories), iou)
+
+
+def boundary_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> BoundaryTable:
+    """From image lines in any order."""
+    sums = BoundarySums(categories, protocol)
+    for line in lines:
+        sums.add(line)
+    return sums.table()

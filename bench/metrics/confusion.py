@@ -60,6 +60,6 @@ def confusion_table(lines: Lines, categories: Categories, rule: Rule) -> Confusi
             semantic.add(sums["semantic"], line["semantic"])
         if line.get("overlap") is not None:
             seen.add("panoptic")
-            semantic.add(sums["panoptic"], semantic.confusion_of(Overlap.from_json(line["overlap"]), categories))
+            semantic.add_overlap(sums["panoptic"], Overlap.from_json(line["overlap"]), categories)
     matrices = {kind: matrix for kind, matrix in sums.items() if kind in seen}
     return ConfusionTable(categories, matrices, {"semantic": rule, "panoptic": "cityscapes"})

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bench.metrics.lines import Lines, overlaps
-from bench.metrics.pq import Matches, Protocol, Tally, match, mean, pair_iou, tally_of
+from bench.metrics.pq import UNIT, Matches, Protocol, Tally, ious, match, mean, tally_of
 from bench.overlap import Overlap
 from bench.types import Categories
 
@@ -86,14 +86,12 @@ def _groups(overlap: Overlap, protocol: Protocol) -> Iterator[Group]:
 
 
 def _touching(overlap: Overlap, protocol: Protocol) -> Iterator[_Touch]:
-    void = overlap.void_pixels
-    for pair in overlap.pairs:
-        i, j, pixels = pair
+    void = overlap.void_pixels.tolist()
+    for (i, j, pixels), iou in zip(overlap.pairs, ious(overlap, protocol).tolist(), strict=True):
         if i and j and not overlap.truth[i - 1].iscrowd:
-            predicted, void_px = overlap.predicted[j - 1], void.get(j, 0)
+            predicted = overlap.predicted[j - 1]
             same = overlap.truth[i - 1].category_id == predicted.category_id
-            within = 2 * pixels > predicted.area - void_px
-            yield _Touch(i, j, pixels, pair_iou(overlap, pair, void_px, protocol), same, within)
+            yield _Touch(i, j, pixels, iou, same, within=2 * pixels > predicted.area - void[j])
 
 
 def _is_most(overlap: Overlap, truth: int, pixels: int) -> bool:
@@ -192,9 +190,9 @@ def _class_errors(sums: _Sums) -> ClassErrors:
     if not halves:
         return ClassErrors(None, dict.fromkeys(KINDS), 0, {}, {}, None, None)
     loss = {kind: 0.5 * (sums.fn[kind] + sums.fp[kind]) / halves for kind in KINDS}
-    loss["mask quality"] = float(one.tp - one.iou) / halves
+    loss["mask quality"] = (one.tp * UNIT - one.iou) / UNIT / halves
     return ClassErrors(
-        float(one.iou) / halves, loss, one.tp, sums.fn, sums.fp,
+        one.iou_sum / halves, loss, one.tp, sums.fn, sums.fp,
         precision=one.tp / (one.tp + one.fp) if one.tp + one.fp else None,
         recall=one.tp / (one.tp + one.fn) if one.tp + one.fn else None,
     )  # fmt: skip

@@ -8,13 +8,15 @@ protocol recounts the areas and honours every crowd region.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from fractions import Fraction
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.errors import DataError
-from bench.overlap import Overlap, Pair, TruthSegment
+from bench.overlap import Overlap, TruthSegment
 from bench.types import Categories
 
 PQ_VERSION = 1  # goes up with every change that moves a number
@@ -57,35 +59,34 @@ def settle(overlap: Overlap, hits: Iterable[Match], protocol: Protocol = "coco")
     """What becomes of all the other segments, where `hits` are the true positives."""
     tp = tuple(hits)
     found, used = {hit.truth for hit in tp}, {hit.predicted for hit in tp}
-    ignored = _ignored_pixels(overlap, protocol)
+    forgiven = _forgiven_pixels(overlap, protocol).tolist()
     return Matches(
         tp,
         fp=tuple(
-            j
-            for j, segment in enumerate(overlap.predicted, 1)
-            if j not in used and ignored.get(j, 0) / segment.area <= 0.5
+            j for j, segment in enumerate(overlap.predicted, 1) if j not in used and forgiven[j] / segment.area <= 0.5
         ),
         fn=tuple(i for i, segment in enumerate(overlap.truth, 1) if i not in found and not segment.iscrowd),
     )
 
 
-def same_class(overlap: Overlap, protocol: Protocol = "coco") -> Iterator[Match]:
+def same_class(overlap: Overlap, protocol: Protocol = "coco") -> list[Match]:
     """Every touching pair of one category with its IoU; crowd regions match nothing."""
-    void = overlap.void_pixels
-    for pair in overlap.pairs:
-        i, j, _ = pair
-        if i == 0 or j == 0:
-            continue
-        truth, predicted = overlap.truth[i - 1], overlap.predicted[j - 1]
-        if not truth.iscrowd and truth.category_id == predicted.category_id:
-            yield Match(i, j, pair_iou(overlap, pair, void.get(j, 0), protocol))
+    meant = np.array([-1, *(-1 if s.iscrowd else s.category_id for s in overlap.truth)])
+    made = np.array([-2, *(s.category_id for s in overlap.predicted)])
+    i, j, _ = overlap.table.T
+    rows = meant[i] == made[j]
+    return list(map(Match, i[rows].tolist(), j[rows].tolist(), ious(overlap, protocol)[rows].tolist()))
 
 
-def pair_iou(overlap: Overlap, pair: Pair, void_px: int, protocol: Protocol = "coco") -> float:
-    """The IoU of a pair; the predicted segment's `void_px` pixels on void of the truth are not in the union."""
-    i, j, pixels = pair
-    union = overlap.predicted[j - 1].area + _scored_area(overlap.truth[i - 1], protocol) - pixels - void_px
-    return pixels / union
+def ious(overlap: Overlap, protocol: Protocol = "coco") -> NDArray[np.float64]:
+    """(n,) IoU of each row of the table, meaningless for void; the predicted segment's pixels on void of the truth
+    are not in the union."""
+    truth = np.array([0, *(_scored_area(segment, protocol) for segment in overlap.truth)])
+    predicted = np.array([0, *(segment.area for segment in overlap.predicted)]) - overlap.void_pixels
+    i, j, pixels = overlap.table.T
+    union = truth[i] + predicted[j] - pixels
+    found: NDArray[np.float64] = pixels / np.maximum(union, 1)  # without void there is always a union
+    return found
 
 
 def _scored_area(segment: TruthSegment, protocol: Protocol) -> int:
@@ -94,36 +95,47 @@ def _scored_area(segment: TruthSegment, protocol: Protocol) -> int:
     return segment.declared_area
 
 
-def _ignored_pixels(overlap: Overlap, protocol: Protocol) -> dict[int, int]:
-    """Predicted dense id → its pixels on void and on crowd of its own category."""
+def _forgiven_pixels(overlap: Overlap, protocol: Protocol) -> NDArray[np.int64]:
+    """(P + 1,) pixels of each predicted segment on void and on crowd of its own category."""
     crowds = {s.category_id: i for i, s in enumerate(overlap.truth, 1) if s.iscrowd}  # the last listed
-    pixels: dict[int, int] = {}
-    for i, j, n in overlap.pairs:
-        if j and (i == 0 or _forgives(overlap, i, j, crowds, protocol)):
-            pixels[j] = pixels.get(j, 0) + n
-    return pixels
-
-
-def _forgives(overlap: Overlap, i: int, j: int, crowds: Mapping[int, int], protocol: Protocol) -> bool:
-    category_id = overlap.predicted[j - 1].category_id
+    if not crowds:
+        return overlap.void_pixels
+    i, j, _ = overlap.table.T
+    made = np.array([-1, *(s.category_id for s in overlap.predicted)])
     if protocol == "coco":
-        return crowds.get(category_id) == i
-    return overlap.truth[i - 1].iscrowd and overlap.truth[i - 1].category_id == category_id
+        forgives = i == np.array([crowds.get(category_id, -1) for category_id in made.tolist()])[j]
+    else:
+        forgives = made[j] == np.array([-2, *(s.category_id if s.iscrowd else -2 for s in overlap.truth)])[i]
+    return overlap.predicted_pixels((i == 0) | forgives)
+
+
+UNIT = 1 << 53  # floats above one half are whole numbers of its parts
+
+
+def units(iou: float) -> int:
+    """The IoU of a true positive in units of 2^-53."""
+    return int(iou * UNIT)
 
 
 @dataclass(frozen=True)
 class Tally:
-    """The additive statistics of one category. The IoU sum is exact, so no order or sharding can move it."""
+    """The additive statistics of one category. `iou` is the sum of IoU in units of 2^-53: IoU of true positives are
+    above one half, so that it is exact, and no order or sharding can move it."""
 
     tp: int = 0
     fp: int = 0
     fn: int = 0
-    iou: Fraction = field(default_factory=Fraction)
+    iou: int = 0
 
     @classmethod
     def hit(cls, iou: float) -> Tally:
         """One true positive."""
-        return cls(tp=1, iou=Fraction(iou))
+        return cls(tp=1, iou=units(iou))
+
+    @property
+    def iou_sum(self) -> float:
+        """The sum of IoU, rounded once."""
+        return self.iou / UNIT
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.iou + other.iou)
@@ -136,12 +148,15 @@ def tally(overlap: Overlap, iou_threshold: float = 0.5, protocol: Protocol = "co
 
 def tally_of(overlap: Overlap, matches: Matches) -> dict[int, Tally]:
     """The statistics of one image whose segments were matched before."""
-    parts = [
-        *((overlap.truth[i - 1].category_id, Tally.hit(iou)) for i, _, iou in matches.tp),
-        *((overlap.predicted[j - 1].category_id, Tally(fp=1)) for j in matches.fp),
-        *((overlap.truth[i - 1].category_id, Tally(fn=1)) for i in matches.fn),
-    ]
-    return total({category_id: part} for category_id, part in parts)
+    sums: dict[int, list[int]] = {}  # tp, fp, fn, iou
+    for i, _, iou in matches.tp:
+        one = sums.setdefault(overlap.truth[i - 1].category_id, [0, 0, 0, 0])
+        one[0] += 1
+        one[3] += units(iou)
+    for place, segments, numbers in ((1, overlap.predicted, matches.fp), (2, overlap.truth, matches.fn)):
+        for number in numbers:
+            sums.setdefault(segments[number - 1].category_id, [0, 0, 0, 0])[place] += 1
+    return {category_id: Tally(*one) for category_id, one in sums.items()}
 
 
 def total(tallies: Iterable[Mapping[int, Tally]]) -> dict[int, Tally]:
@@ -221,7 +236,7 @@ def _class_quality(one: Tally) -> ClassQuality:
     halves = one.tp + 0.5 * one.fp + 0.5 * one.fn
     if halves == 0:
         return ClassQuality(None, None, None, 0, 0, 0)
-    iou = float(one.iou)
+    iou = one.iou_sum
     return ClassQuality(
         pq=iou / halves, sq=iou / one.tp if one.tp else 0.0, rq=one.tp / halves,
         tp=one.tp, fp=one.fp, fn=one.fn,

@@ -1,15 +1,15 @@
-"""Image lines → the score of a run. Reads the lines one by one; what it keeps does not grow with them."""
+"""Image lines → the score of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import DataError, UsageError, naming
 from bench.metrics import pq, semantic
 from bench.metrics.pq import DEVIATIONS, ClassQuality, PQTable, Protocol, Tally
-from bench.metrics.semantic import IoUTable, Matrix, Rule
+from bench.metrics.semantic import IoUTable, Rule
 from bench.overlap import Overlap
 from bench.types import Categories, Category
 
@@ -62,56 +62,58 @@ def _class(category: Category, row: ClassQuality) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def score(lines: Iterable[Mapping[str, Any]], categories: Categories, rule: Rule, protocol: Protocol = "coco") -> Score:
-    """The score of image lines in any order: identical for every order and every cut into shards.
+class Scorer:
+    """The score of image lines that come one by one: identical for every order and every cut into shards. What it
+    keeps does not grow with them.
 
     `rule` is for the semantic output. The panoptic map is always scored by rule `cityscapes`, where saying
     nothing is a miss: dropping its void would reward a model for leaving hard pixels out.
     """
-    if protocol not in DEVIATIONS:
-        raise UsageError(f"unknown protocol {protocol!r:.40}; it is one of {', '.join(DEVIATIONS)}")
-    sums = _Sums(semantic.empty(categories), semantic.empty(categories))
-    totals = pq.total(_tallies(lines, categories, protocol, sums))
-    if 0 < sums.with_semantic < sums.images:
-        raise DataError(
-            f"{sums.images - sums.with_semantic} of {sums.images} images have no semantic map "
-            "and the others do; score them apart or predict them again"
-        )
-    return Score(
-        categories=categories,
-        pq=pq.pq_table(totals, categories),
-        semantic=semantic.iou_table(sums.semantic, rule) if sums.with_semantic else None,
-        panoptic=semantic.iou_table(sums.panoptic, "cityscapes") if sums.with_overlap else None,
-        images=sums.images,
-        protocol=protocol,
-    )
 
+    def __init__(self, categories: Categories, rule: Rule, protocol: Protocol = "coco") -> None:
+        if protocol not in DEVIATIONS:
+            raise UsageError(f"unknown protocol {protocol!r:.40}; it is one of {', '.join(DEVIATIONS)}")
+        self._categories, self._rule, self._protocol = categories, rule, protocol
+        self._tallies: dict[int, Tally] = {}
+        self._semantic, self._panoptic = semantic.empty(categories), semantic.empty(categories)
+        self._images = self._with_semantic = self._with_overlap = 0
 
-@dataclass
-class _Sums:
-    """Running sums of one pass over the lines."""
-
-    semantic: Matrix
-    panoptic: Matrix
-    images: int = 0
-    with_semantic: int = 0
-    with_overlap: int = 0
-
-
-def _tallies(
-    lines: Iterable[Mapping[str, Any]], categories: Categories, protocol: Protocol, sums: _Sums
-) -> Iterator[dict[int, Tally]]:
-    """The PQ statistics of each line; the rest goes into `sums`."""
-    for line in lines:
-        sums.images += 1
+    def add(self, line: Mapping[str, Any], overlap: Overlap | None = None) -> None:
+        """One line; its overlap where the caller has it."""
+        self._images += 1
         with naming(f"image {line.get('image_id')!r}"):
             if line.get("semantic") is not None:
-                sums.with_semantic += 1
-                semantic.add(sums.semantic, line["semantic"])
-            if line.get("overlap") is None:  # a data set of semantic labels has none
-                continue
-            sums.with_overlap += 1
-            overlap = Overlap.from_json(line["overlap"])
-            semantic.add(sums.panoptic, semantic.confusion_of(overlap, categories))
-            tally = pq.tally(overlap, protocol=protocol)
-        yield tally
+                self._with_semantic += 1
+                semantic.add(self._semantic, line["semantic"])
+            if line.get("overlap") is not None:  # a data set of semantic labels has none
+                self._with_overlap += 1
+                self._add_overlap(overlap or Overlap.from_json(line["overlap"]))
+
+    def _add_overlap(self, overlap: Overlap) -> None:
+        semantic.add_overlap(self._panoptic, overlap, self._categories)
+        for category_id, part in pq.tally(overlap, protocol=self._protocol).items():
+            self._tallies[category_id] = self._tallies.get(category_id, Tally()) + part
+
+    def score(self) -> Score:
+        """Of all lines so far."""
+        if 0 < self._with_semantic < self._images:
+            raise DataError(
+                f"{self._images - self._with_semantic} of {self._images} images have no semantic map "
+                "and the others do; score them apart or predict them again"
+            )
+        return Score(
+            categories=self._categories,
+            pq=pq.pq_table(self._tallies, self._categories),
+            semantic=semantic.iou_table(self._semantic, self._rule) if self._with_semantic else None,
+            panoptic=semantic.iou_table(self._panoptic, "cityscapes") if self._with_overlap else None,
+            images=self._images,
+            protocol=self._protocol,
+        )
+
+
+def score(lines: Iterable[Mapping[str, Any]], categories: Categories, rule: Rule, protocol: Protocol = "coco") -> Score:
+    """The score of image lines in any order."""
+    scorer = Scorer(categories, rule, protocol)
+    for line in lines:
+        scorer.add(line)
+    return scorer.score()

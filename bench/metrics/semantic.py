@@ -66,14 +66,21 @@ def positions(ids: NDArray[np.integer], categories: Categories) -> NDArray[np.in
 
 def confusion_of(overlap: Overlap, categories: Categories) -> Rows:
     """The confusion of the two panoptic maps, rasterised; from their overlap, without the pixels."""
+    truth, predicted, pixels = _class_pairs(overlap, categories)
+    side = len(categories) + 1
+    cells, places = np.unique(truth * side + predicted, return_inverse=True)
+    sums = np.bincount(places, pixels).astype(np.int64)
+    rows: Rows = np.stack([cells // side, cells % side, sums], axis=1).tolist()
+    return rows
+
+
+def _class_pairs(overlap: Overlap, categories: Categories) -> tuple[NDArray[np.int64], ...]:
+    """Positions of the truth's and of the predicted category, and pixels, of every row of the table; void = C."""
     void = len(categories)
-    truth = [void, *(_index(s.category_id, categories) for s in overlap.truth)]
-    predicted = [void, *(categories.index_of.get(s.category_id, void) for s in overlap.predicted)]
-    cells: dict[tuple[int, int], int] = {}
-    for i, j, pixels in overlap.pairs:
-        cell = truth[i], predicted[j]
-        cells[cell] = cells.get(cell, 0) + pixels
-    return [[*cell, pixels] for cell, pixels in sorted(cells.items())]
+    truth = np.array([void, *(_index(s.category_id, categories) for s in overlap.truth)])
+    predicted = np.array([void, *(categories.index_of.get(s.category_id, void) for s in overlap.predicted)])
+    i, j, pixels = overlap.table.T
+    return truth[i], predicted[j], pixels
 
 
 def empty(categories: Categories) -> Matrix:
@@ -85,6 +92,12 @@ def add(matrix: Matrix, rows: Iterable[Sequence[int]]) -> None:
     """Adds the rows of one image to the matrix, in place; rows of anything else are a DataError."""
     table = checked(rows, len(matrix) - 1)
     np.add.at(matrix, (table[:, 0], table[:, 1]), table[:, 2])
+
+
+def add_overlap(matrix: Matrix, overlap: Overlap, categories: Categories) -> None:
+    """Adds `confusion_of` two maps to the matrix, in place."""
+    truth, predicted, pixels = _class_pairs(overlap, categories)
+    np.add.at(matrix, (truth, predicted), pixels)
 
 
 def checked(rows: Iterable[Sequence[int]], void: int) -> NDArray[np.int64]:

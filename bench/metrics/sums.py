@@ -88,7 +88,7 @@ def _segments(tallies: Mapping[int, pq.Tally], categories: Categories) -> list[E
     places = [categories.index_of[category_id] for category_id in tallies]
     found = list(tallies.values())
     return [
-        ("iou", places, [float(one.iou) for one in found]),
+        ("iou", places, [one.iou_sum for one in found]),
         ("tp", places, [one.tp for one in found]),
         ("halves", places, [one.tp + 0.5 * one.fp + 0.5 * one.fn for one in found]),
     ]

@@ -203,7 +203,7 @@ def test_rows_of_rubbish_stay_inside() -> None:
     for height, width in ((0, 1), (1, 0), (-1, -1), (1 << 40, 1 << 40), (2, 2), (1 << 62, 4)):
         assert png_runs._join(b"\0" * 4, b"\0" * 4, known, known, height, width) is None
     assert png_runs._join(b"\0" * 4, b"\0" * 4, b"123", b"", 1, 1) is None
-    assert png_runs._join(b"\0" * 4, b"\0" * 4, b"", b"", 1, 1) == ([(0, 0, 1)], bytes(8))
+    assert png_runs._join(b"\0" * 4, b"\0" * 4, b"", b"", 1, 1) == (np.array([0, 0, 1]).tobytes(), bytes(8))
 
 
 def test_drawn_scenes() -> None:

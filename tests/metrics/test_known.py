@@ -46,7 +46,7 @@ def test_case(name: str):
     found = tally(overlap)
     assert set(found) <= {1}
     one = found.get(1)
-    assert ((one.tp, one.fp, one.fn, float(one.iou)) if one else (0, 0, 0, 0.0)) == expected
+    assert ((one.tp, one.fp, one.fn, one.iou_sum) if one else (0, 0, 0, 0.0)) == expected
 
 
 def test_no_category_anywhere_is_none_and_no_crash():

@@ -76,7 +76,7 @@ def _assert_equal(ours: dict[int, Any], theirs: Any) -> None:
         one, other = ours.get(category.id), theirs[category.id]
         counts = (one.tp, one.fp, one.fn) if one else (0, 0, 0)
         assert counts == (other.tp, other.fp, other.fn), category
-        assert float(one.iou if one else 0) == pytest.approx(other.iou, rel=1e-12, abs=0)
+        assert (one.iou_sum if one else 0) == pytest.approx(other.iou, rel=1e-12, abs=0)
     table = pq_table(ours, SPACE)
     for group, isthing in ((table.all, None), (table.things, True), (table.stuff, False)):
         if group.n == 0:  # where panopticapi divides by zero

@@ -50,7 +50,7 @@ def test_pairs_go_by_the_truth_and_false_positives_by_their_own_area() -> None:
     bins = Bins(("small", "large"), (10,), relative=False)
     overlap = Overlap.of(truth, prediction)
     small, large = size_tallies(overlap, size.match(overlap), bins)
-    assert (large[1].tp, large[1].fn, float(large[1].iou)) == (1, 0, 0.75)
+    assert (large[1].tp, large[1].fn, large[1].iou_sum) == (1, 0, 0.75)
     assert (small[1].fp, small[1].fn) == (1, 1)
     assert small[2].fp == 1  # 4 of its 8 px on void are not more than half: not forgiven
 
