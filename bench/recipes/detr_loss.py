@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
+from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits, l1_loss
 
 from bench.recipes.batches import Target
 from bench.recipes.loss import Matched, Terms, assign, class_loss, nothing
@@ -87,3 +87,20 @@ def mask_terms(masks: Tensor, targets: Sequence[Target], matched: Matched, spec:
     inside = probability * valid
     dice = 1 - (2 * (inside * truth).sum(1) + 1) / (inside.sum(1) + truth.sum(1) + 1)
     return {"mask": spec.mask_weight * focal.mean(), "dice": spec.dice_weight * dice.mean()}
+
+
+def attention_term(attention: Tensor, targets: Sequence[Target], matched: Matched, grid: tuple[int, int]) -> Tensor:
+    """- log of the share of its attention that a matched query has on its target, the mean over all pairs.
+
+    Not of the paper. `attention` is (B, N, heads, h, w), the first n of an image belong to its n pairs; targets are
+    cells of `grid` (rows, columns). A place counts by how much of the target it covers, the fullest whole.
+    """
+    size = (int(attention.shape[-2]), int(attention.shape[-1]))
+    shares = [attention.sum() * 0 + attention.new_zeros(0)]
+    for looking, target, (_, chosen) in zip(attention, targets, matched, strict=True):
+        cover = (target.index.view(1, *grid) == chosen[:, None, None]).float()
+        cover = adaptive_avg_pool2d(cover, size)
+        cover = cover / cover.amax((1, 2), keepdim=True).clamp_min(1e-6)
+        shares.append((looking[: len(chosen)].sum(1) * cover).sum((1, 2)))
+    found = torch.cat(shares)
+    return -found.clamp_min(1e-6).log().sum() / max(1, len(found))

@@ -66,7 +66,8 @@ class LossSpec:
 
     `class_weights` are by class name, 1 where none is named. `focal_gamma` > 0 makes the class term focal
     (arXiv 1708.02002); `box_weight` and `giou_weight` are DETR's, and so is `masks_per_image`: so many of an image's
-    matched queries, drawn anew at each step, go through its dear mask head; 0 is all of them.
+    matched queries, drawn anew at each step, go through its dear mask head; 0 is all of them. `attention_weight` is of
+    a term that tells its queries where to look, which is all that the mask head learns of them.
     """
 
     class_weight: float = 2.0
@@ -82,6 +83,7 @@ class LossSpec:
     box_weight: float = 5.0
     giou_weight: float = 2.0
     masks_per_image: int = 0
+    attention_weight: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
+import math
+
 import pytest
 import torch
 
 from bench.recipes.batches import Target
-from bench.recipes.detr_loss import box_terms, giou, mask_terms, match
+from bench.recipes.detr_loss import attention_term, box_terms, giou, mask_terms, match
 from bench.recipes.specs import LossSpec
 
 BOXES = torch.tensor([[0.25, 0.25, 0.5, 0.5], [0.75, 0.75, 0.5, 0.5]])
@@ -66,3 +68,16 @@ def test_nothing_matched_still_has_a_gradient():
     terms = mask_terms(masks, [TARGET], none, LossSpec())
     sum(terms.values()).backward()
     assert masks.grad.abs().sum() == 0
+
+
+def test_attention_costs_by_the_share_that_misses_its_target():
+    matched = [(torch.tensor([1, 0]), torch.tensor([0, 1]))]
+    here = torch.zeros(1, 2, 2, 2, 2)  # two pairs, two heads; targets 0 and 1 fill the upper and the lower row
+    here[0, 0, :, 0] = 0.25
+    here[0, 1, :, 1] = 0.25
+    assert attention_term(here, [TARGET], matched, (4, 4)).item() == pytest.approx(-math.log(1.5 / 2) / 2)
+    here[0, 0, :, 0] = 0.125
+    here[0, 0, :, 1] = 0.125
+    assert attention_term(here, [TARGET], matched, (4, 4)).item() == pytest.approx(-math.log(0.5 * 1.5 / 2) / 2)
+    nothing = [(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))]
+    assert attention_term(here.requires_grad_(), [TARGET], nothing, (4, 4)).item() == 0

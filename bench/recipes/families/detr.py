@@ -14,12 +14,14 @@ from torch import Tensor
 
 from bench.errors import UsageError
 from bench.recipes.batches import Part
-from bench.recipes.detr_loss import box_terms, mask_terms
+from bench.recipes.detr_loss import attention_term, box_terms, mask_terms
 from bench.recipes.families.family import Family, Losses
 from bench.recipes.families.hub import detr_config, label_names, network_spec, resnet_config, save
 from bench.recipes.loss import Matched
 from bench.recipes.recipe import Recipe
 from bench.types import Categories
+
+STRIDE = 4  # px of the network's input to a cell of a mask
 
 
 def build(recipe: Recipe, categories: Categories) -> Any:
@@ -70,17 +72,24 @@ def decode(model: Any, pixels: Tensor) -> Decoded:
     return Decoded(torch.stack([*between, out.last_hidden_state]), square, projected, finer)
 
 
-def matched_masks(model: Any, decoded: Decoded, matched: Matched) -> Tensor:
-    """(B, N, h, w) mask logits of the matched queries alone, N the most of an image; the mask head is by far the
-    dearest part, and treats each query for itself."""
+def attended(model: Any, decoded: Decoded, matched: Matched) -> Tensor:
+    """(B, N, heads, h, w) where the matched queries look, N the most of an image: all that the mask head knows of a
+    query. Each sums to 1 over its heads and places."""
     most = max(1, *(len(queries) for queries, _ in matched))
     rows = torch.zeros((len(matched), most), dtype=torch.int64, device=decoded.memory.device)
     for b, (queries, _) in enumerate(matched):
         rows[b, : len(queries)] = queries
     states = decoded.states[-1].gather(1, rows[..., None].expand(-1, -1, decoded.states.shape[-1]))
-    attention = model.bbox_attention(states, decoded.memory, attention_mask=None)
+    attention: Tensor = model.bbox_attention(states, decoded.memory, attention_mask=None)
+    return attention
+
+
+def matched_masks(model: Any, decoded: Decoded, matched: Matched) -> Tensor:
+    """(B, N, h, w) mask logits of the matched queries alone, N the most of an image; the mask head is by far the
+    dearest part, and treats each query for itself."""
+    attention = attended(model, decoded, matched)
     masks: Tensor = model.mask_head(features=decoded.projected, attention_masks=attention, fpn_features=decoded.finer)
-    return masks.view(len(matched), most, *masks.shape[-2:])
+    return masks.view(*attention.shape[:2], *masks.shape[-2:])
 
 
 def drawn(matched: Matched, most: int, generator: torch.Generator) -> Matched:
@@ -92,11 +101,16 @@ def drawn(matched: Matched, most: int, generator: torch.Generator) -> Matched:
 
 
 def losses(model: Any, part: Part, recipe: Recipe, weights: Tensor) -> Losses:
-    """Class and box terms of every decoder layer, and mask terms of the last unless the phase is `boxes_only`."""
+    """Class and box terms of every decoder layer; of the last where it looks, and mask terms unless the phase is
+    `boxes_only`."""
     decoded = decode(model, part.pixels)
     classes, boxes = model.detr.class_labels_classifier(decoded.states), model.detr.bbox_predictor(decoded.states)
     layers = list(zip(classes, boxes.sigmoid(), strict=True))
     terms, matched = box_terms(layers, part.targets, recipe.loss, weights)
+    if recipe.loss.attention_weight:
+        grid = part.input_px[0] // STRIDE, part.input_px[1] // STRIDE
+        looking = attended(model, decoded, matched)
+        terms["attention"] = recipe.loss.attention_weight * attention_term(looking, part.targets, matched, grid)
     if not part.phase.boxes_only:
         some = drawn(matched, recipe.loss.masks_per_image, part.generator)
         terms |= mask_terms(matched_masks(model, decoded, some), part.targets, some, recipe.loss)
@@ -105,7 +119,7 @@ def losses(model: Any, part: Part, recipe: Recipe, weights: Tensor) -> Losses:
 
 FAMILY = Family(
     name="detr",
-    stride=4,
+    stride=STRIDE,
     build=build,
     losses=losses,
     save=partial(save, processor="DetrImageProcessor"),
