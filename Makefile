@@ -14,7 +14,7 @@ INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 install: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml constraints.txt bench/formats/_png_runs.c
+$(VENV)/installed: pyproject.toml constraints.txt bench/_ids.h bench/_maps.c bench/formats/_png_runs.c
 	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing into $(VENV) (torch, transformers and the rest; a minute or two)"
 	@$(PIP) install $(INDEX) -c constraints.txt setuptools wheel

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.compiled import optional
 from bench.errors import DataError
-from bench.types import Panoptic, SegmentInfo
+from bench.types import IdMap, Panoptic, SegmentInfo
+
+_kernel = optional("bench._maps", "pairs")
 
 MOST = 1 << 53  # a stored number is less
 SCORE_DECIMALS = 6  # a stored score; enough to rank by, short enough to store
@@ -196,9 +199,17 @@ def _predicted(info: SegmentInfo, area: int) -> PredictedSegment:
 
 
 def _table(truth: Panoptic, prediction: Panoptic) -> Table:
-    columns = len(prediction.segments_info) + 1
-    cells = (len(truth.segments_info) + 1) * columns
-    joint = (truth.id_map.astype(np.int64) * columns + prediction.id_map).ravel()  # (H * W,)
+    sizes = len(truth.segments_info), len(prediction.segments_info)
+    if _kernel is not None:
+        found = _kernel(np.ascontiguousarray(truth.id_map), np.ascontiguousarray(prediction.id_map), *sizes)
+        if found is not None:
+            return np.frombuffer(found, dtype=np.int64).reshape(-1, 3)
+    return _table_by_numpy(truth.id_map, prediction.id_map, sizes)
+
+
+def _table_by_numpy(truth: IdMap, prediction: IdMap, sizes: tuple[int, int]) -> Table:
+    columns, cells = sizes[1] + 1, (sizes[0] + 1) * (sizes[1] + 1)
+    joint = (truth.astype(np.int64) * columns + prediction).ravel()  # (H * W,)
     if cells <= joint.size:
         counts = np.bincount(joint, minlength=cells)
         keys = np.flatnonzero(counts)

@@ -10,10 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.compiled import optional
 from bench.errors import DataError
+
+_kernel = optional("bench._maps", "dense")
 
 MAX_CATEGORY_ID = (1 << 16) - 1  # a semantic map is stored in 16 bits, and tables are as long as the largest id
 MAX_CATEGORIES = 1 << 12  # a confusion matrix has the square of it
+
+LARGEST = 1 << 31  # ids of int32 lie below it
 
 IdMap = NDArray[np.int32]
 RGB = NDArray[np.uint8]
@@ -132,7 +137,7 @@ class Panoptic:
         """
         if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
             raise DataError(f"segment ids must be an (H, W) integer map, not {ids.shape} {ids.dtype}")
-        dense, unlisted, absent = _dense(ids.astype(np.int64), list(infos), void)
+        dense, unlisted, absent = _dense(ids, list(infos), void)
         if unlisted:
             pixels = int(np.isin(ids, unlisted).sum())
             raise DataError(f"ids {unlisted[:5]} cover {pixels} pixels but are not in segments_info")
@@ -146,8 +151,25 @@ def _with_source(info: SegmentInfo, source: int) -> SegmentInfo:
     return SegmentInfo(info.category_id, info.iscrowd, info.score, source, info.declared_area)
 
 
-def _dense(ids: NDArray[np.int64], listed: Sequence[int], void: int) -> tuple[IdMap, list[int], list[int]]:
+def _dense_compiled(
+    ids: NDArray[np.integer[Any]], listed: Sequence[int], void: int
+) -> tuple[IdMap, list[int], list[int]] | None:
+    """`_dense` by the kernel; None where it is not there, or something is wrong that the other way tells."""
+    if _kernel is None or ids.dtype != np.int32 or not all(-LARGEST <= i < LARGEST for i in (void, *listed)):
+        return None
+    dense = np.empty(ids.shape, dtype=np.int32)
+    areas = _kernel(np.ascontiguousarray(ids), np.array(listed, dtype=np.int32), void, dense)
+    if areas is None:
+        return None
+    counts = np.frombuffer(areas, dtype=np.int64)[1:]
+    return dense, [], [listed[i] for i in np.flatnonzero(counts == 0).tolist()]
+
+
+def _dense(ids: NDArray[np.integer[Any]], listed: Sequence[int], void: int) -> tuple[IdMap, list[int], list[int]]:
     """Positions in `listed` + 1 for each pixel, the ids with pixels but not listed, those listed without."""
+    if (found := _dense_compiled(ids, listed, void)) is not None:
+        return found
+    ids = ids.astype(np.int64)
     low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, 0)
     low, high = min(low, void, *listed, 0), max(high, void, *listed, 0)
     if high - low > 1 << 25:

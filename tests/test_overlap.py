@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from scenes import Scene, panoptic, scenes, strip
 
+from bench.compiled import optional
 from bench.errors import DataError
 from bench.overlap import Overlap, PredictedSegment, TruthSegment
 from bench.types import Panoptic, SegmentInfo
@@ -63,6 +64,17 @@ def test_more_pairs_than_pixels_are_counted_the_same():
     expected = sorted(zip(truth.id_map.ravel().tolist(), prediction.id_map.ravel().tolist(), strict=True))
     assert [(i, j) for i, j, _ in overlap.pairs] == expected
     assert {pixels for _, _, pixels in overlap.pairs} == {1}
+
+
+def test_the_kernel_takes_no_map_that_is_not_plain():
+    kernel = optional("bench._maps", "pairs")
+    if kernel is None:
+        pytest.skip("the kernel is not compiled here")
+    sound = np.zeros(4, np.int32)
+    for wrong in (np.full(4, 3, np.int32), np.full(4, -1, np.int32), np.zeros(3, np.int32)):
+        assert kernel(sound, wrong, 2, 2) is None and kernel(wrong, sound, 2, 2) is None
+    assert kernel(sound, sound, -1, 2) is None and kernel(sound, sound, 1 << 30, 1 << 30) is None
+    assert kernel(sound, sound, 2, 2) == np.array([0, 0, 4]).tobytes()
 
 
 def test_two_empty_maps():

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COMPILED = re.compile(r"_png_runs\..*(so|pyd)$").match  # may be in the wheel, where there is a compiler
+COMPILED = re.compile(r".*_(maps|png_runs)\..*(so|pyd)$").match  # may be in the wheel, where there is a compiler
 SETUPTOOLS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
 PLACES: dict[str, str] = {folder: package for package, folder in SETUPTOOLS["package-dir"].items()}
 

@@ -8,16 +8,11 @@
  * Whatever is not plain (a filter type beyond 4, an id that is not listed) gives None: the caller then decodes the
  * ordinary way and says what is wrong.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "../_ids.h"
 
 #define MAX_SIDE (1 << 20) /* px */
 #define MAX_PIXELS (1 << 28)
 #define MAX_SEGMENTS (1 << 16)
-#define SMALL_TABLE 4096 /* cells that are allowed however small the image is */
 
 /* Runs of one row: run k is [start[k], start[k + 1]) with one id; start[count] is the width. */
 typedef struct {
@@ -25,13 +20,6 @@ typedef struct {
     uint32_t *id;
     int32_t count;
 } Runs;
-
-/* Listed id -> its number from 1; open addressing, `number` -1 where a slot is free. */
-typedef struct {
-    uint32_t *id;
-    int32_t *number;
-    uint32_t mask;
-} Table;
 
 /* One map: its rows and the runs of the last two of them. */
 typedef struct {
@@ -141,34 +129,6 @@ static int unfilter_row(const uint8_t *row, int32_t width, const Runs *above, Ru
     return 1;
 }
 
-static inline uint32_t slot_of(const Table *table, uint32_t id) {
-    uint32_t slot = (id * 2654435761u >> 8) & table->mask;
-    while (table->number[slot] >= 0 && table->id[slot] != id)
-        slot = (slot + 1) & table->mask;
-    return slot;
-}
-
-/* `ids` are native 32 bit numbers, wherever in memory they lie. */
-static int make_table(Table *table, const uint8_t *ids, int32_t count) {
-    uint32_t size = 16, id = 0; /* 0 is void, unless it is listed */
-    while (size < 4 * ((uint32_t)count + 1))
-        size *= 2;
-    table->mask = size - 1;
-    table->id = malloc(size * sizeof *table->id);
-    table->number = malloc(size * sizeof *table->number);
-    if (!table->id || !table->number)
-        return 0;
-    memset(table->number, 0xff, size * sizeof *table->number);
-    for (int32_t number = 0; number <= count; number++) {
-        if (number)
-            memcpy(&id, ids + 4 * ((size_t)number - 1), 4);
-        uint32_t slot = slot_of(table, id);
-        table->id[slot] = id;
-        table->number[slot] = number;
-    }
-    return 1;
-}
-
 static int make_map(Map *map, const uint8_t *rows, int32_t width, const uint8_t *ids, int32_t count) {
     map->rows = rows;
     map->width = width;
@@ -183,7 +143,7 @@ static int make_map(Map *map, const uint8_t *rows, int32_t width, const uint8_t 
     map->runs[0].start[1] = width;
     map->runs[0].id[0] = 0;
     map->runs[0].count = 1;
-    return make_table(&map->table, ids, count);
+    return make_table(&map->table, ids, count, 0);
 }
 
 static void free_map(Map *map) {
@@ -191,8 +151,7 @@ static void free_map(Map *map) {
         free(map->runs[k].start);
         free(map->runs[k].id);
     }
-    free(map->table.id);
-    free(map->table.number);
+    free_table(&map->table);
 }
 
 /* The runs of row y, ids replaced by numbers into `numbers` (width entries); NULL where it is not plain. */
@@ -261,22 +220,6 @@ static int join_maps(Map *truth, Map *made, int32_t height, int64_t *cells, int3
     return status;
 }
 
-/* The sorted table of (truth number, predicted number, pixels). */
-static PyObject *table_of(const int64_t *cells, int32_t rows, int32_t columns) {
-    size_t all = (size_t)rows * columns, count = 0;
-    for (size_t k = 0; k < all; k++)
-        count += cells[k] != 0;
-    PyObject *table = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(count * 3 * sizeof(int64_t)));
-    char *at = table ? PyBytes_AS_STRING(table) : NULL;
-    for (size_t k = 0; table && k < all; k++)
-        if (cells[k]) {
-            int64_t row[3] = {(int64_t)(k / columns), (int64_t)(k % columns), cells[k]};
-            memcpy(at, row, sizeof row);
-            at += sizeof row;
-        }
-    return table;
-}
-
 static PyObject *joined(const Py_buffer *rows, const Py_buffer *ids, int32_t height, int32_t width) {
     int32_t counts[2] = {(int32_t)(ids[0].len / 4), (int32_t)(ids[1].len / 4)}, columns = counts[1] + 1;
     Map maps[2] = {{0}, {0}};
@@ -304,7 +247,7 @@ static PyObject *joined(const Py_buffer *rows, const Py_buffer *ids, int32_t hei
 
 /* What must hold before any byte is looked at; everything after it stays inside the buffers. */
 static int fits(const Py_buffer *rows, const Py_buffer *ids, Py_ssize_t height, Py_ssize_t width) {
-    int64_t pixels, cells;
+    int64_t pixels;
     if (height < 1 || width < 1 || height > MAX_SIDE || width > MAX_SIDE)
         return 0;
     pixels = (int64_t)height * width;
@@ -313,8 +256,7 @@ static int fits(const Py_buffer *rows, const Py_buffer *ids, Py_ssize_t height, 
     for (int k = 0; k < 2; k++)
         if (rows[k].len != 3 * pixels + height || ids[k].len % 4 || ids[k].len / 4 >= MAX_SEGMENTS)
             return 0;
-    cells = (int64_t)(ids[0].len / 4 + 1) * (ids[1].len / 4 + 1);
-    return cells <= (pixels > SMALL_TABLE ? pixels : SMALL_TABLE);
+    return pays(ids[0].len / 4 + 1, ids[1].len / 4 + 1, pixels);
 }
 
 PyDoc_STRVAR(join_doc,

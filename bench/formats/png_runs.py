@@ -8,16 +8,15 @@ caller decodes the ordinary way, which also says what is wrong.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import untrusted
+from bench.compiled import optional
 from bench.errors import DataError
 from bench.formats.archive import File
 from bench.formats.coco import PanopticFile
@@ -41,21 +40,12 @@ class Joined:
     truth_runs: NDArray[np.int32]
 
 
-def _optional(name: str, attribute: str) -> Callable[..., Any] | None:
-    """A function that an installation may lack."""
-    try:
-        found: Callable[..., Any] = getattr(import_module(name), attribute)
-    except ImportError:
-        return None
-    return found
-
-
 # The C library gives large pieces of memory back at once and gets them as empty pages, which cost more than inflating
 # into them; once a piece of this size was freed, glibc keeps what is smaller.
 np.empty(31 << 20, dtype=np.uint8)
 
-_join = _optional("bench.formats._png_runs", "join")
-_libdeflate = _optional("deflate", "zlib_decompress")
+_join = optional("bench.formats._png_runs", "join")
+_libdeflate = optional("deflate", "zlib_decompress")
 
 
 def available() -> bool:

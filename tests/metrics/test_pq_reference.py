@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pngs import Memory, png
 from scenes import SPACE, Scene, scenes, seeded_scene
 
+from bench import overlap, types
 from bench.formats import png_runs
 from bench.formats.coco import PanopticFile
 from bench.metrics.pq import pq_table, tally, total
@@ -43,7 +44,16 @@ def from_files(scene: Scene) -> Overlap:
     return joined.overlap
 
 
-PRODUCERS: dict[str, Producer] = {"arrays": from_arrays}  # every way to an overlap is held to the reference
+def by_numpy(scene: Scene) -> Overlap:
+    """From arrays, as where no kernel was compiled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(types, "_kernel", None)
+        patch.setattr(overlap, "_kernel", None)
+        return from_arrays(scene)
+
+
+# Every way to an overlap is held to the reference.
+PRODUCERS: dict[str, Producer] = {"arrays": from_arrays, "numpy": by_numpy}
 if png_runs.available():
     PRODUCERS["files"] = from_files
 COCO_CATEGORIES = {c.id: {"id": c.id, "name": c.name, "isthing": int(c.isthing)} for c in SPACE}
