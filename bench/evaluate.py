@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,12 +24,13 @@ from bench.ledger import spelled
 from bench.metrics.boundary import boundary_column
 from bench.metrics.semantic import Rows, confusion, positions, semantic_from_panoptic
 from bench.overlap import Overlap
-from bench.pipeline import batches, ordered_map
+from bench.pipeline import batches, forked_map, ordered_map
 from bench.predictions import PredictionFolder, PredictionWriter
 from bench.results import RunWriter
 from bench.shards import WHOLE, Shard
 from bench.types import Categories, Image, Panoptic, Prediction, Sample, SegmentInfo
 
+FORK_FROM = 50  # images; a fork takes as long as some of them
 OnImage = Callable[[int, int], None]
 Metrics = Sequence[str]  # what is computed only when asked for: "boundary"
 Lined = tuple[dict[str, Any], Overlap | None]  # a line, and the overlap in it
@@ -191,7 +194,15 @@ def run_predictions(
         prediction = predictions.read(sample.image_id, dataset.categories)
         return _score(sample, prediction, {}, dataset.categories, save, metrics)
 
-    _append_all(run, ordered_map(finish, todo, workers), len(mine), on_image)
+    forked = save is None and not metrics and workers > 1 and _pays_to_fork(todo)
+    scored = forked_map(finish, todo, workers) if forked else ordered_map(finish, todo, workers)
+    _append_all(run, scored, len(mine), on_image)
+
+
+def _pays_to_fork(todo: Sequence[Sample]) -> bool:
+    """Whether there is enough to do, and nothing that a fork would share: a zip's handle, the threads of torch."""
+    files = all(isinstance(s.read_target, PanopticFile) and isinstance(s.read_target.png, Path) for s in todo)
+    return len(todo) >= FORK_FROM and files and sys.platform == "linux" and "torch" not in sys.modules
 
 
 def _append_all(run: RunWriter, scored: Generator[Scored, None, None], total: int, on_image: OnImage | None) -> None:

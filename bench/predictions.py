@@ -112,7 +112,7 @@ class PredictionFolder:
     def _panoptic(self, image_id: str, categories: Categories) -> coco.PanopticFile:
         annotation = self.annotations[image_id]
         listed = self.file.segments[image_id]
-        return coco.PanopticFile(self.folder / annotation["file_name"], annotation, categories.ids, listed=listed)
+        return coco.PanopticFile(self.folder / annotation["file_name"], annotation, categories.index_of, listed=listed)
 
     def _semantic(self, image_id: str) -> Path:
         return self.folder / "semantic" / f"{file_stem(image_id)}.png"

@@ -25,7 +25,7 @@ def coco_truth(file: Path, folder: Path) -> Dataset:
 
 def _target(folder: Path, truth: coco.CocoPanoptic, image_id: str) -> PanopticFile:
     annotation, listed = truth.annotations[image_id], truth.segments[image_id]
-    return PanopticFile(folder / annotation["file_name"], annotation, truth.categories.ids, True, listed)
+    return PanopticFile(folder / annotation["file_name"], annotation, truth.categories.index_of, True, listed)
 
 
 def _no_image(image_id: str) -> NoReturn:

@@ -78,7 +78,7 @@ def samples(files: CocoFiles, space: LabelSpace | None) -> tuple[tuple[Sample, .
         raise DataError(
             f"{len(missing)} of {len(pictures)} pictures are missing, first {missing[0]}; unpack them again"
         )
-    known = truth.categories.ids
+    known = truth.categories.index_of
     return tuple(
         Sample(
             image_id,

@@ -194,10 +194,10 @@ def refuse_link_out(file: File, name: object) -> None:
     """DataError where a file, by the `name` below its folder that data gave it, is a link out of that folder."""
     if not isinstance(file, Path):
         return
-    depth = len(PurePosixPath(name).parts) if isinstance(name, str) else 1
-    folder = Path(*file.parts[: len(file.parts) - depth])
-    if not any(map(os.path.islink, (file, *file.parents[: depth - 1]))):
+    depth = len(PurePosixPath(name).parts) if isinstance(name, str) and "/" in name else 1
+    if not os.path.islink(file) and not any(map(os.path.islink, file.parents[: depth - 1] if depth > 1 else ())):
         return
+    folder = Path(*file.parts[: len(file.parts) - depth])
     try:
         meant = file.resolve()
     except (OSError, RuntimeError):  # the latter until Python 3.13

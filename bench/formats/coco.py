@@ -58,7 +58,7 @@ def load_json(path: File) -> CocoPanoptic:
     listed = data.get("categories")
     categories = None if listed is None else _categories(path, listed)
     annotations = _by_image(path, data["annotations"], "image_id", "annotations")
-    known = None if categories is None else categories.ids
+    known = None if categories is None else categories.index_of
     segments = {image_id: _checked(one, f"{path}, image {image_id!r}", known) for image_id, one in annotations.items()}
     images = _by_image(path, data.get("images") or [], "id", "images")
     return CocoPanoptic(path, annotations, images, categories, segments)
