@@ -1,6 +1,6 @@
 """Scoring two sets of panoptic PNGs: this tool against other evaluators, whole fresh processes on the same files.
 
-    python benchmarks/evaluator.py [--only coco400 coco5000 city200] [--peers bench hotcoco panopticapi] [--json]
+    python benchmarks/evaluator.py [--only coco400 coco5000 city200] [--peers hotcoco panopticapi cityscapes] [--json]
 
 Drawn scenes with the runs a row that COCO's annotations have (14-23), kept in the cache. `bench` computes PQ, mIoU and
 the stored lines, by `bench score`; the others PQ alone. Wall and processor seconds (of all its processes) and the peak
@@ -33,7 +33,28 @@ CATEGORIES = [{"id": i, "name": f"class {i}", "isthing": int(i <= 80), "color": 
 PANOPTICAPI = (
     "import sys; from panopticapi.evaluation import pq_compute as f; f(*sys.argv[1:3], sys.argv[3], sys.argv[4])"
 )
+CITYSCAPES = (
+    "import sys; from cityscapesscripts.evaluation.evalPanopticSemanticLabeling import evaluatePanoptic as f; "
+    "f(sys.argv[1], sys.argv[3], sys.argv[2], sys.argv[4], '/dev/null')"
+)
 HOTCOCO = "import sys; from hotcoco import panoptic as p; p.pq_compute(*sys.argv[1:3], sys.argv[3], sys.argv[4])"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`module` must be there; `program` takes the JSONs and folders of truth and prediction."""
+
+    module: str
+    distribution: str
+    program: str = ""
+
+
+PEERS = {
+    "bench": Peer("bench", "panoptic-bench"),
+    "hotcoco": Peer("hotcoco", "hotcoco", HOTCOCO),
+    "panopticapi": Peer("panopticapi", "panopticapi-lite", PANOPTICAPI),
+    "cityscapes": Peer("cityscapesscripts", "cityscapesScripts", CITYSCAPES),  # panopticapi's way with its own reading
+}
 
 
 @dataclass(frozen=True)
@@ -116,7 +137,7 @@ def command(peer: str, folder: Path, workers: int) -> list[str]:
         options = zip(("--gt", "--pred", "--gt-dir", "--pred-dir"), files, strict=True)
         flat = [str(part) for pair in options for part in pair]
         return [sys.executable, "-m", "bench", "score", *flat, "--workers", str(workers), "--json"]
-    return [sys.executable, "-c", {"hotcoco": HOTCOCO, "panopticapi": PANOPTICAPI}[peer], *map(str, files)]
+    return [sys.executable, "-c", PEERS[peer].program, *map(str, files)]
 
 
 def timed(peer: str, folder: Path, workers: int) -> dict[str, float]:
@@ -158,11 +179,10 @@ def rows_of(name: str, peers: list[str], repeats: int) -> list[dict[str, object]
             found = timed(run[0], folder, run[1])
             best[run] = min(best.get(run, found), found, key=lambda one: one["wall_s"])
     ours = best["bench", 2]
-    distribution = {"bench": "panoptic-bench", "panopticapi": "panopticapi-lite"}
     return [
         {
             "set": name, "pairs": SETS[name].pairs, "evaluator": peer, "workers": workers,
-            "version": version(distribution.get(peer, peer)), **found, "ratio": found["wall_s"] / ours["wall_s"],
+            "version": version(PEERS[peer].distribution), **found, "ratio": found["wall_s"] / ours["wall_s"],
             "cpu_ratio": found["cpu_s"] / ours["cpu_s"],
         }
         for (peer, workers), found in best.items()
@@ -173,11 +193,11 @@ def main() -> None:
     """Prints one table, or the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=SETS, default=["coco400", "coco5000", "city200"])
-    parser.add_argument("--peers", nargs="+", choices=["hotcoco", "panopticapi"], default=["hotcoco", "panopticapi"])
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS)[1:], default=["hotcoco", "panopticapi"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    peers = ["bench", *(peer for peer in asked.peers if importlib.util.find_spec(peer))]
+    peers = ["bench", *(peer for peer in asked.peers if importlib.util.find_spec(PEERS[peer].module))]
     rows = [row for name in asked.only for row in rows_of(name, peers, asked.repeats)]
     if asked.json:
         print(json.dumps(rows, indent=1))
