@@ -126,7 +126,7 @@ class Overlap:
             *(n for s in self.predicted for n in (s.category_id, s.area)),
             *(n for pair in self.pairs for n in pair),
         ]
-        if not all(type(n) is int and 0 <= n < MOST for n in numbers):
+        if not (set(map(type, numbers)) <= {int} and min(numbers, default=0) >= 0 and max(numbers, default=0) < MOST):
             return "a number is no count and no id"
         sources = [s.source_id for s in self.truth] + [s.source_id for s in self.predicted]
         if not all(source is None or type(source) is int for source in sources):

@@ -25,7 +25,7 @@ LAYERS = {
     "bench.env_make": 3, "bench.model_table": 3, "bench.ledger": 3,
     "bench.link": 3, "bench.worker_tree": 3, "bench.worker": 4, "bench.remote": 4,
     "bench.evaluate": 4, "bench.check": 4, "bench.stats": 4,
-    "bench.verify": 4, "bench.levels": 4, "bench.comparison": 4, "bench.explain": 4,
+    "bench.verify": 4, "bench.levels": 4, "bench.reading": 4, "bench.comparison": 4, "bench.explain": 4,
     "bench.launch": 5, "bench.timing": 5, "bench.predict": 5, "bench.merge": 5, "bench.map_audit": 5, "bench.demo": 5,
     "bench.reference": 5, "bench.report": 5,
     "bench.report.gate": 8,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
@@ -118,7 +118,7 @@ class Tally:
     tp: int = 0
     fp: int = 0
     fn: int = 0
-    iou: Fraction = field(default_factory=Fraction)
+    iou: Fraction = Fraction()
 
     @classmethod
     def hit(cls, iou: float) -> Tally:
@@ -149,7 +149,7 @@ def total(tallies: Iterable[Mapping[int, Tally]]) -> dict[int, Tally]:
     totals: dict[int, Tally] = {}
     for one in tallies:
         for category_id, part in one.items():
-            totals[category_id] = totals.get(category_id, Tally()) + part
+            totals[category_id] = totals[category_id] + part if category_id in totals else part
     return totals
 
 

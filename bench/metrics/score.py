@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.errors import DataError, UsageError, naming
+from bench.errors import DataError, UsageError
 from bench.metrics import pq, semantic
+from bench.metrics.counted import Counted, count
+from bench.metrics.lines import Lines
 from bench.metrics.pq import DEVIATIONS, ClassQuality, PQTable, Protocol, Tally
 from bench.metrics.semantic import IoUTable, Matrix, Rule
-from bench.overlap import Overlap
 from bench.types import Categories, Category
 
 
@@ -62,16 +63,21 @@ def _class(category: Category, row: ClassQuality) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def score(lines: Iterable[Mapping[str, Any]], categories: Categories, rule: Rule, protocol: Protocol = "coco") -> Score:
+def score(lines: Lines, categories: Categories, rule: Rule, protocol: Protocol = "coco") -> Score:
     """The score of image lines in any order: identical for every order and every cut into shards.
 
     `rule` is for the semantic output. The panoptic map is always scored by rule `cityscapes`, where saying
     nothing is a miss: dropping its void would reward a model for leaving hard pixels out.
     """
+    return score_counted(count(lines, categories, protocol), categories, rule, protocol)
+
+
+def score_counted(images: Iterable[Counted], categories: Categories, rule: Rule, protocol: Protocol = "coco") -> Score:
+    """The same, of images that were counted before, by this protocol."""
     if protocol not in DEVIATIONS:
         raise UsageError(f"unknown protocol {protocol!r:.40}; it is one of {', '.join(DEVIATIONS)}")
     sums = _Sums(semantic.empty(categories), semantic.empty(categories))
-    totals = pq.total(_tallies(lines, categories, protocol, sums))
+    totals = pq.total(_tallies(images, sums))
     if 0 < sums.with_semantic < sums.images:
         raise DataError(
             f"{sums.images - sums.with_semantic} of {sums.images} images have no semantic map "
@@ -89,7 +95,7 @@ def score(lines: Iterable[Mapping[str, Any]], categories: Categories, rule: Rule
 
 @dataclass
 class _Sums:
-    """Running sums of one pass over the lines."""
+    """Running sums of one pass over the images."""
 
     semantic: Matrix
     panoptic: Matrix
@@ -98,20 +104,14 @@ class _Sums:
     with_overlap: int = 0
 
 
-def _tallies(
-    lines: Iterable[Mapping[str, Any]], categories: Categories, protocol: Protocol, sums: _Sums
-) -> Iterator[dict[int, Tally]]:
-    """The PQ statistics of each line; the rest goes into `sums`."""
-    for line in lines:
+def _tallies(images: Iterable[Counted], sums: _Sums) -> Iterator[Mapping[int, Tally]]:
+    """The PQ statistics of each image; the rest goes into `sums`."""
+    for image in images:
         sums.images += 1
-        with naming(f"image {line.get('image_id')!r}"):
-            if line.get("semantic") is not None:
-                sums.with_semantic += 1
-                semantic.add(sums.semantic, line["semantic"])
-            if line.get("overlap") is None:  # a data set of semantic labels has none
-                continue
+        if image.semantic is not None:
+            sums.with_semantic += 1
+            semantic.add(sums.semantic, image.semantic)
+        if image.tallies is not None and image.panoptic is not None:
             sums.with_overlap += 1
-            overlap = Overlap.from_json(line["overlap"])
-            semantic.add(sums.panoptic, semantic.confusion_of(overlap, categories))
-            tally = pq.tally(overlap, protocol=protocol)
-        yield tally
+            semantic.add(sums.panoptic, image.panoptic)
+            yield image.tallies

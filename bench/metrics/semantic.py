@@ -25,6 +25,7 @@ MOST_PIXELS = 1 << 40  # of one cell of one image
 
 Rule = Literal["cityscapes", "detectron2"]
 Rows = list[list[int]]  # [truth index, predicted index, pixels], sorted; index C is void
+Cells = NDArray[np.int64]  # (n, 3) the same, checked
 Matrix = NDArray[np.int64]  # (C + 1, C + 1) pixels; truth down, prediction across, void last
 
 
@@ -81,14 +82,13 @@ def empty(categories: Categories) -> Matrix:
     return np.zeros((len(categories) + 1, len(categories) + 1), dtype=np.int64)
 
 
-def add(matrix: Matrix, rows: Iterable[Sequence[int]]) -> None:
-    """Adds the rows of one image to the matrix, in place; rows of anything else are a DataError."""
-    table = checked(rows, len(matrix) - 1)
-    np.add.at(matrix, (table[:, 0], table[:, 1]), table[:, 2])
+def add(matrix: Matrix, cells: Cells) -> None:
+    """Adds what was counted of one image to the matrix, in place."""
+    np.add.at(matrix, (cells[:, 0], cells[:, 1]), cells[:, 2])
 
 
-def checked(rows: Iterable[Sequence[int]], void: int) -> NDArray[np.int64]:
-    """(n, 3) stored rows of one image; a DataError where they are none of `void` categories and void."""
+def checked(rows: Iterable[Sequence[int]], void: int) -> Cells:
+    """The stored rows of one image; a DataError where they are none of `void` categories and void."""
     try:
         table = np.array(list(rows) or np.empty((0, 3), dtype=np.int64))
         fits = table.ndim == 2 and table.shape[1] == 3 and table.dtype.kind == "i" and table.min(initial=0) >= 0
