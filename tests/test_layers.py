@@ -22,7 +22,7 @@ LAYERS = {
     "bench.formats": 2, "bench.wire": 2, "bench.cache": 2, "bench.envs": 2,
     "bench.pipeline": 3, "bench.datasets": 3, "bench.provenance": 3, "bench.results": 3, "bench.predictions": 3,
     "bench.contract": 3, "bench.damage": 3, "bench.shards": 3, "bench.doctor": 3, "bench.latency": 3,
-    "bench.env_make": 3, "bench.model_table": 3, "bench.ledger": 3,
+    "bench.env_make": 3, "bench.model_table": 3, "bench.ledger": 3, "bench.truth_map": 3,
     "bench.link": 3, "bench.worker_tree": 3, "bench.worker": 4, "bench.remote": 4,
     "bench.evaluate": 4, "bench.check": 4, "bench.stats": 4,
     "bench.verify": 4, "bench.levels": 4, "bench.reading": 4, "bench.comparison": 4, "bench.explain": 4,
