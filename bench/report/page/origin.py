@@ -32,6 +32,7 @@ def _facts(view: RunView) -> dict[str, str]:
         "Input (px)": str(view.row["input"] or ""),
         "Fusion": str(view.row["fusion"] or ""),
         "Device": " / ".join(str(view.row[name]) for name in ("device", "precision") if view.row[name]),
+        "Threads": str(meta.get("threads") or ""),
         "Data": f"{view.run.dataset}, {view.score['images']} images, ids {meta['dataset'].get('image_ids', NONE)}",
         "Truth and rules": digest((view.run.done or {}).get("key", {})),
         "Protocol": f"{view.score['protocol']}; departs from panopticapi: "
