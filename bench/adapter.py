@@ -22,13 +22,19 @@ if TYPE_CHECKING:
     from bench.models import ModelSpec
 
 
+def torch_threads() -> int | None:
+    """Threads that torch computes with in this process, where it is loaded at all."""
+    torch = sys.modules.get("torch")
+    return None if torch is None else int(torch.get_num_threads())
+
+
 class Adapter(Protocol):
     """A loaded model. It sees images, never a target.
 
-    It may also have `device`, `parameters`, `hardware` (the device's name) and `synchronize()`, which waits for the
-    device: without it, on another device than the CPU, `--timing` tells the whole and no stage. `multiply_adds`, a
-    number or a method that takes an `Image`, is what its network computes for one image; where it is lacking and
-    `parameters` are told, torch counts it (`bench.counting`).
+    It may also have `device`, `threads`, `parameters`, `hardware` (the device's name) and `synchronize()`, which waits
+    for the device: without it, on another device than the CPU, `--timing` tells the whole and no stage.
+    `multiply_adds`, a number or a method that takes an `Image`, is what its network computes for one image; where it
+    is lacking and `parameters` are told, torch counts it (`bench.counting`).
     """
 
     categories: Categories

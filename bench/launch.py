@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from bench.account import Account
-from bench.adapter import Adapter, adapter_files
-from bench.config import did_you_mean, digest, plain
+from bench.adapter import Adapter
+from bench.config import digest
 from bench.counting import multiply_adds
 from bench.datasets.dataset import Dataset
+from bench.description import model_facts, model_identity, run_identity, with_map
 from bench.errors import BenchError, PartialRun, UsageError
 from bench.evaluate import Metrics, OnImage, run_model, run_predictions
-from bench.maps import described, prediction_map
-from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
-from bench.metrics.semantic import SEMANTIC_VERSION
-from bench.models import ModelSpec, resolved, weights_digest
+from bench.maps import prediction_map
+from bench.metrics.pq import Protocol
+from bench.models import ModelSpec, resolved
 from bench.predictions import PredictionFolder, PredictionWriter, open_predictions
-from bench.provenance import code_digest, provenance
+from bench.provenance import provenance
 from bench.remote import opened
 from bench.results import Run, RunWriter, read_run, write_json
 from bench.shards import WHOLE, Shard
@@ -68,10 +67,8 @@ def run(
     spec = resolved(model, dataset.name, dataset.base, dataset.space)
     data_space = (dataset.space or dataset.name, dataset.categories)
     labels = prediction_map((spec.categories, spec.space), data_space, label_map)
-    identity = _identity(spec.name, dataset, _model_identity(spec), batch_size, protocol, metrics)
-    if labels is not None:
-        code = code_digest([Path(str(files("bench"))) / "labels.py"])
-        identity["label_map"] = {**described(labels), "code": code}
+    identity = run_identity(spec.name, dataset, model_identity(spec), batch_size, protocol, metrics)
+    identity = with_map(identity, labels)
 
     @contextmanager
     def begin() -> Iterator[Begun]:
@@ -85,7 +82,7 @@ def run(
                 )  # fmt: skip
                 writer.tell("multiply_adds", _counted(adapter, dataset))
 
-            yield _about(spec, adapter, identity["model"]["weights"], device), work
+            yield model_facts(spec, adapter, identity["model"]["weights"], device), work
 
     return _carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command, shard))
 
@@ -118,7 +115,7 @@ def score(
     ('damaged', True)
     """
     made = predictions if isinstance(predictions, PredictionFolder) else open_predictions(Path(predictions))
-    identity = _identity(name or made.name, dataset, {"predictions": made.digest()}, 1, protocol, metrics)
+    identity = run_identity(name or made.name, dataset, {"predictions": made.digest()}, 1, protocol, metrics)
 
     def work(writer: RunWriter, save: PredictionWriter | None) -> None:
         run_predictions(
@@ -173,94 +170,11 @@ def _saving(folder: Path, job: Job) -> Iterator[PredictionWriter | None]:
             predictions.finish(_order(job.dataset), job.dataset.categories)
 
 
-def _identity(
-    name: str, dataset: Dataset, model: Mapping[str, Any], batch_size: int, protocol: Protocol, metrics: Metrics
-) -> dict[str, Any]:
-    """What makes a run the same run; an explanation that is computed from its lines later does not."""
-    if metrics and "panoptic" not in dataset.carries:
-        raise UsageError(f"--metrics {', '.join(metrics)}: {dataset.name} has no instances; leave it out")
-    scoring = [file for file in _python_files("bench.metrics") if file.stem in ("pq", "score", "semantic", *metrics)]
-    return {
-        "name": name,
-        "model": dict(model),
-        "dataset": {
-            "name": dataset.name,
-            "split": dataset.split,
-            "images": len(dataset.samples),
-            "image_ids": digest([sample.image_id for sample in dataset.samples])[:16],
-            "categories": plain(dataset.categories.items),
-            **({} if dataset.labels is None else {"base": dataset.base, "label_map": described(dataset.labels)}),
-        },
-        "rules": _rules(dataset, protocol),
-        "code": code_digest([*_python_files("bench.fusion"), *scoring]),
-        "batch_size": batch_size,
-        **({"metrics": sorted(metrics)} if metrics else {}),
-    }
-
-
-def _rules(dataset: Dataset, protocol: Protocol) -> dict[str, Any]:
-    """With the truth, the comparability key: what counts, and how."""
-    if protocol not in DEVIATIONS:
-        raise UsageError(f"unknown protocol {protocol!r}; {did_you_mean(protocol, DEVIATIONS)}")
-    return {
-        "categories": digest([(c.id, c.isthing) for c in dataset.categories])[:16],
-        "void": digest(sorted(dataset.void))[:16],
-        "protocol": protocol,
-        "semantic_rule": dataset.semantic_rule,
-        "pq_version": PQ_VERSION,
-        "semantic_version": SEMANTIC_VERSION,
-    }
-
-
-def _model_identity(spec: ModelSpec) -> dict[str, Any]:
-    """The specification with the weights' digest in place of the folder that they happen to lie in.
-
-    Where it runs, and how long that may take, do not make another computation of it.
-    """
-    elsewhere = ["source", "published", "adapter", "needs", "parts", "env", "deadline", "url"]
-    if spec.framework is None:
-        elsewhere.append("framework")
-    stable = {key: value for key, value in plain(spec).items() if key not in elsewhere}
-    if spec.framework is not None:  # the digest of the weights covers what a config file says
-        stable["framework"]["config"] = Path(spec.framework.config).name
-    if spec.parts:
-        stable["parts"] = {role: _model_identity(part) for role, part in spec.parts.items()}
-    return {**stable, "weights": weights_digest(spec), "adapter_code": code_digest(adapter_files(spec))}
-
-
-def _shown(spec: ModelSpec) -> dict[str, Any]:
-    """The specification as run.json has it."""
-    parts = {role: _shown(part) for role, part in spec.parts.items()}
-    return {**plain(spec), "source": _portable(spec.source), "parts": parts}
-
-
-def _about(spec: ModelSpec, adapter: Adapter, weights: str, device: str) -> dict[str, Any]:
-    """What run.json tells of a loaded model beyond its identity."""
-    return {
-        "model": {**_shown(spec), "weights": weights},
-        "device": str(getattr(adapter, "device", device)),
-        "parameters": getattr(adapter, "parameters", None),
-        "multiply_adds": None,  # counted when the images are done, so that it warms nothing up for their timings
-        "revision": getattr(adapter, "revision", None),
-        "worker": getattr(adapter, "worker", None),
-    }
-
-
 def _counted(adapter: Adapter, dataset: Dataset) -> int | None:
     """Multiply-adds of the network for the first image; a count that fails is none, and costs no run."""
     with suppress(Exception):
         return multiply_adds(adapter, dataset.samples[0].read_image())
     return None
-
-
-def _portable(source: str) -> str:
-    """Shipped weights are named by their place in the package, wherever that is installed."""
-    package = Path(str(files("bench.adapters")))
-    return str(Path(source).relative_to(package)) if Path(source).is_relative_to(package) else source
-
-
-def _python_files(package: str) -> list[Path]:
-    return sorted(Path(str(files(package))).glob("*.py"))
 
 
 @contextmanager

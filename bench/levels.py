@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from bench.errors import DataError, UsageError
-from bench.ledger import lines_digest
 from bench.predictions import PredictionFolder
+from bench.reading import Reading
 from bench.results import Run, read_json, write_json
 from bench.verify import totals_check
 
@@ -19,7 +19,7 @@ SAID = (
 )
 
 
-def level(run: Run) -> Level | None:
+def level(reading: Reading) -> Level | None:
     """None where the image lines are not at hand.
 
     intact      the sha256 of the image lines is the one that done.json was written with
@@ -27,15 +27,14 @@ def level(run: Run) -> Level | None:
     re-run      `bench verify --predictions DIR --keep` found predictions that were made again to have the segments
                 of these very lines; again.json beside done.json says so, and of which lines
     """
-    lines = list(run.lines())
-    if not lines:
+    run = reading.run
+    if not reading.counted:
         return None
-    found = lines_digest(lines)
-    if found != run.complete["images_sha256"]:
+    if reading.digest != run.complete["images_sha256"]:
         return "changed"
-    if totals_check(run, lines).result != "ok":
+    if totals_check(run, run.lines, reading.counted).result != "ok":
         return "intact"
-    return "re-run" if _kept(run.folder / KEPT) == found else "re-scored"
+    return "re-run" if _kept(run.folder / KEPT) == reading.digest else "re-scored"
 
 
 def _kept(path: Path) -> str | None:

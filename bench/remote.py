@@ -79,6 +79,7 @@ class RemoteAdapter:
         about = self._start()
         self.categories = Categories(tuple(Category(**c | {"color": tuple(c["color"])}) for c in about["categories"]))
         self.device, self.parameters, self.revision = about["device"], about["parameters"], about["revision"]
+        self.threads = about["threads"]
         greeting = self._link.about
         self.worker = {"env": spec.env, "python": greeting["python"], "packages": about["packages"]}
 

@@ -22,7 +22,7 @@ META = {
 }  # fmt: skip
 DESCRIBED: Mapping[str, Any] = {
     "rules": {},
-    "parameters": (None, int), "multiply_adds": (None, int), "device": (None, str),
+    "parameters": (None, int), "multiply_adds": (None, int), "device": (None, str), "threads": (None, int),
     "provenance": {"git": (None, {"commit": str, "dirty": bool})},
 }  # fmt: skip
 QUALITY = {"PQ": NUMBER, "SQ": NUMBER, "RQ": NUMBER}

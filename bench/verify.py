@@ -12,6 +12,8 @@ import numpy as np
 from bench.config import digest
 from bench.errors import DataError
 from bench.ledger import ledger_of, lines_digest
+from bench.metrics.counted import Counted
+from bench.metrics.lines import Lines
 from bench.metrics.pq import DEVIATIONS, PQ_VERSION
 from bench.metrics.semantic import SEMANTIC_VERSION, confusion_of, positions
 from bench.metrics.totals import totals
@@ -56,7 +58,7 @@ def verify(run: Run, predictions: PredictionFolder | None = None) -> list[Check]
         _tried("images", lambda: _images(run, lines)),
         _tried("lines", lambda: _consistency(lines, run.categories)),
         _tried("checksum", lambda: _checksum(run, lines)),
-        totals_check(run, lines),
+        totals_check(run, lambda: lines),
         _tried("key", lambda: _key(run, lines)),
         _tried("predictions", lambda: _predictions(run, lines, predictions)),
     ]
@@ -135,12 +137,12 @@ def _checksum(run: Run, lines: Iterable[Line]) -> Check:
     return Check("checksum", f"sha256 of the sorted lines {found[:12]}…", wrong)
 
 
-def totals_check(run: Run, lines: Sequence[Line]) -> Check:
-    """Whether the lines give every stored number again."""
-    return _tried("totals", lambda: _totals(run, lines, run.score))
+def totals_check(run: Run, lines: Callable[[], Lines], counted: Iterable[Counted] | None = None) -> Check:
+    """Whether the lines give every stored number again; `counted` as in `totals`."""
+    return _tried("totals", lambda: _totals(run, lines, counted))
 
 
-def _totals(run: Run, lines: Sequence[Line], stored: Mapping[str, Any]) -> Check:
+def _totals(run: Run, lines: Callable[[], Lines], counted: Iterable[Counted] | None) -> Check:
     """Every stored number, scored again. Numbers that a later version added are not asked of an older run."""
     rules, versions = run.meta["rules"], {"pq_version": PQ_VERSION, "semantic_version": SEMANTIC_VERSION}
     if rules.get("protocol") not in DEVIATIONS:
@@ -151,8 +153,8 @@ def _totals(run: Run, lines: Sequence[Line], stored: Mapping[str, Any]) -> Check
         if rules[name] != version
     ]
     if not findings:
-        again = totals(lines, run.categories, rules, run.meta.get("metrics", ()))
-        findings = list(differences(stored, again))
+        again = totals(lines, run.categories, rules, run.meta.get("metrics", ()), counted)
+        findings = list(differences(run.score, again))
     return Check("totals", "every number of done.json, from the lines", tuple(findings))
 
 

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.adapter import Adapter, module_from_file, staged, summary
+from bench.adapter import Adapter, module_from_file, staged, summary, torch_threads
 from bench.counting import multiply_adds
 from bench.errors import BenchError, ModelError
 from bench.fusion.presets import FusionSpec
@@ -120,6 +120,7 @@ class Held:
             raise ModelError(f"{module.__file__} has no class {header['class']!r}")
         self._adapter = staged(model(spec_of(header["spec"]), header["device"]))
         about = {name: getattr(self._adapter, name, None) for name in ("parameters", "revision")}
+        about["threads"] = torch_threads()
         device = str(getattr(self._adapter, "device", header["device"]))
         categories = [asdict(category) for category in self._adapter.categories]
         return Frame({**about, "device": device, "categories": categories, "packages": _packages(header["packages"])})

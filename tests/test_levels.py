@@ -11,8 +11,10 @@ from fakes import write_model, write_tree
 from bench import launch
 from bench.datasets.dataset import load_dataset
 from bench.errors import UsageError
-from bench.levels import keep_rerun, level
+from bench.levels import Level, keep_rerun
+from bench.levels import level as level_of
 from bench.predictions import saved_predictions
+from bench.reading import read_through
 from bench.results import Run, read_run
 
 
@@ -22,6 +24,10 @@ def runs(tmp_path: Path) -> list[Run]:
     write_tree(tmp_path / "data", 2)
     data, yaml = load_dataset("cityscapes", tmp_path / "data"), str(write_model(tmp_path))
     return [launch.run(yaml, data, tmp_path / name) for name in ("one", "two")]
+
+
+def level(run: Run) -> Level | None:
+    return level_of(read_through(run))
 
 
 def edited(run: Run, name: str, old: str, new: str) -> Run:

@@ -72,6 +72,7 @@ def test_a_worker_gives_the_same_run(data: Dataset, undisturbed: dict[int, Run],
     done = run(write_faulty(tmp_path, sys.executable), data, batch)
     assert_same(done, undisturbed[batch])
     assert done.meta["worker"]["python"] == sys.version.split()[0]
+    assert done.meta["threads"] is None  # of the worker's torch, which it has not loaded
 
 
 def test_where_it_runs_is_no_part_of_a_run_s_identity(tmp_path: Path, data: Dataset) -> None:

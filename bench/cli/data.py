@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import show
-from bench.cli.output import print_text, progress
+from bench.cli.output import print_text, progress, say
 from bench.cli.run import Json, Limit, Root, open_data
 
 app = typer.Typer(help="Make, damage and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
@@ -62,14 +62,21 @@ def map_command(
     name: Annotated[str, typer.Argument(help="Data set whose labels are mapped from another's, with :split.")],
     data_root: Root = None,
     limit: Limit = None,
+    keep: Annotated[Path | None, typer.Option(help="Keep it beside this run on the data set, for its report.")] = None,
     json_: Json = False,
 ) -> None:
     """Audit a label map: pixels covered, classes out of reach, the ceiling that it leaves, its sha256."""
     from bench.datasets.derived import unmapped
     from bench.map_audit import audit_map
+    from bench.results import read_run
+    from bench.truth_map import demand_truth_of, keep_audit
 
-    data = open_data(name, data_root, limit, None)
+    data, run = open_data(name, data_root, limit, None), read_run(keep) if keep else None
+    if run is not None:
+        demand_truth_of(run, data)
     base = unmapped(data, data_root)
     with progress("reading the truth") as on_image:
         audit = audit_map(data, base, on_image=on_image)
+    if run is not None:
+        say(f"kept: {keep_audit(audit.to_json(), run)}")
     show.show_map(audit, json_)

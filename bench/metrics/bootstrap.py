@@ -8,7 +8,7 @@ so that the number of threads cannot move a digit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -25,6 +25,7 @@ TIE = 1e-6  # differences that single precision cannot tell from none
 MEANS = ("PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic")
 
 Draws = NDArray[np.float32]  # (len(MEANS) + C, replicates); NaN where undefined
+Quantities = Callable[[NDArray[np.floating], Categories], NDArray[np.floating]]  # (len(PARTS), C, n) sums → (rows, n)
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,16 @@ class Estimate:
 
 
 def resample(
-    runs: Sequence[ImageSums], *, replicates: int = 10_000, seed: int = 0, by_group: bool = False, workers: int = 2
+    runs: Sequence[ImageSums],
+    *,
+    replicates: int = 10_000,
+    seed: int = 0,
+    by_group: bool = False,
+    workers: int = 2,
+    of: Quantities | None = None,
 ) -> list[Draws]:
-    """The replicates of each run, drawn together. Rows are `MEANS`, then the PQ of each category."""
+    """The replicates of each run, drawn together. Rows are what `of` makes of sums: `quantities` unless told."""
+    made = of or quantities
     if any(run.image_ids != runs[0].image_ids for run in runs):
         raise DataError("the runs are not of the same images: compare runs that share a comparability key")
     parts = np.concatenate([run.by_group() if by_group else run.parts for run in runs])
@@ -49,7 +57,7 @@ def resample(
     def draw(block: tuple[int, int]) -> list[Draws]:
         counts = _counts(parts.shape[2], block[1], np.random.SeedSequence(seed, spawn_key=(block[0],)))
         sums = _sums(columns, counts, parts.shape[0])
-        return [quantities(one, run.categories) for one, run in zip(np.split(sums, len(runs)), runs, strict=True)]
+        return [made(one, run.categories) for one, run in zip(np.split(sums, len(runs)), runs, strict=True)]
 
     with ThreadPoolExecutor(workers) as pool:
         drawn = list(pool.map(draw, blocks))
@@ -97,6 +105,12 @@ def quantities(sums: NDArray[np.floating], categories: Categories) -> NDArray[np
     )
     means = [_mean(rows) for rows in (pq, sq, rq, pq[things], pq[~things], *ious)]
     return np.concatenate([np.stack(means), pq])
+
+
+def mean_pq(sums: NDArray[np.floating], categories: Categories) -> NDArray[np.floating]:
+    """The first row of `quantities` alone, (1, n): the PQ of all categories."""
+    part = dict(zip(PARTS, sums, strict=True))
+    return _mean(_ratio(part["iou"], part["halves"], part["halves"] > 0))[None]
 
 
 def _ratio(

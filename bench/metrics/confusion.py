@@ -57,9 +57,9 @@ def confusion_table(lines: Lines, categories: Categories, rule: Rule) -> Confusi
     for line in lines:
         if line.get("semantic") is not None:
             seen.add("semantic")
-            semantic.add(sums["semantic"], line["semantic"])
+            semantic.add(sums["semantic"], semantic.checked(line["semantic"], len(categories)))
         if line.get("overlap") is not None:
             seen.add("panoptic")
-            semantic.add_overlap(sums["panoptic"], Overlap.from_json(line["overlap"]), categories)
+            semantic.add(sums["panoptic"], semantic.cells_of(Overlap.from_json(line["overlap"]), categories))
     matrices = {kind: matrix for kind, matrix in sums.items() if kind in seen}
     return ConfusionTable(categories, matrices, {"semantic": rule, "panoptic": "cityscapes"})

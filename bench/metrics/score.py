@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.errors import DataError, UsageError, naming
+from bench.errors import DataError, UsageError
 from bench.metrics import pq, semantic
+from bench.metrics.counted import Counted, count
 from bench.metrics.pq import DEVIATIONS, ClassQuality, PQTable, Protocol, Tally
 from bench.metrics.semantic import IoUTable, Rule
-from bench.overlap import Overlap
 from bench.types import Categories, Category
 
 
@@ -63,7 +63,7 @@ def _class(category: Category, row: ClassQuality) -> dict[str, Any]:
 
 
 class Scorer:
-    """The score of image lines that come one by one: identical for every order and every cut into shards. What it
+    """The score of images that come one by one: identical for every order and every cut into shards. What it
     keeps does not grow with them.
 
     `rule` is for the semantic output. The panoptic map is always scored by rule `cityscapes`, where saying
@@ -78,21 +78,17 @@ class Scorer:
         self._semantic, self._panoptic = semantic.empty(categories), semantic.empty(categories)
         self._images = self._with_semantic = self._with_overlap = 0
 
-    def add(self, line: Mapping[str, Any], overlap: Overlap | None = None) -> None:
-        """One line; its overlap where the caller has it."""
+    def add(self, image: Counted) -> None:
+        """One image, counted by the same protocol."""
         self._images += 1
-        with naming(f"image {line.get('image_id')!r}"):
-            if line.get("semantic") is not None:
-                self._with_semantic += 1
-                semantic.add(self._semantic, line["semantic"])
-            if line.get("overlap") is not None:  # a data set of semantic labels has none
-                self._with_overlap += 1
-                self._add_overlap(overlap or Overlap.from_json(line["overlap"]))
-
-    def _add_overlap(self, overlap: Overlap) -> None:
-        semantic.add_overlap(self._panoptic, overlap, self._categories)
-        for category_id, part in pq.tally(overlap, protocol=self._protocol).items():
-            self._tallies[category_id] = self._tallies.get(category_id, Tally()) + part
+        if image.semantic is not None:
+            self._with_semantic += 1
+            semantic.add(self._semantic, image.semantic)
+        if image.tallies is not None and image.panoptic is not None:
+            self._with_overlap += 1
+            semantic.add(self._panoptic, image.panoptic)
+            for category_id, part in image.tallies.items():
+                self._tallies[category_id] = self._tallies.get(category_id, Tally()) + part
 
     def score(self) -> Score:
         """Of all lines so far."""
@@ -114,6 +110,6 @@ class Scorer:
 def score(lines: Iterable[Mapping[str, Any]], categories: Categories, rule: Rule, protocol: Protocol = "coco") -> Score:
     """The score of image lines in any order."""
     scorer = Scorer(categories, rule, protocol)
-    for line in lines:
-        scorer.add(line)
+    for image in count(lines, categories, protocol):
+        scorer.add(image)
     return scorer.score()

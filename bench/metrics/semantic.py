@@ -25,6 +25,7 @@ MOST_PIXELS = 1 << 40  # of one cell of one image
 
 Rule = Literal["cityscapes", "detectron2"]
 Rows = list[list[int]]  # [truth index, predicted index, pixels], sorted; index C is void
+Cells = NDArray[np.int64]  # (n, 3) the same, checked; neither sorted nor summed
 Matrix = NDArray[np.int64]  # (C + 1, C + 1) pixels; truth down, prediction across, void last
 
 
@@ -66,7 +67,7 @@ def positions(ids: NDArray[np.integer], categories: Categories) -> NDArray[np.in
 
 def confusion_of(overlap: Overlap, categories: Categories) -> Rows:
     """The confusion of the two panoptic maps, rasterised; from their overlap, without the pixels."""
-    truth, predicted, pixels = _class_pairs(overlap, categories)
+    truth, predicted, pixels = cells_of(overlap, categories).T
     side = len(categories) + 1
     cells, places = np.unique(truth * side + predicted, return_inverse=True)
     sums = np.bincount(places, pixels).astype(np.int64)
@@ -74,13 +75,13 @@ def confusion_of(overlap: Overlap, categories: Categories) -> Rows:
     return rows
 
 
-def _class_pairs(overlap: Overlap, categories: Categories) -> tuple[NDArray[np.int64], ...]:
-    """Positions of the truth's and of the predicted category, and pixels, of every row of the table; void = C."""
+def cells_of(overlap: Overlap, categories: Categories) -> Cells:
+    """The same, a row for each pair of segments."""
     void = len(categories)
     truth = np.array([void, *(_index(s.category_id, categories) for s in overlap.truth)])
     predicted = np.array([void, *(categories.index_of.get(s.category_id, void) for s in overlap.predicted)])
     i, j, pixels = overlap.table.T
-    return truth[i], predicted[j], pixels
+    return np.stack([truth[i], predicted[j], pixels], axis=1)
 
 
 def empty(categories: Categories) -> Matrix:
@@ -88,20 +89,13 @@ def empty(categories: Categories) -> Matrix:
     return np.zeros((len(categories) + 1, len(categories) + 1), dtype=np.int64)
 
 
-def add(matrix: Matrix, rows: Iterable[Sequence[int]]) -> None:
-    """Adds the rows of one image to the matrix, in place; rows of anything else are a DataError."""
-    table = checked(rows, len(matrix) - 1)
-    np.add.at(matrix, (table[:, 0], table[:, 1]), table[:, 2])
+def add(matrix: Matrix, cells: Cells) -> None:
+    """Adds what was counted of one image to the matrix, in place."""
+    np.add.at(matrix, (cells[:, 0], cells[:, 1]), cells[:, 2])
 
 
-def add_overlap(matrix: Matrix, overlap: Overlap, categories: Categories) -> None:
-    """Adds `confusion_of` two maps to the matrix, in place."""
-    truth, predicted, pixels = _class_pairs(overlap, categories)
-    np.add.at(matrix, (truth, predicted), pixels)
-
-
-def checked(rows: Iterable[Sequence[int]], void: int) -> NDArray[np.int64]:
-    """(n, 3) stored rows of one image; a DataError where they are none of `void` categories and void."""
+def checked(rows: Iterable[Sequence[int]], void: int) -> Cells:
+    """The stored rows of one image; a DataError where they are none of `void` categories and void."""
     try:
         table = np.array(list(rows) or np.empty((0, 3), dtype=np.int64))
         fits = table.ndim == 2 and table.shape[1] == 3 and table.dtype.kind == "i" and table.min(initial=0) >= 0

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import naming
-from bench.metrics import pq, semantic
+from bench.metrics import pq
+from bench.metrics.counted import Counted, count
 from bench.metrics.lines import Lines
 from bench.metrics.pq import Protocol
-from bench.metrics.semantic import Rule
-from bench.overlap import Overlap
+from bench.metrics.semantic import Cells, Rule
 from bench.types import Categories
 
 # Of each category: sum of IoU, TP, TP + FP/2 + FN/2; then of each kind of semantic map pixels that are right,
@@ -45,7 +44,12 @@ class ImageSums:
 
 def image_sums(lines: Lines, categories: Categories, rule: Rule, protocol: Protocol = "coco") -> ImageSums:
     """The sums of image lines in any order; `rule` is for the semantic output, as in the score."""
-    rows = sorted((_image(line, categories, rule, protocol) for line in lines), key=lambda row: row.image_id)
+    return counted_sums(count(lines, categories, protocol), categories, rule)
+
+
+def counted_sums(images: Iterable[Counted], categories: Categories, rule: Rule) -> ImageSums:
+    """The same, of images that were counted before."""
+    rows = sorted((_image(image, categories, rule) for image in images), key=lambda row: row.image_id)
     shape = (len(PARTS), len(categories), len(rows))
     parts = np.zeros(shape)
     for k, row in enumerate(rows):
@@ -68,19 +72,18 @@ class _Image:
     kinds: tuple[str, ...]
 
 
-def _image(line: Mapping[str, Any], categories: Categories, rule: Rule, protocol: Protocol) -> _Image:
+def _image(image: Counted, categories: Categories, rule: Rule) -> _Image:
     entries: list[Entry] = []
     kinds = []
-    with naming(f"image {line.get('image_id')!r}"):
-        if line.get("overlap") is not None:
-            overlap = Overlap.from_json(line["overlap"])
-            entries += _pixels("panoptic", semantic.confusion_of(overlap, categories), categories, "cityscapes")
-            entries += _segments(pq.tally(overlap, protocol=protocol), categories)
-            kinds.append("panoptic")
-        if line.get("semantic") is not None:
-            entries += _pixels("semantic", semantic.checked(line["semantic"], len(categories)), categories, rule)
-            kinds.append("semantic")
-    return _Image(str(line["image_id"]), str(line.get("group")), tuple(entries), tuple(kinds))
+    if image.tallies is not None and image.panoptic is not None:
+        entries += _pixels("panoptic", image.panoptic, len(categories), "cityscapes")
+        with naming(f"image {image.image_id!r}"):
+            entries += _segments(image.tallies, categories)
+        kinds.append("panoptic")
+    if image.semantic is not None:
+        entries += _pixels("semantic", image.semantic, len(categories), rule)
+        kinds.append("semantic")
+    return _Image(image.image_id, image.group, tuple(entries), tuple(kinds))
 
 
 def _segments(tallies: Mapping[int, pq.Tally], categories: Categories) -> list[Entry]:
@@ -94,16 +97,16 @@ def _segments(tallies: Mapping[int, pq.Tally], categories: Categories) -> list[E
     ]
 
 
-def _pixels(kind: str, rows: Iterable[Sequence[int]], categories: Categories, rule: Rule) -> list[Entry]:
-    """`iou_table` of one image's confusion, before the division."""
-    void = len(categories)
-    hits, truth, predicted = (np.zeros(void + 1) for _ in range(3))
-    for t, p, pixels in rows:
-        if t == void or (p == void and rule == "detectron2"):
-            continue
-        truth[t] += pixels
-        predicted[p] += pixels
-        hits[t] += pixels if t == p else 0
+def _pixels(kind: str, cells: Cells, void: int, rule: Rule) -> list[Entry]:
+    """`iou_table` of one image's confusion, before the division; whole numbers, so exact."""
+    truth_at, predicted_at, pixels = cells[cells[:, 0] != void].T
+    if rule == "detectron2":
+        truth_at, predicted_at, pixels = (column[predicted_at != void] for column in (truth_at, predicted_at, pixels))
+    right = truth_at == predicted_at
+    truth, predicted, hits = (
+        np.bincount(places, counts, void + 1)
+        for places, counts in ((truth_at, pixels), (predicted_at, pixels), (truth_at[right], pixels[right]))
+    )
     union = truth + predicted - hits
     places = np.flatnonzero(union[:void]).tolist()
     occurs = truth if rule == "detectron2" else union

@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from bench.comparison import run_sums
 from bench.config import digest
 from bench.errors import DataError
 from bench.fusion.presets import PRESETS
 from bench.latency import read_latency
 from bench.levels import level
-from bench.metrics.bootstrap import MEANS, Estimate, estimates, point, rank_ranges, resample
+from bench.metrics.bootstrap import MEANS, Estimate, estimates, mean_pq, point, rank_ranges, resample
+from bench.metrics.sums import ImageSums
+from bench.reading import read_through
 from bench.results import Run
 
 DIRTY = "*"
+AT = MEANS.index("PQ")
 REPLICATES = 10_000  # as many, and the same, as `bench show --intervals`
 
 
@@ -108,42 +110,39 @@ def comparability_key(run: Run) -> str:
 def _board(key: str, runs: Sequence[Run], ranges: bool) -> Board:
     """Runs of one key have one truth; where it was read under several names, the first of them stands."""
     score = runs[0].score
-    found = _resampled(runs) if ranges else {}
-    rows = _ranked({**row_of(run), **_sure(found.get(run.folder)), **_checked(run, ranges)} for run in runs)
+    found = _looked_into(runs) if ranges else {}
+    rows = _ranked({**row_of(run), **found.get(run.folder, UNSEEN)} for run in runs)
     return Board(min(run.dataset for run in runs), int(score["images"]), str(score["protocol"]), key[:8], rows)
 
 
-@dataclass(frozen=True)
-class _Sure:
-    """What the replicates say of one run."""
-
-    interval: Estimate
-    ranks: tuple[int, int] | None
+UNSEEN: Mapping[str, Any] = dict.fromkeys(("rank_low", "rank_high", "PQ_low", "PQ_high", "checked"))
 
 
-def _sure(found: _Sure | None) -> dict[str, Any]:
-    low, high = (found and found.ranks) or (None, None)
-    ends = (found.interval.low, found.interval.high) if found else (None, None)
-    return {"rank_low": low, "rank_high": high, "PQ_low": ends[0], "PQ_high": ends[1]}
+def _looked_into(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
+    """Run folder → the fields of its row that its lines tell; each run's lines are read once."""
+    readings = [read_through(run) for run in runs]
+    sure = _resampled({reading.run.folder: reading.sums() for reading in readings})
+    return {
+        reading.run.folder: {**UNSEEN, **sure.get(reading.run.folder, {}), "checked": level(reading)}
+        for reading in readings
+    }
 
 
-def _checked(run: Run, asked: bool) -> dict[str, str | None]:
-    return {"checked": level(run) if asked else None}
-
-
-def _resampled(runs: Sequence[Run]) -> dict[Path, _Sure]:
-    """Run folder → what paired replicates say of its PQ; of runs that hold the same images. Ranks want two."""
-    sums = {run.folder: run_sums(run) for run in runs}
+def _resampled(sums: Mapping[Path, ImageSums]) -> dict[Path, dict[str, Any]]:
+    """What paired replicates say of the PQ of the runs that hold the same images. Ranks want two runs."""
     largest = max((one.image_ids for one in sums.values()), key=len)
     held = {folder: one for folder, one in sums.items() if one.image_ids == largest}
     if not largest:
         return {}
-    at = MEANS.index("PQ")
-    pq = np.stack([one[at] for one in resample(list(held.values()), replicates=REPLICATES)])
+    pq = np.concatenate(resample(list(held.values()), replicates=REPLICATES, of=mean_pq))
     spans = rank_ranges(pq) if len(held) > 1 else [None]
-    intervals = estimates(np.array([point(one)[at] for one in held.values()]), pq)
-    found = [_Sure(one, ranks) for one, ranks in zip(intervals, spans, strict=True)]
-    return dict(zip(held, found, strict=True))
+    intervals = estimates(np.array([point(one)[AT] for one in held.values()]), pq)
+    return {folder: _sure(one, ranks) for folder, one, ranks in zip(held, intervals, spans, strict=True)}
+
+
+def _sure(interval: Estimate, ranks: tuple[int, int] | None) -> dict[str, Any]:
+    low, high = ranks or (None, None)
+    return {"rank_low": low, "rank_high": high, "PQ_low": interval.low, "PQ_high": interval.high}
 
 
 def _ranked(rows: Iterable[dict[str, Any]]) -> tuple[Row, ...]:

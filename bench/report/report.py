@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +15,7 @@ from bench.report.explanations import explanation_tables
 from bench.report.figures import class_bars, demand_one_board
 from bench.report.frame import class_frame
 from bench.report.intervals import interval
+from bench.report.label_maps import MapView, map_views
 from bench.report.overlays import overlays
 from bench.report.page.cost import scatters
 from bench.report.page.explained import group_stacks
@@ -127,12 +128,18 @@ def _markdown(views: Sequence[RunView], path: Path, pictures: Iterable[Path]) ->
     for view in views:
         tables += [headline(view.label, view.run.dataset, view.score), semantic_table(view.score)]
         tables += [class_table(view.score), *explanation_tables(view.views)]
+    maps = [_map(one) for one in map_views(views)]
     links = [f"![{picture.stem}]({picture.relative_to(path.parent).as_posix()})\n" for picture in pictures]
-    return _write(path, "\n".join([*(_section(table) for table in tables), *links]))
+    return _write(path, "\n".join([*(_section(table) for table in tables), *maps, *links]))
 
 
-def _section(table: Table) -> str:
-    return f"## {table.title}\n\n{to_markdown_table(table)}"
+def _map(one: MapView) -> str:
+    missing = [f"{one.missing} The data tell it: `{one.remedy}`"] if one.missing else []
+    return f"{_section(one.table(), ('class', 'made of'))}\n{' '.join([*one.sentences, *missing])}\n"
+
+
+def _section(table: Table, text: Collection[str] = ()) -> str:
+    return f"## {table.title}\n\n{to_markdown_table(table, text)}"
 
 
 def _write(path: Path, text: str) -> Path:

@@ -52,7 +52,7 @@ def test_lists_import_no_framework(command: str) -> None:
 def test_reading_runs_imports_no_framework(scored: Path) -> None:
     for command in (
         ["show", scored, "--errors"],
-        ["compare", scored, scored],
+        ["compare", scored, scored, "--replicates", 100],
         ["verify", scored],
         ["leaderboard", "--results", scored.parents[2]],
     ):

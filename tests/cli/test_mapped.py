@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,9 @@ def test_semantic_truth_has_miou_and_no_pq(place: Place, ika: Path, call: Call) 
     assert line["overlap"] is None
     assert call("leaderboard", "--results", place.out).code == 0
     assert call("report", only_run(place.out), "--data-root", ika).code == 0
+    text = (only_run(place.out) / "report" / "report.md").read_text(encoding="utf-8")
+    assert "Map of predictions of mine. Out of reach: no class. Ceiling of a model" in text
+    assert re.search(r"\| pole \| pole, traffic light, traffic sign, polegroup \| [0-9.]+ \| – \|", text)
 
 
 def test_pq_of_semantic_truth_is_refused(place: Place, ika: Path, call: Call) -> None:
@@ -115,3 +119,15 @@ def test_the_audit_of_a_map(place: Place, call: Call) -> None:
     answer = call("data", "map", "cityscapes", "--data-root", place.data)
     assert answer.code == 2
     assert "not mapped" in answer.err
+
+
+def test_an_audit_is_kept_beside_a_run_on_the_mapped_truth(place: Place, scored: Path, call: Call) -> None:
+    data = ["--data-root", place.data]
+    arguments = ["run", "--model", place.model, "--dataset", "cityscapes-ika", *data, "--out", place.out]
+    assert call(*arguments).code == 0
+    run = only_run(place.out)
+    for keep, more, word in ((scored, (), "not mapped by"), (run, ("--limit", 2), "other images")):
+        refused = call("data", "map", "cityscapes-ika", *data, "--keep", keep, *more)
+        assert (refused.code, refused.out) == (2, "") and word in refused.err
+    kept = call("data", "map", "cityscapes-ika", *data, "--keep", run, "--json")
+    assert kept.code == 0 and json.loads((run / "label_map.json").read_text("utf-8")) == json.loads(kept.out)

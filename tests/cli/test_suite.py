@@ -82,3 +82,55 @@ def test_the_gate_catches_a_swapped_label_map(suite: Path, call: Call, monkeypat
     said = call(*options)
     assert said.code == 1
     assert {check["run"] for check in json.loads(said.out)["checks"] if not check["passed"]} == {"ika"}
+
+
+FUSED = '''
+
+class Fused(Bands):
+    """Leaves it to the fusion to make segments; of about one pixel in a hundred it is hardly sure."""
+
+    def __init__(self, spec, device="auto"):
+        super().__init__(spec, device)
+        self.fusion = spec.fusion
+
+    def infer(self, batch):
+        return [(image.rgb[..., 0] // 12, image.rgb[..., 1]) for image in batch]
+
+    def postprocess(self, output, size):
+        import torch
+        from bench.fusion.queries import Frame, fuse
+
+        index, doubt = (torch.from_numpy(part.astype(np.int64)) for part in output)
+        classes = torch.arange(len(self.categories))
+        masks = (index == classes[:, None, None]) * torch.where(doubt < 3, 5.1, 9.0) - 5.0
+        logits = 20.0 * torch.eye(len(classes), len(classes) + 1)
+        return Prediction(fuse(logits, masks, Frame(size, size, size), self.categories, self.fusion))
+'''
+
+
+def test_the_gate_catches_half_a_point_lost_in_the_fusion(
+    suite: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A threshold that is 0.05 too high leaves void what nobody else won."""
+    pytest.importorskip("torch")
+    from bench.fusion import queries
+
+    for name, old, new in (("mine.py", "", FUSED), ("mine.yaml", "mine.py:Bands", "mine.py:Fused")):
+        file = suite.parent / name
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace(old, new) if old else text + new, encoding="utf-8")
+    suite.write_text(SUITE.partition("  - {name: ika")[0], encoding="utf-8")
+    options = ["check", "--suite", suite, "--baseline", suite.parent / "baseline"]
+    assert call(*options, "--update").code == 0
+    assert call(*options).code == 0
+    honest = queries.contest
+
+    def faulty(masks: Any, scores: Any, size: Any, threshold: float, **more: Any) -> Any:
+        return honest(masks, scores, size, threshold + 0.05, **more)
+
+    monkeypatch.setattr(queries, "contest", faulty)
+    said = call(*options, "--json")
+    assert said.code == 1
+    moved = {check["metric"]: check["moved"] for check in json.loads(said.out)["checks"] if not check["passed"]}
+    assert -0.7 < moved["PQ all"] < -0.3
+    assert moved["SQ all"] < 0

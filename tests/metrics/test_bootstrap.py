@@ -11,7 +11,7 @@ from test_score import image_lines
 
 from bench.errors import DataError
 from bench.metrics import bootstrap
-from bench.metrics.bootstrap import MEANS, chance_above, estimates, point, rank_ranges, resample
+from bench.metrics.bootstrap import MEANS, chance_above, estimates, mean_pq, point, rank_ranges, resample
 from bench.metrics.score import score
 from bench.metrics.sums import PARTS, ImageSums, image_sums
 from bench.types import Categories, Category
@@ -149,3 +149,9 @@ def test_intervals_cover_the_truth_in_95_percent() -> None:
     shares = coverage(POPULATIONS)
     print(f"{POPULATIONS} populations: coverage of PQ {shares[0]:.3f}, of a difference {shares[1]:.3f}")
     assert all(0.93 <= share <= 0.97 for share in shares)
+
+
+def test_the_mean_pq_alone_is_the_first_of_the_quantities():
+    runs = [image_sums(image_lines(6), SPACE, "cityscapes")] * 2
+    everything, alone = (resample(runs, replicates=100, of=of) for of in (None, mean_pq))
+    assert all(np.array_equal(one[:1], other) for one, other in zip(everything, alone, strict=True))

@@ -12,7 +12,7 @@ from PIL import Image
 from scenes import SPACE, Scene, panoptic, scenes, strip
 
 from bench.errors import DataError
-from bench.metrics.semantic import add, confusion, confusion_of, empty, iou_table, semantic_from_panoptic
+from bench.metrics.semantic import add, checked, confusion, confusion_of, empty, iou_table, semantic_from_panoptic
 from bench.overlap import Overlap
 from bench.types import Categories, Category, SegmentInfo
 
@@ -21,7 +21,7 @@ THREE = Categories(tuple(Category(i, str(i), False, (i, i, i)) for i in (10, 20,
 
 def matrix_of(rows: list[list[int]], space: Categories = THREE) -> np.ndarray:
     matrix = empty(space)
-    add(matrix, rows)
+    add(matrix, checked(rows, len(matrix) - 1))
     return matrix
 
 
@@ -87,7 +87,7 @@ def test_sums_of_images_are_one_confusion():
     predicted = rng.integers(0, 5, (6, 8, 8)).astype(np.int32) * 10
     apart = empty(THREE)
     for t, p in zip(truth, predicted, strict=True):
-        add(apart, confusion(t, p, THREE))
+        add(apart, checked(confusion(t, p, THREE), 3))
     together = confusion(truth.reshape(6 * 8, 8), predicted.reshape(6 * 8, 8), THREE)
     assert (apart == matrix_of(together)).all()
 
@@ -122,7 +122,7 @@ def test_equals_cityscapes_scripts(cityscapes_evaluation: ModuleType, tmp_path: 
             Image.fromarray(ids.astype(np.uint8)).save(file)
         reference.evaluatePair(*map(str, files), theirs, {}, {}, args)
         index = np.array([space.index_of.get(i, len(space)) for i in range(256)], np.int32)[truth]
-        add(ours, confusion(index, predicted, space))
+        add(ours, checked(confusion(index, predicted, space), len(space)))
     expected = {label.id: reference.getIouScoreForLabel(label.id, theirs, args) for label in scored}
     table = iou_table(ours, "cityscapes")
     for category, iou in zip(space, table.iou, strict=True):

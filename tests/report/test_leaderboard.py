@@ -13,6 +13,7 @@ from report_runs import GIT, MODEL, finished, line, meta, total, values
 from bench.errors import DataError
 from bench.explain import intervals
 from bench.latency import Latency, write_latency
+from bench.overlap import Overlap
 from bench.report.leaderboard import is_current, leaderboard, to_csv, to_json, to_markdown, write_between_markers
 from bench.results import Run
 from bench.types import Panoptic, SegmentInfo
@@ -256,3 +257,14 @@ def test_the_interval_is_that_of_show(tmp_path: Path) -> None:
     assert f"| {100 * low:.1f}–{100 * high:.1f} |" in to_markdown([board])
     (alone,) = leaderboard(runs[:1])
     assert ((alone.rows[0].PQ_low, alone.rows[0].PQ_high), alone.rows[0].rank_low) == (ends["one"], None)
+
+
+def test_each_line_is_read_and_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [scored(tmp_path, "one", [0, 3, 9]), scored(tmp_path, "two", [4, 1, 8])]
+    read, parsed = [], []
+    lines, from_json = Run.lines, Overlap.from_json
+    monkeypatch.setattr(Run, "lines", lambda run: (read.append(run.name), lines(run))[1])
+    monkeypatch.setattr(Overlap, "from_json", lambda data: (parsed.append(1), from_json(data))[1])
+    (board,) = leaderboard(runs)
+    assert {row.rank for row in board.rows} == {1, 2} and {row.checked for row in board.rows} == {"intact"}
+    assert (sorted(read), len(parsed)) == (["one", "two"], 24)

@@ -32,6 +32,7 @@ def _facts(view: RunView) -> dict[str, str]:
         "Input (px)": str(view.row["input"] or ""),
         "Fusion": str(view.row["fusion"] or ""),
         "Device": " / ".join(str(view.row[name]) for name in ("device", "precision") if view.row[name]),
+        "Threads": str(meta.get("threads") or ""),
         "Data": f"{view.run.dataset}, {view.score['images']} images, ids {meta['dataset'].get('image_ids', NONE)}",
         "Truth and rules": digest((view.run.done or {}).get("key", {})),
         "Protocol": f"{view.score['protocol']}; departs from panopticapi: "
@@ -58,29 +59,3 @@ def stored_lines(run: Run) -> str:
 def _packages(about: Mapping[str, Any]) -> str:
     named = {"panoptic-bench": about.get("bench"), "Python": about.get("python"), **(about.get("packages") or {})}
     return ", ".join(f"{name} {version}" for name, version in named.items() if version)
-
-
-def label_maps(views: Sequence[RunView]) -> list[dict[str, Any]]:
-    """The label maps that stand between models, data and scores: of the data set, and of each run's predictions."""
-    found: dict[str, dict[str, Any]] = {}
-    for view in views:
-        meta = view.run.meta
-        kinds = (("truth", meta["dataset"].get("label_map")), (f"predictions of {view.label}", meta.get("label_map")))
-        for of, labels in kinds:
-            if labels:
-                entry = found.setdefault(labels["sha256"], {"of": [], **_audit(labels, view)})
-                entry["of"] += [of] if of not in entry["of"] else []
-    return list(found.values())
-
-
-def _audit(labels: Mapping[str, Any], view: RunView) -> dict[str, Any]:
-    """Classes of the scored space, what becomes each, and those that nothing becomes."""
-    names: Mapping[str, str | None] = labels["names"]
-    support = {row["name"]: row["TP"] + row["FN"] for row in view.score["per_class"]}
-    origins = {c.name: [a for a, b in names.items() if b == c.name] for c in view.run.categories}
-    return {
-        "sha256": labels["sha256"],
-        "rows": [(name, origin, support[name]) for name, origin in origins.items()],
-        "void": [a for a, b in names.items() if b is None],
-        "unreachable": [name for name, origin in origins.items() if not origin],
-    }

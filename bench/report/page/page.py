@@ -12,12 +12,13 @@ from markupsafe import Markup
 from bench import __version__
 from bench.metrics.errors import KINDS
 from bench.report.error_map import Error
+from bench.report.label_maps import map_views
 from bench.report.overlays import ERROR_NAMES
 from bench.report.page.classes import measures
 from bench.report.page.cost import scatters
 from bench.report.page.explained import class_stacks, confusions, group_stacks, sizes
 from bench.report.page.gallery import Gallery
-from bench.report.page.origin import label_maps, origin_rows
+from bench.report.page.origin import origin_rows
 from bench.report.page.runs import HEADLINE, RunView
 from bench.report.page.training import charts
 from bench.report.paint import ERROR_COLORS
@@ -87,7 +88,7 @@ def _numbers(views: Sequence[RunView]) -> dict[str, Any]:
         "confusions": found,
         "scatters": scatters(views),
         "charts": charts(views),
-        "label_maps": label_maps(views),
+        "label_maps": map_views(views),
         "origin": origin_rows(views),
     }
 
