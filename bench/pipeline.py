@@ -63,9 +63,8 @@ def forked_map(work: Callable[[T], R], items: Sequence[T], workers: int) -> Gene
     What `work` gives is pickled. A worker waits when its pipe is full, so that results are few. An exception of
     `work` surfaces at its own place. `work` must use nothing that other threads may have locked.
     """
-    gc.freeze()  # what is there already is shared, as long as nobody touches it
+    gc.freeze()  # the collector leaves what is there alone: its pages stay shared, and are not gone through again
     hands = [_forked(work, items[number::workers]) for number in range(workers)]
-    gc.unfreeze()
     try:
         for number in range(len(items)):
             result, error = _received(hands[number % workers][1])
@@ -77,6 +76,7 @@ def forked_map(work: Callable[[T], R], items: Sequence[T], workers: int) -> Gene
             end.close()
             process.terminate()
             process.join()
+        gc.unfreeze()
 
 
 def _forked(work: Callable[[T], R], items: Sequence[T]) -> tuple[Any, Connection]:
