@@ -73,7 +73,7 @@ class Categories:
         return np.array([category.isthing for category in self.items], dtype=bool)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SegmentInfo:
     """One entry of segments_info.
 

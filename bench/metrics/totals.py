@@ -18,7 +18,6 @@ class Totals:
 
     def __init__(self, categories: Categories, rules: Mapping[str, Any], metrics: Collection[str] = ()) -> None:
         self._categories, self._protocol = categories, rules["protocol"]
-        self._categories, self._protocol = categories, rules["protocol"]
         self._scorer = Scorer(categories, rules["semantic_rule"], rules["protocol"])
         self._boundary = BoundarySums(categories, rules["protocol"]) if "boundary" in metrics else None
 
