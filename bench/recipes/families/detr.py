@@ -21,6 +21,7 @@ from bench.recipes.loss import Matched
 from bench.recipes.recipe import Recipe
 from bench.types import Categories
 
+LOUDER = 300.0  # about what makes the attention as large as the features
 STRIDE = 4  # px of the network's input to a cell of a mask
 
 
@@ -33,7 +34,17 @@ def build(recipe: Recipe, categories: Categories) -> Any:
         raise UsageError(f"network: DETR's mask head takes a backbone of four stages, not {len(spec.widths)}")
     if spec.query_width % 16 or (spec.query_width + spec.heads) % 8:
         raise UsageError("network: DETR's mask head takes a query_width of a multiple of 16 and 8 heads")
-    return transformers.DetrForSegmentation(detr_config(spec, resnet_config(spec), **label_names(categories)))
+    model = transformers.DetrForSegmentation(detr_config(spec, resnet_config(spec), **label_names(categories)))
+    louder(model.mask_head, spec.query_width)
+    return model
+
+
+@torch.no_grad()
+def louder(mask_head: Any, width: int) -> None:
+    """Makes the mask head hear where a query looks. Its attention sums to 1 over all heads and places, so that a value
+    is a thousandth beside `width` features of about 1; weights as small as theirs take ten thousand steps to grow."""
+    first = next(layer for layer in mask_head.conv1.modules() if isinstance(layer, torch.nn.Conv2d))
+    first.weight[:, width:] *= LOUDER
 
 
 @dataclass(frozen=True, eq=False)

@@ -96,3 +96,14 @@ def test_detr_draws_the_masks_that_it_learns_from():
     seen = {q for seed in range(40) for q in detr.drawn(pairs, 4, torch.Generator().manual_seed(seed))[0][0].tolist()}
     assert seen == set(range(9))
     assert detr.drawn(pairs, 0, torch.Generator()) is pairs
+
+
+def test_the_masks_of_detr_depend_on_where_a_query_looks_from_the_start():
+    model = network(detr)
+    with torch.no_grad():
+        decoded = detr.decode(model, part_of().pixels[:1])
+        heads, (h, w) = model.config.encoder_attention_heads, decoded.memory.shape[-2:]
+        halves = torch.zeros(1, 2, heads, h, w)
+        halves[0, 0, :, : h // 2] = halves[0, 1, :, h // 2 :] = 2 / (heads * h * w)  # upper, lower
+        upper, lower = model.mask_head(decoded.projected, halves, decoded.finer)
+    assert (upper - lower).std() > 0.2 * upper.std()
