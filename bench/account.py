@@ -7,7 +7,6 @@ from typing import Any
 
 from bench.ledger import Ledger, Line
 from bench.metrics.totals import Totals
-from bench.overlap import Overlap
 from bench.results import RunWriter
 from bench.types import Categories
 
@@ -20,9 +19,9 @@ class Account:
         self._totals = Totals(categories, rules, metrics)
         self._ledger = Ledger()
 
-    def add(self, line: Line, text: str | None = None, overlap: Overlap | None = None) -> None:
-        """A line as it is stored; its text and its overlap where somebody has made them already."""
-        self._totals.add(line, overlap)
+    def add(self, line: Line, text: str | None = None) -> None:
+        """A line, and its text where somebody has spelled it already."""
+        self._totals.add(line)
         self._ledger.note(line, text)
 
     def complete(self, writer: RunWriter, order: list[str]) -> None:

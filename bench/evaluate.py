@@ -33,16 +33,14 @@ from bench.types import Categories, Image, Panoptic, Prediction, Sample, Segment
 FORK_FROM = 50  # images; a fork takes as long as some of them
 OnImage = Callable[[int, int], None]
 Metrics = Sequence[str]  # what is computed only when asked for: "boundary"
-Lined = tuple[dict[str, Any], Overlap | None]  # a line, and the overlap in it
 Truth = Panoptic | NDArray[np.int32]  # the latter (H, W) category ids, any other id being void
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """An image's line, the overlap in it, and the seconds that its stages took."""
+    """An image's line, which holds its Overlap, and the seconds that its stages took."""
 
     line: dict[str, Any]
-    overlap: Overlap | None
     seconds: dict[str, float]
 
 
@@ -65,12 +63,7 @@ def _panoptic_digest(size: tuple[int, int], infos: Sequence[SegmentInfo], runs: 
 
 
 def image_line(sample: Sample, prediction: Prediction, categories: Categories, metrics: Metrics = ()) -> dict[str, Any]:
-    """All that any metric needs of one image; the line that a run appends. `metrics` asks for extra columns."""
-    return _line_of_maps(sample, prediction, categories, metrics)[0]
-
-
-def _line_of_maps(sample: Sample, prediction: Prediction, categories: Categories, metrics: Metrics) -> Lined:
-    """The line of an image, and the overlap in it.
+    """All that any metric needs of one image; the line that a run appends. `metrics` asks for extra columns.
 
     A sample of semantic labels has no overlap, so no PQ; a prediction without a semantic map no semantic rows.
     """
@@ -83,19 +76,18 @@ def _line_of_maps(sample: Sample, prediction: Prediction, categories: Categories
     if isinstance(truth, Panoptic) and "boundary" in metrics:
         extra["boundary"] = boundary_column(truth, prediction.panoptic)
     overlap = Overlap.of(truth, prediction.panoptic) if isinstance(truth, Panoptic) else None
-    return {**_line(sample, truth_digest(truth), overlap, semantic), **extra}, overlap
+    return {**_line(sample, truth_digest(truth), overlap, semantic), **extra}
 
 
-def files_line(sample: Sample, prediction: PanopticFile) -> Lined | None:
-    """The line and the overlap of a panoptic prediction, from the runs of the two PNGs; None where they are not
-    plain."""
+def files_line(sample: Sample, prediction: PanopticFile) -> dict[str, Any] | None:
+    """`image_line` of a panoptic prediction, from the runs of the two PNGs; None where they are not plain."""
     if not isinstance(sample.read_target, PanopticFile) or sample.read_semantic is not None:
         return None
     joined = join(sample.read_target, prediction)
     if joined is None:
         return None
     truth = _panoptic_digest(joined.size, joined.truth, joined.truth_runs)
-    return _line(sample, truth, joined.overlap, None), joined.overlap
+    return _line(sample, truth, joined.overlap, None)
 
 
 def _line(sample: Sample, truth: str, overlap: Overlap | None, semantic: Rows | None) -> dict[str, Any]:
@@ -104,7 +96,7 @@ def _line(sample: Sample, truth: str, overlap: Overlap | None, semantic: Rows | 
         "image_id": sample.image_id,
         "group": sample.group,
         "truth": truth,
-        "overlap": None if overlap is None else overlap.to_json(),
+        "overlap": overlap,
         "semantic": semantic,
     }
 
@@ -190,7 +182,7 @@ def run_predictions(
         plain = None if save is not None or metrics else predictions.plain(sample.image_id, dataset.categories)
         line = None if plain is None else files_line(sample, plain)
         if line is not None:
-            return Scored(*line, {"score": time.perf_counter() - start})
+            return Scored(line, {"score": time.perf_counter() - start})
         prediction = predictions.read(sample.image_id, dataset.categories)
         return _score(sample, prediction, {}, dataset.categories, save, metrics)
 
@@ -210,7 +202,7 @@ def _append_all(run: RunWriter, scored: Generator[Scored, None, None], total: in
         on_image(len(run.done), total)
     with closing(scored):
         for item in scored:
-            run.append(item.line, item.seconds, item.overlap)
+            run.append(item.line, item.seconds)
             if on_image:
                 on_image(len(run.done), total)
 
@@ -226,8 +218,8 @@ def _score(
     if save is not None:
         save.write(sample.image_id, prediction)
     start = time.perf_counter()
-    line = _line_of_maps(sample, prediction, categories, metrics)
-    return Scored(*line, {**seconds, "score": time.perf_counter() - start})
+    line = image_line(sample, prediction, categories, metrics)
+    return Scored(line, {**seconds, "score": time.perf_counter() - start})
 
 
 def _infer(

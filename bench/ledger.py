@@ -9,8 +9,9 @@ from typing import Any
 
 from bench.config import digest
 from bench.errors import DataError
+from bench.overlap import Overlap
 
-Line = Mapping[str, Any]
+Line = Mapping[str, Any]  # what "overlap" holds is an Overlap, or the JSON of one
 
 
 def lines_digest(lines: Iterable[Line]) -> str:
@@ -56,5 +57,8 @@ class Ledger:
 
 
 def spelled(value: Any) -> str:
-    """`canonical_json` of what is JSON already: a line is long, and written and checked for every image."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """`canonical_json` of what is JSON already, but for overlaps: a line is long, and written and checked for every
+    image."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=Overlap.to_json
+    )

@@ -69,6 +69,10 @@ class Overlap:
         segments = (self.truth, self.predicted) == (other.truth, other.predicted)
         return segments and np.array_equal(self.table, other.table)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as plain rows: a worker sends one for every image."""
+        return _again, (tuple(map(tuple, self.truth)), tuple(map(tuple, self.predicted)), self.table)
+
     @property
     def pairs(self) -> tuple[Pair, ...]:
         """The rows of the table."""
@@ -154,6 +158,10 @@ class Overlap:
         t, p = (areas[1:].tolist() for areas in _areas(self.table, len(self.truth), len(self.predicted)))
         listed = [s.area for s in self.truth], [s.area for s in self.predicted]
         return (t, p) == listed and 0 not in t and 0 not in p
+
+
+def _again(truth: Sequence[Sequence[Any]], predicted: Sequence[Sequence[Any]], table: Table) -> Overlap:
+    return Overlap(tuple(map(TruthSegment._make, truth)), tuple(map(PredictedSegment._make, predicted)), table)
 
 
 def _areas(table: Table, truth: int, predicted: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from bench.datasets.dataset import Dataset
 from bench.errors import DataError, UsageError, naming
 from bench.evaluate import OnImage, image_line
 from bench.formats import coco
+from bench.ledger import spelled
 from bench.metrics.score import score
 from bench.pipeline import ordered_map
 from bench.predictions import PredictionFolder, file_stem
@@ -139,8 +141,8 @@ def _again(
     truth = sample.read_target()
     prediction = predictions.read(sample.image_id, categories)
     annotation = coco.write_panoptic(folder / f"{file_stem(sample.image_id)}.png", truth)
-    line = image_line(replace(sample, read_target=lambda: truth), prediction, categories)
-    return {**annotation, "image_id": sample.image_id}, line
+    line = spelled(image_line(replace(sample, read_target=lambda: truth), prediction, categories))
+    return {**annotation, "image_id": sample.image_id}, json.loads(line)
 
 
 def _changed(fresh: Mapping[str, Any], stored: Mapping[str, Any]) -> Iterator[str]:

@@ -26,14 +26,13 @@ from typing import IO, Any
 from bench import shape, untrusted
 from bench.errors import DataError, PartialRun, naming
 from bench.ledger import Line, lines_digest, spelled
-from bench.overlap import Overlap
 from bench.shards import WHOLE, Shard
 from bench.types import Categories, Category
 
 FORMAT = 1
 AGAIN = "repeat the run with --again"
 
-Seen = Callable[[Line, str | None, Overlap | None], None]  # a line, and its text and overlap where they are at hand
+Seen = Callable[[Line, str | None], None]  # a line, and its text where it is at hand
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -160,11 +159,11 @@ class RunWriter:
         if meta.get(name) is None and value is not None:
             write_json(path, {**meta, name: value})
 
-    def _note(self, line: Line, text: str | None = None, overlap: Overlap | None = None) -> None:
+    def _note(self, line: Line, text: str | None = None) -> None:
         self.done.add(str(line["image_id"]))
-        self._seen(line, text, overlap)
+        self._seen(line, text)
 
-    def append(self, line: Line, timing: Mapping[str, float], overlap: Overlap | None = None) -> None:
+    def append(self, line: Line, timing: Mapping[str, float]) -> None:
         """One image, in one write; an image that is there already is not written twice."""
         image_id = str(line["image_id"])
         if image_id in self.done:
@@ -174,7 +173,7 @@ class RunWriter:
         text = spelled(line)
         self._images.write(text + "\n")
         self._images.flush()
-        self._note(line, text, overlap)
+        self._note(line, text)
 
     def finish(self, score: Mapping[str, Any], key: Mapping[str, Any], images_sha256: str | None = None) -> None:
         """Totals, checksum and comparability key; the run is complete after this. Who has read the lines anyway knows

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import DataError
-from bench.metrics.lines import Lines
+from bench.metrics.lines import Lines, overlap_of
 from bench.metrics.pq import (
     Match,
     Matches,
@@ -141,7 +141,7 @@ class BoundarySums:
             raise DataError(
                 f"image {line.get('image_id')!r}: the run stored no boundaries; repeat it with --metrics boundary"
             )
-        overlap = Overlap.from_json(line["overlap"])
+        overlap = overlap_of(line)
         pairs = list(boundary_pairs(overlap, line["boundary"], self._protocol))
         hits = (Match(hit.truth, hit.predicted, min(hit.iou, iou)) for hit, iou in pairs)
         matches = settle(overlap, (hit for hit in hits if hit.iou > 0.5), self._protocol)

@@ -8,10 +8,9 @@ from typing import Any
 
 from bench.errors import naming
 from bench.metrics import pq, semantic
-from bench.metrics.lines import Lines
+from bench.metrics.lines import Lines, overlap_of
 from bench.metrics.pq import Protocol, Tally
 from bench.metrics.semantic import Cells
-from bench.overlap import Overlap
 from bench.types import Categories
 
 
@@ -35,16 +34,14 @@ def count(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> 
         yield count_line(line, categories, protocol)
 
 
-def count_line(
-    line: Mapping[str, Any], categories: Categories, protocol: Protocol = "coco", overlap: Overlap | None = None
-) -> Counted:
-    """One line; its overlap where the caller has it. A DataError names the image whose line is broken."""
+def count_line(line: Mapping[str, Any], categories: Categories, protocol: Protocol = "coco") -> Counted:
+    """One line. A DataError names the image whose line is broken."""
     tallies, panoptic, own = None, None, None
     with naming(f"image {line.get('image_id')!r}"):
         if line.get("semantic") is not None:
             own = semantic.checked(line["semantic"], len(categories))
         if line.get("overlap") is not None:  # a data set of semantic labels has none
-            overlap = overlap or Overlap.from_json(line["overlap"])
+            overlap = overlap_of(line)
             panoptic = semantic.cells_of(overlap, categories)
             tallies = pq.tally(overlap, protocol=protocol)
     return Counted(str(line.get("image_id")), str(line.get("group")), tallies, panoptic, own)

@@ -11,6 +11,12 @@ from bench.overlap import Overlap
 Lines = Iterable[Mapping[str, Any]]
 
 
+def overlap_of(line: Mapping[str, Any]) -> Overlap:
+    """The overlap of a line that has one: as it was computed, or as it was stored."""
+    found = line["overlap"]
+    return found if isinstance(found, Overlap) else Overlap.from_json(found)
+
+
 def overlaps(lines: Lines) -> Iterator[Overlap]:
     """The overlap of each line; a line without one is a DataError: semantic labels alone have no segments."""
     for line in lines:
@@ -19,4 +25,4 @@ def overlaps(lines: Lines) -> Iterator[Overlap]:
                 f"image {line.get('image_id')!r}: has no instances in its ground truth, so there are no segments "
                 "to explain; --confusion needs none"
             )
-        yield Overlap.from_json(line["overlap"])
+        yield overlap_of(line)

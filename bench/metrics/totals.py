@@ -9,7 +9,6 @@ from bench.metrics.boundary import BoundarySums
 from bench.metrics.counted import Counted, count, count_line
 from bench.metrics.lines import Lines
 from bench.metrics.score import Scorer
-from bench.overlap import Overlap
 from bench.types import Categories
 
 
@@ -21,9 +20,9 @@ class Totals:
         self._scorer = Scorer(categories, rules["semantic_rule"], rules["protocol"])
         self._boundary = BoundarySums(categories, rules["protocol"]) if "boundary" in metrics else None
 
-    def add(self, line: Mapping[str, Any], overlap: Overlap | None = None) -> None:
-        """One line; its overlap where the caller has it."""
-        self.add_counted(count_line(line, self._categories, self._protocol, overlap))
+    def add(self, line: Mapping[str, Any]) -> None:
+        """One line."""
+        self.add_counted(count_line(line, self._categories, self._protocol))
         self.add_boundary(line)
 
     def add_counted(self, image: Counted) -> None:
