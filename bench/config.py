@@ -15,18 +15,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from bench import untrusted
 from bench.errors import BenchError, UsageError
+from bench.strict_yaml import NOT_YAML, parse_yaml
 
 T = TypeVar("T")
 MAX_YAML = 1 << 18  # bytes; the largest that ships has nine thousand
-MAX_DIGITS = 64  # of a number
 WHOLE_LIMIT = 1 << 53
 UNSPEAKABLE = re.compile(r"[\x00\ud800-\udfff]")  # what no file can be named by
-# Beside its own errors PyYAML lets through what int(), float(), datetime and its tables say of a strange scalar.
-NOT_YAML = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 NOUNS = {"models": "model", "datasets": "dataset", "labels": "label space", "train": "recipe", "suites": "suite"}
 
 
@@ -47,33 +43,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise UsageError(f"{path}: must hold a mapping of keys, not {type(data).__name__}")
     return data
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without its traps: a key is there once, a number is short, and nothing is an alias of something else
-    (a few lines of which can stand for more than any memory holds)."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event: Any = self.get_event()  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(None, None, "aliases (*name) are not taken; write it out", event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        found = super().construct_mapping(node, deep=deep)
-        if len(found) < len(node.value):
-            raise yaml.MarkedYAMLError(None, None, "a key is here twice", node.start_mark)
-        return found
-
-    def construct_scalar(self, node: Any) -> Any:
-        if node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float") and len(node.value) > MAX_DIGITS:
-            raise yaml.MarkedYAMLError(None, None, f"a number of over {MAX_DIGITS} digits", node.start_mark)
-        return super().construct_scalar(node)
-
-
-def parse_yaml(text: str) -> Any:
-    """What a YAML text says; what is wrong with it is one of NOT_YAML."""
-    return yaml.load(text, _Loader)  # a SafeLoader
 
 
 def load_yaml(path: Path, cls: type[T], overrides: Mapping[str, Any] | None = None) -> T:

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 # Longest prefix decides. Recipes and adapters stand aside: nothing but the command line (and, for adapters, a name
 # in a YAML) reaches them.
 LAYERS = {
-    "bench": 0, "bench.errors": 0, "bench.types": 0, "bench.untrusted": 0, "bench.shape": 0, "bench.compiled": 0,
+    "bench": 0, "bench.errors": 0, "bench.types": 0, "bench.untrusted": 0, "bench.shape": 0,
+    "bench.strict_yaml": 0, "bench.compiled": 0,
     "bench.overlap": 1, "bench.labels": 1, "bench.metrics": 1, "bench.fusion": 1,
     "bench.needs": 1,
     "bench.config": 2, "bench.routes": 2, "bench.spaces": 2, "bench.maps": 2, "bench.model_file": 2,

@@ -55,7 +55,8 @@ def test_a_folder_is_taken_for_its_data_set(tmp_path: Path) -> None:
 
 
 def test_no_data_set_takes_the_first_checkpoint() -> None:
-    assert resolve_model("maskformer", None).checkpoint == "coco/swin-large"
+    checkpoints = load_yaml(shipped("models")["oneformer"], ModelFile).checkpoints
+    assert resolve_model("oneformer", None).checkpoint == next(iter(checkpoints))
 
 
 def test_a_threshold_on_the_command_line_wins_over_the_checkpoints() -> None:

@@ -1,0 +1,57 @@
+"""YAML that says a thing once and in few bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
+
+MAX_DIGITS = 64  # of a number
+# Beside its own errors PyYAML lets through what int(), float(), datetime and its tables say of a strange scalar.
+NOT_YAML = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+
+if yaml.__with_libyaml__:
+    from yaml.cyaml import CParser  # type: ignore[attr-defined]
+
+    class _Base(Composer, CParser, SafeConstructor, Resolver):
+        """PyYAML's SafeLoader on libyaml's parser, several times as fast. Nodes are composed in Python still, where
+        traps can be refused."""
+
+        def __init__(self, stream: Any) -> None:
+            CParser.__init__(self, stream)
+            Composer.__init__(self)
+            SafeConstructor.__init__(self)
+            Resolver.__init__(self)
+
+else:
+    _Base = yaml.SafeLoader  # type: ignore[assignment, misc]
+
+
+class _Loader(_Base):
+    """YAML without its traps: a key is there once, a number is short, and nothing is an alias of something else
+    (a few lines of which can stand for more than any memory holds)."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event: Any = self.get_event()
+            raise yaml.MarkedYAMLError(None, None, "aliases (*name) are not taken; write it out", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        found = super().construct_mapping(node, deep=deep)
+        if len(found) < len(node.value):
+            raise yaml.MarkedYAMLError(None, None, "a key is here twice", node.start_mark)
+        return found
+
+    def construct_scalar(self, node: Any) -> Any:
+        if node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float") and len(node.value) > MAX_DIGITS:
+            raise yaml.MarkedYAMLError(None, None, f"a number of over {MAX_DIGITS} digits", node.start_mark)
+        return super().construct_scalar(node)
+
+
+def parse_yaml(text: str) -> Any:
+    """What a YAML text says; what is wrong with it is one of NOT_YAML."""
+    return yaml.load(text, _Loader)  # type: ignore[arg-type]  # a safe loader
