@@ -36,7 +36,7 @@ def test_a_user_s_model_comes_with_few_files(tmp_path: Path) -> None:
     assert tree.module is None and tree.file == tree.folder / "mine.py"
     names = {path.relative_to(tree.folder).as_posix() for path in tree.folder.glob("**/*") if path.is_file()}
     assert {name for name in names if "/fusion/" not in name} == {
-        "mine.py", "bench/__init__.py", "bench/errors.py", "bench/types.py", "bench/needs.py", "bench/adapter.py",
+        "mine.py", "bench/__init__.py", "bench/errors.py", "bench/compiled.py", "bench/types.py", "bench/needs.py", "bench/adapter.py",
         "bench/counting.py", "bench/wire.py", "bench/worker.py",
     }  # fmt: skip
 
@@ -50,6 +50,15 @@ def test_a_tree_is_named_by_what_is_in_it(tmp_path: Path) -> None:
     second = deploy(resolve_model(str(yaml), "cityscapes"))
     assert second.folder != first and first.is_dir()
     assert second.file is not None and second.file.read_text().endswith("# changed\n")
+
+
+def test_the_files_import_none_of_ours_that_is_not_among_them() -> None:
+    folder = deploy(shipped()).folder
+    for path in needed(folder):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:  # what a function imports is its own affair
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bench."):
+                module = folder / node.module.replace(".", "/")
+                assert module.with_suffix(".py").is_file() or module.is_dir(), f"{path.name} imports {node.module}"
 
 
 def test_the_files_are_of_python_3_9() -> None:
