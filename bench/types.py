@@ -18,7 +18,7 @@ _kernel = optional("bench._maps", "dense")
 MAX_CATEGORY_ID = (1 << 16) - 1  # a semantic map is stored in 16 bits, and tables are as long as the largest id
 MAX_CATEGORIES = 1 << 12  # a confusion matrix has the square of it
 
-LARGEST = 1 << 31  # ids of int32 lie below it
+MAX_SPAN = 1 << 25  # between the least and the greatest id of a map; a panoptic PNG holds 24 bits
 
 IdMap = NDArray[np.int32]
 RGB = NDArray[np.uint8]
@@ -155,7 +155,7 @@ def _dense_compiled(
     ids: NDArray[np.integer[Any]], listed: Sequence[int], void: int
 ) -> tuple[IdMap, list[int], list[int]] | None:
     """`_dense` by the kernel; None where it is not there, or something is wrong that the other way tells."""
-    if _kernel is None or ids.dtype != np.int32 or not all(-LARGEST <= i < LARGEST for i in (void, *listed)):
+    if _kernel is None or ids.dtype != np.int32 or max(void, *listed, 0) - min(void, *listed, 0) > MAX_SPAN:
         return None
     dense = np.empty(ids.shape, dtype=np.int32)
     areas = _kernel(np.ascontiguousarray(ids), np.array(listed, dtype=np.int32), void, dense)
@@ -172,7 +172,7 @@ def _dense(ids: NDArray[np.integer[Any]], listed: Sequence[int], void: int) -> t
     ids = ids.astype(np.int64)
     low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, 0)
     low, high = min(low, void, *listed, 0), max(high, void, *listed, 0)
-    if high - low > 1 << 25:
+    if high - low > MAX_SPAN:
         raise DataError(f"segment ids span {low}..{high}; a panoptic PNG holds 24 bits")
     table = np.zeros(high - low + 1, dtype=np.int32)  # zero is what nobody listed: pages of it cost nothing
     table[void - low] = 1

@@ -42,6 +42,7 @@ def test_void_may_be_any_id(kind: type) -> None:
         (ids([1, 1], kind=np.int32), {1: CAR, 3: CAR}, "segments_info lists ids [3] that no pixel has"),
         (ids([1, 1]), {1: CAR, 3: CAR}, "segments_info lists ids [3] that no pixel has"),
         (ids([1, 1 << 40]), {1: CAR}, "24 bits"),
+        (ids([1, 1 << 30], kind=np.int32), {1: CAR, 1 << 30: CAR}, "24 bits"),
         (np.zeros((2, 2)), {}, "integer map"),
         (np.zeros((2, 2, 3), dtype=np.int64), {}, "integer map"),
     ],

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.metrics import semantic
-from bench.metrics.lines import Lines
+from bench.metrics.lines import Lines, overlap_of
 from bench.metrics.semantic import Matrix, Rule
-from bench.overlap import Overlap
 from bench.types import Categories
 
 VOID = "void"
@@ -60,6 +59,6 @@ def confusion_table(lines: Lines, categories: Categories, rule: Rule) -> Confusi
             semantic.add(sums["semantic"], semantic.checked(line["semantic"], len(categories)))
         if line.get("overlap") is not None:
             seen.add("panoptic")
-            semantic.add(sums["panoptic"], semantic.cells_of(Overlap.from_json(line["overlap"]), categories))
+            semantic.add(sums["panoptic"], semantic.cells_of(overlap_of(line), categories))
     matrices = {kind: matrix for kind, matrix in sums.items() if kind in seen}
     return ConfusionTable(categories, matrices, {"semantic": rule, "panoptic": "cityscapes"})
