@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.account import Account, Entry
 from bench.adapter import Adapter, summary
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, DataError, ModelError, PartialRun
@@ -38,9 +40,9 @@ Truth = Panoptic | NDArray[np.int32]  # the latter (H, W) category ids, any othe
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """An image's line, which holds its Overlap, and the seconds that its stages took."""
+    """An image's entry in the account, and the seconds that its stages took."""
 
-    line: dict[str, Any]
+    entry: Entry
     seconds: dict[str, float]
 
 
@@ -129,6 +131,7 @@ def run_model(
     adapter: Adapter,
     dataset: Dataset,
     run: RunWriter,
+    account: Account,
     *,
     batch_size: int = 1,
     workers: int = 2,
@@ -156,16 +159,18 @@ def run_model(
             if labels is not None:
                 prediction = remap_prediction(prediction, labels)
         seconds = {**seconds, "postprocess": time.perf_counter() - start}
-        return _score(sample, prediction, seconds, dataset.categories, save, metrics)
+        return scored(sample, prediction, seconds)
 
+    scored = partial(_score, account=account, categories=dataset.categories, save=save, metrics=metrics)
     with closing(_infer(adapter, todo, workers)) as outputs:
-        _append_all(run, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
+        _append_all(run, account, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
 
 
 def run_predictions(
     predictions: PredictionFolder,
     dataset: Dataset,
     run: RunWriter,
+    account: Account,
     *,
     workers: int = 2,
     save: PredictionWriter | None = None,
@@ -182,13 +187,13 @@ def run_predictions(
         plain = None if save is not None or metrics else predictions.plain(sample.image_id, dataset.categories)
         line = None if plain is None else files_line(sample, plain)
         if line is not None:
-            return Scored(line, {"score": time.perf_counter() - start})
+            return Scored(account.entry(line), {"score": time.perf_counter() - start})
         prediction = predictions.read(sample.image_id, dataset.categories)
-        return _score(sample, prediction, {}, dataset.categories, save, metrics)
+        return _score(sample, prediction, {}, account, dataset.categories, save, metrics)
 
     forked = save is None and not metrics and workers > 1 and _pays_to_fork(todo)
     scored = forked_map(finish, todo, workers) if forked else ordered_map(finish, todo, workers)
-    _append_all(run, scored, len(mine), on_image)
+    _append_all(run, account, scored, len(mine), on_image)
 
 
 def _pays_to_fork(todo: Sequence[Sample]) -> bool:
@@ -197,12 +202,15 @@ def _pays_to_fork(todo: Sequence[Sample]) -> bool:
     return len(todo) >= FORK_FROM and files and sys.platform == "linux" and "torch" not in sys.modules
 
 
-def _append_all(run: RunWriter, scored: Generator[Scored, None, None], total: int, on_image: OnImage | None) -> None:
+def _append_all(
+    run: RunWriter, account: Account, scored: Generator[Scored, None, None], total: int, on_image: OnImage | None
+) -> None:
     if on_image:
         on_image(len(run.done), total)
     with closing(scored):
         for item in scored:
-            run.append(item.line, item.seconds)
+            if run.append(item.entry.image_id, item.entry.text, item.seconds):
+                account.add(item.entry)
             if on_image:
                 on_image(len(run.done), total)
 
@@ -211,6 +219,7 @@ def _score(
     sample: Sample,
     prediction: Prediction,
     seconds: dict[str, float],
+    account: Account,
     categories: Categories,
     save: PredictionWriter | None,
     metrics: Metrics,
@@ -219,7 +228,7 @@ def _score(
         save.write(sample.image_id, prediction)
     start = time.perf_counter()
     line = image_line(sample, prediction, categories, metrics)
-    return Scored(line, {**seconds, "score": time.perf_counter() - start})
+    return Scored(account.entry(line), {**seconds, "score": time.perf_counter() - start})
 
 
 def _infer(

@@ -25,7 +25,7 @@ from bench.remote import opened
 from bench.results import Run, RunWriter, read_run, write_json
 from bench.shards import WHOLE, Shard
 
-Work = Callable[[RunWriter, PredictionWriter | None], None]  # appends what the run lacks, saves where it may
+Work = Callable[[RunWriter, Account, PredictionWriter | None], None]  # appends what the run lacks, saves where it may
 Begun = tuple[Mapping[str, Any], Work]  # what else run.json shall tell, and the work
 
 
@@ -74,9 +74,9 @@ def run(
     def begin() -> Iterator[Begun]:
         with opened(spec, device) as adapter:
 
-            def work(writer: RunWriter, save: PredictionWriter | None) -> None:
+            def work(writer: RunWriter, account: Account, save: PredictionWriter | None) -> None:
                 run_model(
-                    adapter, dataset, writer,
+                    adapter, dataset, writer, account,
                     batch_size=batch_size, workers=workers, save=save, labels=labels, metrics=metrics, shard=shard,
                     on_image=on_image,
                 )  # fmt: skip
@@ -117,10 +117,11 @@ def score(
     made = predictions if isinstance(predictions, PredictionFolder) else open_predictions(Path(predictions))
     identity = run_identity(name or made.name, dataset, {"predictions": made.digest()}, 1, protocol, metrics)
 
-    def work(writer: RunWriter, save: PredictionWriter | None) -> None:
+    def work(writer: RunWriter, account: Account, save: PredictionWriter | None) -> None:
         run_predictions(
-            made, dataset, writer, workers=workers, save=save, metrics=metrics, shard=shard, on_image=on_image
-        )
+            made, dataset, writer, account,
+            workers=workers, save=save, metrics=metrics, shard=shard, on_image=on_image,
+        )  # fmt: skip
 
     def begin() -> AbstractContextManager[Begun]:
         return nullcontext(({}, work))
@@ -153,7 +154,7 @@ def _carried_out(job: Job) -> Run:
         account = Account(job.dataset.categories, job.identity["rules"], job.identity.get("metrics", ()))
         with _writer(folder, meta, job, account) as writer:
             with _saving(folder, job) as save:
-                work(writer, save)
+                work(writer, account, save)
             _finish(writer, account, job)
     return read_run(folder)
 
@@ -180,7 +181,7 @@ def _counted(adapter: Adapter, dataset: Dataset) -> int | None:
 @contextmanager
 def _writer(folder: Path, meta: Mapping[str, Any], job: Job, account: Account) -> Iterator[RunWriter]:
     """The run's writer; what ends it early says how far it came and that the same command goes on."""
-    with RunWriter(folder, meta, shard=job.shard, fresh=job.again, seen=account.add) as writer:
+    with RunWriter(folder, meta, shard=job.shard, fresh=job.again, seen=account.read) as writer:
         try:
             yield writer
         except BenchError as error:

@@ -23,7 +23,7 @@ def ledger_of(lines: Iterable[Line]) -> Ledger:
     """What lines are known by that nobody else reads."""
     ledger = Ledger()
     for line in lines:
-        ledger.note(line)
+        ledger.read(line)
     return ledger
 
 
@@ -34,11 +34,14 @@ class Ledger:
         self._digests: list[tuple[str, bytes]] = []
         self._truth: dict[str, str] = {}
 
-    def note(self, line: Line, text: str | None = None) -> None:
-        """A line, and how it is spelled where that is known."""
-        image_id = str(line["image_id"])
-        self._digests.append((image_id, hashlib.sha256((text or spelled(line)).encode()).digest()))
-        self._truth[image_id] = str(line.get("truth"))
+    def note(self, image_id: str, truth: str, text: str) -> None:
+        """An image, what its truth is known by, and its line as `spelled` has it."""
+        self._digests.append((image_id, hashlib.sha256(text.encode()).digest()))
+        self._truth[image_id] = truth
+
+    def read(self, line: Line) -> None:
+        """A line that was stored."""
+        self.note(str(line["image_id"]), str(line.get("truth")), spelled(line))
 
     def digest(self) -> str:
         """sha256 over the lines in image-id order."""

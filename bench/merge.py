@@ -46,7 +46,7 @@ def merge(folders: Sequence[Path]) -> Run:
         _write(writer.folder / f"timings-{WHOLE.name}.jsonl", order, _united(runs, "timings"))
         _merge_predictions(runs, order)
         for line in read_lines(writer.folder / f"images-{WHOLE.name}.jsonl"):
-            account.add(line)
+            account.read(line)
         account.complete(writer, order)
     _clear(first.folder)
     return read_run(first.folder)

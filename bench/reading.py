@@ -37,5 +37,5 @@ def read_through(run: Run) -> Reading:
 
 def _noted(run: Run, ledger: Ledger) -> Iterator[Line]:
     for line in run.lines():
-        ledger.note(line)
+        ledger.read(line)
         yield line

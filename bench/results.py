@@ -32,7 +32,7 @@ from bench.types import Categories, Category
 FORMAT = 1
 AGAIN = "repeat the run with --again"
 
-Seen = Callable[[Line, str | None], None]  # a line, and its text where it is at hand
+Seen = Callable[[Line], None]
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -112,7 +112,7 @@ class RunWriter:
     """The one writer of a run's folder; a second one is refused while this one lives.
 
     `fresh` throws away what an earlier run left there. Shards of one run write side by side, each its own files.
-    `seen` is told of every line, of those that are there already first.
+    `seen` is told of every line that is there already.
     """
 
     def __init__(
@@ -122,10 +122,9 @@ class RunWriter:
         *,
         shard: Shard = WHOLE,
         fresh: bool = False,
-        seen: Seen = lambda *_: None,
+        seen: Seen = lambda line: None,
     ) -> None:
         self.folder = folder
-        self._seen = seen
         self.done: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as opened:
@@ -139,7 +138,8 @@ class RunWriter:
             images = folder / f"images-{shard.name}.jsonl"
             with naming(images):
                 for line in read_lines(images):
-                    self._note(line)
+                    self.done.add(str(line["image_id"]))
+                    seen(line)
             self._images = opened.enter_context(open_append(images))
             self._timings = opened.enter_context(open_append(folder / f"timings-{shard.name}.jsonl"))
             opened.pop_all()
@@ -159,21 +159,17 @@ class RunWriter:
         if meta.get(name) is None and value is not None:
             write_json(path, {**meta, name: value})
 
-    def _note(self, line: Line, text: str | None = None) -> None:
-        self.done.add(str(line["image_id"]))
-        self._seen(line, text)
-
-    def append(self, line: Line, timing: Mapping[str, float]) -> None:
-        """One image, in one write; an image that is there already is not written twice."""
-        image_id = str(line["image_id"])
+    def append(self, image_id: str, text: str, timing: Mapping[str, float]) -> bool:
+        """One image and its line as `spelled` has it, in one write. An image that is there already is not written
+        twice, and False says so."""
         if image_id in self.done:
-            return
+            return False
         self._timings.write(spelled({"image_id": image_id, "seconds": timing}) + "\n")
         self._timings.flush()
-        text = spelled(line)
         self._images.write(text + "\n")
         self._images.flush()
-        self._note(line, text)
+        self.done.add(image_id)
+        return True
 
     def finish(self, score: Mapping[str, Any], key: Mapping[str, Any], images_sha256: str | None = None) -> None:
         """Totals, checksum and comparability key; the run is complete after this. Who has read the lines anyway knows

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.account import Account
 from bench.datasets.dataset import Dataset
 from bench.evaluate import run_model
 from bench.models import ModelSpec, resolve_model
@@ -74,10 +75,11 @@ def dataset(images: int, size: tuple[int, int]) -> Dataset:
 
 def measure(spec: ModelSpec, data: Dataset) -> tuple[float, float]:
     """Images a second once the model is loaded, and seconds of processor time an image, a worker's start included."""
+    account = Account(data.categories, {"protocol": "coco", "semantic_rule": data.semantic_rule})
     before = processor()
     with tempfile.TemporaryDirectory() as out, opened(spec, "cpu") as model, RunWriter(Path(out) / "run", {}) as writer:
         start = time.perf_counter()
-        run_model(model, data, writer)
+        run_model(model, data, writer, account)
         seconds = time.perf_counter() - start
     return len(data.samples) / seconds, (processor() - before) / len(data.samples)
 

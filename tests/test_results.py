@@ -5,7 +5,7 @@ import pytest
 from scenes import SPACE
 
 from bench.errors import DataError, PartialRun
-from bench.ledger import ledger_of, lines_digest
+from bench.ledger import ledger_of, lines_digest, spelled
 from bench.metrics.score import score
 from bench.results import RunWriter, read_run, read_runs
 
@@ -24,7 +24,7 @@ def line(image_id: str, truth: str = "t") -> dict[str, object]:
 def write(folder: Path, *image_ids: str) -> None:
     with RunWriter(folder, META) as run:
         for image_id in image_ids:
-            run.append(line(image_id), {"infer": 0.5})
+            run.append(image_id, spelled(line(image_id)), {"infer": 0.5})
 
 
 def test_a_run_is_complete_when_done_exists(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_torn_last_line_is_dropped_and_written_again(tmp_path: Path) -> None:
     file.write_bytes(whole[:-5])
     with RunWriter(tmp_path, META) as run:
         assert run.done == {"a"}
-        run.append(line("b"), {})
+        run.append("b", spelled(line("b")), {})
     assert file.read_bytes() == whole
 
 

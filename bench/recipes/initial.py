@@ -24,6 +24,13 @@ from bench.types import Categories
 # What the backbone's parameters are called in each architecture; a checkpoint of one may begin another.
 BACKBONES = ("model.pixel_level_module.encoder.", "detr.model.backbone.model.", "model.backbone.model.", "backbone.")
 
+# MaskFormer's transformer is DETR's (arXiv 2107.06278, 4.1): what it has learned under DETR's names for it.
+DETR_NAMES = {
+    "model.transformer_module.queries_embedder.": "detr.model.query_position_embeddings.",
+    "model.transformer_module.": "detr.model.",
+    "class_predictor.": "detr.class_labels_classifier.",
+}
+
 
 def network_of(recipe: Recipe, family: Family, data: Dataset, says: Says) -> Any:
     """The network that training begins with; `says` hears what was carried over from a checkpoint."""
@@ -87,7 +94,8 @@ def transplant(network: Any, source: Mapping[str, Tensor], backbone: str, name: 
 
     A sentence with what was carried over, missing and left over. Nothing in common is a ModelError.
     """
-    given, own = _renamed(source, backbone), network.state_dict()
+    own = network.state_dict()
+    given = _renamed(_as_detr(source, own), backbone)
     fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
     missing, left = sorted(own.keys() - fitting.keys()), sorted(given.keys() - fitting.keys())
     if not any(tensor.ndim > 1 for tensor in fitting.values()):  # a bias here and there always fits
@@ -103,6 +111,18 @@ def _renamed(source: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor]:
     """The source's tensors, its backbone's under our name for it."""
     theirs = next((p for p in BACKBONES if any(n.startswith(p) for n in source)), backbone)
     return {(backbone + n.removeprefix(theirs) if n.startswith(theirs) else n): t for n, t in source.items()}
+
+
+def _as_detr(source: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """MaskFormer's tensors under DETR's names, where DETR is to begin with them."""
+    of_maskformer = "model.transformer_module.input_projection.weight" in source
+    if not of_maskformer or "detr.class_labels_classifier.bias" not in own:
+        return source
+    renamed = {}
+    for name, tensor in source.items():
+        theirs = next((prefix for prefix in DETR_NAMES if name.startswith(prefix)), "")
+        renamed[DETR_NAMES.get(theirs, "") + name.removeprefix(theirs)] = tensor
+    return renamed
 
 
 def _some(names: list[str]) -> str:

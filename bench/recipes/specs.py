@@ -111,7 +111,8 @@ class NetworkSpec:
     """A query network on a ResNet of basic blocks. Widths are channels; the stages' strides are 4, 8, 16, …
 
     Mask2Former's pixel decoder attends on the last three stages, the others join as in a feature pyramid.
-    DETR and MaskFormer attend on the last stage, DETR's mask head takes exactly four.
+    DETR and MaskFormer attend on the last stage, DETR's mask head takes exactly four. `encoder_heads` are the
+    encoder's where it has not as many as the decoder, and those by which DETR's mask head learns where a query looks.
     """
 
     stem_width: int
@@ -125,6 +126,7 @@ class NetworkSpec:
     decoder_layers: int
     feedforward: int
     dropout: float = 0.0
+    encoder_heads: int | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import plain
+from bench.ledger import spelled
 from bench.metrics.score import score
 from bench.overlap import Overlap
 from bench.results import Run, RunWriter, read_run
@@ -71,7 +72,7 @@ def finished(
     """A complete run with this score; `key` stands for the truth that it was scored on."""
     with RunWriter(folder, about) as writer:
         for line in lines:
-            writer.append(line, {})
+            writer.append(line["image_id"], spelled(line), {})
         writer.finish(total, {"truth": key})
     return read_run(folder)
 
