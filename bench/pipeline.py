@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 from bench.errors import PartialRun
 
+AT_ONCE = 16  # results of a forked worker in a message: each message wakes who receives it
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -65,12 +67,10 @@ def forked_map(work: Callable[[T], R], items: Sequence[T], workers: int) -> Gene
     """
     gc.freeze()  # the collector leaves what is there alone: its pages stay shared, and are not gone through again
     hands = [_forked(work, items[number::workers]) for number in range(workers)]
+    results = [_received(end) for _, end in hands]
     try:
         for number in range(len(items)):
-            result, error = _received(hands[number % workers][1])
-            if error is not None:
-                raise error
-            yield result
+            yield next(results[number % workers])
     finally:
         for process, end in hands:
             end.close()
@@ -89,25 +89,29 @@ def _forked(work: Callable[[T], R], items: Sequence[T]) -> tuple[Any, Connection
     return process, ours
 
 
-def _received(end: Connection) -> tuple[Any, Exception | None]:
-    try:
-        found: tuple[Any, Exception | None] = end.recv()
-    except EOFError:
-        raise PartialRun("a worker process was killed; free some memory, or take --workers 1") from None
-    return found
+def _received(end: Connection) -> Iterator[Any]:
+    """What a worker made, one by one; its exception at its place."""
+    while True:
+        try:
+            message: tuple[list[Any], Exception | None] = end.recv()
+        except EOFError:
+            raise PartialRun("a worker process was killed; free some memory, or take --workers 1") from None
+        yield from message[0]
+        if message[1] is not None:
+            raise message[1]
 
 
 def _serve(work: Callable[[T], R], items: Sequence[T], end: Connection) -> None:
-    """In the worker: sends (result, None) of every item; after an (None, error) no more."""
+    """In the worker: sends some results at a time, and with the last of them the error that ended it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started us ends us
-    for item in items:
+    for some in batches(items, AT_ONCE):
+        results: list[R] = []
         try:
-            found: tuple[Any, Exception | None] = work(item), None
+            results.extend(map(work, some))
         except Exception as error:
-            found = None, error
-        end.send(found)
-        if found[1] is not None:
+            end.send((results, error))
             return
+        end.send((results, None))
 
 
 def batches(items: Sequence[T], size: int) -> list[Sequence[T]]:

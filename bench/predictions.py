@@ -24,8 +24,8 @@ from bench import untrusted
 from bench.errors import DataError
 from bench.formats import coco
 from bench.formats.archive import refuse_link_out
+from bench.formats.coco_write import write_panoptic
 from bench.formats.images import read_labels, write_png
-from bench.ledger import spelled
 from bench.results import Run, open_append, read_lines, write_json
 from bench.shards import WHOLE, Shard
 from bench.types import Categories, Panoptic, Prediction
@@ -70,7 +70,7 @@ class PredictionWriter:
 
     def _write_png(self, image_id: str, panoptic: Panoptic) -> dict[str, Any]:
         name = f"{file_stem(image_id)}.png"
-        annotation = coco.write_panoptic(self.folder / name, panoptic)
+        annotation = write_panoptic(self.folder / name, panoptic)
         return {**annotation, "image_id": image_id, "file_name": name}
 
     def finish(self, order: Iterable[str], categories: Categories) -> None:
@@ -95,8 +95,8 @@ class PredictionFolder:
         return self.file.annotations
 
     def digest(self) -> str:
-        """sha256 of what the files say, PNGs included; a missing PNG is met when it is read."""
-        hasher = hashlib.sha256(spelled(self.annotations).encode())
+        """sha256 of the files, PNGs included; a missing PNG is met when it is read."""
+        hasher = hashlib.sha256(self.file.path.read_bytes())
         for annotation in self.annotations.values():
             png = self.folder / annotation["file_name"]
             refuse_link_out(png, annotation["file_name"])

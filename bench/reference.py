@@ -22,7 +22,7 @@ from bench.config import canonical_json
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError, UsageError, naming
 from bench.evaluate import OnImage, image_line
-from bench.formats import coco
+from bench.formats.coco_write import write_panoptic
 from bench.ledger import spelled
 from bench.metrics.score import score
 from bench.pipeline import ordered_map
@@ -140,7 +140,7 @@ def _again(
     """Writes the truth of one image; its annotation, and the line that truth and prediction give now."""
     truth = sample.read_target()
     prediction = predictions.read(sample.image_id, categories)
-    annotation = coco.write_panoptic(folder / f"{file_stem(sample.image_id)}.png", truth)
+    annotation = write_panoptic(folder / f"{file_stem(sample.image_id)}.png", truth)
     line = spelled(image_line(replace(sample, read_target=lambda: truth), prediction, categories))
     return {**annotation, "image_id": sample.image_id}, json.loads(line)
 

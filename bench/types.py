@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +73,7 @@ class Categories:
         return np.array([category.isthing for category in self.items], dtype=bool)
 
 
-@dataclass(frozen=True)
-class SegmentInfo:
+class SegmentInfo(NamedTuple):
     """One entry of segments_info.
 
     `source_id` is the id that the segment had in its own format, `declared_area` (pixels) what a JSON
@@ -148,7 +147,7 @@ class Panoptic:
 
 
 def _with_source(info: SegmentInfo, source: int) -> SegmentInfo:
-    return SegmentInfo(info.category_id, info.iscrowd, info.score, source, info.declared_area)
+    return info._replace(source_id=source)
 
 
 def _dense_compiled(

@@ -12,7 +12,7 @@ import pytest
 from bench import evaluate, launch
 from bench.datasets.coco_files import coco_truth
 from bench.errors import DataError
-from bench.formats.coco import write_panoptic
+from bench.formats.coco_write import write_panoptic
 from bench.pipeline import forked_map
 from bench.predictions import predictions_of
 from bench.types import Panoptic, SegmentInfo

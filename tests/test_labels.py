@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -159,7 +158,7 @@ def test_six_by_six_scored_by_hand() -> None:
     wrong[3:5, 0:2] = 8  # the tree's position
     wrong[TRUTH.id_map == 4] = 0
     prediction = Panoptic.from_ids(wrong, {
-        i + 1: replace(info, iscrowd=False) for i, info in enumerate(TRUTH.segments_info) if i != 3
+        i + 1: info._replace(iscrowd=False) for i, info in enumerate(TRUTH.segments_info) if i != 3
     })  # fmt: skip
     truth, mapped = remap(TRUTH, TO_REDUCED), remap(prediction, TO_REDUCED)
     table = pq_table(tally(Overlap.of(truth, mapped), protocol="coco"), REDUCED)

@@ -62,24 +62,29 @@ def print_tables(tables: Iterable[Any]) -> None:
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr with images a second and the time left; yields `on_image(done, total)`."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+
+    class Rate(TextColumn):
+        """Images a second: summed over many samples, so that it is asked for when it is drawn alone."""
+
+        def render(self, task: Task) -> Any:
+            speed = task.finished_speed or task.speed
+            return self.text_format.format(speed) if speed else ""
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        Rate("{:.1f} images/s"),
         TimeRemainingColumn(),
     )
     err = _console(stderr=True)
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task(label, total=None, rate="")
-
-        def update(done: int, total: int) -> None:
-            speed = bar.tasks[task].speed
-            bar.update(task, completed=done, total=total, rate=f"{speed:.1f} images/s" if speed else "")
-
-        yield update
+    if not err.is_terminal:
+        yield lambda done, total: None
+        return
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager

@@ -6,7 +6,8 @@ that contradict themselves (repeated ids, ground truth whose JSON and PNG differ
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -17,8 +18,7 @@ from numpy.typing import NDArray
 from bench import untrusted
 from bench.errors import DataError
 from bench.formats.archive import File, refuse_link_out
-from bench.formats.images import read_rgb, write_png
-from bench.overlap import SCORE_DECIMALS
+from bench.formats.images import read_rgb
 from bench.types import Categories, Category, Panoptic, SegmentInfo
 
 PNG_RGB8 = b"\x08\x02"  # bit depth and colour type, bytes 24 and 25 of a PNG
@@ -27,6 +27,8 @@ NAME_LIMIT, PATH_LIMIT = 255, 1024  # bytes of a file's name, and of its path be
 IMAGE_ID_LIMIT = 200  # characters; files are named by it
 NUMBER_LIMIT = 1 << 53  # below it a number means the same to everybody
 SCORE_LIMIT = 1e9
+
+PLAIN_NAME = re.compile(r"[\w-][\w.-]{0,99}", re.ASCII)  # leads nowhere
 
 Infos = Mapping[int, SegmentInfo]
 
@@ -118,18 +120,6 @@ def read_panoptic(
     return PanopticFile(png, annotation, known, is_truth)()
 
 
-def write_panoptic(path: Path, panoptic: Panoptic) -> dict[str, Any]:
-    """Writes the PNG; returns the annotation (`file_name`, `segments_info`), to which an `image_id` belongs.
-
-    Segments keep their source ids where the format can hold them, and are numbered from 1 otherwise.
-    """
-    ids = _png_ids(panoptic)
-    colors = np.array([0, *ids], dtype="<u4").view(np.uint8).reshape(-1, 4)[:, :3]  # R, G, B of each segment
-    write_png(path, np.take(colors, panoptic.id_map, axis=0))
-    rows = zip(ids, panoptic.segments_info, panoptic.areas.tolist(), _boxes(panoptic.id_map), strict=True)
-    return {"file_name": path.name, "segments_info": [_segment(*row) for row in rows]}
-
-
 def parse_json(path: File) -> Any:
     """What a JSON file says, within the bounds of `bench.untrusted`."""
     try:
@@ -160,6 +150,8 @@ def _by_image(path: File, entries: Any, key: str, name: str) -> dict[str, Mappin
 def check_file_name(annotation: Mapping[str, Any], where: str) -> None:
     """Refuses a `file_name` (of an annotation or of `images`) that is none, or leads out of its folder."""
     name = annotation.get("file_name")
+    if isinstance(name, str) and PLAIN_NAME.fullmatch(name):
+        return
     if not isinstance(name, str) or not name:
         raise DataError(f"{where}: no `file_name` of a PNG")
     longest = max((len(part.encode(errors="surrogatepass")) for part in PurePosixPath(name).parts), default=0)
@@ -183,12 +175,14 @@ def category_of(entry: Any) -> Category:
     """One entry of `categories`."""
     if not isinstance(entry, dict):
         raise DataError(f"a category is {_short(entry)}, not an object with id, name and isthing")
-    where = f"category {_short(entry.get('name', entry.get('id')))}"
-    number = _integer(entry, "id", where)
-    if not isinstance(entry.get("name"), str):
-        raise DataError(f"{where}: no `name`")
-    if _integer(entry, "isthing", where) not in (0, 1):
-        raise DataError(f"{where}: isthing is {_short(entry['isthing'])}, not 0 or 1")
+    try:
+        number, isthing = _integer(entry, "id"), _integer(entry, "isthing")
+        if not isinstance(entry.get("name"), str):
+            raise DataError("no `name`")
+        if isthing not in (0, 1):
+            raise DataError(f"isthing is {_short(entry['isthing'])}, not 0 or 1")
+    except DataError as error:
+        raise DataError(f"category {_short(entry.get('name', entry.get('id')))}: {error}") from None
     return Category(number, entry["name"], bool(entry["isthing"]), _color(entry.get("color"), number))
 
 
@@ -207,42 +201,45 @@ def _infos(annotation: Mapping[str, Any], where: str) -> dict[int, SegmentInfo]:
         raise DataError(f"{where}: no list `segments_info`")
     infos: dict[int, SegmentInfo] = {}
     for position, entry in enumerate(listed):
-        at = f"{where}: segments_info[{position}]"
-        if not isinstance(entry, dict):
-            raise DataError(f"{at} is {_short(entry)}, not an object with id and category_id")
-        number = _integer(entry, "id", at)
-        if not 0 <= number < ID_LIMIT:
-            raise DataError(f"{at}: id {number} does not fit the 24 bits of a panoptic PNG")
-        if number in infos:
-            raise DataError(f"{at}: id {number} is listed twice; ids are unique in an image")
-        infos[number] = _info(entry, number, at)
+        try:
+            number, info = _info(entry)
+            if number in infos:
+                raise DataError(f"id {number} is listed twice; ids are unique in an image")
+        except DataError as error:
+            raise DataError(f"{where}: segments_info[{position}]: {error}") from None
+        infos[number] = info
     return infos
 
 
-def _info(entry: Mapping[str, Any], number: int, at: str) -> SegmentInfo:
-    crowd = _integer(entry, "iscrowd", at) if "iscrowd" in entry else 0
-    area = _integer(entry, "area", at) if entry.get("area") is not None else None
+def _info(entry: Any) -> tuple[int, SegmentInfo]:
+    """The id and the meaning of an entry of segments_info."""
+    if not isinstance(entry, dict):
+        raise DataError(f"it is {_short(entry)}, not an object with id and category_id")
+    number, category_id = _integer(entry, "id"), _integer(entry, "category_id")
+    crowd = _integer(entry, "iscrowd") if "iscrowd" in entry else 0
+    area = _integer(entry, "area") if entry.get("area") is not None else None
     score = entry.get("score")
+    if not 0 <= number < ID_LIMIT:
+        raise DataError(f"id {number} does not fit the 24 bits of a panoptic PNG")
     if crowd not in (0, 1):
-        raise DataError(f"{at}: iscrowd is {crowd}, not 0 or 1")
+        raise DataError(f"iscrowd is {crowd}, not 0 or 1")
     if area is not None and area < 1:
-        raise DataError(f"{at}: area is {area}; leave it out to have the pixels counted")
+        raise DataError(f"area is {area}; leave it out to have the pixels counted")
     if score is not None and not (isinstance(score, (int, float)) and abs(score) <= SCORE_LIMIT):
-        raise DataError(f"{at}: score is {_short(score)}, not a number up to {SCORE_LIMIT:.0e}; leave it out")
-    return SegmentInfo(_integer(entry, "category_id", at), bool(crowd), score, number, area)
+        raise DataError(f"score is {_short(score)}, not a number up to {SCORE_LIMIT:.0e}; leave it out")
+    return number, SegmentInfo(category_id, crowd == 1, score, number, area)
 
 
-def _integer(entry: Mapping[str, Any], key: str, where: str) -> int:
+def _integer(entry: Mapping[str, Any], key: str) -> int:
     """A JSON number that is whole, 5 or 5.0 (and true or false, which some writers use for flags)."""
     value = entry.get(key)
     if type(value) is int and -NUMBER_LIMIT < value < NUMBER_LIMIT:  # nearly always
         return value
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
         if abs(value) >= NUMBER_LIMIT:
-            raise DataError(f"{where}: `{key}` has more than 53 bits; it cannot be meant")
+            raise DataError(f"`{key}` has more than 53 bits; it cannot be meant")
         return int(value)
-    said = f"{where}: `{key}` is {_short(value)}, not an integer" if key in entry else f"{where}: no `{key}`"
-    raise DataError(said)
+    raise DataError(f"`{key}` is {_short(value)}, not an integer" if key in entry else f"no `{key}`")
 
 
 def _short(value: Any) -> str:
@@ -269,37 +266,3 @@ def read_ids(png: File) -> NDArray[np.int32]:
     quads = np.zeros((*rgb.shape[:2], 4), dtype=np.uint8)  # R, G, B, 0: a little-endian number
     quads[..., :3] = rgb
     return quads.view("<i4")[..., 0].astype(np.int32, copy=False)
-
-
-def _png_ids(panoptic: Panoptic) -> list[int]:
-    sources = [info.source_id for info in panoptic.segments_info]
-    numbers = [source for source in sources if source is not None and 0 < source < ID_LIMIT]
-    return numbers if len(set(numbers)) == len(sources) else list(range(1, len(sources) + 1))
-
-
-def _segment(number: int, info: SegmentInfo, area: int, bbox: list[int]) -> dict[str, Any]:
-    score = {} if info.score is None else {"score": round(float(info.score), SCORE_DECIMALS)}
-    return {
-        "id": number, "category_id": info.category_id, "iscrowd": int(info.iscrowd),
-        "area": area if info.declared_area is None else info.declared_area, "bbox": bbox, **score,
-    }  # fmt: skip
-
-
-def _boxes(id_map: NDArray[np.int32]) -> Iterator[list[int]]:
-    """[x, y, width, height] of each segment, from the runs of the rows: far fewer than pixels."""
-    if id_map.size == 0:
-        return
-    width = id_map.shape[1]
-    flat = id_map.ravel()
-    cut = flat[1:] != flat[:-1]
-    cut[width - 1 :: width] = True  # a row is a new run
-    starts = np.concatenate(([0], np.flatnonzero(cut) + 1))
-    lasts = np.append(starts[1:], flat.size) - 1
-    segments = int(id_map.max()) + 1
-    low = np.full((2, segments), flat.size)
-    high = np.zeros((2, segments), dtype=np.int64)
-    for axis, (first, last) in enumerate(((starts % width, lasts % width), (starts // width, lasts // width))):
-        np.minimum.at(low[axis], flat[starts], first)
-        np.maximum.at(high[axis], flat[starts], last)
-    for left, top, right, bottom in np.concatenate([low, high]).T[1:].tolist():
-        yield [left, top, right - left + 1, bottom - top + 1]

@@ -9,16 +9,17 @@ import numpy as np
 
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError
-from bench.predictions import file_stem, saved_predictions
+from bench.predictions import PredictionFolder, file_stem, saved_predictions
 from bench.report.error_map import Error
 from bench.report.paint import ERROR_COLORS, error_picture, overlay, scaled_ids, scaled_rgb, scaled_size
 from bench.report.sheet import Swatch, page, stacked, strip, write
 from bench.report.tables import percent
-from bench.report.views import View, chosen, ranked_images, read_view
+from bench.report.views import Pick, View, chosen, ranked_images, read_view
 from bench.results import Run
 from bench.types import RGB, Categories, Panoptic, Sample
 
 PANEL_PX, THUMBNAIL_PX, TILE_PX = 1024, 400, 384  # the longer side
+MOST_SWATCHES = 40  # of a legend that names every class
 ERROR_NAMES: Mapping[Error, str] = {
     Error.CORRECT: "correct",
     Error.WRONG_CLASS: "wrong class",
@@ -35,12 +36,7 @@ def overlays(run: Run, dataset: Dataset, out: Path, count: int = 6) -> list[Path
     The images are the best, the middling and the worst by their own PQ. DataError where the run kept no
     predictions, or the data set is not the one that it was scored on.
     """
-    predictions = saved_predictions(run)
-    if predictions is None:
-        raise DataError(
-            f"{run.folder / 'predictions'}: the run kept no predictions to draw; run the model again with --again "
-            "and --save-predictions"
-        )
+    predictions = _predictions(run)
     samples = {sample.image_id: sample for sample in dataset.samples}
     ranked = ranked_images(run)
     paths, rows = [], []
@@ -54,6 +50,48 @@ def overlays(run: Run, dataset: Dataset, out: Path, count: int = 6) -> list[Path
         heading = f"{run.name} on {run.dataset}: image, truth, prediction, errors"
         paths.append(write(out / "contact-sheet.png", stacked(rows, _error_legend(None), heading)))
     return paths
+
+
+def side_by_side(runs: Sequence[Run], labels: Sequence[str], dataset: Dataset, path: Path, count: int = 6) -> Path:
+    """The same images of several runs: image, truth, and each run's prediction with its PQ; as one PNG at `path`.
+
+    The images are the best, the middling and the worst by the mean of their PQ. Errors as of `overlays`.
+    """
+    opened = [_predictions(run) for run in runs]
+    ranked = [{pick.image_id: pick for pick in ranked_images(run)} for run in runs]
+    shared = {
+        image_id: sum(picks[image_id].pq for picks in ranked) / len(runs)
+        for image_id in ranked[0]
+        if all(image_id in picks for picks in ranked)
+    }
+    ordered = sorted(shared.items(), key=lambda item: (-item[1], item[0]))
+    means = [Pick(image_id, mean, place) for place, (image_id, mean) in enumerate(ordered, 1)]
+    samples = {sample.image_id: sample for sample in dataset.samples}
+    rows = []
+    for mean in chosen(means, count):
+        picks = [of_run[mean.image_id] for of_run in ranked]
+        views = [
+            read_view(samples.get(mean.image_id), pick, run, predictions, dataset)
+            for pick, run, predictions in zip(picks, runs, opened, strict=True)
+        ]
+        painted = [_panels(view, dataset.categories, THUMBNAIL_PX) for view in views]
+        said = [f"{label} {percent(pick.pq)}" for label, pick in zip(labels, picks, strict=True)]
+        title = f"{mean.image_id}, image PQ:  {',  '.join(said)}"
+        rows.append(strip([*painted[0][:2], *(panels[2] for panels in painted)], title))
+    heading = f"{runs[0].dataset}: image, truth, {', '.join(labels)}"
+    legend = [(category.color, category.name) for category in dataset.categories]
+    return write(path, stacked(rows, legend if len(legend) <= MOST_SWATCHES else (), heading))
+
+
+def _predictions(run: Run) -> PredictionFolder:
+    """What the run predicted."""
+    predictions = saved_predictions(run)
+    if predictions is None:
+        raise DataError(
+            f"{run.folder / 'predictions'}: the run kept no predictions to draw; run the model again with --again "
+            "and --save-predictions"
+        )
+    return predictions
 
 
 def _panels(view: View, categories: Categories, longer_px: int) -> list[RGB]:
@@ -109,7 +147,7 @@ def contact_sheet(dataset: Dataset, out: Path, count: int = 12, columns: int = 4
     tiles = [_tile(sample, dataset.categories) for sample in shown]
     rows = [strip(tiles[k : k + columns]) for k in range(0, len(tiles), columns)]
     legend = [(category.color, category.name) for category in dataset.categories]
-    return write(out, stacked(rows, legend if len(legend) <= 40 else ()))
+    return write(out, stacked(rows, legend if len(legend) <= MOST_SWATCHES else ()))
 
 
 def _tile(sample: Sample, categories: Categories) -> RGB:

@@ -16,7 +16,7 @@ from bench.report.figures import class_bars, demand_one_board
 from bench.report.frame import class_frame
 from bench.report.intervals import interval
 from bench.report.label_maps import MapView, map_views
-from bench.report.overlays import overlays
+from bench.report.overlays import overlays, side_by_side
 from bench.report.page.cost import scatters
 from bench.report.page.explained import group_stacks
 from bench.report.page.gallery import CAP_MB, gallery
@@ -112,11 +112,15 @@ def classes_table(views: Sequence[RunView]) -> Table:
 
 
 def _overlays(views: Sequence[RunView], out: Path, dataset: Dataset | None) -> list[Path]:
-    """Of every run that kept its predictions; in folders of their own where there are several."""
+    """Of every run that kept its predictions; in folders of their own where there are several, and one of them all."""
     if dataset is None or "panoptic" not in dataset.carries:
         return []
     kept = [view for view in views if saved_predictions(view.run) is not None]
-    return [
+    together = []
+    if len(kept) > 1:
+        runs, labels = [view.run for view in kept], [view.label for view in kept]
+        together.append(side_by_side(runs, labels, dataset, out / "overlays" / "side-by-side.png"))
+    return together + [
         path
         for view in kept
         for path in overlays(view.run, dataset, out / "overlays" / (file_stem(view.label) if len(views) > 1 else ""))

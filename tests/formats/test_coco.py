@@ -12,6 +12,7 @@ from scenes import SPACE, Scene, panoptic, scenes
 
 from bench.errors import DataError
 from bench.formats import coco
+from bench.formats.coco_write import write_panoptic
 from bench.types import Panoptic, SegmentInfo
 
 ROWS = [[0, 0, 7, 7], [300, 300, 70000, 70000]]
@@ -88,7 +89,7 @@ def test_predictions_may_do_without_images_and_categories(tmp_path: Path):
 def test_written_and_read_back_is_the_same(scene: Scene, tmp_path_factory: pytest.TempPathFactory):
     path = tmp_path_factory.getbasetemp() / "round.png"
     for source in (scene.truth.panoptic(), scene.prediction.panoptic()):
-        annotation = json.loads(json.dumps(coco.write_panoptic(path, source)))
+        annotation = json.loads(json.dumps(write_panoptic(path, source)))
         again = coco.read_panoptic(path, annotation, SPACE.ids, is_truth=True)
         assert (again.id_map == source.id_map).all()
         assert [(s.category_id, s.iscrowd, s.score) for s in again.segments_info] == [
@@ -102,7 +103,7 @@ def test_written_and_read_back_is_the_same(scene: Scene, tmp_path_factory: pytes
 @given(scene=scenes())
 def test_boxes_and_areas_are_those_of_the_masks(scene: Scene, tmp_path_factory: pytest.TempPathFactory):
     source = scene.prediction.panoptic()
-    annotation = coco.write_panoptic(tmp_path_factory.getbasetemp() / "boxes.png", source)
+    annotation = write_panoptic(tmp_path_factory.getbasetemp() / "boxes.png", source)
     for number, segment in enumerate(annotation["segments_info"], 1):
         ys, xs = np.nonzero(source.id_map == number)
         x, y = int(xs.min()), int(ys.min())
@@ -111,7 +112,7 @@ def test_boxes_and_areas_are_those_of_the_masks(scene: Scene, tmp_path_factory: 
 
 def test_writes_what_panopticapi_reads(tmp_path: Path):
     infos = {4: SegmentInfo(1, score=np.float32(0.87654321)), 66051: SegmentInfo(3, iscrowd=True)}
-    annotation = coco.write_panoptic(tmp_path / "a.png", panoptic([[0, 4, 66051]], infos))
+    annotation = write_panoptic(tmp_path / "a.png", panoptic([[0, 4, 66051]], infos))
     assert np.asarray(Image.open(tmp_path / "a.png")).tolist() == [[[0, 0, 0], [4, 0, 0], [3, 2, 1]]]
     assert annotation == {
         "file_name": "a.png",
@@ -125,12 +126,12 @@ def test_writes_what_panopticapi_reads(tmp_path: Path):
 @pytest.mark.parametrize("sources", [(None, 3), (0, 1), (1 << 24, 1), (5, 5), (-1, 2)])
 def test_source_ids_that_a_png_cannot_hold_are_numbered_anew(sources: tuple[int | None, int], tmp_path: Path):
     infos = tuple(SegmentInfo(1, source_id=source) for source in sources)
-    annotation = coco.write_panoptic(tmp_path / "a.png", Panoptic(np.array([[1, 2]], np.int32), infos))
+    annotation = write_panoptic(tmp_path / "a.png", Panoptic(np.array([[1, 2]], np.int32), infos))
     assert [segment["id"] for segment in annotation["segments_info"]] == [1, 2]
 
 
 def test_an_empty_prediction(tmp_path: Path):
-    annotation = coco.write_panoptic(tmp_path / "a.png", Panoptic(np.zeros((2, 3), np.int32), ()))
+    annotation = write_panoptic(tmp_path / "a.png", Panoptic(np.zeros((2, 3), np.int32), ()))
     assert annotation["segments_info"] == []
     assert coco.read_panoptic(tmp_path / "a.png", annotation, ()).size == (2, 3)
 
@@ -187,7 +188,7 @@ BROKEN_JSON = {
     "file name windows": (_annotation(file_name="..\\a.png"), "leaves the folder"),
     "file name drive": (_annotation(file_name="C:\\a.png"), "leaves the folder"),
     "no segments": (_annotation(segments_info=...), "image '12': no list `segments_info`"),
-    "a segment is no object": (_annotation(segments_info=[5]), r"segments_info\[0\] is 5"),
+    "a segment is no object": (_annotation(segments_info=[5]), r"segments_info\[0\]: it is 5"),
     "no segment id": (_segment(1, id=...), r"image '12': segments_info\[1\]: no `id`"),
     "segment id is text": (_segment(1, id="7"), "`id` is '7', not an integer"),
     "segment id too large": (_segment(1, id=1 << 24), "does not fit the 24 bits"),

@@ -1,6 +1,7 @@
 """Overlays, contact sheets and the files of a report, from a run of eight small images."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,12 +18,12 @@ from bench.datasets.dataset import Dataset
 from bench.errors import DataError
 from bench.predictions import PredictionWriter
 from bench.report.error_map import Error
-from bench.report.overlays import contact_sheet, overlays
+from bench.report.overlays import contact_sheet, overlays, side_by_side
 from bench.report.paint import ERROR_COLORS, overlay, scaled_ids, scaled_rgb, scaled_size
 from bench.report.report import report
 from bench.report.sheet import wrapped
 from bench.report.views import Pick, chosen, ranked_images
-from bench.results import Run
+from bench.results import Run, read_run
 from bench.types import Image, Panoptic, Prediction, Sample, SegmentInfo
 
 ON_GREY = {error: tuple(round(0.72 * c + 28) for c in color) for error, color in ERROR_COLORS.items()}
@@ -203,6 +204,19 @@ def test_a_report_has_bars_table_and_overlays(run: Run, data: Dataset, tmp_path:
     assert csv[1].startswith("m,1,car,True,0.") and ",8,0,0,," in csv[1]
     text = (tmp_path / "report" / "report.md").read_text()
     assert "| car |" in text and "](overlays/contact-sheet.png)" in text
+
+
+def test_several_runs_are_drawn_on_the_same_images(run: Run, data: Dataset, tmp_path: Path) -> None:
+    other = read_run(shutil.copytree(run.folder, tmp_path / "other"))
+    paths = report([run, other], tmp_path / "report", data)
+    (sheet,) = (path for path in paths if path.name == "side-by-side.png")
+    with PilImage.open(sheet) as picture:
+        panel = 400 // WIDTH * WIDTH
+        assert picture.size[0] == 4 * panel + 3 * 8 + 2 * 16  # image, truth, and the two
+        assert picture.size[1] > 6 * (400 // WIDTH * HEIGHT)
+    with pytest.raises(DataError, match="--save-predictions"):
+        side_by_side([run, finished(tmp_path / "bare", meta("m"), values(0.5))], ["m", "n"], data, tmp_path / "no.png")
+    assert not (tmp_path / "no.png").exists()
 
 
 def test_a_report_without_data_set_or_predictions_leaves_the_overlays_out(

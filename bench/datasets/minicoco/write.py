@@ -8,7 +8,7 @@ from PIL import Image
 
 from bench.datasets.embedded import PNG_LEVEL, Embedded
 from bench.datasets.minicoco.scene import SPLITS, VERSION, render
-from bench.formats.coco import write_panoptic
+from bench.formats.coco_write import write_panoptic
 from bench.spaces import load_space
 
 Record = tuple[dict[str, Any], dict[str, Any]]  # entries of `images` and of `annotations`
