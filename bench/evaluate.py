@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,9 +158,8 @@ def run_model(
             if labels is not None:
                 prediction = remap_prediction(prediction, labels)
         seconds = {**seconds, "postprocess": time.perf_counter() - start}
-        return scored(sample, prediction, seconds)
+        return _score(sample, prediction, seconds, account, dataset.categories, save, metrics)
 
-    scored = partial(_score, account=account, categories=dataset.categories, save=save, metrics=metrics)
     with closing(_infer(adapter, todo, workers)) as outputs:
         _append_all(run, account, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from bench.metrics.boundary import BoundarySums
-from bench.metrics.counted import Counted, count, count_line
+from bench.metrics.counted import Counted, count
 from bench.metrics.lines import Lines
 from bench.metrics.score import Scorer
 from bench.types import Categories
@@ -16,14 +16,8 @@ class Totals:
     """The numbers of image lines that come one by one, in any order."""
 
     def __init__(self, categories: Categories, rules: Mapping[str, Any], metrics: Collection[str] = ()) -> None:
-        self._categories, self._protocol = categories, rules["protocol"]
         self._scorer = Scorer(categories, rules["semantic_rule"], rules["protocol"])
         self._boundary = BoundarySums(categories, rules["protocol"]) if "boundary" in metrics else None
-
-    def add(self, line: Mapping[str, Any]) -> None:
-        """One line."""
-        self.add_counted(count_line(line, self._categories, self._protocol))
-        self.add_boundary(line)
 
     def add_counted(self, image: Counted) -> None:
         """What was counted of a line, by the protocol of these rules."""

@@ -128,6 +128,11 @@ class NetworkSpec:
     dropout: float = 0.0
     encoder_heads: int | None = None
 
+    @property
+    def looking_heads(self) -> int:
+        """The heads of the encoder."""
+        return self.encoder_heads or self.heads
+
 
 @dataclass(frozen=True)
 class Chance:

@@ -14,7 +14,7 @@ from bench.report.error_map import Error
 from bench.report.paint import ERROR_COLORS, error_picture, overlay, scaled_ids, scaled_rgb, scaled_size
 from bench.report.sheet import Swatch, page, stacked, strip, write
 from bench.report.tables import percent
-from bench.report.views import Pick, View, chosen, ranked_images, read_view
+from bench.report.views import View, chosen, places, ranked_images, read_view
 from bench.results import Run
 from bench.types import RGB, Categories, Panoptic, Sample
 
@@ -64,20 +64,18 @@ def side_by_side(runs: Sequence[Run], labels: Sequence[str], dataset: Dataset, p
         for image_id in ranked[0]
         if all(image_id in picks for picks in ranked)
     }
-    ordered = sorted(shared.items(), key=lambda item: (-item[1], item[0]))
-    means = [Pick(image_id, mean, place) for place, (image_id, mean) in enumerate(ordered, 1)]
     samples = {sample.image_id: sample for sample in dataset.samples}
     rows = []
-    for mean in chosen(means, count):
+    for mean in chosen(places(shared), count):
         picks = [of_run[mean.image_id] for of_run in ranked]
         views = [
             read_view(samples.get(mean.image_id), pick, run, predictions, dataset)
             for pick, run, predictions in zip(picks, runs, opened, strict=True)
         ]
-        painted = [_panels(view, dataset.categories, THUMBNAIL_PX) for view in views]
+        painted = [_painted(view, dataset.categories, THUMBNAIL_PX) for view in views]
         said = [f"{label} {percent(pick.pq)}" for label, pick in zip(labels, picks, strict=True)]
         title = f"{mean.image_id}, image PQ:  {',  '.join(said)}"
-        rows.append(strip([*painted[0][:2], *(panels[2] for panels in painted)], title))
+        rows.append(strip([*painted[0][:2], *(prediction for _, _, prediction in painted)], title))
     heading = f"{runs[0].dataset}: image, truth, {', '.join(labels)}"
     legend = [(category.color, category.name) for category in dataset.categories]
     return write(path, stacked(rows, legend if len(legend) <= MOST_SWATCHES else (), heading))
@@ -96,13 +94,20 @@ def _predictions(run: Run) -> PredictionFolder:
 
 def _panels(view: View, categories: Categories, longer_px: int) -> list[RGB]:
     """Image, truth, prediction, errors; the longer side has at most `longer_px`."""
+    rgb, truth, prediction = _painted(view, categories, longer_px)
+    size = scaled_size(view.truth.size, longer_px)
+    return [rgb, truth, prediction, error_picture(rgb, scaled_ids(view.codes, size))]
+
+
+def _painted(view: View, categories: Categories, longer_px: int) -> tuple[RGB, RGB, RGB]:
+    """Image, truth, prediction."""
     size = scaled_size(view.truth.size, longer_px)
     rgb = scaled_rgb(view.rgb, size)
-    maps = [
+    truth, prediction = (
         overlay(rgb, scaled_ids(panoptic.id_map, size), panoptic, categories)
         for panoptic in (view.truth, view.prediction)
-    ]
-    return [rgb, *maps, error_picture(rgb, scaled_ids(view.codes, size))]
+    )
+    return rgb, truth, prediction
 
 
 def _page(title: str, run: Run, view: View) -> RGB:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -56,6 +56,11 @@ def ranked_images(run: Run) -> list[Pick]:
             pq = _pq(Overlap.from_json(line.get("overlap") or {}), run.categories, run.score["protocol"])
         if pq is not None:
             scores[str(line["image_id"])] = pq
+    return places(scores)
+
+
+def places(scores: Mapping[str, float]) -> list[Pick]:
+    """Images by a PQ, the best first."""
     ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
     return [Pick(image_id, pq, place) for place, (image_id, pq) in enumerate(ordered, 1)]
 

@@ -32,7 +32,7 @@ def build(recipe: Recipe, categories: Categories) -> Any:
     spec = network_spec(recipe)
     if len(spec.widths) != 4:
         raise UsageError(f"network: DETR's mask head takes a backbone of four stages, not {len(spec.widths)}")
-    if spec.query_width % 16 or (spec.query_width + (spec.encoder_heads or spec.heads)) % 8:
+    if spec.query_width % 16 or (spec.query_width + spec.looking_heads) % 8:
         raise UsageError("network: DETR's mask head takes a query_width of a multiple of 16 and 8 heads")
     model = transformers.DetrForSegmentation(detr_config(spec, resnet_config(spec), **label_names(categories)))
     louder(model.mask_head, spec.query_width)

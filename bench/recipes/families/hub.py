@@ -45,7 +45,7 @@ def detr_config(spec: NetworkSpec, backbone: Any = None, **labels: Any) -> Any:
     return make(
         backbone_config=backbone, use_timm_backbone=False, d_model=spec.query_width, num_queries=spec.queries,
         encoder_layers=spec.encoder_layers, decoder_layers=spec.decoder_layers, dropout=spec.dropout,
-        encoder_attention_heads=spec.encoder_heads or spec.heads, decoder_attention_heads=spec.heads,
+        encoder_attention_heads=spec.looking_heads, decoder_attention_heads=spec.heads,
         encoder_ffn_dim=spec.feedforward, decoder_ffn_dim=spec.feedforward, **labels,
     )  # fmt: skip
 
