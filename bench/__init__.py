@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from bench.comparison import compare
     from bench.datasets.dataset import load_dataset
     from bench.errors import BenchError
-    from bench.launch import run, score
+    from bench.launch import run
+    from bench.scoring import score
 
 __all__ = ["BenchError", "compare", "load_dataset", "load_model", "run", "score"]
 __version__ = "0.1.0"
@@ -37,7 +38,7 @@ _HOME = {
     "load_dataset": "bench.datasets.dataset",
     "load_model": "bench.adapter",
     "run": "bench.launch",
-    "score": "bench.launch",
+    "score": "bench.scoring",
 }
 
 

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 from bench import untrusted
 from bench.errors import BenchError, UsageError
-from bench.strict_yaml import NOT_YAML, parse_yaml
 
 T = TypeVar("T")
 MAX_YAML = 1 << 18  # bytes; the largest that ships has nine thousand
@@ -34,6 +33,8 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping that a YAML file holds; anything else is a UsageError that names the file."""
+    from bench.strict_yaml import NOT_YAML, parse_yaml  # here, since whoever scores files reads none
+
     try:
         data = parse_yaml(untrusted.read_bytes(path, MAX_YAML).decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -55,6 +56,8 @@ def load_yaml(path: Path, cls: type[T], overrides: Mapping[str, Any] | None = No
 
 def parse_overrides(pairs: Collection[str]) -> dict[str, Any]:
     """`["fusion.score_threshold=0.5"]` → `{"fusion.score_threshold": 0.5}`; values are YAML."""
+    from bench.strict_yaml import NOT_YAML, parse_yaml
+
     parsed = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench import __version__
 
+HEAD = "# branch.oid "  # before the commit, in what git says
 PACKAGES = ("numpy", "pillow", "torch", "transformers", "scipy", "safetensors", "panopticapi-lite")
 
 
@@ -49,11 +50,12 @@ def processor() -> str | None:
 
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit and whether the tree differs from it; results and the README's tables do not count."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
+    own = (":/", ":(top,exclude)results", ":(top,exclude)README.md")
+    said = _git(folder, "status", "--porcelain=v2", "--branch", "--", *own)  # one call: a process takes its time
+    if said is None or not said.startswith(HEAD) or said.startswith(f"{HEAD}("):  # (initial): nothing committed yet
         return None
-    changes = _git(folder, "status", "--porcelain", "--", ":/", ":(top,exclude)results", ":(top,exclude)README.md")
-    return {"commit": commit, "dirty": bool(changes)}
+    first, *others = said.splitlines()
+    return {"commit": first.removeprefix(HEAD), "dirty": any(not line.startswith("# ") for line in others)}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import launch
+from bench import launch, scoring
 from bench.config import load_yaml
 from bench.datasets.dataset import Dataset, load_dataset
 from bench.errors import BenchError, UsageError
@@ -113,7 +113,7 @@ def _one(planned: SuiteRun, where: Path, out: Path, on_image: OnImage, command: 
          device: str) -> Run:  # fmt: skip
     data = load_dataset(near(where, planned.dataset)).limited(planned.limit)
     if planned.predictions is not None:
-        return launch.score(
+        return scoring.score(
             where / planned.predictions, data, out, name=planned.name, protocol=planned.protocol,
             save_predictions=False, again=again, command=command, on_image=on_image,
         )  # fmt: skip

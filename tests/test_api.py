@@ -17,7 +17,7 @@ from bench.datasets.minicity.write import write_split
 from bench.errors import NotComparable, PartialRun
 from bench.results import Run
 
-DOCUMENTED = ("bench", "bench.datasets.dataset", "bench.adapter", "bench.launch", "bench.comparison")
+DOCUMENTED = ("bench", "bench.datasets.dataset", "bench.adapter", "bench.launch", "bench.scoring", "bench.comparison")
 FRAMEWORKS = ("torch", "transformers", "pandas", "matplotlib")
 HEAVY = (*FRAMEWORKS, "numpy", "PIL", "yaml", "typer")
 HORIZON = '''

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import evaluate, launch
+from bench import evaluate, scoring
 from bench.datasets.coco_files import coco_truth
 from bench.errors import DataError
 from bench.formats.coco_write import write_panoptic
@@ -36,7 +36,7 @@ def write(root: Path, images: int) -> None:
 def scored(root: Path, out: str, workers: int) -> tuple[bytes, object]:
     made = predictions_of(root / "pred.json", root / "pred", "pred")
     truth = coco_truth(root / "gt.json", root / "gt")
-    run = launch.score(made, truth, root / out, save_predictions=False, workers=workers)
+    run = scoring.score(made, truth, root / out, save_predictions=False, workers=workers)
     return (run.folder / "images-0-of-1.jsonl").read_bytes(), run.score
 
 

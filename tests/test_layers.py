@@ -24,11 +24,12 @@ LAYERS = {
     "bench.pipeline": 3, "bench.datasets": 3, "bench.provenance": 3, "bench.results": 3, "bench.predictions": 3,
     "bench.contract": 3, "bench.damage": 3, "bench.shards": 3, "bench.doctor": 3, "bench.latency": 3,
     "bench.env_make": 3, "bench.model_table": 3, "bench.ledger": 3, "bench.account": 3, "bench.truth_map": 3,
-    "bench.description": 4,
+    "bench.description": 4, "bench.model_description": 4, "bench.job": 4,
     "bench.link": 3, "bench.worker_tree": 3, "bench.worker": 4, "bench.remote": 4,
     "bench.evaluate": 4, "bench.check": 4, "bench.stats": 4,
     "bench.verify": 4, "bench.levels": 4, "bench.reading": 4, "bench.comparison": 4, "bench.explain": 4,
-    "bench.launch": 5, "bench.timing": 5, "bench.predict": 5, "bench.merge": 5, "bench.map_audit": 5, "bench.demo": 5,
+    "bench.launch": 5, "bench.scoring": 5, "bench.timing": 5, "bench.predict": 5, "bench.merge": 5,
+    "bench.map_audit": 5, "bench.demo": 5,
     "bench.reference": 5, "bench.report": 5,
     "bench.report.gate": 8,
     "bench.study": 4, "bench.suite": 6, "bench.study.carry_out": 6, "bench.gate": 7,
@@ -164,7 +165,8 @@ def test_the_check_of_frameworks_sees_the_top_level_alone() -> None:
 
 @pytest.mark.parametrize("module", [m for m in SOURCES if m.startswith("bench.report")])
 def test_a_report_cannot_run_a_model(module: str) -> None:
-    barred = ("bench.adapter", "bench.adapters", "bench.launch", "bench.evaluate", "bench.fusion.queries", "torch")
+    runs = ("bench.launch", "bench.scoring", "bench.job", "bench.evaluate")
+    barred = (*runs, "bench.adapter", "bench.adapters", "bench.fusion.queries", "torch")
     assert [name for name in imports(SOURCES[module]) if name.startswith(barred)] == []
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scenes import SPACE, strip
 
-from bench import launch
+from bench import scoring
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError, UsageError
 from bench.predictions import PredictionWriter, saved_predictions
@@ -35,7 +35,7 @@ def semantic_run(tmp_path: Path) -> tuple[Run, Dataset]:
         for name in "ab":
             writer.write(name, Prediction(nothing, np.where(LABELS == 1, 2, LABELS).astype(np.int32)))
         writer.finish("ab", SPACE)
-    return launch.score(tmp_path / "made", data, tmp_path / "out"), data
+    return scoring.score(tmp_path / "made", data, tmp_path / "out"), data
 
 
 def test_a_run_of_semantic_labels_is_verified_without_an_overlap(semantic_run: tuple[Run, Dataset]) -> None:

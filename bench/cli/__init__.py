@@ -5,33 +5,48 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from importlib import import_module
 
 import typer
 
-from bench.cli import check, data, env, inspect, models, predict, run, suite, train, verify
 from bench.errors import BenchError
 
-app = typer.Typer(
-    name="bench",
-    help="Benchmark panoptic segmentation models: one evaluator, every framework, numbers that hold.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-check.register(data.app)
-models.register()
-app.add_typer(data.app, name="data")
-app.add_typer(env.app, name="env")
-app.add_typer(models.app, name="models")
-for module in (run, predict, inspect, suite, verify, train):
-    module.register(app)
+# What each module of this package adds, in the order of the help.
+COMMANDS = {
+    "run": ("run", "score", "merge", "demo"),
+    "predict": ("predict",),
+    "inspect": ("show", "compare", "leaderboard", "report", "datasets", "doctor"),
+    "suite": ("suite", "check"),
+    "verify": ("verify",),
+    "train": ("train",),
+    "data": ("data",),
+    "env": ("env",),
+    "models": ("models",),
+}
+
+
+def application(asked: str | None = None) -> typer.Typer:
+    """The command line: of one command the module that it is in alone, since to fit out all of them takes as long as
+    to score a small set. Whatever is no command's name gives them all."""
+    app = typer.Typer(
+        name="bench",
+        help="Benchmark panoptic segmentation models: one evaluator, every framework, numbers that hold.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(lambda: None)  # a group, though it may have one command
+    alone = [module for module, commands in COMMANDS.items() if asked in commands]
+    for module in alone or COMMANDS:
+        import_module(f"bench.cli.{module}").register(app)
+    return app
 
 
 def main() -> None:
     """Entry point of `bench`: every failure is one message and a documented exit code."""
     try:
-        app(auto_envvar_prefix="BENCH")
+        application(next(iter(sys.argv[1:]), None))(auto_envvar_prefix="BENCH")
     except SystemExit as leave:
         if leave.code == 130:  # Ctrl-C; typer turns it into an exit without a word
             _fail("interrupted; what was scored is kept, the same command resumes", 130)

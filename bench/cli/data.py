@@ -7,16 +7,23 @@ from typing import Annotated
 
 import typer
 
-from bench.cli import show
+from bench.cli import check, show
 from bench.cli.output import print_text, progress, say
 from bench.cli.run import Json, Limit, Root, open_data
-
-app = typer.Typer(help="Make, damage and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
 
 Rate = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Chance for a segment.")]
 
 
-@app.command("make")
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    data = typer.Typer(help="Make, damage and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
+    data.command("make")(make_command)
+    data.command("damage")(damage_command)
+    data.command("map")(map_command)
+    check.register(data)
+    app.add_typer(data, name="data")
+
+
 def make_command(
     name: Annotated[str, typer.Argument(help="An embedded data set, with :split; all splits without.")] = "minicity",
     data_root: Root = None,
@@ -31,7 +38,6 @@ def make_command(
         print_text(f"{data.name}:{data.split}: {len(data.samples)} images")
 
 
-@app.command("damage")
 def damage_command(
     dataset: Annotated[str, typer.Argument(help="Data set, with :split.")],
     out: Annotated[Path, typer.Option(help="Folder for the predictions.")],
@@ -57,7 +63,6 @@ def damage_command(
         print_text(str(damage_dataset(data, out, seed=seed, faults=faults, on_image=on_image)))
 
 
-@app.command("map")
 def map_command(
     name: Annotated[str, typer.Argument(help="Data set whose labels are mapped from another's, with :split.")],
     data_root: Root = None,

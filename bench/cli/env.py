@@ -9,11 +9,18 @@ import typer
 from bench.cli.output import print_json, print_table, print_text, say
 from bench.cli.run import Json
 
-app = typer.Typer(no_args_is_help=True, help="Environments of their own for frameworks that conflict.")
 Name = Annotated[str, typer.Argument(help="Name (bench env list), or a requirements file ending in .txt.")]
 
 
-@app.command("create")
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    env = typer.Typer(no_args_is_help=True, help="Environments of their own for frameworks that conflict.")
+    env.command("create")(create_command)
+    env.command("list")(list_command)
+    env.command("check")(check_command)
+    app.add_typer(env, name="env")
+
+
 def create_command(
     name: Name,
     python: Annotated[str | None, typer.Option(help="Interpreter to make it of (default: this one).")] = None,
@@ -26,7 +33,6 @@ def create_command(
     print_text(str(folder))
 
 
-@app.command("list")
 def list_command(json_: Json = False) -> None:
     """List the environments: ready, outdated or missing."""
     from bench.envs import env_files, envs_folder, read_env, state
@@ -38,7 +44,6 @@ def list_command(json_: Json = False) -> None:
     print_table("", ["environment", "state", "folder"], [[n, e["state"], e["folder"]] for n, e in found.items()])
 
 
-@app.command("check")
 def check_command(name: Name, json_: Json = False) -> None:
     """Import an environment's framework there, and tell the versions."""
     from bench.env_make import check_env

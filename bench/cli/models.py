@@ -10,13 +10,13 @@ import typer
 from bench.cli.output import print_json, print_table, print_text
 from bench.cli.run import Json, open_data
 
-app = typer.Typer(rich_markup_mode=None)
 
-
-def register() -> None:
-    """Adds the commands of this file to `app`."""
-    app.callback(invoke_without_command=True)(models_command)
-    app.command("check")(check_command)
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    models = typer.Typer(rich_markup_mode=None)
+    models.callback(invoke_without_command=True)(models_command)
+    models.command("check")(check_command)
+    app.add_typer(models, name="models")
 
 
 def models_command(

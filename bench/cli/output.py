@@ -62,6 +62,9 @@ def print_tables(tables: Iterable[Any]) -> None:
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr with images a second and the time left; yields `on_image(done, total)`."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 
     class Rate(TextColumn):
@@ -78,11 +81,7 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         Rate("{:.1f} images/s"),
         TimeRemainingColumn(),
     )
-    err = _console(stderr=True)
-    if not err.is_terminal:
-        yield lambda done, total: None
-        return
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=_console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -112,13 +112,13 @@ def score_command(
     json_: Json = False,
 ) -> None:
     """Score predictions made elsewhere: against a data set, or any two COCO panoptic files."""
-    from bench import launch
+    from bench import scoring
 
     part = _part(shard, out)
     truth, made = _pair(dataset, predictions, gt, gt_dir, pred, pred_dir, data_root)
     truth = select(truth, limit, images)
     with tempfile.TemporaryDirectory() as scratch, progress("scoring") as on_image:
-        done = launch.score(
+        done = scoring.score(
             made, truth, out or Path(scratch), name=name, workers=workers, protocol=protocol, again=again,
             save_predictions=out is not None, metrics=[metrics] if metrics else [], shard=part,
             command=["bench", *sys.argv[1:]], on_image=on_image,
@@ -200,7 +200,7 @@ def demo_command(
     limit: Limit = None,
 ) -> None:
     """The main job in miniature: the models that ship with weights and a damaged truth, scored, ranked and drawn."""
-    from bench import launch
+    from bench import launch, scoring
     from bench.damage import damage_dataset
     from bench.demo import shipped_models
 
@@ -212,6 +212,6 @@ def demo_command(
     with progress("damaging the truth") as on_image:
         made = damage_dataset(data, out / "damaged-truth", on_image=on_image)
     with progress("scoring the damaged truth") as on_image:
-        runs.append(launch.score(made, data, out, on_image=on_image))
+        runs.append(scoring.score(made, data, out, on_image=on_image))
     say(f"results: {out}")
     show.show_demo(runs, data, out)

@@ -11,37 +11,48 @@ from bench.cli.output import print_json, print_tables, print_text, progress, say
 from bench.cli.run import open_data
 
 
-def study(where: Path, out: Path, device: str, plan: bool, again: bool, quick: bool, as_json: bool) -> None:
-    """Trains and scores what a study asks for and writes its page; the first failure is raised at the end."""
+def study(where: Path, out: Path, device: str, plan: bool, again: bool, quick: bool, shard: str, as_json: bool) -> None:
+    """Trains and scores what a study asks for and writes its page; the first failure is raised at the end.
+
+    Of a part of it no page is written: the same command without --shard finds everything done.
+    """
+    from bench.shards import WHOLE, parse_shard
+    from bench.study.carry_out import Place
     from bench.study.plan import load_study
 
+    part = parse_shard(shard)
     asked = load_study(where, quick)
     _print_plan(asked, quick, as_json and plan)
     if plan:
         return
-    outcome = _carried_out(asked, quick, where, out, device, again)
-    _show(outcome, as_json)
+    place = Place(where.parent, out, device, ["bench", *sys.argv[1:]], again, part)
+    outcome = _carried_out(asked, quick, place)
+    if part == WHOLE:
+        _show(outcome, as_json)
+    elif as_json:
+        print_json({"shard": shard, "trainings": [f"{one.training} seed {one.seed}" for one in outcome.trained]})
+    else:
+        print_text(f"{len(outcome.trained)} trainings of shard {shard}; without --shard the page is written")
     if errors := outcome.errors():
         raise errors[0]
 
 
-def _carried_out(asked: Any, quick: bool, where: Path, out: Path, device: str, again: bool) -> Any:
+def _carried_out(asked: Any, quick: bool, place: Any) -> Any:
     """The outcome, with a bar for each training and each run."""
-    from bench.study.carry_out import Place, carry_out
+    from bench.study.carry_out import carry_out
     from bench.suite import near
 
     with ExitStack() as bars:
 
         def watch(planned: Any) -> Any:
             bars.close()
-            open_data(near(where.parent, planned.dataset), None, None, None)  # an embedded one is made here, with a bar
+            open_data(near(place.where, planned.dataset), None, None, None)  # an embedded one is made here, with a bar
             return bars.enter_context(progress(planned.name))
 
         def train(training: Any, seed: int, recipe: str, folder: Path) -> str:
             bars.close()
             return _train(training, seed, recipe, folder)
 
-        place = Place(where.parent, out, device, ["bench", *sys.argv[1:]], again)
         return carry_out(asked, quick, place, train, watch)
 
 

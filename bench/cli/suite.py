@@ -30,16 +30,20 @@ def suite_command(
     plan: Plan = False,
     again: Again = False,
     quick: Annotated[bool, typer.Option("--quick", help="Of a study: a few steps and images, no conclusion.")] = False,
+    shard: Annotated[str, typer.Option(help="Of a study: do part I of N of its trainings, as I/N from 0.")] = "0/1",
     json_: Json = False,
 ) -> None:
     """Run a list of runs, or a study's trainings; repeated, it resumes, and what fails does not stop the others."""
     from bench.config import find
+    from bench.errors import UsageError
     from bench.study.plan import is_study
     from bench.suite import load_suite
 
     where = find("suites", suite)
     if quick or is_study(where):
-        return study(where, out, device, plan, again, quick, json_)
+        return study(where, out, device, plan, again, quick, shard, json_)
+    if shard != "0/1":
+        raise UsageError(f"--shard {shard}: {where} trains nothing; `bench run --shard` does a part of one run")
     chosen = load_suite(where)
     _print_plan(chosen, json_ and plan)
     if not plan:

@@ -1,21 +1,28 @@
-"""Image files as arrays; whatever is wrong with one becomes a DataError that names it."""
+"""Image files as arrays; whatever is wrong with one becomes a DataError that names it.
+
+Pillow is imported where a file is decoded: panoptic PNGs are scored without it.
+"""
 
 from __future__ import annotations
 
 import io
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PilImage
 
 from bench import untrusted
 from bench.errors import DataError
 from bench.formats.archive import File
 
+if TYPE_CHECKING:
+    from PIL import Image as PilImage
+
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")  # Pillow knows more, and starts Ghostscript for one of them
 MAX_FILE = 1 << 29  # bytes
+MAX_PIXELS = 89_478_485  # of an image; where Pillow begins to warn
 DEFLATE_RATIO = 1032  # bytes that a byte can stand for, at the most
 
 
@@ -36,6 +43,8 @@ def read_labels(path: File) -> NDArray[np.int32]:
 
 def _open(path: File, formats: tuple[str, ...]) -> PilImage.Image:
     """The decoded image; Pillow's many ways to fail are one DataError."""
+    from PIL import Image as PilImage
+
     try:
         content = untrusted.read_bytes(path, MAX_FILE) if isinstance(path, Path) else path.read_bytes()
         refuse_hollow(content)
@@ -58,8 +67,8 @@ def _open(path: File, formats: tuple[str, ...]) -> PilImage.Image:
 
 def _refuse_bomb(width: int, height: int) -> None:
     """Pillow only warns up to twice its limit; a declared size costs memory before a byte is decoded."""
-    if PilImage.MAX_IMAGE_PIXELS and width * height > PilImage.MAX_IMAGE_PIXELS:
-        raise ValueError(f"it declares {width} x {height} px, more than {PilImage.MAX_IMAGE_PIXELS}")
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"it declares {width} x {height} px, more than {MAX_PIXELS}")
 
 
 def refuse_hollow(content: bytes) -> None:
@@ -76,6 +85,8 @@ def refuse_hollow(content: bytes) -> None:
 
 def write_png(path: Path, pixels: NDArray[np.generic]) -> None:
     """A PNG of (H, W, 3) uint8, (H, W) uint8 or (H, W) uint16, complete or not there at all."""
+    from PIL import Image as PilImage
+
     temporary = path.with_name(f".{path.name}.part")
     PilImage.fromarray(pixels).save(temporary, format="PNG", compress_level=1)
     temporary.replace(path)

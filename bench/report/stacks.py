@@ -26,11 +26,11 @@ SIDES = {  # of a label: its offset in points, and how it is aligned
 def stacked_errors(groups: Sequence[tuple[str, Sequence[Stack]]], path: Path) -> Path:
     """A bar a run for all, things and stuff: PQ, then every kind of error; together 100."""
     rows = [(f"{stack.name}, {group}", stack) for group, stacks in groups for stack in stacks]
-    height = 1.25 + ROW_INCHES * len(rows)
+    height = 0.95 + ROW_INCHES * len(rows)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8, height))
         left = 0.02 + 0.011 * max(len(name) for name, _ in rows)
-        axes = figure.add_axes((left, 0.85 / height, 0.97 - left, ROW_INCHES * len(rows) / height))
+        axes = figure.add_axes((left, 0.55 / height, 0.97 - left, ROW_INCHES * len(rows) / height))
         for y, (_, stack) in enumerate(rows):
             _bar(axes, y, stack)
         axes.set(xlim=(0, 100), ylim=(len(rows) - 0.4, -0.6), yticks=range(len(rows)), xlabel="percent")

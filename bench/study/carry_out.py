@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.results import Run
+from bench.shards import WHOLE, Shard
 from bench.study.outcome import StudyOutcome, Trained
 from bench.study.plan import Study, Training
 from bench.suite import Suite, SuiteRun, Watch, near, run_suite
@@ -17,13 +18,15 @@ Train = Callable[[Training, int, str, Path], str]  # training, seed, its recipe,
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """`where` is the folder of the study's file; everything is kept below `out`."""
+    """`where` is the folder of the study's file; everything is kept below `out`. Of several processes each does the
+    trainings of its `shard`."""
 
     where: Path
     out: Path
     device: str = "auto"
     command: Sequence[str] = ()
     again: bool = False
+    shard: Shard = WHOLE
 
 
 def carry_out(study: Study, quick: bool, place: Place, train: Train, watch: Watch) -> StudyOutcome:
@@ -31,9 +34,8 @@ def carry_out(study: Study, quick: bool, place: Place, train: Train, watch: Watc
     reading a finished one and going on with one that was interrupted; `again` repeats scoring, never training."""
     if quick:
         place = replace(place, out=place.out / "quick")
-    found = [
-        _one(study, training, seed, place, train, watch) for training in study.trainings for seed in training.seeds
-    ]
+    asked = [(training, seed) for training in study.trainings for seed in training.seeds]
+    found = [_one(study, training, seed, place, train, watch) for training, seed in place.shard.of(asked)]
     return StudyOutcome(study, place.out, quick, tuple(found))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from bench.cli import app
+from bench.cli import application
 
 
 def commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -18,7 +18,7 @@ def commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield from commands(command, f"{path} {name}")
 
 
-ALL = dict(commands(typer.main.get_command(app), "bench"))
+ALL = dict(commands(typer.main.get_command(application()), "bench"))
 
 
 def test_the_commands_are_those_of_the_manual() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from fakes import bench
 from place import Place
+
+from bench.formats.png_runs import available
 
 FRAMEWORKS = {"torch", "transformers"}
 HEAVY = FRAMEWORKS | {"pandas", "matplotlib"}
@@ -66,6 +69,18 @@ def test_scoring_files_imports_no_framework(place: Place, scored: Path) -> None:
     packages, out = imported("score", *given)
     assert "PQ" in out
     assert not packages & HEAVY
+
+
+def test_scoring_two_files_waits_for_nothing_that_it_does_without(scored: Path, tmp_path: Path) -> None:
+    """Panoptic PNGs of which the kernel makes no pixels."""
+    if not available():
+        pytest.skip("the kernel was not compiled")
+    folder = tmp_path / "made"
+    shutil.copytree(scored / "predictions", folder, ignore=shutil.ignore_patterns("semantic"))
+    made = folder / "predictions.json"
+    packages, out = imported("score", "--gt", made, "--gt-dir", folder, "--pred", made, "--pred-dir", folder, "--json")
+    assert '"PQ"' in out
+    assert not packages & (HEAVY | {"yaml", "PIL", "rich"})
 
 
 def test_a_missing_data_root_is_told_before_any_framework_is_imported() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from place import Call, Place
 
-from bench import launch
+from bench import scoring
 from bench.datasets.coco_files import coco_truth
 from bench.errors import UsageError
 from bench.predictions import PredictionWriter
@@ -85,5 +85,5 @@ def test_an_unknown_protocol_is_refused_before_anything_is_scored(
     assert call("score", *pair, "--protocol", "loose").code == 2
     truth = coco_truth(Path(str(pair[1])), Path(str(pair[3])))
     with pytest.raises(UsageError, match="unknown protocol 'loose'"):
-        launch.score(Path(str(pair[5])), truth, tmp_path / "out", protocol="loose")  # type: ignore[arg-type]
+        scoring.score(Path(str(pair[5])), truth, tmp_path / "out", protocol="loose")  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()

@@ -134,3 +134,8 @@ def test_the_gate_catches_half_a_point_lost_in_the_fusion(
     moved = {check["metric"]: check["moved"] for check in json.loads(said.out)["checks"] if not check["passed"]}
     assert -0.7 < moved["PQ all"] < -0.3
     assert moved["SQ all"] < 0
+
+
+def test_a_list_of_runs_has_no_shards(suite: Path, call: Call) -> None:
+    refused = call("suite", suite, "--shard", "1/2")
+    assert refused.code == 2 and "trains nothing" in refused.err

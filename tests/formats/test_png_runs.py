@@ -17,7 +17,7 @@ from PIL import Image
 from pngs import Memory, chunk, png
 from scenes import SPACE, seeded_scene
 
-from bench import launch
+from bench import scoring
 from bench.datasets.coco_files import coco_truth
 from bench.errors import BenchError
 from bench.formats import png_runs
@@ -104,7 +104,7 @@ def outcome(root: Path, out: str) -> tuple[str, bytes]:
     """What was said, and the image lines, of a score of the pair."""
     made = predictions_of(root / "pred.json", root / "pred", "pred")
     try:
-        run = launch.score(
+        run = scoring.score(
             made, coco_truth(root / "gt.json", root / "gt"), root / out, save_predictions=False, again=True
         )
     except BenchError as error:
@@ -124,7 +124,7 @@ def both(root: Path, patch: pytest.MonkeyPatch) -> tuple[str, bytes]:
 @pytest.fixture
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, dict[str, bytes]]:
     """A sound pair in files."""
-    monkeypatch.setattr("bench.launch.provenance", lambda: {"git": None})
+    monkeypatch.setattr("bench.job.provenance", lambda: {"git": None})
     rng = np.random.default_rng(2)
     truth, made = (blocks(rng, 24, 37, 6, 5) for _ in range(2))
     pngs = {"gt": png(truth, (1, 2, 4)), "pred": png(made, (3, 0))}
@@ -139,7 +139,7 @@ def test_lines_are_the_same_bytes(pair: tuple[Path, dict[str, bytes]], monkeypat
     assert said == "" and ordinary == []
     monkeypatch.undo()
     monkeypatch.setattr(png_runs, "_join", None)
-    monkeypatch.setattr("bench.launch.provenance", lambda: {"git": None})
+    monkeypatch.setattr("bench.job.provenance", lambda: {"git": None})
     assert outcome(pair[0], "slow") == ("", lines)
 
 

@@ -30,7 +30,7 @@ from sound import (
     write,
 )
 
-from bench import launch
+from bench import scoring
 from bench.check.check import check_dataset, check_files
 from bench.cli import main
 from bench.config import digest, load_yaml
@@ -70,7 +70,7 @@ class Door:
 def score_pair(root: Path) -> object:
     truth = coco_truth(root / "gt.json", root / "gt")
     made = predictions_of(root / "pred.json", root / "pred", "pred")
-    run = launch.score(made, truth, root / "out", name="mine", again=True)
+    run = scoring.score(made, truth, root / "out", name="mine", again=True)
     return json.dumps(run.score, allow_nan=False)
 
 
@@ -142,7 +142,7 @@ def finished() -> tuple[Files, str]:
     with tempfile.TemporaryDirectory() as folder:
         root = write(Path(folder), coco_tree() | MADE)
         data = load_dataset(str(root / "tiny.yaml"), root)
-        run = launch.score(root / "made", data, root / "out", name="mine")
+        run = scoring.score(root / "made", data, root / "out", name="mine")
         kept = {f"run/{p.relative_to(run.folder)}": p.read_bytes() for p in run.folder.rglob("*") if p.is_file()}
         files = {name: content for name, content in kept.items() if not name.endswith(".lock")}
         return coco_tree() | files, str(run.folder.relative_to(root / "out"))
@@ -191,7 +191,7 @@ def resume_run(root: Path) -> None:
     data = load_dataset(str(root / "tiny.yaml"), root)
     made = open_predictions(root / "made")
     shutil.copytree(root / "run", root / "out" / finished()[1], symlinks=True)
-    launch.score(made, data, root / "out", name="mine")
+    scoring.score(made, data, root / "out", name="mine")
 
 
 def through(*arguments: object) -> None:

@@ -223,7 +223,7 @@ def bounded_memory() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_questions_to_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.launch.provenance", lambda: {"git": None})
+    monkeypatch.setattr("bench.job.provenance", lambda: {"git": None})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.door}: {case.name}")

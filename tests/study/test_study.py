@@ -15,6 +15,11 @@ pytest.importorskip("accelerate")
 
 def test_a_study_trains_scores_resumes_and_writes_its_page(study: Path, call: Call) -> None:
     out = study.parent / "out"
+    code, said, err = call("suite", study, "--out", out, "--shard", "1/2", "--json")
+    assert code == 0 and json.loads(said)["trainings"] == ["base seed 1"], err
+    assert not (out / "index.html").exists()
+    part = {path: path.stat().st_mtime_ns for path in out.glob("trainings/*/*/model.safetensors")}
+
     code, said, err = call("suite", study, "--out", out, "--json")
     assert code == 0, err
     told = json.loads(said)
@@ -30,7 +35,7 @@ def test_a_study_trains_scores_resumes_and_writes_its_page(study: Path, call: Ca
     assert "gradient clip" in (out / "study.md").read_text(encoding="utf-8")
 
     weights = {path: path.stat().st_mtime_ns for path in out.glob("trainings/*/*/model.safetensors")}
-    assert len(weights) == 3
+    assert len(weights) == 3 and part.items() <= weights.items()
     assert call("suite", study, "--out", out, "--json")[1] == said
     assert weights == {path: path.stat().st_mtime_ns for path in weights}
 

@@ -1,0 +1,93 @@
+"""A run on disk: begun or resumed, its images done by whoever does them, finished or read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.account import Account
+from bench.config import digest
+from bench.datasets.dataset import Dataset
+from bench.errors import BenchError, PartialRun
+from bench.predictions import PredictionWriter
+from bench.provenance import provenance
+from bench.results import Run, RunWriter, read_run, write_json
+from bench.shards import WHOLE, Shard
+
+Work = Callable[[RunWriter, Account, PredictionWriter | None], None]  # appends what the run lacks, saves where it may
+Begun = tuple[Mapping[str, Any], Work]  # what else run.json shall tell, and the work
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What a run is to do. `begin` opens what the work needs; a finished run does not ask for it, so that a model is
+    loaded only where it is needed."""
+
+    dataset: Dataset
+    out: Path
+    identity: Mapping[str, Any]
+    begin: Callable[[], AbstractContextManager[Begun]]
+    save_predictions: bool
+    again: bool
+    command: Sequence[str]
+    shard: Shard = WHOLE
+
+
+def carried_out(job: Job) -> Run:
+    """The run of a job: read if it is finished, else begun or resumed, and finished."""
+    folder = job.out / job.dataset.slug / job.identity["name"] / digest(job.identity)[:12]
+    if (folder / "done.json").exists() and not job.again:
+        return read_run(folder)
+    with job.begin() as (about, work):
+        meta = {**job.identity, **about, "provenance": provenance(), "command": list(job.command)}
+        account = Account(job.dataset.categories, job.identity["rules"], job.identity.get("metrics", ()))
+        with _writer(folder, meta, job, account) as writer:
+            with _saving(folder, job) as save:
+                work(writer, account, save)
+            _finish(writer, account, job)
+    return read_run(folder)
+
+
+@contextmanager
+def _saving(folder: Path, job: Job) -> Iterator[PredictionWriter | None]:
+    """A writer of the run's predictions; their COCO file is written when all images are there."""
+    if not job.save_predictions:
+        yield None
+        return
+    with PredictionWriter(folder / "predictions", shard=job.shard) as predictions:
+        yield predictions
+        if job.shard == WHOLE:
+            predictions.finish(_order(job.dataset), job.dataset.categories)
+
+
+@contextmanager
+def _writer(folder: Path, meta: Mapping[str, Any], job: Job, account: Account) -> Iterator[RunWriter]:
+    """The run's writer; what ends it early says how far it came and that the same command goes on."""
+    with RunWriter(folder, meta, shard=job.shard, fresh=job.again, seen=account.read) as writer:
+        try:
+            yield writer
+        except BenchError as error:
+            raise type(error)(f"{error}\n{_kept(writer, job.dataset)}") from error
+        except OSError as error:  # what is read raises DataError: this one is from writing
+            reason = f"{error.filename or folder}: cannot be written ({error.strerror or error})"
+            raise PartialRun(f"{reason}; make room or change the permissions\n{_kept(writer, job.dataset)}") from error
+
+
+def _kept(writer: RunWriter, dataset: Dataset) -> str:
+    done, total = len(writer.done), len(dataset.samples)
+    return f"{done} of {total} images are scored and kept; when that is mended, the same command resumes"
+
+
+def _order(dataset: Dataset) -> list[str]:
+    return [sample.image_id for sample in dataset.samples]
+
+
+def _finish(writer: RunWriter, account: Account, job: Job) -> None:
+    """The totals of a whole run; a shard leaves the order of all images, for the merge."""
+    if job.shard == WHOLE:
+        account.complete(writer, _order(job.dataset))
+    else:
+        write_json(writer.folder / "image_ids.json", _order(job.dataset))
