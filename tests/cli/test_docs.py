@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from bench.cli import application
+from bench.cli import COMMANDS, application
 
 
 def commands(group: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -26,6 +26,14 @@ def test_the_commands_are_those_of_the_manual() -> None:
             "bench models", "bench datasets", "bench doctor", "bench train", "bench demo", "bench data make",
             "bench data damage", "bench data map", "bench data check", "bench data stats",
             "bench verify", "bench compare", "bench merge"} <= set(ALL)  # fmt: skip
+
+
+def test_each_command_is_where_the_table_says() -> None:
+    listed = {name for names in COMMANDS.values() for name in names}
+    assert listed == {name.split()[1] for name in ALL}
+    for module, names in COMMANDS.items():
+        alone: Any = typer.main.get_command(application(names[0]))
+        assert set(alone.commands) == set(names), module
 
 
 def test_every_command_has_help() -> None:
