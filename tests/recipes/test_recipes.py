@@ -6,11 +6,12 @@ import pytest
 from training_runs import recipe_of
 
 from bench.config import build, find, load_yaml, shipped
-from bench.datasets.dataset import Dataset, place_of, plain_spec
+from bench.datasets.dataset import Dataset, load_dataset, place_of, plain_spec
 from bench.errors import UsageError
 from bench.model_file import ModelFile
 from bench.recipes.families.family import find_family
 from bench.recipes.initial import build as build_network
+from bench.recipes.initial import network_of
 from bench.recipes.recipe import Recipe
 from bench.recipes.scenes import split
 from bench.spaces import load_space
@@ -98,3 +99,10 @@ def test_the_order_of_phases_is_checked():
     first = {"until": 0.5, "crop_px": [32, 32], "batch": 1}
     with pytest.raises(UsageError, match="`until` must rise, and reach 1"):
         build(Recipe, {**BASE, "phases": [first]}, "recipe")
+
+
+def test_the_study_begins_with_a_network_that_ships():
+    recipe = load_yaml(find("train", "study-base"), Recipe)
+    said: list[str] = []
+    network_of(recipe, find_family(recipe.family), load_dataset("minicity:demo"), said.append)
+    assert "19 classes, 9 of them among its 133" in said[0]
