@@ -13,7 +13,7 @@ from bench.config import digest
 from bench.errors import DataError
 from bench.ledger import ledger_of, lines_digest
 from bench.metrics.counted import Counted
-from bench.metrics.lines import Lines
+from bench.metrics.lines import Lines, overlap_of
 from bench.metrics.pq import DEVIATIONS, PQ_VERSION
 from bench.metrics.semantic import SEMANTIC_VERSION, confusion_of, positions
 from bench.metrics.totals import totals
@@ -105,7 +105,7 @@ def _contradictions(line: Line, categories: Categories) -> Iterator[str]:
     if line.get("overlap") is None:
         return
     try:
-        overlap = Overlap.from_json(line["overlap"])
+        overlap = overlap_of(line)
     except DataError as error:
         yield str(error)
         return
@@ -196,7 +196,7 @@ def _unlike(line: Line, folder: PredictionFolder, categories: Categories) -> Ite
         yield str(error)
         return
     if line["overlap"] is not None:
-        yield from _other_segments(Overlap.from_json(line["overlap"]).predicted, prediction, categories)
+        yield from _other_segments(overlap_of(line).predicted, prediction, categories)
     if line["semantic"] is not None:
         yield from _other_classes(line["semantic"], prediction, categories)
 

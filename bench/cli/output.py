@@ -60,10 +60,13 @@ def print_tables(tables: Iterable[Any]) -> None:
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr with images a second and the time left; yields `on_image(done, total)`."""
+def progress(label: str, *, announced: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr with images a second and the time left; yields `on_image(done, total)`.
+
+    Where stderr is no terminal nothing is shown, but for a line at the beginning of what is to be `announced`.
+    """
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda done, total: say(f"{label}: {total} images") if announced and done == 1 else None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 

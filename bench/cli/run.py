@@ -173,7 +173,7 @@ def open_data(dataset: str, root: Path | None, limit: int | None, images: Path |
     """The data set, generated first where it is an embedded one."""
     from bench.datasets.dataset import load_dataset
 
-    with progress(f"making {dataset}") as on_image:
+    with progress(f"making {dataset}", announced=True) as on_image:
         data = load_dataset(dataset, root, on_image)
     return select(data, limit, images)
 

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Literal
 
 from bench.metrics.errors import KINDS, blame
+from bench.metrics.lines import overlap_of
 from bench.metrics.pq import match
 from bench.overlap import Overlap
 from bench.report.page.runs import RunView
@@ -74,7 +75,7 @@ def _worst(view: RunView) -> dict[str, list[tuple[str, Fault]]]:
     found: dict[str, list[tuple[str, Fault]]] = defaultdict(list)
     for line in view.run.lines():
         worst: dict[str, Fault] = {}
-        for kind, fault in _faults(Overlap.from_json(line["overlap"]), view):
+        for kind, fault in _faults(overlap_of(line), view):
             if kind not in worst or fault.cost > worst[kind].cost:
                 worst[kind] = fault
         for kind, fault in worst.items():
