@@ -1,8 +1,8 @@
 """Which differences between arms are there: beyond the bootstrap over images, and beyond what another seed does.
 
 An arm is the mean of its seeds. Its interval, and that of a difference, are over images: every replicate draws the same
-images for all seeds of all arms. What another seed would change is told apart, as the spread: the largest minus the
-smallest PQ of an arm's seeds.
+images for all seeds of all arms. What another seed would change is told apart. Two seeds tell little of one arm, so
+that their scatter is pooled over all arms: a difference must leave its 95 % interval over seeds, by Student's t.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ UNDECIDED = "undecided"
 BETTER = "better"
 WORSE = "worse"
 NO_CONCLUSION = "none (quick look)"
+STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)  # t of 95 %, two-sided, by degrees of freedom
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,12 @@ class Arm:
         return max(values) - min(values) if len(values) > 1 else None
 
     @property
+    def pq(self) -> NDArray[np.floating]:
+        """Of each seed."""
+        values: NDArray[np.floating] = self.by_seed[MEANS.index("PQ")]
+        return values
+
+    @property
     def product(self) -> float:
         """Mean SQ times mean RQ, which is not PQ: of the mean of the seeds."""
         return (self.mean("SQ").value or 0.0) * (self.mean("RQ").value or 0.0)
@@ -59,9 +66,9 @@ class Arm:
 
 @dataclass(frozen=True)
 class Verdict:
-    """PQ of `arm` minus that of `reference`, with its interval over images, against a spread of seeds.
+    """PQ of `arm` minus that of `reference`, with its interval over images, against what seeds do.
 
-    `yardstick` is the larger spread of the two arms, else the largest of any arm of the study; `spread_of` says whose.
+    `yardstick` is how far seeds alone move such a difference in 95 of 100 studies; `seeds` says by which arms.
     """
 
     contrast: str
@@ -69,7 +76,7 @@ class Verdict:
     arm: str
     delta: Estimate
     yardstick: float | None
-    spread_of: str
+    seeds: str
     verdict: str
     why: str
 
@@ -108,17 +115,18 @@ def verdicts(outcome: StudyOutcome, scored: Sequence[Arm]) -> list[Verdict]:
 
 
 def verdict(contrast: str, reference: Arm, arm: Arm, others: Sequence[Arm], quick: bool = False) -> Verdict:
-    """What is said of a difference; no arm with two seeds in the whole study leaves it undecided."""
+    """What is said of a difference; no arm with two seeds in the whole study leaves it undecided. `others` are all of
+    the study's arms."""
     pq = MEANS.index("PQ")
-    values = arm.by_seed[[pq]].mean(axis=1) - reference.by_seed[[pq]].mean(axis=1)
+    values = np.array([arm.pq.mean() - reference.pq.mean()])
     delta = estimates(values, arm.draws[pq : pq + 1] - reference.draws[pq : pq + 1], CONFIDENCE)[0]
     if delta.value is None or delta.low is None or delta.high is None:
         raise UsageError(f"contrast {contrast!r}: {reference.runs[0].dataset} has no PQ; contrast on another data set")
-    yardstick, spread_of = _yardstick([reference, arm], others)
+    yardstick, seeds = _yardstick([reference, arm], others)
     said, why = _decide(delta.value, (delta.low, delta.high), yardstick)
     if quick:
         said = NO_CONCLUSION
-    return Verdict(contrast, reference.name, arm.name, delta, yardstick, spread_of, said, why)
+    return Verdict(contrast, reference.name, arm.name, delta, yardstick, seeds, said, why)
 
 
 def _decide(delta: float, interval: tuple[float, float], yardstick: float | None) -> tuple[str, str]:
@@ -126,19 +134,19 @@ def _decide(delta: float, interval: tuple[float, float], yardstick: float | None
     if interval[0] <= 0 <= interval[1]:
         return NO_DIFFERENCE, "the interval over images covers zero"
     if yardstick is None:
-        return UNDECIDED, "no arm has two seeds, so what a seed changes is unknown"
+        return UNDECIDED, "what a seed changes is unknown"
     if abs(delta) <= yardstick:
-        return NO_DIFFERENCE, "the difference lies inside the spread of seeds"
-    return (BETTER if delta > 0 else WORSE), "beyond the interval and the spread of seeds"
+        return NO_DIFFERENCE, "seeds alone move it as far"
+    return (BETTER if delta > 0 else WORSE), "beyond the interval over images and what seeds do"
 
 
 def _yardstick(pair: Sequence[Arm], others: Sequence[Arm]) -> tuple[float | None, str]:
-    """A spread of seeds, and a sentence on whose it is."""
-    single = [arm.name for arm in pair if len(arm.seeds) == 1]
-    unknown = f"spread of {' and '.join(single)} unknown (one seed); " if single else ""
-    for group in (pair, others):
-        spreads = [(spread, arm.name) for arm in group if (spread := arm.spread()) is not None]
-        if spreads:
-            spread, name = max(spreads)
-            return spread, f"{unknown}yardstick: {name}"
-    return None, f"{unknown}no yardstick in the study"
+    """How far seeds alone move a difference, and where that is from."""
+    scatter = [float(np.sum((one - one.mean()) ** 2)) for arm in others if len(one := arm.pq) > 1]
+    freedom = sum(len(arm.seeds) - 1 for arm in others)
+    if not scatter:
+        return None, "no training has two seeds"
+    error = (sum(scatter) / freedom * sum(1 / len(arm.seeds) for arm in pair)) ** 0.5
+    factor = STUDENT[min(freedom, len(STUDENT)) - 1]
+    trainings = "one training" if len(scatter) == 1 else f"{len(scatter)} trainings"
+    return factor * error, f"seeds: {factor:g} standard errors, by the scatter in {trainings}"

@@ -65,7 +65,7 @@ def test_the_page_shows_everything_and_fetches_nothing(made: StudyReport, page: 
     seeds = [2 + 2, 2 + 1]  # of each contrast; three charts each
     assert page.count("<polyline") == 3 * sum(seeds)
     for verdict in made.said:
-        assert verdict.why in page and verdict.spread_of in page
+        assert verdict.why in page and verdict.seeds in page
     for arm in made.scored:
         assert f'<data value="{arm.mean("PQ").value}">' in page
 

@@ -26,15 +26,17 @@ def arm_of(name: str, pq: Sequence[float], noise: float = 0.001) -> Arm:
 BASE = arm_of("base", [0.30, 0.32])
 
 
+BEYOND, INSIDE = "beyond the interval over images and what seeds do", "seeds alone move it as far"
+
+
 @pytest.mark.parametrize(
     ("pq", "noise", "said", "why"),
     [
-        ([0.35, 0.36], 0.001, BETTER, "beyond the interval and the spread of seeds"),
-        ([0.25, 0.26], 0.001, WORSE, "beyond the interval and the spread of seeds"),
-        ([0.325, 0.325], 0.001, NO_DIFFERENCE, "the difference lies inside the spread of seeds"),  # 1.5 of 2 points
-        ([0.35, 0.41], 0.001, BETTER, "beyond the interval and the spread of seeds"),  # 7 of 6 points
-        ([0.32, 0.40], 0.001, NO_DIFFERENCE, "the difference lies inside the spread of seeds"),  # 5 of 8 points
-        ([0.35, 0.36], 0.1, NO_DIFFERENCE, "the interval over images covers zero"),
+        ([0.37, 0.38], 0.001, BETTER, BEYOND),  # 6.5 of 4.8 points
+        ([0.24, 0.25], 0.001, WORSE, BEYOND),
+        ([0.35, 0.36], 0.001, NO_DIFFERENCE, INSIDE),  # 4.5 of 4.8 points
+        ([0.37, 0.45], 0.001, NO_DIFFERENCE, INSIDE),  # 10 of 17.7 points
+        ([0.37, 0.38], 0.1, NO_DIFFERENCE, "the interval over images covers zero"),
     ],
 )
 def test_a_difference_must_leave_both_the_interval_and_the_seeds_behind(
@@ -48,28 +50,52 @@ def test_a_difference_must_leave_both_the_interval_and_the_seeds_behind(
     assert found.delta.low < found.delta.value < found.delta.high
 
 
+def test_what_seeds_do_is_by_students_t_as_scipy_has_it() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 4, 10):
+        many = [arm_of(f"arm {k}", rng.normal(0.3, 0.02, 2).tolist()) for k in range(count)]
+        pooled = np.sqrt(np.mean([np.var(arm.pq, ddof=1) for arm in many]))
+        expected = stats.t.ppf(0.975, count) * pooled * np.sqrt(1 / 2 + 1 / 2)
+        found = verdict("c", many[0], many[-1], many)
+        assert found.yardstick == pytest.approx(expected, rel=2e-3)
+        alone = arm_of("alone", [0.4])
+        assert verdict("c", many[0], alone, [*many, alone]).yardstick == pytest.approx(
+            expected * np.sqrt(1.5), rel=2e-3
+        )
+
+
+def test_seeds_without_any_difference_are_rarely_told_apart() -> None:
+    """Eight arms of two seeds that only noise tells apart: one comparison in twenty, and not one in three."""
+    rng = np.random.default_rng(1)
+    told = 0
+    for _ in range(400):
+        many = [arm_of(f"arm {k}", rng.normal(0.3, 0.02, 2).tolist(), 1e-6) for k in range(8)]
+        told += verdict("c", many[0], many[1], many).verdict != NO_DIFFERENCE
+    assert 8 <= told <= 34  # 20 expected
+
+
 def test_the_same_arm_shows_no_difference() -> None:
     found = verdict("c", BASE, replace(BASE, name="again"), [BASE])
     assert found.verdict == NO_DIFFERENCE and found.delta == Estimate(0.0, 0.0, 0.0)
 
 
-def test_an_arm_of_one_seed_says_whose_spread_it_is_measured_by() -> None:
-    alone, wild = arm_of("alone", [0.4]), arm_of("wild", [0.1, 0.6])
-    found = verdict("c", BASE, alone, [BASE, alone, wild])
-    assert found.yardstick == pytest.approx(0.02) and found.verdict == BETTER
-    assert found.spread_of == "spread of alone unknown (one seed); yardstick: base"
-    both = verdict("c", arm_of("one", [0.3]), alone, [BASE, alone, wild])
-    assert both.yardstick == pytest.approx(0.5) and both.verdict == NO_DIFFERENCE
-    assert both.spread_of == "spread of one and alone unknown (one seed); yardstick: wild"
+def test_two_seeds_that_agree_are_held_against_those_that_do_not() -> None:
+    calm, wild = arm_of("calm", [0.38, 0.38]), arm_of("wild", [0.2, 0.3])
+    assert verdict("c", BASE, calm, [BASE, calm]).verdict == BETTER
+    found = verdict("c", BASE, calm, [BASE, calm, wild])
+    assert found.verdict == NO_DIFFERENCE
+    assert found.seeds == "seeds: 3.18 standard errors, by the scatter in 3 trainings"
 
 
 def test_without_any_second_seed_nothing_is_decided() -> None:
     one, other = arm_of("one", [0.3]), arm_of("other", [0.4])
     found = verdict("c", one, other, [one, other])
-    assert found.verdict == UNDECIDED and found.yardstick is None and "no yardstick in the study" in found.spread_of
+    assert found.verdict == UNDECIDED and found.yardstick is None and found.seeds == "no training has two seeds"
     same = verdict("c", one, replace(one, name="same"), [one])
     assert same.verdict == NO_DIFFERENCE
 
 
 def test_a_quick_look_gives_no_verdict() -> None:
-    assert verdict("c", BASE, arm_of("other", [0.9, 0.9]), [BASE], quick=True).verdict == NO_CONCLUSION
+    other = arm_of("other", [0.9, 0.9])
+    assert verdict("c", BASE, other, [BASE, other], quick=True).verdict == NO_CONCLUSION

@@ -25,7 +25,7 @@ def test_a_study_trains_scores_resumes_and_writes_its_page(study: Path, call: Ca
     told = json.loads(said)
     assert [(row["training"], row["seed"]) for row in told["trainings"]] == [("base", 0), ("base", 1), ("clip-1", 3)]
     (verdict,) = told["contrasts"]
-    assert verdict["spread_of"] == "spread of clip-1 unknown (one seed); yardstick: base"
+    assert verdict["seeds"] == "seeds: 12.71 standard errors, by the scatter in one training"
     assert len(list(out.glob("cityscapes-ika-val/**/done.json"))) == 2
 
     page = (out / "index.html").read_text(encoding="utf-8")

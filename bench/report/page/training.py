@@ -57,11 +57,11 @@ def _chart(title: str, key: str, unit: float, logs: Sequence[tuple[RunView, Log]
 
 
 def chart_of(title: str, curves: Sequence[Curve]) -> Chart | None:
-    """The curves on axes that hold them all; None of no curve."""
+    """The curves on axes that hold them all, and no more: what is read is how curves differ. None of no curve."""
     if not curves:
         return None
     xs, ys = zip(*(point for curve in curves for point in curve.points), strict=True)
-    return Chart(title, linear(xs), linear(ys), tuple(curves))
+    return Chart(title, linear(xs), linear(ys, from_zero=False), tuple(curves))
 
 
 def training_log(model: Mapping[str, Any]) -> Log:

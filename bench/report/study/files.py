@@ -64,7 +64,7 @@ def study_report(outcome: StudyOutcome) -> StudyReport:
 
 def _markdown(made: StudyReport) -> str:
     """Failures are told as on the page, so that a table with a hole in it says why."""
-    text = {"contrast", "training", "arms", "verdict", "because", "whose spread", "space", ""}
+    text = {"contrast", "training", "arms", "verdict", "because", "by", "space", ""}
     note = [f"**{quick_note(made.outcome)}**\n"] if made.outcome.quick else []
     failed = [f"- failed: {' '.join(str(error).split())}" for error in made.outcome.errors()]
     tables = [f"## {table.title}\n\n{to_markdown_table(table, text)}" for table in made.tables]

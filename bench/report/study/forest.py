@@ -1,4 +1,4 @@
-"""All differences on one axis: the interval over images, and the spread of seeds that it must leave behind."""
+"""All differences on one axis: the interval over images, and what seeds do, which it must leave behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.study.contrasts import Verdict
 
 @dataclass(frozen=True)
 class Mark:
-    """Places in percent of the axis: the difference, its interval, and minus to plus the spread of seeds."""
+    """Places in percent of the axis: the difference, its interval, and minus to plus what seeds do."""
 
     verdict: Verdict
     dot: float

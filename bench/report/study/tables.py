@@ -39,11 +39,11 @@ def contrasts_table(said: Sequence[Verdict]) -> Table:
     rows = tuple(
         (
             v.contrast, f"{v.arm} - {v.reference}", interval(v.delta, "+"), spread_text(v.yardstick), v.verdict, v.why,
-            v.spread_of,
+            v.seeds,
         )
         for v in said
     )  # fmt: skip
-    columns = ("contrast", "arms", "difference in PQ", "spread of seeds", "verdict", "because", "whose spread")
+    columns = ("contrast", "arms", "difference in PQ", "what seeds do", "verdict", "because", "by")
     return Table("Contrasts", columns, rows)
 
 
