@@ -79,8 +79,8 @@ def test_the_study_goes_on_with_what_a_shipped_recipe_trains() -> None:
     from bench.recipes.recipe import Recipe
 
     base = load_yaml(find("train", "study-base"), Recipe)
-    trained_by = (base.init or "").removeprefix("train/").replace("minicoco/tiny", f"{base.family}-tiny-minicoco")
-    before = load_yaml(find("train", trained_by), Recipe)
+    before = load_yaml(find("train", f"{base.family}-tiny-minicoco"), Recipe)
+    assert base.init == f"{base.family}/minicoco/tiny"
     assert base.family == before.family and before.dataset == "minicoco:train"
 
 
