@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from markupsafe import Markup
 
 from bench import __version__, explain
@@ -78,7 +79,7 @@ def page_values(parts: PageParts) -> dict[str, Any]:
         "forest": forest(parts.said),
         "views": contrast_views(parts),
         "said": parts.said,
-        "changed": {t.name: ", ".join(f"{k}: {v}" for k, v in t.set.items()) for t in outcome.study.trainings},
+        "changed": {t.name: as_written(t.set) for t in outcome.study.trainings},
         "recipes": {t.name: t.recipe for t in outcome.study.trainings},
         "spread": spread_text,
         "lit": (BETTER, WORSE),
@@ -92,6 +93,12 @@ def page_values(parts: PageParts) -> dict[str, Any]:
         "origins": origins(scored),
         "beside": parts.beside,
     }
+
+
+def as_written(changes: Mapping[str, Any]) -> str:
+    """Values of a recipe as its YAML has them, in a line."""
+    text = yaml.safe_dump(dict(changes), default_flow_style=True, sort_keys=False, width=float("inf"))
+    return text.strip().removeprefix("{").removesuffix("}")
 
 
 def contrast_views(parts: PageParts) -> list[ContrastView]:
