@@ -1,8 +1,9 @@
 """Which differences between arms are there: beyond the bootstrap over images, and beyond what another seed does.
 
 An arm is the mean of its seeds. Its interval, and that of a difference, are over images: every replicate draws the same
-images for all seeds of all arms. What another seed would change is told apart. Two seeds tell little of one arm, so
-that their scatter is pooled over all arms: a difference must leave its 95 % interval over seeds, by Student's t.
+images for all seeds of all arms. What another seed would change is told apart: the larger spread of the two arms
+(largest minus smallest PQ of its seeds), or, since two seeds tell little of one arm, the 95 % interval of a difference
+by Student's t and the median scatter of all arms, where that is more.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Arm:
 class Verdict:
     """PQ of `arm` minus that of `reference`, with its interval over images, against what seeds do.
 
-    `yardstick` is how far seeds alone move such a difference in 95 of 100 studies; `seeds` says by which arms.
+    `yardstick` is how far seeds alone may move such a difference; `seeds` says by which arms.
     """
 
     contrast: str
@@ -141,12 +142,22 @@ def _decide(delta: float, interval: tuple[float, float], yardstick: float | None
 
 
 def _yardstick(pair: Sequence[Arm], others: Sequence[Arm]) -> tuple[float | None, str]:
-    """How far seeds alone move a difference, and where that is from."""
-    scatter = [float(np.sum((one - one.mean()) ** 2)) for arm in others if len(one := arm.pq) > 1]
-    freedom = sum(len(arm.seeds) - 1 for arm in others)
+    """How far seeds alone may move a difference, and where that is from."""
+    scatter = [_typical(arm) for arm in others if len(arm.seeds) > 1]
     if not scatter:
         return None, "no training has two seeds"
-    error = (sum(scatter) / freedom * sum(1 / len(arm.seeds) for arm in pair)) ** 0.5
+    freedom = sum(len(arm.seeds) - 1 for arm in others)
     factor = STUDENT[min(freedom, len(STUDENT)) - 1]
+    error = float(np.median(scatter) * sum(1 / len(arm.seeds) for arm in pair)) ** 0.5
+    own, name = max((arm.spread() or 0.0, arm.name) for arm in pair)
+    if own > factor * error:
+        return own, f"seeds: the spread of {name}"
     trainings = "one training" if len(scatter) == 1 else f"{len(scatter)} trainings"
     return factor * error, f"seeds: {factor:g} standard errors, by the scatter in {trainings}"
+
+
+def _typical(arm: Arm) -> float:
+    """The variance over the seeds, such that its median, not its mean, is the true one (Wilson and Hilferty's median
+    of chi-squared): a median over arms is not carried off by one that learns with one seed and not with another."""
+    freedom = len(arm.seeds) - 1
+    return float(np.var(arm.pq, ddof=1)) / (1 - 2 / (9 * freedom)) ** 3
