@@ -63,7 +63,7 @@ def test_the_factor_is_students_t_as_scipy_has_it() -> None:
 
 def test_seeds_without_any_difference_are_rarely_told_apart() -> None:
     """Eight arms of two seeds that only noise tells apart: about one comparison in twenty. By the spread of the two
-    arms alone it was one in three."""
+    arms alone it was one in five."""
     rng = np.random.default_rng(1)
     told = 0
     for _ in range(400):
