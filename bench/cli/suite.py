@@ -36,13 +36,14 @@ def suite_command(
     """Run a list of runs, or a study's trainings; repeated, it resumes, and what fails does not stop the others."""
     from bench.config import find
     from bench.errors import UsageError
+    from bench.shards import WHOLE, parse_shard
     from bench.study.plan import is_study
     from bench.suite import load_suite
 
     where = find("suites", suite)
     if quick or is_study(where):
         return study(where, out, device, plan, again, quick, shard, json_)
-    if shard != "0/1":
+    if parse_shard(shard) != WHOLE:
         raise UsageError(f"--shard {shard}: {where} trains nothing; `bench run --shard` does a part of one run")
     chosen = load_suite(where)
     _print_plan(chosen, json_ and plan)

@@ -54,12 +54,6 @@ class Arm:
         return max(values) - min(values) if len(values) > 1 else None
 
     @property
-    def pq(self) -> NDArray[np.floating]:
-        """Of each seed."""
-        values: NDArray[np.floating] = self.by_seed[MEANS.index("PQ")]
-        return values
-
-    @property
     def product(self) -> float:
         """Mean SQ times mean RQ, which is not PQ: of the mean of the seeds."""
         return (self.mean("SQ").value or 0.0) * (self.mean("RQ").value or 0.0)
@@ -119,7 +113,7 @@ def verdict(contrast: str, reference: Arm, arm: Arm, others: Sequence[Arm], quic
     """What is said of a difference; no arm with two seeds in the whole study leaves it undecided. `others` are all of
     the study's arms."""
     pq = MEANS.index("PQ")
-    values = np.array([arm.pq.mean() - reference.pq.mean()])
+    values = np.array([np.mean(arm.values("PQ")) - np.mean(reference.values("PQ"))])
     delta = estimates(values, arm.draws[pq : pq + 1] - reference.draws[pq : pq + 1], CONFIDENCE)[0]
     if delta.value is None or delta.low is None or delta.high is None:
         raise UsageError(f"contrast {contrast!r}: {reference.runs[0].dataset} has no PQ; contrast on another data set")
@@ -160,4 +154,4 @@ def _typical(arm: Arm) -> float:
     """The variance over the seeds, such that its median, not its mean, is the true one (Wilson and Hilferty's median
     of chi-squared): a median over arms is not carried off by one that learns with one seed and not with another."""
     freedom = len(arm.seeds) - 1
-    return float(np.var(arm.pq, ddof=1)) / (1 - 2 / (9 * freedom)) ** 3
+    return float(np.var(arm.values("PQ"), ddof=1)) / (1 - 2 / (9 * freedom)) ** 3

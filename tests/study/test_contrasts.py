@@ -24,8 +24,6 @@ def arm_of(name: str, pq: Sequence[float], noise: float = 0.001) -> Arm:
 
 
 BASE = arm_of("base", [0.30, 0.32])
-
-
 BEYOND, INSIDE = "beyond the interval over images and what seeds do", "seeds alone move it as far"
 
 
@@ -35,12 +33,7 @@ BEYOND, INSIDE = "beyond the interval over images and what seeds do", "seeds alo
         ([0.40, 0.41], 0.001, BETTER, BEYOND),  # 9.5 of 7 points
         ([0.21, 0.22], 0.001, WORSE, BEYOND),
         ([0.36, 0.37], 0.001, NO_DIFFERENCE, INSIDE),  # 5.5 of 7 points
-        (
-            [0.40, 0.60],
-            0.001,
-            NO_DIFFERENCE,
-            INSIDE,
-        ),  # 19 of 20 points, its own spread
+        ([0.40, 0.60], 0.001, NO_DIFFERENCE, INSIDE),  # 19 points; its own spread is 20, and the scatter gives more
         ([0.40, 0.41], 0.1, NO_DIFFERENCE, "the interval over images covers zero"),
     ],
 )
