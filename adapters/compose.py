@@ -14,6 +14,8 @@ from bench.errors import UsageError
 from bench.models import ModelSpec
 from bench.types import Image, Prediction
 
+VERSION = 1  # goes up with every change that moves a pixel of these models
+
 
 class Compose:
     """The parts `semantic` and `instances` of a checkpoint; each has its own input size, and all see every image."""

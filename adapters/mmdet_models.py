@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 INSTANCE_OFFSET = 1000  # mmdet.evaluation.functional: an id is its class + 1000 * instance
 
+VERSION = 1  # goes up with every change that moves a pixel of these models
+
 
 class MMDetection:
     """What all models share: config, weights, the test pipeline without its annotation steps."""

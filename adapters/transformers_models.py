@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
 PIXEL_STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
 
+VERSION = 1  # goes up with every change that moves a pixel of these models
+
 
 @dataclass(frozen=True, eq=False)
 class Output:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,22 +93,6 @@ def adapter_module(spec: ModelSpec) -> tuple[ModuleType, str]:
         raise UsageError(f"there is no adapter module {where!r}") from None
 
 
-def adapter_files(spec: ModelSpec) -> list[Path]:
-    """The source of an adapter and of its neighbours that it imports.
-
-    The code of a model with an environment of its own is not run to learn that.
-    """
-    from bench.models import spec_file
-
-    file = spec_file(spec.adapter)
-    if file is None or spec.env is None or not file.is_file():
-        file = Path(str(adapter_module(spec)[0].__file__))
-    if spec_file(spec.adapter) is None and file.parent.name != "adapters":  # a family with a package of its own
-        return sorted(file.parent.glob("*.py"))
-    named = re.findall(r"^\s*from bench\.adapters\.(\w+) import", file.read_text(encoding="utf-8"), re.MULTILINE)
-    return [file, *(file.parent / f"{name}.py" for name in sorted(set(named)) if (file.parent / f"{name}.py").exists())]
-
-
 def module_from_file(path: Path) -> ModuleType:
     """A user's own adapter file, imported under a name of its own."""
     module_spec = importlib.util.spec_from_file_location(f"bench_own_{path.stem}", path)
@@ -117,6 +100,8 @@ def module_from_file(path: Path) -> ModuleType:
         raise UsageError(f"{path}: there is no such adapter file")
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[module_spec.name] = module  # dataclasses look their module up by name
+    if str(path.parent) not in sys.path:  # modules beside it can be imported, as beside any script
+        sys.path.insert(0, str(path.parent))
     try:
         module_spec.loader.exec_module(module)
     except Exception as error:

@@ -147,7 +147,7 @@ def semantic_rule(run: Run) -> Rule:
     """The rule that its semantic output was scored by."""
     found = run.meta.get("rules")
     if not isinstance(found, Mapping) or found.get("semantic_rule") not in get_args(Rule):
-        raise DataError(f"{run.folder / 'run.json'}: tells no rule of mIoU; repeat the run with --again")
+        raise DataError(f"{run.folder / 'run.json'}: tells no rule of mIoU; repeat the run with --overwrite")
     rule: Rule = found["semantic_rule"]
     return rule
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.account import Account
-from bench.config import digest
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, PartialRun
+from bench.identity import identity_digest
 from bench.predictions import PredictionWriter
 from bench.provenance import provenance
 from bench.results import Run, RunWriter, read_run, write_json
 from bench.shards import WHOLE, Shard
+from bench.takeover import forget_inputs, note_inputs, take_over
 
 Work = Callable[[RunWriter, Account, PredictionWriter | None], None]  # appends what the run lacks, saves where it may
 Begun = tuple[Mapping[str, Any], Work]  # what else run.json shall tell, and the work
@@ -29,6 +30,7 @@ class Job:
     dataset: Dataset
     out: Path
     identity: Mapping[str, Any]
+    inputs: Mapping[str, str]
     begin: Callable[[], AbstractContextManager[Begun]]
     save_predictions: bool
     again: bool
@@ -38,13 +40,22 @@ class Job:
 
 def carried_out(job: Job) -> Run:
     """The run of a job: read if it is finished, else begun or resumed, and finished."""
-    folder = job.out / job.dataset.slug / job.identity["name"] / digest(job.identity)[:12]
+    identity = identity_digest(job.identity)
+    folder = job.out / job.dataset.slug / job.identity["name"] / identity[:12]
     if (folder / "done.json").exists() and not job.again:
-        return read_run(folder)
+        found = read_run(folder)
+        if found.reusable:
+            return replace(found, reused=True)
+        job = replace(job, again=True)
     with job.begin() as (about, work):
-        meta = {**job.identity, **about, "provenance": provenance(), "command": list(job.command)}
+        about = {**about, "provenance": provenance(), "command": list(job.command)}
+        settings = identity_digest(job.identity, without=["content"])
+        meta = {**job.identity, "identity": identity, "settings": settings, **about}
+        if not job.again:
+            take_over(folder, settings, job.inputs, job.identity["batch_size"])
         account = Account(job.dataset.categories, job.identity["rules"], job.identity.get("metrics", ()))
         with _writer(folder, meta, job, account) as writer:
+            note_inputs(folder, job.inputs)
             with _saving(folder, job) as save:
                 work(writer, account, save)
             _finish(writer, account, job)
@@ -89,5 +100,6 @@ def _finish(writer: RunWriter, account: Account, job: Job) -> None:
     """The totals of a whole run; a shard leaves the order of all images, for the merge."""
     if job.shard == WHOLE:
         account.complete(writer, _order(job.dataset))
+        forget_inputs(writer.folder)
     else:
         write_json(writer.folder / "image_ids.json", _order(job.dataset))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bench.errors import DataError, UsageError
 from bench.types import Categories, Category, Panoptic, Prediction, SegmentInfo
 
+LABELS_VERSION = 1  # goes up with every change that moves a pixel of a mapped label
 VOID = "void"
 
 

@@ -10,18 +10,21 @@ from bench.account import Account
 from bench.adapter import Adapter
 from bench.counting import multiply_adds
 from bench.datasets.dataset import Dataset
-from bench.description import run_identity, with_map
+from bench.devices import device_kind
 from bench.errors import UsageError
 from bench.evaluate import Metrics, OnImage, run_model
+from bench.hashing import FileDigests
+from bench.identity import image_inputs, model_identity, model_metadata, own_files, run_identity
 from bench.job import Begun, Job, carried_out
 from bench.maps import prediction_map
 from bench.metrics.pq import Protocol
-from bench.model_description import model_facts, model_identity
 from bench.models import ModelSpec, resolved
 from bench.predictions import PredictionWriter
 from bench.remote import opened
 from bench.results import Run, RunWriter
 from bench.shards import WHOLE, Shard
+from bench.types import ProgressCallback
+from bench.user_code import fresh_modules
 
 
 def run(
@@ -40,9 +43,11 @@ def run(
     shard: Shard = WHOLE,
     command: Sequence[str] = (),
     on_image: OnImage | None = None,
+    on_file: ProgressCallback | None = None,
 ) -> Run:
     """Predicts and scores a data set; a finished run is read, an interrupted one resumed.
 
+    `on_file(done, total)` is called while files are hashed that no earlier run has hashed.
     `metrics` asks for what costs extra ("boundary"). One of several shards leaves an incomplete run, which
     `bench.merge` completes when all have been there.
 
@@ -62,12 +67,18 @@ def run(
     spec = resolved(model, dataset.name, dataset.base, dataset.space)
     data_space = (dataset.space or dataset.name, dataset.categories)
     labels = prediction_map((spec.categories, spec.space), data_space, label_map)
-    identity = run_identity(spec.name, dataset, model_identity(spec), batch_size, protocol, metrics)
-    identity = with_map(identity, labels)
+    digests, elsewhere = FileDigests(), [Path(out), Path(spec.yaml), *([] if dataset.root is None else [dataset.root])]
+    inputs = image_inputs(dataset, digests, pictures=True, on_file=on_file)
+    identity = run_identity(
+        spec.name, dataset, model_identity(spec, digests, elsewhere), batch_size, protocol, metrics,
+        device=device_kind(device, spec.env), labels=labels,
+        inputs=inputs,
+    )  # fmt: skip
+    listed = own_files(spec)
 
     @contextmanager
     def begin() -> Iterator[Begun]:
-        with opened(spec, device) as adapter:
+        with fresh_modules(listed) as unlisted, opened(spec, device) as adapter:
 
             def work(writer: RunWriter, account: Account, save: PredictionWriter | None) -> None:
                 run_model(
@@ -76,10 +87,12 @@ def run(
                     on_image=on_image,
                 )  # fmt: skip
                 writer.tell("multiply_adds", _counted(adapter, dataset))
+                if listed:
+                    writer.tell("unlisted_modules", unlisted() or None)
 
-            yield model_facts(spec, adapter, identity["model"]["weights"], device), work
+            yield model_metadata(spec, adapter, identity["model"], device), work
 
-    return carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command, shard))
+    return carried_out(Job(dataset, Path(out), identity, inputs, begin, save_predictions, again, command, shard))
 
 
 def _counted(adapter: Adapter, dataset: Dataset) -> int | None:

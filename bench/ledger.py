@@ -55,7 +55,7 @@ class Ledger:
         if set(self._truth) != set(order):
             strange = sorted(set(self._truth) ^ set(order))[0]
             where = "is in the run or in the data set, but not in both"
-            raise DataError(f"image {strange!r} {where}; repeat the run with --again")
+            raise DataError(f"image {strange!r} {where}; repeat the run with --overwrite")
         return {"truth": digest([(image_id, self._truth[image_id]) for image_id in order]), **rules}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.errors import DataError, UsageError
+from bench.hashing import FileDigests
 from bench.predictions import PredictionFolder
 from bench.reading import Reading
 from bench.results import Run, read_json, write_json
@@ -50,6 +51,6 @@ def keep_rerun(run: Run, predictions: PredictionFolder | None) -> Path:
     """Notes in the run's folder that `predictions`, which all checks were passed with, were made again elsewhere."""
     if predictions is None or predictions.folder.resolve().is_relative_to(run.folder.resolve()):
         raise UsageError("--keep notes a second making: name other predictions than the run's own by --predictions")
-    told = {"images_sha256": run.complete["images_sha256"], "predictions": predictions.digest()}
+    told = {"images_sha256": run.complete["images_sha256"], "predictions": predictions.digest(FileDigests())}
     write_json(run.folder / KEPT, told)
     return run.folder / KEPT

@@ -15,7 +15,7 @@ from bench.predictions import PredictionWriter
 from bench.results import Run, RunWriter, read_json, read_lines, read_run
 from bench.shards import WHOLE
 
-SAME = ("name", "dataset", "rules", "code", "batch_size", "label_map", "metrics")  # and the model, wherever it lay
+SAME = ("name", "dataset", "rules", "code", "batch_size", "label_map", "metrics", "device_kind", "identity")
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _merge_predictions(runs: Sequence[Run], order: Sequence[str]) -> None:
 
 def _clear(folder: Path) -> None:
     """The shards' own files; the run does not need them any more."""
-    for pattern in ("images-*.jsonl", "timings-*.jsonl", ".lock-*", "image_ids.json"):
+    for pattern in ("images-*.jsonl", "timings-*.jsonl", ".lock-*", "image_ids.json", "inputs.json"):
         for path in folder.glob(pattern):
             if WHOLE.name not in path.name:
                 path.unlink()

@@ -101,6 +101,9 @@ class Checkpoint:
     the `parts` of a composed model, which bring weights and input sizes of their own.
 
     `needs` are packages beyond those that every model needs, by the extra that brings them.
+
+    A run's identity holds the weights' content: the `files` below the path, or all where none are listed.
+    `weights: none` is for a model that has none.
     """
 
     categories: str
@@ -114,10 +117,15 @@ class Checkpoint:
     published: Published | None = None
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parts: Parts | None = None
+    files: tuple[str, ...] = ()
+    weights: Literal["", "none"] = ""
 
     def __post_init__(self) -> None:
-        if [self.repo, self.path, self.url, self.parts].count(None) != 3:
-            raise UsageError("a checkpoint needs a repo, a path, a url or parts, and one of them alone")
+        sources = 4 - [self.repo, self.path, self.url, self.parts].count(None)
+        if sources > 1 or (sources == 0 and not self.weights):
+            raise UsageError(
+                "a checkpoint needs a repo, a path, a url or parts, and one of them alone, or `weights: none`"
+            )
         if (self.input is None) == (self.parts is None):
             raise UsageError("a checkpoint needs the size of its input; one of parts has theirs")
 
@@ -129,6 +137,7 @@ class Folder:
     categories: str
     input: InputSize
     fusion: FusionChoice = FusionChoice()
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,8 @@ class ModelFile:
     `defaults` are data set → checkpoint, `folders` data set → what somebody's own checkpoint of it is.
     `env` is the environment (`bench env`), or the path of an interpreter, that the model runs in as a worker;
     `deadline` (seconds) is how long the worker may take for one batch before it counts as hung.
+    `reads` are files and folders beside the YAML that the user's own adapter reads and no import leads to: their
+    content is part of a run's identity.
     `licence` (of the weights) and `tested` (how, here) are for the page of models.
     """
 
@@ -150,5 +161,6 @@ class ModelFile:
     folders: Mapping[str, Folder] = field(default_factory=dict)
     env: str | None = None
     deadline: float = 300.0
+    reads: tuple[str, ...] = ()
     licence: str | None = None
     tested: str | None = None

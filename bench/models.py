@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import untrusted
 from bench.cache import cache_folder
 from bench.config import build, did_you_mean, find, load_yaml, shipped
 from bench.envs import interpreter
 from bench.errors import ModelError, UsageError, naming
 from bench.fusion.presets import FusionSpec
+from bench.hashing import FileDigests, files_digest, folder_digest
 from bench.model_file import Checkpoint, Folder, FrameworkModel, FusionChoice, InputSize, ModelFile, Published
 from bench.needs import check_packages
 from bench.routes import no_checkpoint
 from bench.spaces import load_space
 from bench.types import Categories
 
-MAX_WEIGHTS = 1 << 36  # bytes of a file
-
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model, resolved: what an adapter is built from and what a run records."""
+    """One model, resolved: what an adapter is built from and what a run records. `yaml` is the file that names it."""
 
     name: str
     adapter: str
@@ -48,6 +45,10 @@ class ModelSpec:
     deadline: float = 300.0
     url: str | None = None
     framework: FrameworkModel | None = None
+    files: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    weightless: bool = False
+    yaml: str = ""
 
     @property
     def own_code(self) -> bool:
@@ -121,6 +122,7 @@ def _of_folder(file: ModelFile, usual: str | None, names: Collection[str], folde
         kind.input,
         path=str(Path(folder).resolve()),
         fusion=kind.fusion,
+        files=kind.files,
         framework=kind.framework if isinstance(kind, Checkpoint) else None,
     )
 
@@ -187,6 +189,10 @@ def _spec(
         deadline=file.deadline,
         url=checkpoint.url,
         framework=model and replace(model, config=_beside(path, model.config)),
+        files=checkpoint.files,
+        reads=tuple(str((path.parent / name).resolve()) for name in file.reads),
+        weightless=checkpoint.weights == "none",
+        yaml=str(path.resolve()),
     )
 
 
@@ -217,7 +223,7 @@ def check_source(spec: ModelSpec) -> None:
         check_source(part)
     if spec.env is not None:
         interpreter(spec.env)
-    if not spec.local or spec.own_code or spec.parts:
+    if not spec.local or spec.own_code or spec.parts or spec.weightless:
         return
     folder = Path(spec.source)
     if spec.framework is not None:
@@ -238,26 +244,20 @@ def weights_file(folder: Path) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def weights_digest(spec: ModelSpec) -> str:
-    """What identifies the weights: sha256 of every weight file, or hub repo and revision; of parts, both."""
+def weights_digest(spec: ModelSpec, exclude: Collection[Path] = (), digests: FileDigests | None = None) -> str:
+    """What identifies the weights: sha256 of their files (see `folder_digest`), or hub repo and commit; of parts, both.
+
+    `exclude` are files and folders below that of the weights which are something else.
+    """
+    digests = digests or FileDigests()
     if spec.parts:
-        return " + ".join(weights_digest(part) for part in spec.parts.values())
+        return " + ".join(weights_digest(part, exclude, digests) for part in spec.parts.values())
+    if spec.weightless:
+        return "none"
     if not spec.local:
         return f"{spec.source}@{spec.revision or 'main'}"
     if spec.framework is not None:
-        hasher = hashlib.sha256()
         config = Path(spec.framework.config)
-        for file in (Path(spec.source), *([config] if config.is_file() else [])):
-            hasher.update(untrusted.read_bytes(file, MAX_WEIGHTS))
-        return hasher.hexdigest()
-    return folder_digest(Path(spec.source))
-
-
-def folder_digest(folder: Path) -> str:
-    """sha256 of the weights and the config in a folder, wherever that lies."""
-    hasher = hashlib.sha256()
-    for file in sorted(folder.glob("*")):
-        if file.suffix in (".safetensors", ".bin") or file.name == "config.json":
-            hasher.update(file.name.encode())
-            hasher.update(untrusted.read_bytes(file, MAX_WEIGHTS))
-    return hasher.hexdigest()
+        named = [("weights", Path(spec.source)), *([("config", config)] if config.is_file() else [])]
+        return files_digest(named, digests)
+    return folder_digest(Path(spec.source), spec.files, exclude, digests)

@@ -8,7 +8,6 @@ predictions.json       the COCO file, written last
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import threading
@@ -20,15 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from bench import untrusted
 from bench.errors import DataError
 from bench.formats import coco
 from bench.formats.archive import refuse_link_out
 from bench.formats.coco_write import write_panoptic
 from bench.formats.images import read_labels, write_png
+from bench.hashing import FileDigests, files_digest
 from bench.results import Run, open_append, read_lines, write_json
 from bench.shards import WHOLE, Shard
-from bench.types import Categories, Panoptic, Prediction
+from bench.types import Categories, Panoptic, Prediction, Readable
 
 SAFE = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -94,14 +93,15 @@ class PredictionFolder:
     def annotations(self) -> Mapping[str, Mapping[str, Any]]:
         return self.file.annotations
 
-    def digest(self) -> str:
-        """sha256 of the files, PNGs included; a missing PNG is met when it is read."""
-        hasher = hashlib.sha256(self.file.path.read_bytes())
-        for annotation in self.annotations.values():
+    def digest(self, digests: FileDigests) -> str:
+        """sha256 of the JSON, the PNGs and the semantic maps; a missing PNG is an error where it is read."""
+        named: list[tuple[str, Readable]] = [("json", self.file.path)]
+        for image_id, annotation in self.annotations.items():
             png = self.folder / annotation["file_name"]
             refuse_link_out(png, annotation["file_name"])
-            hasher.update(untrusted.read_bytes(png) if png.is_file() else b"")
-        return hasher.hexdigest()
+            named.append((f"panoptic/{annotation['file_name']}", png))
+            named.append((f"semantic/{image_id}", self._semantic(image_id)))
+        return files_digest(named, digests)
 
     def plain(self, image_id: str, categories: Categories) -> coco.PanopticFile | None:
         """The panoptic map of one image, unread, where it is all that was predicted; None for anything else."""

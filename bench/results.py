@@ -30,7 +30,7 @@ from bench.shards import WHOLE, Shard
 from bench.types import Categories, Category
 
 FORMAT = 1
-AGAIN = "repeat the run with --again"
+AGAIN = "repeat the run with --overwrite"
 
 Seen = Callable[[Line], None]
 
@@ -185,11 +185,17 @@ class RunWriter:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that was written before; its image lines are read when asked for."""
+    """A run on disk; its image lines are read when asked for. `reused`: it was finished before it was asked for."""
 
     folder: Path
     meta: Mapping[str, Any]
     done: Mapping[str, Any] | None
+    reused: bool = False
+
+    @property
+    def reusable(self) -> bool:
+        """Whether its identity holds all that it was computed from: no code beyond the files that were hashed."""
+        return not self.meta.get("unlisted_modules")
 
     @property
     def name(self) -> str:

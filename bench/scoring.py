@@ -8,13 +8,15 @@ from pathlib import Path
 
 from bench.account import Account
 from bench.datasets.dataset import Dataset
-from bench.description import run_identity
 from bench.evaluate import Metrics, OnImage, run_predictions
+from bench.hashing import FileDigests
+from bench.identity import image_inputs, run_identity
 from bench.job import Begun, Job, carried_out
 from bench.metrics.pq import Protocol
 from bench.predictions import PredictionFolder, PredictionWriter, open_predictions
 from bench.results import Run, RunWriter
 from bench.shards import WHOLE, Shard
+from bench.types import ProgressCallback
 
 
 def score(
@@ -31,11 +33,14 @@ def score(
     shard: Shard = WHOLE,
     command: Sequence[str] = (),
     on_image: OnImage | None = None,
+    on_file: ProgressCallback | None = None,
+    identified: bool = True,
 ) -> Run:
     """Scores predictions that lie in files; the run is like any other, and keeps a copy of them.
 
     `predictions` is a folder with predictions.json, or a COCO panoptic JSON; the run has the folder's name unless
-    one is given.
+    one is given. `on_file(done, total)` is called while files are hashed that no earlier run has hashed. Without
+    `identified` no file is hashed: for a folder `out` that is thrown away.
 
     >>> from bench.damage import damage_dataset
     >>> from bench.datasets.dataset import load_dataset
@@ -45,7 +50,12 @@ def score(
     ('damaged', True)
     """
     made = predictions if isinstance(predictions, PredictionFolder) else open_predictions(Path(predictions))
-    identity = run_identity(name or made.name, dataset, {"predictions": made.digest()}, 1, protocol, metrics)
+    digests = FileDigests()
+    inputs = image_inputs(dataset, digests, pictures=False, on_file=on_file) if identified else None
+    identity = run_identity(
+        name or made.name, dataset, {"predictions": made.digest(digests) if identified else ""}, 1, protocol, metrics,
+        inputs=inputs,
+    )  # fmt: skip
 
     def work(writer: RunWriter, account: Account, save: PredictionWriter | None) -> None:
         run_predictions(
@@ -56,4 +66,4 @@ def score(
     def begin() -> AbstractContextManager[Begun]:
         return nullcontext(({}, work))
 
-    return carried_out(Job(dataset, Path(out), identity, begin, save_predictions, again, command, shard))
+    return carried_out(Job(dataset, Path(out), identity, inputs or {}, begin, save_predictions, again, command, shard))

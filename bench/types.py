@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,6 +183,16 @@ def _dense(ids: NDArray[np.integer[Any]], listed: Sequence[int], void: int) -> t
     return dense, unlisted, absent
 
 
+ProgressCallback = Callable[[int, int], None]  # (done, total)
+
+
+class Readable(Protocol):
+    """A file: a `Path`, or a member of an archive. `str()` of it is its path."""
+
+    def read_bytes(self) -> bytes:
+        """The whole content."""
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """What a model sees: `rgb` is (H, W, 3) uint8."""
@@ -202,6 +212,9 @@ class Sample:
 
     `read_semantic` gives (H, W) category ids, any other id being void; a data set has it in place of the
     panoptic truth, which then raises a UsageError that says why.
+
+    `image_file` and `target_files` are the files that are read; their digests stand for the picture and the truth in
+    a run's identity. Where a sample names none, its pixels are read and hashed instead.
     """
 
     image_id: str
@@ -209,6 +222,8 @@ class Sample:
     read_image: Callable[[], Image]
     read_target: Callable[[], Panoptic]
     read_semantic: Callable[[], NDArray[np.int32]] | None = None
+    image_file: Readable | None = None
+    target_files: tuple[Readable, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

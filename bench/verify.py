@@ -146,7 +146,7 @@ def _totals(run: Run, lines: Callable[[], Lines], counted: Iterable[Counted] | N
     """Every stored number, scored again. Numbers that a later version added are not asked of an older run."""
     rules, versions = run.meta["rules"], {"pq_version": PQ_VERSION, "semantic_version": SEMANTIC_VERSION}
     if rules.get("protocol") not in DEVIATIONS:
-        raise DataError(f"{run.folder / 'run.json'}: its protocol is unknown; repeat the run with --again")
+        raise DataError(f"{run.folder / 'run.json'}: its protocol is unknown; repeat the run with --overwrite")
     findings = [
         f"{name} is {rules[name]} and this program has {version}: verify it with the commit that run.json names"
         for name, version in versions.items()

@@ -15,16 +15,18 @@ ROOT = Path(__file__).parents[1]
 # in a YAML) reaches them.
 LAYERS = {
     "bench": 0, "bench.errors": 0, "bench.types": 0, "bench.untrusted": 0, "bench.shape": 0,
-    "bench.strict_yaml": 0, "bench.compiled": 0,
+    "bench.strict_yaml": 0, "bench.compiled": 0, "bench.pipeline": 0, "bench.user_code": 0, "bench.devices": 0,
+    "bench.versions": 0,
     "bench.overlap": 1, "bench.labels": 1, "bench.metrics": 1, "bench.fusion": 1,
     "bench.needs": 1,
     "bench.config": 2, "bench.routes": 2, "bench.spaces": 2, "bench.maps": 2, "bench.model_file": 2,
     "bench.models": 2, "bench.adapter": 2, "bench.counting": 2,
-    "bench.formats": 2, "bench.wire": 2, "bench.cache": 2, "bench.envs": 2,
-    "bench.pipeline": 3, "bench.datasets": 3, "bench.provenance": 3, "bench.results": 3, "bench.predictions": 3,
+    "bench.formats": 2, "bench.wire": 2, "bench.cache": 2, "bench.envs": 2, "bench.hashing": 2,
+    "bench.datasets": 3, "bench.provenance": 3, "bench.results": 3, "bench.predictions": 3,
     "bench.contract": 3, "bench.damage": 3, "bench.shards": 3, "bench.doctor": 3, "bench.latency": 3,
     "bench.env_make": 3, "bench.model_table": 3, "bench.ledger": 3, "bench.account": 3, "bench.truth_map": 3,
-    "bench.description": 4, "bench.model_description": 4, "bench.job": 4,
+    "bench.takeover": 3,
+    "bench.identity": 5, "bench.job": 5,
     "bench.link": 3, "bench.worker_tree": 3, "bench.worker": 4, "bench.remote": 4,
     "bench.evaluate": 4, "bench.check": 4, "bench.stats": 4,
     "bench.verify": 4, "bench.levels": 4, "bench.reading": 4, "bench.comparison": 4, "bench.explain": 4,
@@ -153,7 +155,7 @@ def test_frameworks_are_imported_where_they_are_used(module: str) -> None:
     network = module.startswith("bench.adapters.efficientps.") and not module.endswith((".adapter", ".config"))
     allowed = module.startswith(("bench.fusion", "bench.recipes")) or network
     assert allowed or not packages(module, top_level=True) & FRAMEWORKS
-    inside = ("bench.fusion", "bench.recipes", "bench.adapters", "bench.counting")
+    inside = ("bench.fusion", "bench.recipes", "bench.adapters", "bench.counting", "bench.devices")
     assert module.startswith(inside) or not packages(module) & FRAMEWORKS
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bench.errors import DataError
+from bench.hashing import FileDigests
 from bench.predictions import PredictionWriter, file_stem, open_predictions
 from bench.types import Categories, Category, Panoptic, Prediction, SegmentInfo
 
@@ -47,10 +48,10 @@ def test_the_digest_sees_the_pixels(tmp_path: Path) -> None:
     with PredictionWriter(tmp_path) as writer:
         writer.write("a", prediction())
         writer.finish(["a"], SPACE)
-    before = open_predictions(tmp_path).digest()
-    assert open_predictions(tmp_path).digest() == before
+    before = open_predictions(tmp_path).digest(FileDigests())
+    assert open_predictions(tmp_path).digest(FileDigests()) == before
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes() + b"!")
-    assert open_predictions(tmp_path).digest() != before
+    assert open_predictions(tmp_path).digest(FileDigests()) != before
 
 
 def test_a_missing_prediction_is_named(tmp_path: Path) -> None:

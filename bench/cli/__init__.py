@@ -24,6 +24,8 @@ COMMANDS = {
     "models": ("models",),
 }
 
+RENAMED = {"again": "overwrite", "no-again": "no-overwrite"}  # options by their former names, which commands keep
+
 
 def application(asked: str | None = None) -> typer.Typer:
     """The command line: of one command the module that it is in alone, since to fit out all of them takes as long as
@@ -35,6 +37,7 @@ def application(asked: str | None = None) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
+        context_settings={"token_normalize_func": lambda token: RENAMED.get(token, token)},
     )
     app.callback()(lambda: None)  # a group, though it may have one command
     alone = [module for module, commands in COMMANDS.items() if asked in commands]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,7 @@ Images = Annotated[Path | None, typer.Option(help="File with the image ids to ta
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score.")]
 Metric = Annotated[Literal["boundary"] | None, typer.Option("--metrics", help="Compute this, too: it costs extra.")]
 Part = Annotated[str, typer.Option(help="Do part I of N only, as I/N from 0; `bench merge` unites them.")]
-Again = Annotated[bool, typer.Option(help="Repeat a finished run.")]
+Overwrite = Annotated[bool, typer.Option(help="Compute a finished run anew, in place of what it holds.")]
 ProtocolName = Annotated[
     Literal["coco", "strict"], typer.Option(help="coco: as panopticapi counts; strict: true areas, every crowd.")
 ]
@@ -53,7 +54,7 @@ def run_command(
     timing: Annotated[bool, typer.Option(help="Measure latency, too: one image at a time.")] = False,
     metrics: Metric = None,
     shard: Part = "0/1",
-    again: Again = False,
+    overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
     """Run a model on a data set and score it; an interrupted run resumes, a finished one is shown."""
@@ -71,16 +72,45 @@ def run_command(
     check_source(spec)
     from bench import launch
 
+    _hash_inputs(data, pictures=True)
     with progress(f"{spec.name} on {data.name}:{data.split}") as on_image:
         done = launch.run(
-            spec, data, out, device=device, batch_size=batch_size, workers=workers, protocol=protocol, again=again,
+            spec, data, out, device=device, batch_size=batch_size, workers=workers, protocol=protocol, again=overwrite,
             save_predictions=save_predictions, label_map=label_map, metrics=[metrics] if metrics else [], shard=part,
             command=["bench", *sys.argv[1:]], on_image=on_image,
         )  # fmt: skip
+    _say_how_it_came(done)
     if timing:
         _time(spec, data, done.folder, device)
     show.show_run_or_shard(done, part, json_)
     show.say_what_is_missing(data)
+
+
+def _hash_inputs(data: Any, pictures: bool) -> None:
+    """Fills the cache of digests, with a bar: reading a large data set for the first time takes seconds."""
+    from bench.hashing import FileDigests
+    from bench.identity import input_files
+
+    with progress("hashing the data") as on_file:
+        FileDigests().of(input_files(data, pictures=pictures), on_file)
+
+
+def _say_how_it_came(run: Any) -> None:
+    """On stderr: that a finished run is shown again, or why it will not be."""
+    if run.reused:
+        finished = datetime.fromisoformat(run.done["finished"]).astimezone()
+        today = finished.date() == datetime.now().astimezone().date()
+        say(
+            f"finished {finished:%H:%M}, shown again; --overwrite computes it anew"
+            if today
+            else f"finished {finished:%Y-%m-%d %H:%M}, shown again; --overwrite computes it anew"
+        )
+    if not run.reusable:
+        names = ", ".join(run.meta["unlisted_modules"][:3])
+        say(
+            f"the adapter loaded local modules that its imports do not name ({names}): changes there would go "
+            "unnoticed, so this run is computed anew each time; list their files under `reads:` in the model's YAML"
+        )
 
 
 def _time(spec: Any, data: Any, folder: Path, device: str) -> None:
@@ -108,7 +138,7 @@ def score_command(
     out: Annotated[Path | None, typer.Option(help="Keep the score as a run below this folder.")] = None,
     metrics: Metric = None,
     shard: Part = "0/1",
-    again: Again = False,
+    overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
     """Score predictions made elsewhere: against a data set, or any two COCO panoptic files."""
@@ -117,12 +147,15 @@ def score_command(
     part = _part(shard, out)
     truth, made = _pair(dataset, predictions, gt, gt_dir, pred, pred_dir, data_root)
     truth = select(truth, limit, images)
+    if out is not None:
+        _hash_inputs(truth, pictures=False)
     with tempfile.TemporaryDirectory() as scratch, progress("scoring") as on_image:
         done = scoring.score(
-            made, truth, out or Path(scratch), name=name, workers=workers, protocol=protocol, again=again,
+            made, truth, out or Path(scratch), name=name, workers=workers, protocol=protocol, again=overwrite,
             save_predictions=out is not None, metrics=[metrics] if metrics else [], shard=part,
-            command=["bench", *sys.argv[1:]], on_image=on_image,
+            command=["bench", *sys.argv[1:]], on_image=on_image, identified=out is not None,
         )  # fmt: skip
+        _say_how_it_came(done)
         score = None if done.done is None else done.score
     if score is None:
         show.show_run_or_shard(done, part, json_)

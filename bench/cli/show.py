@@ -14,10 +14,11 @@ VIEWS = ("errors", "by_size", "thresholds", "confusion", "boundary", "intervals"
 
 
 def show_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: bool = False) -> None:
-    """The totals of a run on stdout."""
+    """The totals of a run on stdout; in JSON also that it was finished before the command."""
     cost = {name: run.meta.get(name) for name in ("parameters", "multiply_adds")}
     if as_json:
-        print_json({**score, **{name: value for name, value in cost.items() if value is not None}})
+        reused = {"reused": True} if run.reused else {}
+        print_json({**score, **{name: value for name, value in cost.items() if value is not None}, **reused})
         return
     from bench.report.explanations import boundary_tables
     from bench.report.tables import class_table, cost_line, headline

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.output import print_json, print_table, print_tables, print_text, progress, say
-from bench.cli.run import Again, Json, Out
+from bench.cli.run import Json, Out, Overwrite
 from bench.cli.study import study
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -28,7 +28,7 @@ def suite_command(
     out: Out = Path("results"),
     device: Device = "auto",
     plan: Plan = False,
-    again: Again = False,
+    overwrite: Overwrite = False,
     quick: Annotated[bool, typer.Option("--quick", help="Of a study: a few steps and images, no conclusion.")] = False,
     shard: Annotated[str, typer.Option(help="Of a study: do part I of N of its trainings, as I/N from 0.")] = "0/1",
     json_: Json = False,
@@ -42,13 +42,13 @@ def suite_command(
 
     where = find("suites", suite)
     if quick or is_study(where):
-        return study(where, out, device, plan, again, quick, shard, json_)
+        return study(where, out, device, plan, overwrite, quick, shard, json_)
     if parse_shard(shard) != WHOLE:
         raise UsageError(f"--shard {shard}: {where} trains nothing; `bench run --shard` does a part of one run")
     chosen = load_suite(where)
     _print_plan(chosen, json_ and plan)
     if not plan:
-        _show(_run(chosen, where, out, device, again), json_)
+        _show(_run(chosen, where, out, device, overwrite), json_)
 
 
 def check_command(

@@ -98,7 +98,7 @@ def _how_to_predict(meta: Any) -> str:
 
 def _without_out(command: Sequence[str]) -> list[str]:
     """A command without where its results went, and without what would keep it from predicting anew."""
-    dropped = ("--out", "--again", "--no-save-predictions")
+    dropped = ("--out", "--overwrite", "--again", "--no-save-predictions")
     pairs = zip(command, ["", *command], strict=False)
     kept = [word for word, before in pairs if word not in dropped and before != "--out"]
     return [word for word in kept if not word.startswith("--out=")]

@@ -12,9 +12,11 @@ from bench.formats import coco
 from bench.formats.cityscapes import panoptic_of
 from bench.formats.images import read_labels, read_rgb
 from bench.spaces import LabelSpace
-from bench.types import Image, Panoptic, Sample, SegmentInfo
+from bench.types import Image, Panoptic, Readable, Sample, SegmentInfo
 
 IMAGE_SUFFIX = "_leftImg8bit.png"
+
+Truth = tuple[Callable[[], Panoptic], tuple[Readable, ...]]  # how it is read, and from which files
 
 
 def samples(root: Path, split: str, space: LabelSpace, remedy: str) -> tuple[Sample, ...]:
@@ -29,10 +31,12 @@ def samples(root: Path, split: str, space: LabelSpace, remedy: str) -> tuple[Sam
             f"{root / 'gtFine' / split}: {len(missing)} images have no ground truth, "
             f"first {missing[0]!r}; unpack the annotations again"
         )
-    return tuple(
-        Sample(image_id, path.parent.name, partial(_read_image, image_id, path), truth_of[image_id])
-        for image_id, path in images.items()
-    )
+    return tuple(_sample(image_id, path, *truth_of[image_id]) for image_id, path in images.items())
+
+
+def _sample(image_id: str, path: Path, read: Callable[[], Panoptic], files: tuple[Readable, ...]) -> Sample:
+    read_image = partial(_read_image, image_id, path)
+    return Sample(image_id, path.parent.name, read_image, read, image_file=path, target_files=files)
 
 
 def _images(folder: Path, remedy: str) -> dict[str, Path]:
@@ -46,10 +50,10 @@ def _read_image(image_id: str, path: Path) -> Image:
     return Image(image_id, read_rgb(path))
 
 
-def _instance_ids(root: Path, split: str, space: LabelSpace) -> dict[str, Callable[[], Panoptic]] | None:
+def _instance_ids(root: Path, split: str, space: LabelSpace) -> dict[str, Truth] | None:
     suffix = "_gtFine_instanceIds.png"
     paths = sorted((root / "gtFine" / split).glob(f"*/*{suffix}"))
-    return {path.name.removesuffix(suffix): partial(_read_instances, path, space) for path in paths} or None
+    return {path.name.removesuffix(suffix): (partial(_read_instances, path, space), (path,)) for path in paths} or None
 
 
 def _read_instances(path: Path, space: LabelSpace) -> Panoptic:
@@ -60,16 +64,16 @@ def _read_instances(path: Path, space: LabelSpace) -> Panoptic:
         raise DataError(message if str(path) in message else f"{path}: {message}") from None
 
 
-def _panoptic_json(root: Path, split: str, space: LabelSpace) -> dict[str, Callable[[], Panoptic]] | None:
+def _panoptic_json(root: Path, split: str, space: LabelSpace) -> dict[str, Truth] | None:
     """createPanopticImgs' output, with label ids or (`_trainId`) train ids as category_id."""
     for stem in (f"cityscapes_panoptic_{split}", f"cityscapes_panoptic_{split}_trainId"):
         path = root / "gtFine" / f"{stem}.json"
         if path.is_file():
             truth = coco.load_json(path)
-            label_of = _label_ids(path, truth.categories, space)
+            label_of, folder = _label_ids(path, truth.categories, space), root / "gtFine" / stem
             return {
-                image_id: partial(_read_panoptic, root / "gtFine" / stem, annotation, label_of)
-                for image_id, annotation in truth.annotations.items()
+                image_id: (partial(_read_panoptic, folder, one, label_of), (path, folder / one["file_name"]))
+                for image_id, one in truth.annotations.items()
             }
     return None
 

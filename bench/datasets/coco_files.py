@@ -17,8 +17,8 @@ def coco_truth(file: Path, folder: Path) -> Dataset:
     """The annotations of `file` in its own order; mIoU by detectron2's rule, as COCO's is reported."""
     truth = coco.load_json(file)
     samples = tuple(
-        Sample(image_id, "", partial(_no_image, image_id), _target(folder, truth, image_id))
-        for image_id in truth.annotations
+        Sample(image_id, "", partial(_no_image, image_id), target, target_files=(file, target.png))
+        for image_id, target in ((image_id, _target(folder, truth, image_id)) for image_id in truth.annotations)
     )
     return Dataset(file.stem, "files", truth.categories, samples, "detectron2")
 

@@ -84,7 +84,9 @@ def samples(files: CocoFiles, space: LabelSpace | None) -> tuple[tuple[Sample, .
             image_id,
             str(PurePosixPath(annotation["file_name"]).parent).strip("."),
             partial(_read_image, image_id, pictures[image_id], files),
-            coco.PanopticFile(files.png(annotation), annotation, known, True, truth.segments[image_id]),
+            coco.PanopticFile(png := files.png(annotation), annotation, known, True, truth.segments[image_id]),
+            image_file=pictures[image_id],
+            target_files=(files.json, png),
         )
         for image_id, annotation in truth.annotations.items()
     ), categories

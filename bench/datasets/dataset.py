@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from bench.config import did_you_mean, find, load_yaml
+from bench.config import did_you_mean, digest, find, load_yaml
 from bench.datasets import coco_panoptic
 from bench.datasets.coco_panoptic import FROM_FILE, CocoPlaces
 from bench.errors import DataError, UsageError, naming
@@ -79,6 +79,8 @@ class Dataset:
     """A split of a data set: samples in their order, and the space that they are scored in.
 
     `space` is the name of that space; `base` and `labels` say of a derived data set what was mapped, and how.
+    `root` is the folder that it was read from, and `label_table` the digest of the labels that its truth is read by,
+    void ones and colours too.
     """
 
     name: str
@@ -91,6 +93,8 @@ class Dataset:
     space: str = ""
     base: str = ""
     labels: LabelMap | None = None
+    root: Path | None = None
+    label_table: str = ""
 
     @property
     def slug(self) -> str:
@@ -145,9 +149,19 @@ def load_plain(
             return _coco(path.stem, spec, split, root, on_image)
     with naming(path):
         space = load_space(spec.labels).counting((*spec.count, *count))
-    samples = _samples(path.stem, spec, split, space, root, on_image)
-    void = tuple(label.name for label in space.void)
-    return Dataset(path.stem, split, space.scored, samples, spec.semantic_rule, void, spec.carries, spec.labels)
+    folder = spec.ready(path.stem, root, split, on_image)
+    return Dataset(
+        path.stem,
+        split,
+        space.scored,
+        _samples(path.stem, spec, split, space, folder),
+        spec.semantic_rule,
+        tuple(label.name for label in space.void),
+        spec.carries,
+        spec.labels,
+        root=folder,
+        label_table=digest(space)[:16],
+    )
 
 
 def plain_spec(path: Path, split: str) -> tuple[DatasetSpec, str]:
@@ -170,16 +184,15 @@ def coco_files(
 
 def _coco(name: str, spec: DatasetSpec, split: str, root: Path | None, on_image: Progress | None) -> Dataset:
     space = None if spec.labels == FROM_FILE else load_space(spec.labels)
-    samples, categories = coco_panoptic.samples(coco_files(name, spec, split, root, on_image), space)
-    return Dataset(name, split, categories, samples, spec.semantic_rule, space=spec.labels)
+    files = coco_files(name, spec, split, root, on_image)
+    samples, categories = coco_panoptic.samples(files, space)
+    folder = spec.ready(name, root, split)
+    return Dataset(name, split, categories, samples, spec.semantic_rule, space=spec.labels, root=folder)
 
 
-def _samples(
-    name: str, spec: DatasetSpec, split: str, space: LabelSpace, root: Path | None, on_image: Progress | None
-) -> tuple[Sample, ...]:
+def _samples(name: str, spec: DatasetSpec, split: str, space: LabelSpace, folder: Path) -> tuple[Sample, ...]:
     from bench.datasets import cityscapes, semantic_rgb
 
-    folder = spec.ready(name, root, split, on_image)
     if spec.layout == "semantic_rgb":
         return semantic_rgb.samples(name, folder, space, spec.help())
     return cityscapes.samples(folder, split, space, spec.help())

@@ -38,6 +38,8 @@ def samples(name: str, root: Path, space: LabelSpace, remedy: str) -> tuple[Samp
             partial(_read_image, path),
             partial(_no_panoptic, name),
             partial(_read_semantic, label_of[path.stem], space),
+            image_file=path,
+            target_files=(label_of[path.stem],),
         )
         for path in images
     )

@@ -159,6 +159,11 @@ class Member:
     def read_bytes(self) -> bytes:
         return self.archive.read(self.inside)
 
+    def checksum(self) -> str:
+        """CRC-32 and size as the archive lists them; no byte is unpacked."""
+        info = self.archive.members.get(self.inside)
+        return "absent" if info is None else f"crc32 {info.CRC:08x} {info.file_size}"
+
     def read_text(self, encoding: str) -> str:
         return self.read_bytes().decode(encoding)
 

@@ -20,6 +20,7 @@ from bench.formats.archive import File
 if TYPE_CHECKING:
     from PIL import Image as PilImage
 
+READING_VERSION = 1  # goes up with every change of what is read from a picture or a map
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")  # Pillow knows more, and starts Ghostscript for one of them
 MAX_FILE = 1 << 29  # bytes
 MAX_PIXELS = 89_478_485  # of an image; where Pillow begins to warn

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from bench.errors import UsageError
 
+FUSION_VERSION = 1  # goes up with every change that moves a pixel
 RULES = ("mask2former", "maskformer", "detr", "hf", "efficientps", "framework")
 
 

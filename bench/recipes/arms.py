@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.config import load_yaml
 from bench.errors import UsageError
-from bench.models import folder_digest
+from bench.hashing import folder_digest
 from bench.recipes.recipe import Recipe
 
 BEGINNING = "init.json"

@@ -86,7 +86,7 @@ def _predictions(run: Run) -> PredictionFolder:
     predictions = saved_predictions(run)
     if predictions is None:
         raise DataError(
-            f"{run.folder / 'predictions'}: the run kept no predictions to draw; run the model again with --again "
+            f"{run.folder / 'predictions'}: the run kept no predictions to draw; run the model again with --overwrite "
             "and --save-predictions"
         )
     return predictions

@@ -104,7 +104,7 @@ def comparability_key(run: Run) -> str:
     try:
         return digest(done["key"])
     except KeyError:
-        raise DataError(f"{run.folder / 'done.json'}: has no key; repeat the run with --again") from None
+        raise DataError(f"{run.folder / 'done.json'}: has no key; repeat the run with --overwrite") from None
 
 
 def _board(key: str, runs: Sequence[Run], ranges: bool) -> Board:

@@ -91,7 +91,7 @@ def read_view(sample: Sample | None, pick: Pick, run: Run, predictions: Predicti
     if _pq(overlap, run.categories, protocol) != pick.pq:
         raise DataError(
             f"{predictions.folder}: the files of image {pick.image_id!r} do not give the stored PQ of "
-            f"{percent(pick.pq)}; data set or predictions changed, run again with --again"
+            f"{percent(pick.pq)}; data set or predictions changed, run again with --overwrite"
         )
     matches = match(overlap, protocol=protocol)
     return View(sample.read_image().rgb, truth, made.panoptic, matches, made.semantic)

@@ -105,5 +105,5 @@ def test_shards_of_a_score_are_merged(place: Place, scored: Path, call: Call) ->
     for part in ("1/2", "0/2"):
         answer = json.loads(call(*score, "--shard", part, "--out", place.folder / "kept", "--json").out)
     assert answer["images"] == 6 and call("merge", answer["run"]).code == 0
-    assert json.loads(call(*score, "--out", place.folder / "kept", "--json").out) == whole
+    assert json.loads(call(*score, "--out", place.folder / "kept", "--json").out) == {**whole, "reused": True}
     assert call(*score, "--shard", "1/2").code == 2

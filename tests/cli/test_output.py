@@ -105,8 +105,8 @@ def test_a_finished_run_is_shown_and_not_repeated(place: Place, call: Call, monk
     first = call(*place.arguments("--json"))
     monkeypatch.setenv("FAKE_FAULT", "load")  # a model that were loaded would fail
     second = call(*place.arguments("--json"))
-    assert (second.code, second.out) == (0, first.out)
-    assert call(*place.arguments("--again")).code == 4
+    assert (second.code, json.loads(second.out)) == (0, {**json.loads(first.out), "reused": True})
+    assert call(*place.arguments("--overwrite")).code == 4
 
 
 def test_predictions_can_be_left_out(place: Place, call: Call) -> None:

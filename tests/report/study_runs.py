@@ -11,7 +11,7 @@ from page_runs import EVIL, run_of
 from report_runs import MODEL
 
 from bench.errors import ModelError
-from bench.models import folder_digest
+from bench.hashing import folder_digest
 from bench.study.outcome import StudyOutcome, Trained
 from bench.study.plan import Contrast, Quick, Scored, Study, Training
 

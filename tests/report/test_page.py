@@ -13,8 +13,8 @@ from page_runs import EVIL, IMAGES, dataset, image_id, prediction, run_of, truth
 from report_runs import MODEL
 
 from bench.errors import NotComparable
+from bench.hashing import folder_digest
 from bench.metrics.pq import match
-from bench.models import folder_digest
 from bench.overlap import Overlap
 from bench.report.error_map import error_map, pair_codes
 from bench.report.page.cost import scatters
@@ -121,7 +121,7 @@ def test_the_gallery_stays_under_its_limit_and_says_what_it_left_out(runs: list[
 
 def test_what_is_not_at_hand_is_said_with_a_remedy(tmp_path: Path) -> None:
     bare = run_of(tmp_path / "bare", "bare", 0, keep=False)
-    for data, words in ((None, "no data root"), (dataset(), "--again")):
+    for data, words in ((None, "no data root"), (dataset(), "--overwrite")):
         text = written([bare], tmp_path / "page.html", data, why="no data root").read_text(encoding="utf-8")
         assert words in text and 'id="cards"' not in text
 

@@ -52,7 +52,7 @@ COSTS = (
     Cost("parameters", "Parameters", "predictions made elsewhere have no known model", lambda v: v.row["parameters"]),
     Cost(
         "multiply-adds", "Multiply-adds an image", "predictions have none, and a model's are counted anew by",
-        lambda v: v.row["multiply_adds"], "bench run --again",
+        lambda v: v.row["multiply_adds"], "bench run --overwrite",
     ),
     Cost(
         "latency", "Latency, median of one image (ms)", "it is shown only where it was measured, by",

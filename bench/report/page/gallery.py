@@ -54,7 +54,7 @@ def _missing(view: RunView) -> str:
     if saved_predictions(view.run) is None:
         return (
             f"{view.label}: its predictions are not at hand (they are large and stay out of version control). "
-            "Repeat its command, which stands under Provenance, with --again, and write the report again."
+            "Repeat its command, which stands under Provenance, with --overwrite, and write the report again."
         )
     return ""
 

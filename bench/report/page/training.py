@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import untrusted
-from bench.models import folder_digest
+from bench.hashing import folder_digest
 from bench.report.page.plot import Axis, linear
 from bench.report.page.runs import RunView
 
@@ -72,7 +72,7 @@ def training_log(model: Mapping[str, Any]) -> Log:
     shipped = Path(str(files("bench.adapters"))) / source
     folder = shipped if shipped.is_dir() else Path(source)
     log = folder / "training.jsonl"
-    if not log.is_file() or folder_digest(folder) != model.get("weights"):
+    if not log.is_file() or folder_digest(folder, model.get("files", ())) != model.get("weights"):
         return []
     rows: list[Any] = []
     with suppress(OSError, ValueError):  # what a training that was cut short left unfinished ends the curve

@@ -1,4 +1,4 @@
-"""What run.json tells beyond what makes a run the same run."""
+"""What makes a run the same run, and what run.json records beyond that."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_threads_are_told_where_torch_is_loaded(monkeypatch: pytest.MonkeyPatch)
 def test_other_threads_are_no_other_run(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     yaml, folders = str(write_model(tmp_path)), []
     for threads in (3, 5):
-        monkeypatch.setattr("bench.model_description.torch_threads", lambda threads=threads: threads)
+        monkeypatch.setattr("bench.identity.torch_threads", lambda threads=threads: threads)
         run = launch.run(yaml, data, tmp_path / "out", again=True)
         assert run.meta["threads"] == threads
         folders.append(run.folder)

@@ -1,0 +1,84 @@
+"""Give the committed runs the identity that this checkout computes, where it computes their lines again.
+
+    python benchmarks/adopt_runs.py [results] [--images 3]
+
+Each run's model or predictions are made again for its first images. Where every line is the stored one, run.json gets
+the identity of today and the folder its name; nothing else is touched. A run that cannot be made again stays as it is,
+and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench import launch, scoring
+from bench.damage import damage_dataset
+from bench.datasets.dataset import Dataset, load_dataset
+from bench.hashing import FileDigests
+from bench.identity import identity_digest, image_inputs, model_identity, run_identity
+from bench.maps import prediction_map
+from bench.models import resolve_model
+from bench.predictions import open_predictions
+from bench.results import Run, read_runs, write_json
+
+
+def adopted(run: Run, scratch: Path, images: int) -> str:
+    """Complete one run; returns what was found."""
+    data = load_dataset(run.dataset)
+    metrics, batch_size = run.meta.get("metrics", ()), run.meta["batch_size"]
+    digests, protocol = FileDigests(), run.meta["rules"]["protocol"]
+    inputs = image_inputs(data, digests, pictures="predictions" not in run.meta["model"])
+    few = data.only([line["image_id"] for line, _ in zip(run.lines(), range(images), strict=False)])
+    if "predictions" in run.meta["model"]:
+        made = damage_dataset(data, scratch / run.name)
+        model: dict[str, Any] = {"predictions": open_predictions(made).digest(digests)}
+        identity = run_identity(run.name, data, model, batch_size, protocol, metrics, inputs=inputs)
+        again, shown = scoring.score(made, few, scratch / "out", protocol=protocol, metrics=metrics), model
+    else:
+        spec = resolve_model(run.name, data.name, base=data.base, space=data.space,
+                             checkpoint=run.meta["model"]["checkpoint"])  # fmt: skip
+        labels = prediction_map((spec.categories, spec.space), (data.space or data.name, data.categories), None)
+        model = model_identity(spec, digests)
+        identity = run_identity(run.name, data, model, batch_size, protocol, metrics, device=run.meta["device"],
+                                labels=labels, inputs=inputs)  # fmt: skip
+        again = launch.run(spec, few, scratch / "out", device="cpu", batch_size=batch_size, protocol=protocol,
+                           metrics=metrics, save_predictions=False)  # fmt: skip
+        shown = again.meta["model"]
+    return _completed(run, identity, shown) if _agree(run, again, few) else "lines differ"
+
+
+def _agree(run: Run, again: Run, few: Dataset) -> bool:
+    """Whether the lines of a few images are those that are stored."""
+    wanted = {sample.image_id for sample in few.samples}
+    stored = {line["image_id"]: line for line in run.lines() if line["image_id"] in wanted}
+    return stored == {line["image_id"]: line for line in again.lines()}
+
+
+def _completed(run: Run, identity: dict[str, Any], model: dict[str, Any]) -> str:
+    digest = identity_digest(identity)
+    write_json(run.folder / "run.json", {**run.meta, **identity, "model": model, "identity": digest})
+    run.folder.rename(run.folder.with_name(digest[:12]))
+    return f"is now {digest[:12]}"
+
+
+def main() -> int:
+    """Prints a line a run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", nargs="?", type=Path, default=Path("results"))
+    parser.add_argument("--images", type=int, default=3)
+    options = parser.parse_args()
+    failed = 0
+    for run in read_runs(options.results):
+        with tempfile.TemporaryDirectory() as scratch:
+            found = adopted(run, Path(scratch), options.images)
+        failed += not found.startswith("is now")
+        print(f"{run.dataset:24} {run.name:14} {run.folder.name} {found}", flush=True)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
