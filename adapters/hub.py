@@ -127,8 +127,9 @@ def _gated_by_name() -> bool:
     import transformers
 
     eomt: Any = importlib.import_module("transformers.models.eomt.modeling_eomt")
+    layer = getattr(eomt, "EomtSwiGLUFFN", None)
     with torch.device("meta"):
-        return hasattr(eomt.EomtSwiGLUFFN(transformers.EomtConfig(hidden_size=8)), "gate_proj")
+        return layer is not None and hasattr(layer(transformers.EomtConfig(hidden_size=8)), "gate_proj")
 
 
 def as_written_today(config: Mapping[str, Any]) -> dict[str, Any]:
