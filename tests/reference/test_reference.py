@@ -107,6 +107,23 @@ def test_a_mapping_of_transformers_own_is_left_alone(monkeypatch: pytest.MonkeyP
     assert [name for name, _ in registered] == ["eomt"]
 
 
+def test_a_maskformer_saved_again_loads_without_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers 4.57 writes a backbone of timm into the decoder's configuration, which uses none."""
+
+    def asked(*given: Any, **more: Any) -> None:
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_exists", asked)
+    folder = build_small(tmp_path, "maskformer-swin-small-form")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["decoder_config"] |= {
+        "backbone_config": None, "backbone_kwargs": {"in_chans": 3, "out_indices": [1, 2, 3, 4]},
+        "use_pretrained_backbone": True, "use_timm_backbone": True,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert difference(folder) <= TOLERANCE
+
+
 # Names of transformers → those that EoMT's training code saves, for a part of them.
 AUTHORS = {
     "embeddings.cls_token": "network.encoder.backbone.cls_token",
