@@ -2,6 +2,8 @@
 #   make demo    the main job on the embedded data set: the trained models that ship, a leaderboard, a report
 #   make test    the tests            make check   lint and types            make parity   the long comparisons
 #   make test-foreign   real mmdetection and detectron2, each in an environment of its own (3 GB, minutes)
+#   make reference   checkpoints saved by the last transformers 4, loaded here with the same logits; FULL=1 at the
+#                    size of the hub's files (an environment of 1 GB, minutes); whoever moves the pin of transformers runs it
 # PYTHON=python3.12 picks the interpreter. TORCH_INDEX=URL names another index to take torch from
 # (PyTorch's own CPU index where the default one would bring CUDA packages of several GB).
 PYTHON ?= python3
@@ -10,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: install demo test test-foreign check parity clean
+.PHONY: install demo test test-foreign reference check parity clean
 
 install: $(VENV)/installed
 
@@ -33,6 +35,11 @@ test-foreign: install
 	@$(if $(TORCH_INDEX),PIP_EXTRA_INDEX_URL=$(TORCH_INDEX)) $(BIN)/bench env create mmdet
 	@$(if $(TORCH_INDEX),PIP_EXTRA_INDEX_URL=$(TORCH_INDEX)) $(BIN)/bench env create detectron2
 	@$(BIN)/python -m pytest -m foreign -rP tests/foreign
+
+reference: export BENCH_ENVS := $(CURDIR)/.venv-foreign
+reference: install
+	@$(if $(TORCH_INDEX),PIP_EXTRA_INDEX_URL=$(TORCH_INDEX)) $(BIN)/bench env create transformers4
+	@$(BIN)/python tests/reference/check_reference.py $(if $(FULL),--full)
 
 check: install
 	@$(BIN)/ruff check .

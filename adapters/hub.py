@@ -1,71 +1,29 @@
-"""Checkpoints of transformers: a folder, or fetched from the hub; loaded as one class, or refused with the reason."""
+"""Checkpoints of transformers: a folder in hub format, loaded as one class, or refused with the reason.
+
+Old checkpoints of the hub differ in form from what transformers 5 reads by itself; the differences are met here.
+"""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
-import logging
-import threading
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from bench.adapters.class_head import restore
 from bench.errors import ModelError
+from bench.hub import CONFIG
+from bench.hub import fetch as fetch
+from bench.hub import first_line as _first_line
+from bench.hub import resolve_commit as resolve_commit
 from bench.needs import check_packages
 
-HUB_SECONDS = 15.0
-CONFIG = "config.json"
-WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin*")
-
-
-def fetch(repo: str, revision: str | None, more: tuple[str, ...] = ()) -> Path:
-    """The folder of a hub checkpoint: the local cache, else a download; an unreachable hub ends in 15 s.
-
-    `more` are files beside the configuration and the weights, where the repository has them.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are no news: the outcome is one message
-    wanted = [CONFIG, *WEIGHTS, *more]
-    try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, local_files_only=True))
-    except LocalEntryNotFoundError:
-        files = within(HUB_SECONDS, lambda: _hub_files(repo, revision), f"{repo}: the hub did not answer")
-    safe = any(name.endswith(".safetensors") for name in files)
-    chosen = [pattern for pattern in wanted if not (safe and "bin" in pattern)]
-    try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=chosen))
-    except Exception as error:
-        raise ModelError(f"{repo}: the download failed ({_first_line(error)}); run the command again") from None
-
-
-def _hub_files(repo: str, revision: str | None) -> list[str]:
-    from huggingface_hub import HfApi
-
-    return list(HfApi().list_repo_files(repo, revision=revision))
-
-
-def within(seconds: float, call: Callable[[], list[str]], failure: str) -> list[str]:
-    """`call()` on a thread of its own, since name look-up and retries have no deadline of theirs."""
-    results: list[list[str]] = []
-    errors: list[Exception] = []
-
-    def work() -> None:
-        try:
-            results.append(call())
-        except Exception as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if results:
-        return results[0]
-    reason = _first_line(errors[0]) if errors else f"no answer in {seconds:.0f} s"
-    raise ModelError(f"{failure} ({reason}); download it elsewhere and give --checkpoint DIR") from None
+AUTHORS_EOMT = "network."  # how every name begins in the weights that EoMT's own training code saves
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -96,9 +54,14 @@ def load_pretrained(folder: Path, model_class: str) -> Any:
     quiet: Any = transformers.logging
     quiet.disable_progress_bar()
     quiet.set_verbosity_error()
+    if config.get("use_swiglu_ffn") and config.get("model_type") == "eomt":
+        register_swiglu_of_eomt()
+    today = as_written_today(config)
     try:
-        model, report = getattr(transformers, model_class).from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+        architecture = getattr(transformers, model_class)
+        more = {} if today == config else {"config": architecture.config_class.from_dict(today)}
+        model, report = architecture.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32, **more
         )
     except Exception as error:
         raise ModelError(
@@ -106,14 +69,93 @@ def load_pretrained(folder: Path, model_class: str) -> Any:
         ) from None
     head = restore(model, folder, config) or None
     missing, left_over = (
-        sorted(n for n in report[key] if not n.startswith(f"{head}.")) for key in ("missing_keys", "unexpected_keys")
+        [n for n in to_load(model, report[f"{key}_keys"], key) if not n.startswith(f"{head}.")]
+        for key in ("missing", "unexpected")
     )
     if missing:
         raise ModelError(
             f"{folder}: {_tensors(missing)} of {model_class} are missing{_first(missing)}, and {_tensors(left_over)} "
-            f"are left over{_first(left_over)}; {_is_a(config, model_class)}"
+            f"are left over{_first(left_over)}; {_remedy(config, model_class, left_over)}"
         )
     return model
+
+
+def to_load(model: Any, names: Iterable[str], key: str) -> list[str]:
+    """Return the missing or unexpected (the `key`) names that matter, sorted.
+
+    A module of transformers lists names that may be missing or left over, as patterns. transformers follows the lists
+    of the whole model alone, so that a Swin inside Mask2Former does not count; here a list holds for all names below
+    its module.
+    """
+    found = set(names)
+    for module_name, module in model.named_modules():
+        prefix = f"{module_name}." if module_name else ""
+        for pattern in getattr(module, f"_keys_to_ignore_on_load_{key}", None) or ():
+            found -= {n for n in found if n.startswith(prefix) and re.search(pattern, n.removeprefix(prefix))}
+    return sorted(found)
+
+
+def register_swiglu_of_eomt() -> None:
+    """Give transformers the names that the gated feed-forward layers of EoMT have in the hub's files.
+
+    transformers renamed these layers of DINOv2 and of EoMT (`weights_in` became `gate_proj` and `up_proj`) and maps
+    the old names for DINOv2 alone. Where it has a mapping for EoMT, or still the old layers, nothing is to be done.
+    """
+    try:
+        mapping: Any = importlib.import_module("transformers.conversion_mapping")
+        loading: Any = importlib.import_module("transformers.core_model_loading")
+        known = [mapping.get_checkpoint_conversion_mapping(n) for n in ("eomt", "EomtForUniversalSegmentation")]
+    except (ImportError, AttributeError):
+        return
+    if any(found is not None for found in known) or not _gated_by_name():
+        return
+    halves = [
+        loading.WeightConverter(
+            source_patterns=f"mlp.weights_in.{part}",
+            target_patterns=[f"mlp.gate_proj.{part}", f"mlp.up_proj.{part}"],
+            operations=[loading.Chunk(dim=0)],
+        )
+        for part in ("weight", "bias")
+    ]
+    renamed = loading.WeightRenaming("mlp.weights_out", "mlp.down_proj")
+    mapping.register_checkpoint_conversion_mapping("eomt", [*halves, renamed])
+
+
+def _gated_by_name() -> bool:
+    """Return whether EoMT's gated layers have the new names in the installed transformers."""
+    import torch
+    import transformers
+
+    eomt: Any = importlib.import_module("transformers.models.eomt.modeling_eomt")
+    layer = getattr(eomt, "EomtSwiGLUFFN", None)
+    with torch.device("meta"):
+        return layer is not None and hasattr(layer(transformers.EomtConfig(hidden_size=8)), "gate_proj")
+
+
+def as_written_today(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration that transformers 4.57 saved for DETR, or for MaskFormer's decoder, as 5 writes it.
+
+    A backbone of timm is written out: beside `backbone_kwargs`, transformers 5 asks the hub what its name means, even
+    for a folder. `dilation` is left out where it is null, which 4.57 writes for other backbones and 5 refuses.
+    """
+    told = {key: deepcopy(value) for key, value in config.items() if key != "dilation" or value is not None}
+    if isinstance(told.get("decoder_config"), dict):
+        told["decoder_config"] = as_written_today(told["decoder_config"])
+    options = told.get("backbone_kwargs")
+    if not options or told.get("backbone_config") or not told.get("use_timm_backbone"):
+        return told
+    backbone = {
+        "model_type": "timm_backbone",
+        "backbone": told.get("backbone") or "resnet50",
+        "num_channels": options.get("in_chans", told.get("num_channels", 3)),
+        "features_only": True,
+        "use_pretrained_backbone": False,
+        "out_indices": options.get("out_indices", [1, 2, 3, 4]),
+    }
+    if stride := options.get("output_stride", 16 if told.get("dilation") else None):
+        backbone["output_stride"] = stride
+    replaced = ("backbone", "backbone_kwargs", "use_timm_backbone", "use_pretrained_backbone")
+    return {**{key: value for key, value in told.items() if key not in replaced}, "backbone_config": backbone}
 
 
 def _tensors(names: list[str]) -> str:
@@ -122,6 +164,17 @@ def _tensors(names: list[str]) -> str:
 
 def _first(names: list[str]) -> str:
     return f", first {names[0]}" if names else ""
+
+
+def _remedy(config: Mapping[str, Any], model_class: str, left_over: list[str]) -> str:
+    """Return what to do about tensors that are missing."""
+    if model_class.startswith("Eomt") and any(name.startswith(AUTHORS_EOMT) for name in left_over):
+        script = "convert_eomt_dinov3_to_hf.py" if "Dinov3" in model_class else "convert_eomt_to_hf.py"
+        return (
+            "these are the names of EoMT's own training code: take model.safetensors of the hub's repository, or "
+            f"convert the weights with {script} of transformers' source repository"
+        )
+    return _is_a(config, model_class)
 
 
 def _is_a(config: Mapping[str, Any], model_class: str) -> str:
@@ -154,8 +207,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "of unknown version"
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

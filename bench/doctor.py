@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from bench.config import load_yaml, shipped
 from bench.datasets.derived import read_spec
 from bench.errors import BenchError
+from bench.hub import missing_files, state
 from bench.model_file import ModelFile
-from bench.models import resolve_model, weights_file
+from bench.models import ModelSpec, resolve_model
 from bench.provenance import provenance
 
 
@@ -38,18 +38,22 @@ def _data() -> dict[str, str]:
 
 
 def _weights() -> dict[str, str]:
-    """Local checkpoints: there or not. Hub checkpoints: in the cache or not."""
-    cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")) / "hub"
+    """How much of each checkpoint is here: all, half of a download, or nothing."""
     found = {}
     for family, path in shipped("models").items():
         for name in load_yaml(path, ModelFile).checkpoints:
             spec = resolve_model(family, "", checkpoint=name)
-            if spec.parts:
-                continue
-            here = cache / f"models--{spec.source.replace('/', '--')}"
-            local = Path(spec.source)
-            present = (local.is_file() or weights_file(local) is not None) if spec.local else here.is_dir()
-            found[f"weights: {family}/{name}"] = (
-                "there" if present else ("missing" if spec.local and not spec.url else "not downloaded")
-            )
+            if not spec.parts:
+                found[f"weights: {family}/{name}"] = _present(spec)
     return found
+
+
+def _present(spec: ModelSpec) -> str:
+    """What is here of a checkpoint, and the remedy where that is half of it."""
+    if spec.local:
+        local = Path(spec.source)
+        if local.is_file() or (local.is_dir() and not missing_files(local)):
+            return "there"
+        return "not downloaded" if spec.url else "missing"
+    here = state(spec.source, spec.revision)
+    return f"half (`bench models fetch {spec.name}/{spec.checkpoint}` completes it)" if here == "half" else here

@@ -14,7 +14,8 @@ from bench import __version__
 from bench.cache import cache_folder
 from bench.models import ModelSpec, spec_file
 
-PACKAGE = ("errors.py", "compiled.py", "types.py", "needs.py", "adapter.py", "counting.py", "wire.py", "worker.py")
+PACKAGE = ("errors.py", "compiled.py", "types.py", "needs.py", "hub.py", "adapter.py", "counting.py", "wire.py",
+           "worker.py")  # fmt: skip
 
 
 @dataclass(frozen=True)

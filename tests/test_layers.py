@@ -18,7 +18,7 @@ LAYERS = {
     "bench.strict_yaml": 0, "bench.compiled": 0, "bench.pipeline": 0, "bench.user_code": 0, "bench.devices": 0,
     "bench.versions": 0,
     "bench.overlap": 1, "bench.labels": 1, "bench.metrics": 1, "bench.fusion": 1,
-    "bench.needs": 1,
+    "bench.needs": 1, "bench.hub": 1,
     "bench.config": 2, "bench.routes": 2, "bench.spaces": 2, "bench.maps": 2, "bench.model_file": 2,
     "bench.models": 2, "bench.adapter": 2, "bench.counting": 2,
     "bench.formats": 2, "bench.wire": 2, "bench.cache": 2, "bench.envs": 2, "bench.hashing": 2,

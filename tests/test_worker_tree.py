@@ -37,7 +37,7 @@ def test_a_user_s_model_comes_with_few_files(tmp_path: Path) -> None:
     names = {path.relative_to(tree.folder).as_posix() for path in tree.folder.glob("**/*") if path.is_file()}
     assert {name for name in names if "/fusion/" not in name} == {
         "mine.py", "bench/__init__.py", "bench/errors.py", "bench/compiled.py", "bench/types.py", "bench/needs.py",
-        "bench/adapter.py", "bench/counting.py", "bench/wire.py", "bench/worker.py",
+        "bench/hub.py", "bench/adapter.py", "bench/counting.py", "bench/wire.py", "bench/worker.py",
     }  # fmt: skip
 
 

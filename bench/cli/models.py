@@ -1,8 +1,10 @@
-"""bench models, bench models check."""
+"""bench models, bench models check, bench models fetch."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import typer
@@ -10,12 +12,16 @@ import typer
 from bench.cli.output import print_json, print_table, print_text
 from bench.cli.run import Json, open_data
 
+if TYPE_CHECKING:
+    from bench.models import ModelSpec
+
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
     models = typer.Typer(rich_markup_mode=None)
     models.callback(invoke_without_command=True)(models_command)
     models.command("check")(check_command)
+    models.command("fetch")(fetch_command)
     app.add_typer(models, name="models")
 
 
@@ -89,3 +95,44 @@ def _show(report: Any) -> None:
     print_table(report.model, ["check", "", "found"], [[c.name, c.verdict, c.found] for c in report.checks])
     failed = [check.name for check in report.checks if check.verdict == "failed"]
     print_text(f"{report.model}: " + (f"failed: {', '.join(failed)}" if failed else "keeps the contract"))
+
+
+def fetch_command(
+    model: Annotated[str, typer.Argument(help="Model (bench models), family/checkpoint, or a YAML file.")],
+    checkpoint: Annotated[str | None, typer.Option(help="Checkpoint name.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Take the checkpoint for this data set.")] = None,
+    json_: Json = False,
+) -> None:
+    """Download a checkpoint's files, or what is missing of them, and print where they lie."""
+    from bench.models import resolve_model
+
+    spec = resolve_model(model, dataset, checkpoint=checkpoint)
+    found = [_fetched(part) for part in spec.parts.values() or (spec,)]
+    if json_:
+        return print_json(found)
+    for one in found:
+        size = sum(one["files"].values()) / 1e6
+        at = f", {one['repo']} at {one['commit'][:12]}" if one["repo"] else ""
+        print_text(f"{one['model']}: {one['path']} ({len(one['files'])} files, {size:,.1f} MB{at})")
+
+
+def _fetched(spec: ModelSpec) -> dict[str, Any]:
+    """Where one checkpoint lies, after a download where it is of the hub; bars on stderr are huggingface_hub's."""
+    from bench.adapter import adapter_module
+    from bench.hub import fetch
+    from bench.models import check_source
+
+    if spec.local:
+        check_source(replace(spec, env=None, needs={}))  # what it takes to run the model is another matter
+        path = Path(spec.source)
+    else:
+        module, name = adapter_module(spec)
+        path = fetch(spec.source, spec.revision, getattr(getattr(module, name), "more_files", ()))
+    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
+    return {
+        "model": f"{spec.name}/{spec.checkpoint}",
+        "repo": None if spec.local else spec.source,
+        "commit": None if spec.local else path.name,
+        "path": str(path),
+        "files": {file.name: file.stat().st_size for file in files},
+    }

@@ -1,0 +1,188 @@
+"""Checkpoints of the Hugging Face hub: which commit a name means, which files are in the cache, and their download.
+
+Nothing here imports a framework, and huggingface_hub is imported only where the hub is asked.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from bench.errors import ModelError
+
+HUB_SECONDS = 15.0
+CONFIG = "config.json"
+STEMS = ("model.safetensors", "pytorch_model.bin")  # in the order in which a loader prefers them
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+T = TypeVar("T")
+
+
+def resolve_commit(repo: str, revision: str | None) -> str:
+    """Return the commit (40 hex digits) that a revision of a repository means on this machine.
+
+    A commit is itself. A branch or tag that the cache has seen keeps the commit it had then, so that later runs need
+    no network and load the same weights; any other is asked of the hub, within 15 s, and noted in the cache.
+    """
+    name = revision or "main"
+    if (known := cached_commit(repo, name)) is not None:
+        return known
+    commit = within(HUB_SECONDS, lambda: _hub_commit(repo, name), f"{repo}: the hub did not answer")
+    if not COMMIT.fullmatch(commit):
+        raise ModelError(f"{repo}: the hub names {commit!r} as the commit of {name}, which is none; try again later")
+    reference = repo_folder(repo) / "refs" / name
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    reference.write_text(commit, encoding="utf-8")
+    return commit
+
+
+def cached_commit(repo: str, revision: str | None) -> str | None:
+    """Return the commit of a revision as far as the cache has it, without asking the hub."""
+    name = revision or "main"
+    if COMMIT.fullmatch(name):
+        return name
+    try:
+        noted = (repo_folder(repo) / "refs" / name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return noted if COMMIT.fullmatch(noted) else None
+
+
+def fetch(repo: str, revision: str | None, more: Sequence[str] = ()) -> Path:
+    """Return the folder of a checkpoint in the cache, after a download of what is missing in it.
+
+    `more` are files beside the configuration and the weights, where the repository has them.
+    """
+    commit = resolve_commit(repo, revision)
+    folder = snapshot(repo, commit)
+    if missing_files(folder) or (more and not any((folder / name).is_file() for name in more)):
+        _download(repo, commit, more)
+    return folder
+
+
+def _download(repo: str, commit: str, more: Sequence[str]) -> None:
+    """Download what a checkpoint needs at a commit, its weights last: where they are whole, the rest is there."""
+    listing = within(HUB_SECONDS, lambda: _hub_files(repo, commit), f"{repo}: the hub did not answer")
+    weights = weights_among(listing)
+    if CONFIG not in listing or not weights:
+        lacks = CONFIG if CONFIG not in listing else " and ".join(STEMS)
+        raise ModelError(f"{repo}: this repository has no {lacks} at {commit[:12]}; name another in the model's YAML")
+    first = [name for name in (CONFIG, *more) if name in listing]
+    from huggingface_hub import snapshot_download
+
+    # The library logs each of its retries; the outcome is one message below.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        for names in (first, weights):
+            snapshot_download(repo, revision=commit, allow_patterns=names, cache_dir=cache_folder())
+    except Exception as error:
+        raise ModelError(f"{repo}: the download failed ({first_line(error)}); run the command again") from None
+    if lacking := missing_files(snapshot(repo, commit)):
+        raise ModelError(f"{repo}: the download ended without {', '.join(lacking[:3])}; run the command again")
+
+
+def weights_among(names: Sequence[str]) -> list[str]:
+    """Return the files of the weights in a repository's listing: safetensors before pickles, whole or in shards."""
+    for stem in STEMS:
+        if stem in names:
+            return [stem]
+        if f"{stem}.index.json" in names:
+            base, _, kind = stem.rpartition(".")
+            return [f"{stem}.index.json", *sorted(fnmatch.filter(names, f"{base}-*.{kind}"))]
+    return []
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Return what a folder lacks of a checkpoint in hub format: its configuration, its weights or shards of them."""
+    lacking = [] if (folder / CONFIG).is_file() else [CONFIG]
+    for stem in STEMS:
+        if (folder / stem).is_file():
+            return lacking
+        index = folder / f"{stem}.index.json"
+        if index.is_file():
+            return [*lacking, *(name for name in _shards(index) if not (folder / name).is_file())]
+    return [*lacking, " or ".join(STEMS)]
+
+
+def _shards(index: Path) -> list[str]:
+    """Return the files that an index names; an index that cannot be read lacks itself."""
+    try:
+        shards = sorted({str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        shards = []
+    return shards or [f"a readable {index.name}"]
+
+
+def state(repo: str, revision: str | None) -> Literal["there", "half", "not downloaded"]:
+    """Return how much of a checkpoint is in the cache."""
+    commit = cached_commit(repo, revision)
+    if commit is not None and not missing_files(snapshot(repo, commit)):
+        return "there"
+    begun = (path for pattern in ("snapshots/*/*", "blobs/*") for path in repo_folder(repo).glob(pattern))
+    return "half" if any(begun) else "not downloaded"
+
+
+def snapshot(repo: str, commit: str) -> Path:
+    """Return the folder that the cache has, or will have, for a commit."""
+    return repo_folder(repo) / "snapshots" / commit
+
+
+def repo_folder(repo: str) -> Path:
+    """Return the folder of a repository in the cache."""
+    return cache_folder() / f"models--{repo.replace('/', '--')}"
+
+
+def cache_folder() -> Path:
+    """Return the hub's cache, which huggingface_hub finds by the same environment variables."""
+    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if chosen := os.environ.get(variable):
+            return Path(chosen).expanduser()
+    if home := os.environ.get("HF_HOME"):
+        return Path(home).expanduser() / "hub"
+    caches = os.environ.get("XDG_CACHE_HOME")
+    return (Path(caches) if caches else Path.home() / ".cache") / "huggingface" / "hub"
+
+
+def _hub_commit(repo: str, revision: str) -> str:
+    from huggingface_hub import HfApi
+
+    return str(HfApi().model_info(repo, revision=revision).sha)
+
+
+def _hub_files(repo: str, revision: str) -> list[str]:
+    from huggingface_hub import HfApi
+
+    return list(HfApi().list_repo_files(repo, revision=revision))
+
+
+def within(seconds: float, call: Callable[[], T], failure: str) -> T:
+    """Return `call()`, made on a thread of its own, since name look-up and retries have no deadline of theirs."""
+    results: list[T] = []
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            results.append(call())
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if results:
+        return results[0]
+    reason = first_line(errors[0]) if errors else f"no answer in {seconds:.0f} s"
+    raise ModelError(f"{failure} ({reason}); download it elsewhere and give --checkpoint DIR") from None
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, cut to 200 characters."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
