@@ -18,7 +18,7 @@ from bench.identity import image_inputs, model_identity, model_metadata, own_fil
 from bench.job import Begun, Job, carried_out
 from bench.maps import prediction_map
 from bench.metrics.pq import Protocol
-from bench.models import ModelSpec, resolved
+from bench.models import ModelSpec, resolved, with_commits
 from bench.predictions import PredictionWriter
 from bench.remote import opened
 from bench.results import Run, RunWriter
@@ -64,7 +64,7 @@ def run(
     """
     if batch_size < 1 or workers < 1:
         raise UsageError("--batch-size and --workers must be at least 1")
-    spec = resolved(model, dataset.name, dataset.base, dataset.space)
+    spec = with_commits(resolved(model, dataset.name, dataset.base, dataset.space))
     data_space = (dataset.space or dataset.name, dataset.categories)
     labels = prediction_map((spec.categories, spec.space), data_space, label_map)
     digests, elsewhere = FileDigests(), [Path(out), Path(spec.yaml), *([] if dataset.root is None else [dataset.root])]

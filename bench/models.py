@@ -14,6 +14,7 @@ from bench.envs import interpreter
 from bench.errors import ModelError, UsageError, naming
 from bench.fusion.presets import FusionSpec
 from bench.hashing import FileDigests, files_digest, folder_digest
+from bench.hub import resolve_commit
 from bench.model_file import Checkpoint, Folder, FrameworkModel, FusionChoice, InputSize, ModelFile, Published
 from bench.needs import check_packages
 from bench.routes import no_checkpoint
@@ -244,6 +245,13 @@ def weights_file(folder: Path) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
+def with_commits(spec: ModelSpec) -> ModelSpec:
+    """The specification with the hub's commit in place of a branch; ModelError where neither cache nor hub has it."""
+    parts = {role: with_commits(part) for role, part in spec.parts.items()}
+    hub = not (spec.local or spec.parts)
+    return replace(spec, parts=parts, revision=resolve_commit(spec.source, spec.revision) if hub else spec.revision)
+
+
 def weights_digest(spec: ModelSpec, exclude: Collection[Path] = (), digests: FileDigests | None = None) -> str:
     """What identifies the weights: sha256 of their files (see `folder_digest`), or hub repo and commit; of parts, both.
 
@@ -255,7 +263,7 @@ def weights_digest(spec: ModelSpec, exclude: Collection[Path] = (), digests: Fil
     if spec.weightless:
         return "none"
     if not spec.local:
-        return f"{spec.source}@{spec.revision or 'main'}"
+        return f"{spec.source}@{resolve_commit(spec.source, spec.revision)}"
     if spec.framework is not None:
         config = Path(spec.framework.config)
         named = [("weights", Path(spec.source)), *([("config", config)] if config.is_file() else [])]

@@ -14,6 +14,10 @@ from bench import launch
 from bench.adapter import torch_threads
 from bench.datasets.dataset import Dataset, load_dataset
 from bench.errors import DataError
+from bench.hashing import FileDigests
+from bench.hub import repo_folder
+from bench.identity import model_identity
+from bench.models import resolve_model, weights_digest, with_commits
 from bench.results import read_run
 
 
@@ -49,3 +53,21 @@ def test_a_run_that_does_not_tell_its_threads_is_read(data: Dataset, tmp_path: P
     file.write_text(json.dumps({**meta, "threads": "two"}), "utf-8")
     with pytest.raises(DataError, match="threads is 'two'"):
         read_run(run.folder)
+
+
+def test_a_hub_model_is_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A branch that moved on is another model; parts of a composed one, too."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    found = []
+    for commit in ("a" * 40, "b" * 40):
+        for size in ("large", "small"):
+            reference = repo_folder(f"facebook/mask2former-swin-{size}-cityscapes-panoptic") / "refs" / "main"
+            reference.parent.mkdir(parents=True, exist_ok=True)
+            reference.write_text(commit, encoding="utf-8")
+        spec = with_commits(resolve_model("compose/cityscapes/swin", "cityscapes"))
+        assert {part.revision for part in spec.parts.values()} == {commit}
+        found.append(weights_digest(spec))
+        assert found[-1].count(f"@{commit}") == 2
+        identity = model_identity(with_commits(resolve_model("mask2former", "cityscapes")), FileDigests())
+        assert identity["weights"] == f"facebook/mask2former-swin-large-cityscapes-panoptic@{commit}"
+    assert found[0] != found[1]
