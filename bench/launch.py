@@ -68,10 +68,13 @@ def run(
     data_space = (dataset.space or dataset.name, dataset.categories)
     labels = prediction_map((spec.categories, spec.space), data_space, label_map)
     digests, elsewhere = FileDigests(), [Path(out), Path(spec.yaml), *([] if dataset.root is None else [dataset.root])]
+    kind = device_kind(device, spec.env)
+    if device == "auto" and spec.env is None:  # in an environment of its own the model's torch decides
+        device = kind
     inputs = image_inputs(dataset, digests, pictures=True, on_file=on_file)
     identity = run_identity(
         spec.name, dataset, model_identity(spec, digests, elsewhere), batch_size, protocol, metrics,
-        device=device_kind(device, spec.env), labels=labels,
+        device=kind, labels=labels,
         inputs=inputs,
     )  # fmt: skip
     listed = own_files(spec)

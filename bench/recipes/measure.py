@@ -68,7 +68,7 @@ class Judge:
             size = InputSize(min(height, width), max(height, width), self.family.divisor(network))
         half = self.recipe.weights == "fp16"
         self.family.save(plain(network, self.family, self.recipe), folder, (height, width), half)
-        note = Folder(self.data.space, size, self.fusion)
+        note = Folder(self.data.space, size, self.fusion, files=("config.json", "model.safetensors"))
         (folder / "bench.json").write_text(json.dumps(jsonable(note), indent=2) + "\n", encoding="utf-8")
 
     def spec(self, folder: Path) -> ModelSpec:

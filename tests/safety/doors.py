@@ -39,7 +39,7 @@ from bench.datasets.dataset import load_dataset
 from bench.errors import BenchError, naming
 from bench.maps import load_map
 from bench.metrics.score import score
-from bench.models import check_source, resolve_model, weights_digest
+from bench.models import check_source, resolve_model
 from bench.predictions import open_predictions, predictions_of, saved_predictions
 from bench.recipes.recipe import Recipe
 from bench.reference import verify_reference
@@ -128,7 +128,7 @@ def read_model(root: Path) -> None:
     path = str(root / "mine.yaml")
     for data, named in (("minicity", None), ("cityscapes", None), ("", "cityscapes/swin-small")):
         spec = resolve_model(path, data, checkpoint=named)
-        digest([spec, spec.space.items, weights_digest(spec) if not spec.local else ""])
+        digest([spec, spec.space.items, spec.source if not spec.local else ""])
     check_source(resolve_model(path, "minicity", checkpoint=str(root / "weights")))
 
 
