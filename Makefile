@@ -17,6 +17,7 @@ endif
 FAST := $(subst .venv,.venv-fast,$(VENV))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ORACLES := panopticapi-lite cityscapesScripts pyquaternion
 INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .PHONY: install demo test test-fast test-foreign check parity clean
@@ -28,7 +29,7 @@ $(VENV)/installed: pyproject.toml constraints.txt bench/_ids.h bench/_maps.c ben
 	@echo "installing into $(VENV) (torch, transformers and the rest; a minute or two)"
 	@$(PIP) install $(INDEX) -c constraints.txt setuptools wheel
 	@$(PIP) install $(INDEX) -c constraints.txt --no-build-isolation -e '.[models,train,test,fast]'
-	@$(PIP) install --no-deps -c constraints.txt panopticapi-lite cityscapesScripts pyquaternion
+	@$(PIP) install --no-deps -c constraints.txt $(ORACLES)
 	@touch $@
 
 demo: install
@@ -42,6 +43,7 @@ $(FAST)/installed: pyproject.toml constraints.txt bench/_ids.h bench/_maps.c ben
 	@$(FAST)/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt setuptools wheel
 	@$(FAST)/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt --no-build-isolation \
 		-e . pytest hypothesis
+	@$(FAST)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -c constraints.txt $(ORACLES)
 	@touch $@
 
 test-fast: $(FAST)/installed

@@ -14,7 +14,8 @@ AT_ONCE = 8  # queries, of all images of a batch together
 def in_parts(head: Any, most: int = AT_ONCE) -> None:
     """Makes a `DetrMaskHeadSmallConv` take at most `most` queries at once, and at least one of each image.
 
-    It treats each query for itself, so its results stay what they were.
+    It treats each query for itself, so its results stay what they were, but for the last bits where torch chooses
+    another algorithm for fewer queries.
     """
     import torch
 
