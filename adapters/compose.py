@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.adapter import Adapter, load_model
+from bench.counting import multiply_adds
 from bench.errors import UsageError
 from bench.models import ModelSpec
 from bench.types import Image, Prediction
@@ -29,6 +30,11 @@ class Compose:
         self.device = str(getattr(self.semantic, "device", device))
         sizes = [getattr(part, "parameters", None) for part in (self.semantic, self.instances)]
         self.parameters = None if None in sizes else sum(size or 0 for size in sizes)
+
+    def multiply_adds(self, image: Image) -> int | None:
+        """Those of both parts; None where one of them is not counted."""
+        counts = [multiply_adds(part, image) for part in (self.semantic, self.instances)]
+        return None if None in counts else sum(count or 0 for count in counts)
 
     def preprocess(self, image: Image) -> tuple[Any, Any]:
         return self.semantic.preprocess(image), self.instances.preprocess(image)

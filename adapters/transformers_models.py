@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 
+from bench.adapters.detr_masks import in_parts
 from bench.adapters.hub import fetch, load_pretrained, read_config
+from bench.counting import counted, without_values
 from bench.errors import ModelError
 from bench.types import Categories, Image, Prediction
 
@@ -57,7 +59,7 @@ class QueryModel:
         self.revision = None if spec.local else folder.name  # the hub's cache names a snapshot by its commit
         self.hardware = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else None
         self.before_loading(folder)
-        self.model = load_pretrained(folder, self.model_class).to(self.device).eval()
+        self.model = load_pretrained(folder, self.model_class).to(self.device).eval().requires_grad_(False)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.columns = class_columns(spec, self.model.config.id2label)
 
@@ -81,12 +83,27 @@ class QueryModel:
             rgb = np.asarray(resized)
         return np.ascontiguousarray(((rgb - PIXEL_MEAN) / PIXEL_STD).transpose(2, 0, 1))
 
+    def padded(self, batch: Sequence[NDArray[np.float32]]) -> tuple[Any, Any]:
+        """The batch as one tensor on the device, and where it is an image: what `logits` takes."""
+        import torch
+
+        fill = (self.padding - PIXEL_MEAN) / PIXEL_STD
+        pixels, real = (torch.from_numpy(a).to(self.device) for a in pad_batch(batch, self.spec.input.divisor, fill))
+        return pixels, real
+
+    def multiply_adds(self, image: Image) -> int | None:
+        """Those of one image, counted from the shapes of its tensors: nothing is computed for it."""
+        import torch
+
+        pixels, real = self.padded([self.preprocess(image)])
+        with torch.inference_mode():
+            return counted(lambda: self.logits(without_values(pixels), real))
+
     def infer(self, batch: Sequence[NDArray[np.float32]]) -> list[Output]:
         """Pads the batch to one size (bottom and right, as detectron2 does) and runs the network."""
         import torch
 
-        fill = (self.padding - PIXEL_MEAN) / PIXEL_STD
-        padded, real = (torch.from_numpy(a).to(self.device) for a in pad_batch(batch, self.spec.input.divisor, fill))
+        padded, real = self.padded(batch)
         autocast = torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype is not None)
         with torch.inference_mode(), autocast:
             classes, masks = (logits.float().cpu() for logits in self.logits(padded, real))
@@ -129,6 +146,10 @@ class Detr(QueryModel):
     """Carion et al., ECCV 2020, with its panoptic head. No padding but that of a batch, which it is told of."""
 
     model_class = "DetrForSegmentation"
+
+    def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
+        super().__init__(spec, device)
+        in_parts(self.model.mask_head)
 
     def scaled_size(self, size: tuple[int, int]) -> tuple[int, int]:
         return scaled_down_size(size, self.spec.input)

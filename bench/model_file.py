@@ -12,15 +12,31 @@ from bench.fusion.presets import PRESETS, FusionSpec
 
 MAX_SIDE, MAX_DIVISOR = 1 << 15, 1 << 12  # px
 
+PublishedRule = Literal["coco", "strict", "torchmetrics", "eomt", "unknown"]
+
 
 @dataclass(frozen=True)
 class Published:
-    """What the authors report for a checkpoint, as fractions of one, and where they say it."""
+    """What the authors report for a checkpoint, as fractions of one, and where they say it.
+
+    `rule` is the evaluator that computed the PQ, and two rules give one prediction two numbers. "coco" is panopticapi,
+    which detectron2 and mmdetection use; "strict" our own protocol; "torchmetrics" its `PanopticQuality`, which leaves
+    out truth under predicted void; "eomt" EoMT's own validation, which does so, too, and has crowd regions beside it.
+    A source that names no evaluator is "unknown".
+    """
 
     dataset: str
     PQ: float
     source: str
     mIoU: float | None = None
+    rule: PublishedRule = "unknown"
+
+    def __post_init__(self) -> None:
+        for name, value in (("PQ", self.PQ), ("mIoU", self.mIoU)):
+            if value is not None and not 0 <= value <= 1:
+                raise UsageError(
+                    f"published {name} is a fraction of one, not {value:g}; write {value / 100:g} for percent"
+                )
 
 
 @dataclass(frozen=True)

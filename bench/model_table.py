@@ -7,7 +7,18 @@ from collections.abc import Mapping
 
 from bench.model_file import Checkpoint, ModelFile
 
-COLUMNS = ("model", "framework", "way", "classes", "weights", "published PQ", "source", "licence", "tested here")
+COLUMNS = (
+    "model",
+    "framework",
+    "way",
+    "classes",
+    "weights",
+    "published PQ",
+    "rule",
+    "source",
+    "licence",
+    "tested here",
+)
 FRAMEWORKS = {
     "transformers_models": "transformers",
     "mmdet_models": "mmdetection 3.x",
@@ -17,7 +28,9 @@ HEAD = """\
 # Models
 
 Generated from `configs/models` by `bench models --format md`. A published PQ is the authors' or the framework's own,
-at their test scale; nothing in this table was measured here.
+at their test scale; nothing in this table was measured here. Its rule is the evaluator that computed it: *coco* is
+panopticapi, *eomt* EoMT's own validation, which leaves out truth that a prediction leaves void. Numbers of two rules do
+not compare: by *eomt*, a model that leaves unsure pixels void can gain several points.
 """
 
 
@@ -42,6 +55,7 @@ def row(name: str, label: str, file: ModelFile, checkpoint: Checkpoint) -> list[
         checkpoint.categories,
         weights(checkpoint),
         f"{100 * published.PQ:.1f} on {published.dataset}" if published else "–",
+        published.rule if published else "–",
         published.source if published else "–",
         file.licence or "–",
         file.tested or "–",

@@ -17,9 +17,12 @@ from bench.hashing import FileDigests, files_digest, folder_digest
 from bench.hub import resolve_commit
 from bench.model_file import Checkpoint, Folder, FrameworkModel, FusionChoice, InputSize, ModelFile, Published
 from bench.needs import check_packages
+from bench.own_folder import taken_for
 from bench.routes import no_checkpoint
 from bench.spaces import load_space
 from bench.types import Categories
+
+IMAGES_ALONE = "images alone"  # in place of a data set, for images that have no labels
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -76,15 +79,16 @@ def resolve_model(
 
     `checkpoint` is the name of another checkpoint of the family, or a folder in hub format. A derived data set
     takes the checkpoint of its `base` where the family names none for itself; no data set at all takes the family's
-    first. Where there is none, the error says what leads to the label space `space`. A `part` of a composed model may
-    not be composed itself.
+    first, and `IMAGES_ALONE` the only one. Where there is none, the error says what leads to the label space `space`.
+    A `part` of a composed model may not be composed itself.
     """
     family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml")) else (name, "", "")
     path = find("models", family)
     file = load_yaml(path, ModelFile, overrides)
     names = () if dataset is None else (dataset, Path(base).stem)
     usual = next((file.defaults[name] for name in names if name in file.defaults), None)
-    wanted = checkpoint or named or usual or (next(iter(file.checkpoints), None) if dataset is None else None)
+    first = dataset is None or (dataset == IMAGES_ALONE and len(file.checkpoints) == 1)
+    wanted = checkpoint or named or usual or (next(iter(file.checkpoints), None) if first else None)
     if wanted is None:
         spaces = {name: known.categories for name, known in file.checkpoints.items()}
         raise ModelError(no_checkpoint(family, dataset or "any data set", space, spaces))
@@ -96,7 +100,8 @@ def resolve_model(
         parts = _parts(path, found, dataset, base, precision)
         return _spec(path, file, wanted, found, parts, asked, precision)
     if Path(wanted).exists():
-        return _spec(path, file, Path(wanted).name, _of_folder(file, usual, names, wanted), {}, asked, precision)
+        own = _of_folder(path, file, usual, names, wanted)
+        return _spec(path, file, Path(wanted).name, own, {}, asked, precision)
     hint = did_you_mean(wanted, file.checkpoints)
     raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
 
@@ -108,22 +113,15 @@ def resolved(model: ModelSpec | str, dataset: str, base: str = "", space: str = 
     return spec
 
 
-def _of_folder(file: ModelFile, usual: str | None, names: Collection[str], folder: str) -> Checkpoint:
-    """Somebody's own checkpoint is what its bench.json says, else what the family says of folders for the data set,
-    else like its usual one."""
-    own = Path(folder) / "bench.json"
-    told: list[Folder | Checkpoint] = [load_yaml(own, Folder)] if own.is_file() else []
-    told += [file.folders[name] for name in names if name in file.folders]
-    like = [file.checkpoints[name] for name in (usual or "", *file.checkpoints) if name in file.checkpoints]
-    kind = next(iter([*told, *like]), None)
-    if kind is None:
-        raise UsageError(f"{folder}: the model's YAML tells of no folders and no checkpoints, so of no classes")
+def _of_folder(path: Path, file: ModelFile, usual: str | None, names: Collection[str], folder: str) -> Checkpoint:
+    """A folder of the user's, with the settings that fit it."""
+    kind = taken_for(file, Path(folder), usual, names, ships=path in shipped("models").values())
     return Checkpoint(
         kind.categories,
         kind.input,
         path=str(Path(folder).resolve()),
         fusion=kind.fusion,
-        files=kind.files,
+        files=kind.files if isinstance(kind, Folder) else (),
         framework=kind.framework if isinstance(kind, Checkpoint) else None,
     )
 

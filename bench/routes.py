@@ -9,13 +9,18 @@ from bench.maps import MapFile
 
 
 def no_checkpoint(family: str, dataset: str, space: str, checkpoints: Mapping[str, str]) -> str:
-    """The message; `space` is the data set's label space ("" for unknown), `checkpoints` are name → label space."""
+    """The message; `space` is the data set's label space ("" for unknown), `checkpoints` are name → label space.
+
+    Where the space is unknown, any checkpoint may do, so that all are named.
+    """
     ways = [f"train one (bench train {name} --out DIR) and give --checkpoint DIR" for name in _recipes(family, dataset)]
     sources = {source: label_maps(source, space) for source in dict.fromkeys(checkpoints.values())}
     chains = {name: sources[source] for name, source in checkpoints.items()}
     for chain in dict.fromkeys(chain for chain in chains.values() if chain is not None):
         names = " or ".join(name for name, leads in chains.items() if leads == chain)
         ways.append(f"give --checkpoint {names}" + (f" (mapped by {', then '.join(chain)})" if chain else ""))
+    if not space and checkpoints:
+        ways.append(f"give --checkpoint {' or '.join(checkpoints)}")
     ways.append("give --checkpoint DIR, a folder of your own")
     return f"{family} has no checkpoint for {dataset}: {', or '.join(ways)}"
 

@@ -20,7 +20,7 @@ LAYERS = {
     "bench.overlap": 1, "bench.labels": 1, "bench.metrics": 1, "bench.fusion": 1,
     "bench.needs": 1, "bench.hub": 1,
     "bench.config": 2, "bench.routes": 2, "bench.spaces": 2, "bench.maps": 2, "bench.model_file": 2,
-    "bench.models": 2, "bench.adapter": 2, "bench.counting": 2,
+    "bench.models": 2, "bench.own_folder": 2, "bench.adapter": 2, "bench.counting": 2,
     "bench.formats": 2, "bench.wire": 2, "bench.cache": 2, "bench.envs": 2, "bench.hashing": 2,
     "bench.datasets": 3, "bench.provenance": 3, "bench.results": 3, "bench.predictions": 3,
     "bench.contract": 3, "bench.damage": 3, "bench.shards": 3, "bench.doctor": 3, "bench.latency": 3,

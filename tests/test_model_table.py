@@ -26,6 +26,16 @@ def test_every_checkpoint_has_a_row_and_every_cell_is_filled() -> None:
     assert all(line.count(" | ") == len(COLUMNS) - 1 and "|  |" not in line for line in rows)
 
 
+def test_a_published_number_stands_beside_its_rule() -> None:
+    lines = {
+        line.split("`")[1]: line.split(" | ") for line in model_page(files()).splitlines() if line.startswith("| `")
+    }
+    at = COLUMNS.index("published PQ")
+    assert lines["eomt/coco/large-640"][at : at + 2] == ["56.0 on coco", "eomt"]
+    assert lines["mask2former/coco/swin-base"][at : at + 2] == ["55.1 on coco", "coco"]
+    assert lines["mask2former/minicity/tiny"][at : at + 2] == ["–", "–"]
+
+
 def test_a_way_that_no_model_takes_is_said() -> None:
     one = {"mask2former": files()["mask2former"]}
     assert "the way *shared-backbone*" in model_page(one)

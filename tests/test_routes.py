@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from bench import routes
-from bench.config import load_yaml, shipped
+from bench.config import build, load_yaml, shipped
 from bench.errors import ModelError, UsageError
 from bench.maps import load_map
-from bench.model_file import ModelFile
+from bench.model_file import ModelFile, Published
 from bench.models import resolve_model
 
 
@@ -44,6 +44,19 @@ def test_every_default_is_a_checkpoint_and_has_its_numbers(family: str) -> None:
         if checkpoint.published:
             assert 0 < checkpoint.published.PQ < 1
             assert checkpoint.published.source
+            assert checkpoint.published.rule == ("eomt" if family == "eomt" else "coco")
+
+
+def test_a_published_number_has_a_rule_and_is_a_fraction() -> None:
+    said = {"dataset": "coco", "PQ": 0.564, "source": "somewhere"}
+    assert build(Published, said, "a.yaml").rule == "unknown"
+    assert build(Published, {**said, "rule": "torchmetrics"}, "a.yaml").rule == "torchmetrics"
+    with pytest.raises(UsageError, match=r"a\.yaml: rule"):
+        build(Published, {**said, "rule": "lightly"}, "a.yaml")
+    with pytest.raises(UsageError, match=r"published PQ is a fraction of one, not 56\.4"):
+        build(Published, {**said, "PQ": 56.4}, "a.yaml")
+    with pytest.raises(UsageError, match="published mIoU is a fraction of one, not -1"):
+        build(Published, {**said, "mIoU": -1}, "a.yaml")
 
 
 def test_a_folder_is_taken_for_its_data_set(tmp_path: Path) -> None:

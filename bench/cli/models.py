@@ -52,11 +52,12 @@ def _list(json_: bool, style: str) -> None:
             where.repo or urlsplit(where.url or "").netloc or ("of two models" if where.parts else "shipped"),
             where.categories,
             _percent(where.published),
+            where.published.rule if where.published else "–",
         ]
         for name, file in files.items()
         for checkpoint, where in file.checkpoints.items()
     ]
-    print_table("", ["model", "method", "weights", "classes", "published PQ"], rows)
+    print_table("", ["model", "method", "weights", "classes", "published PQ", "rule"], rows)
 
 
 def _percent(published: Any) -> str:

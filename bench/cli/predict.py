@@ -29,12 +29,12 @@ def predict_command(
     """Segment images that have no labels: a picture of each, and COCO panoptic files."""
     from bench.adapter import load_model
     from bench.config import parse_overrides
-    from bench.models import check_source, resolve_model
+    from bench.models import IMAGES_ALONE, check_source, resolve_model
     from bench.predict import image_files, predict
 
     files = image_files(images)
     overrides = parse_overrides(set_ or [])
-    spec = resolve_model(model, "images alone", checkpoint=checkpoint, precision=precision, overrides=overrides)
+    spec = resolve_model(model, IMAGES_ALONE, checkpoint=checkpoint, precision=precision, overrides=overrides)
     check_source(spec)
     with progress(spec.name) as on_image:
         made = predict(load_model(spec, device), files, out, f"{spec.name} {spec.checkpoint}", on_image)

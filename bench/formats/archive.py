@@ -8,6 +8,7 @@ way to be read at random.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -203,12 +204,20 @@ def refuse_link_out(file: File, name: object) -> None:
     if not os.path.islink(file) and not any(map(os.path.islink, file.parents[: depth - 1] if depth > 1 else ())):
         return
     folder = Path(*file.parts[: len(file.parts) - depth])
-    try:
-        meant = file.resolve()
-    except (OSError, RuntimeError):  # the latter until Python 3.13
-        raise DataError(f"{file}: is a link that leads to itself; copy the file here") from None
+    if _in_a_circle(file):
+        raise DataError(f"{file}: is a link that leads to itself; copy the file here")
+    meant = file.resolve()
     if not meant.is_relative_to(folder.resolve()):
         raise DataError(f"{file}: is a link out of its folder, to {meant}; copy the file here")
+
+
+def _in_a_circle(file: Path) -> bool:
+    """Whether links lead back to themselves. `resolve` says so in some releases of Python and not in others."""
+    try:
+        file.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def files_in(folder: File) -> list[str]:

@@ -7,6 +7,8 @@ from tiny_networks import save_tiny
 
 from bench.types import Image
 
+pytest.importorskip("torch", reason="the adapters need torch, which is not installed here")
+
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:

@@ -14,9 +14,9 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 SQUARE = f"{{shorter: {SIDE}, longer: {SIDE}, divisor: {SIDE}}}"
-SMALL = "{shorter: 64, longer: 128, divisor: 1}"
-INPUTS = {"eomt": SQUARE, "detr": SMALL, "mask2former": "", "maskformer": "{shorter: 64, longer: 128}",
-          "oneformer": "{shorter: 64, longer: 128}"}  # fmt: skip
+SMALL = "{shorter: 64, longer: 128}"
+INPUTS = {"eomt": SQUARE, "detr": "{shorter: 64, longer: 128, divisor: 1}", "mask2former": SMALL, "maskformer": SMALL,
+          "oneformer": SMALL}  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,9 +32,7 @@ def two_scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def options(family: str, folder: Path) -> list[object]:
     """Random weights pass no threshold, so every query is kept."""
-    chosen = ["fusion.score_threshold=0.0", "fusion.overlap_threshold=0.0"]
-    if INPUTS[family]:
-        chosen.append(f"folders.minicity.input={INPUTS[family]}")
+    chosen = ["fusion.score_threshold=0.0", "fusion.overlap_threshold=0.0", f"folders.minicity.input={INPUTS[family]}"]
     return ["--checkpoint", folder, "--device", "cpu", *(part for value in chosen for part in ("--set", value))]
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from bench.formats.images import write_png
 
+pytest.importorskip("torch", reason="training needs torch, which is not installed here")
+
 
 @pytest.fixture(scope="session")
 def root(tmp_path_factory):
