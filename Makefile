@@ -44,7 +44,7 @@ $(FAST)/installed: pyproject.toml constraints.txt bench/_ids.h bench/_maps.c ben
 	@test -x $(FAST)/bin/python || { echo "making $(FAST)"; $(PYTHON) -m venv $(FAST); }
 	@$(FAST)/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt setuptools wheel
 	@$(FAST)/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt --no-build-isolation \
-		-e . pytest hypothesis
+		-e . pytest hypothesis ruff
 	@$(FAST)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -c constraints.txt $(ORACLES)
 	@touch $@
 
