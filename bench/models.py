@@ -92,6 +92,11 @@ def resolve_model(
     if wanted is None:
         spaces = {name: known.categories for name, known in file.checkpoints.items()}
         raise ModelError(no_checkpoint(family, dataset or "any data set", space, spaces))
+    if wanted not in file.checkpoints:  # the folder of a checkpoint that has a name
+        here = {
+            _local(path, known).resolve(): known_name for known_name, known in file.checkpoints.items() if known.path
+        }
+        wanted = here.get(Path(wanted).resolve(), wanted)
     asked = _fusion_asked(overrides or {})
     if wanted in file.checkpoints:
         found = file.checkpoints[wanted]

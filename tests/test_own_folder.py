@@ -111,3 +111,8 @@ def test_images_alone_take_the_only_checkpoint_and_several_are_named(tmp_path: P
     path.write_text(YAML + MORE, encoding="utf-8")
     with pytest.raises(BenchError, match="no checkpoint for images alone: give --checkpoint small or large, or give"):
         resolve_model(str(path), IMAGES_ALONE)
+
+
+def test_the_folder_of_a_named_checkpoint_is_that_checkpoint() -> None:
+    named = resolve_model("mask2former/minicity/tiny", "minicity")
+    assert resolve_model("mask2former", "cityscapes", checkpoint=named.source) == named
