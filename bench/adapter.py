@@ -100,8 +100,9 @@ def module_from_file(path: Path) -> ModuleType:
         raise UsageError(f"{path}: there is no such adapter file")
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[module_spec.name] = module  # dataclasses look their module up by name
-    if str(path.parent) not in sys.path:  # modules beside it can be imported, as beside any script
-        sys.path.insert(0, str(path.parent))
+    folder = str(path.resolve().parent)  # modules beside it can be imported, as beside any script
+    if sys.path[:1] != [folder]:
+        sys.path.insert(0, folder)
     try:
         module_spec.loader.exec_module(module)
     except Exception as error:

@@ -38,6 +38,12 @@ class FileDigests:
         self._cache = cache or cache_folder() / "digests"
         self._folders: dict[str, dict[str, Any]] = {}  # folder → name → [*Stamp, digest]
         self._changed: set[str] = set()
+        self._stamps: dict[str, Stamp | None] = {}
+
+    def changed(self, files: Sequence[Readable]) -> list[str]:
+        """Those of the files that have been written, replaced or removed since their digest was asked for."""
+        paths = [path for path in dict.fromkeys(map(str, files)) if path in self._stamps]
+        return [path for path in paths if _stamp_of(path) != self._stamps[path]]
 
     def of(self, files: Sequence[Readable], on_file: ProgressCallback | None = None) -> list[str]:
         """The digest of each file, in order: "absent" for what is no readable regular file, CRC and size of a member
@@ -48,6 +54,7 @@ class FileDigests:
         computed = ordered_map(_digest, map(Path, unknown), min(8, os.cpu_count() or 1))
         for done, (path, (digest, stamp)) in enumerate(zip(unknown, computed, strict=True), 1):
             found[path] = digest
+            self._stamps[path] = _stamp_of(path)
             if stamp is not None:
                 folder, name = os.path.split(os.path.abspath(path))
                 self._table(folder)[name] = [*stamp, digest]
@@ -65,10 +72,11 @@ class FileDigests:
         entry = self._table(folder).get(name)
         if entry is None:
             return None
-        with suppress(OSError, ValueError):
-            if list(_stamp(os.stat(str(file)))) == entry[:4]:
-                return str(entry[4])
-        return None
+        stamp = _stamp_of(str(file))
+        if stamp is None or list(stamp) != entry[:4]:
+            return None
+        self._stamps[str(file)] = stamp
+        return str(entry[4])
 
     def _table(self, folder: str) -> dict[str, Any]:
         if folder not in self._folders:
@@ -95,11 +103,19 @@ def _read_table(place: Path, folder: str) -> dict[str, Any]:
     try:
         stored = json.loads(untrusted.read_bytes(place))
         files: dict[str, Any] = stored["files"]
-        if stored["folder"] == folder and all(len(entry) == 5 for entry in files.values()):
+        if stored["folder"] == folder and all(isinstance(entry, list) and len(entry) == 5 for entry in files.values()):
             return files
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     return {}
+
+
+def _stamp_of(path: str) -> Stamp | None:
+    """The stamp of a file as it is now; None where there is none."""
+    try:
+        return _stamp(os.stat(path))
+    except (OSError, ValueError):
+        return None
 
 
 def _stamp(found: os.stat_result) -> Stamp:
@@ -131,11 +147,13 @@ def files_digest(named: Sequence[tuple[str, Readable]], digests: FileDigests) ->
 def folder_digest(
     folder: Path, files: Sequence[str] = (), exclude: Collection[Path] = (), digests: FileDigests | None = None
 ) -> str:
-    """sha256 (hex) of the listed files of a folder, or of all regular files below it, with their names.
+    """sha256 (hex) of the listed files of a folder, or of all regular files below it, with their names; or of a file.
 
     Left out are hidden files, `__pycache__`, folders that hold a run.json, and `exclude`. ModelError where nothing is
     left, a listed file is missing, or the unlisted files have more than 20 GB.
     """
+    if folder.is_file():
+        return files_digest([(folder.name, folder)], digests or FileDigests())
     named = [(name, folder / name) for name in files] or list(_files_below(folder, exclude))
     missing = [file for _, file in named if not file.is_file()]
     if missing:

@@ -8,13 +8,13 @@ Names, folders, threads, workers and shards do not count.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bench.adapter import Adapter, adapter_module, torch_threads
+from bench.adapter import Adapter, torch_threads
 from bench.config import did_you_mean, digest, plain
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError, ModelError, UsageError
@@ -27,10 +27,10 @@ from bench.maps import described
 from bench.metrics.boundary import BOUNDARY_VERSION
 from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
 from bench.metrics.semantic import SEMANTIC_VERSION
-from bench.models import ModelSpec, spec_file, weights_digest
+from bench.models import ModelSpec, weights_digest
 from bench.types import ProgressCallback, Readable, Sample
-from bench.user_code import local_modules
-from bench.versions import ADAPTERS, FUSION, READING, SCORING, edited_files
+from bench.user_code import code_names, local_modules
+from bench.versions import adapter_versions, edited_files
 
 NAMES = ("name", "split", "base")  # of a data set: what it is called
 
@@ -127,27 +127,36 @@ def model_identity(spec: ModelSpec, digests: FileDigests, exclude: Collection[Pa
         settings["framework"] = {**plain(spec.framework), "config": Path(spec.framework.config).name}
     return {
         **settings,
-        "categories": digest([(c.id, c.name, c.isthing) for c in spec.space])[:16],
+        "categories": digest(plain(spec.space.items))[:16],
         "parts": {role: model_identity(part, digests, exclude) for role, part in spec.parts.items()},
         "weights": weights_digest(spec, exclude, digests),
         "adapter": _adapter(spec, digests),
+        "reads": [_read_digest(Path(path), digests) for path in spec.reads],
     }
 
 
 def _adapter(spec: ModelSpec, digests: FileDigests) -> dict[str, Any]:
-    """A shipped adapter by name and version; a user's by class, its code with what it imports, and `reads:`."""
+    """A shipped adapter by name and version; a user's by class and code, and by all versions, since it may use ours."""
+    module, _, class_name = spec.adapter.rpartition(":")
     if not spec.own_code:
-        return {"name": spec.adapter, "version": adapter_module(spec)[0].VERSION}
-    named = [(path.name, path) for path in local_modules(Path(spec.adapter.rpartition(":")[0]))]
-    code = sorted(zip((name for name, _ in named), digests.of([path for _, path in named]), strict=True))
-    reads = [_read_digest(Path(path), digests) for path in spec.reads]
-    return {"class": spec.adapter.rpartition(":")[2], "code": digest(code), "reads": reads}
+        return {"name": spec.adapter, "version": adapter_versions().get(module)}
+    named = code_names(Path(module))
+    found = digests.of([path for _, path in named])
+    code = sorted((name, content) for (name, _), content in zip(named, found, strict=True))
+    return {"class": class_name, "code": digest(code), "versions": adapter_versions()}
 
 
-def own_files(spec: ModelSpec) -> list[Path]:
-    """The local modules of a user's adapter, and the files under `reads:`."""
-    file = spec_file(spec.adapter)
-    return [] if file is None else [*local_modules(file), *(Path(name).resolve() for name in spec.reads)]
+def own_adapters(spec: ModelSpec) -> list[Path]:
+    """The files of the users' adapters of a model and of its parts that run in this process."""
+    own = [Path(spec.adapter.rpartition(":")[0])] if spec.own_code and spec.env is None else []
+    return [*own, *(path for part in spec.parts.values() for path in own_adapters(part))]
+
+
+def listed_files(spec: ModelSpec) -> list[Path]:
+    """What the identity holds of a model's own code: local modules, and the files and folders under `reads:`."""
+    own = local_modules(Path(spec.adapter.rpartition(":")[0])) if spec.own_code else []
+    parts = [path for part in spec.parts.values() for path in listed_files(part)]
+    return [*own, *(Path(name).resolve() for name in spec.reads), *parts]
 
 
 def _read_digest(path: Path, digests: FileDigests) -> str:
@@ -163,11 +172,9 @@ def _code(metrics: Metrics, with_model: bool) -> dict[str, Any]:
     versions = {"labels": LABELS_VERSION, "reading": READING_VERSION}
     if "boundary" in metrics:
         versions["boundary"] = BOUNDARY_VERSION
-    patterns: Sequence[str] = (*READING, *SCORING)
     if with_model:
         versions["fusion"] = FUSION_VERSION
-        patterns = (*patterns, *FUSION, *ADAPTERS)
-    return {"versions": versions, "edited": edited_files(patterns)}
+    return {"versions": versions, "edited": edited_files()}
 
 
 def _rules(dataset: Dataset, protocol: Protocol) -> dict[str, Any]:

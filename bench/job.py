@@ -11,12 +11,13 @@ from typing import Any
 from bench.account import Account
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError, PartialRun
-from bench.identity import identity_digest
+from bench.hashing import FileDigests
+from bench.identity import identity_digest, input_files
 from bench.predictions import PredictionWriter
 from bench.provenance import provenance
-from bench.results import Run, RunWriter, read_run, write_json
+from bench.results import Run, RunWriter, read_json, read_run, write_json
 from bench.shards import WHOLE, Shard
-from bench.takeover import forget_inputs, note_inputs, take_over
+from bench.takeover import drop_changed, forget_inputs, note_inputs, take_over
 
 Work = Callable[[RunWriter, Account, PredictionWriter | None], None]  # appends what the run lacks, saves where it may
 Begun = tuple[Mapping[str, Any], Work]  # what else run.json shall tell, and the work
@@ -31,6 +32,7 @@ class Job:
     out: Path
     identity: Mapping[str, Any]
     inputs: Mapping[str, str]
+    digests: FileDigests
     begin: Callable[[], AbstractContextManager[Begun]]
     save_predictions: bool
     again: bool
@@ -42,11 +44,11 @@ def carried_out(job: Job) -> Run:
     """The run of a job: read if it is finished, else begun or resumed, and finished."""
     identity = identity_digest(job.identity)
     folder = job.out / job.dataset.slug / job.identity["name"] / identity[:12]
-    if (folder / "done.json").exists() and not job.again:
-        found = read_run(folder)
-        if found.reusable:
-            return replace(found, reused=True)
-        job = replace(job, again=True)
+    if (folder / "run.json").exists() and not job.again:
+        if read_json(folder / "run.json").get("unlisted_modules"):  # code that no digest holds: nothing is kept of it
+            job = replace(job, again=True)
+        elif (folder / "done.json").exists():
+            return replace(read_run(folder), reused=True)
     with job.begin() as (about, work):
         about = {**about, "provenance": provenance(), "command": list(job.command)}
         settings = identity_digest(job.identity, without=["content"])
@@ -97,7 +99,16 @@ def _order(dataset: Dataset) -> list[str]:
 
 
 def _finish(writer: RunWriter, account: Account, job: Job) -> None:
-    """The totals of a whole run; a shard leaves the order of all images, for the merge."""
+    """The totals of a whole run; a shard leaves the order of all images, for the merge.
+
+    PartialRun where data have changed since they were hashed: their images may be of other content than the identity.
+    """
+    if changed := job.digests.changed(input_files(job.dataset, pictures=True)):
+        dropped = drop_changed(writer.folder, job.shard, job.dataset.samples, changed, job.identity["batch_size"])
+        raise PartialRun(
+            f"{changed[0]}: changed while the run was computed ({len(changed)} such files); the lines of {dropped} "
+            "images are dropped, and the same command computes them again"
+        )
     if job.shard == WHOLE:
         account.complete(writer, _order(job.dataset))
         forget_inputs(writer.folder)

@@ -14,7 +14,7 @@ from bench.devices import device_kind
 from bench.errors import UsageError
 from bench.evaluate import Metrics, OnImage, run_model
 from bench.hashing import FileDigests
-from bench.identity import image_inputs, model_identity, model_metadata, own_files, run_identity
+from bench.identity import image_inputs, listed_files, model_identity, model_metadata, own_adapters, run_identity
 from bench.job import Begun, Job, carried_out
 from bench.maps import prediction_map
 from bench.metrics.pq import Protocol
@@ -24,7 +24,7 @@ from bench.remote import opened
 from bench.results import Run, RunWriter
 from bench.shards import WHOLE, Shard
 from bench.types import ProgressCallback
-from bench.user_code import fresh_modules
+from bench.user_code import isolated, require_distinct
 
 
 def run(
@@ -67,6 +67,7 @@ def run(
     spec = with_commits(resolved(model, dataset.name, dataset.base, dataset.space))
     data_space = (dataset.space or dataset.name, dataset.categories)
     labels = prediction_map((spec.categories, spec.space), data_space, label_map)
+    require_distinct(own_adapters(spec))
     digests, elsewhere = FileDigests(), [Path(out), Path(spec.yaml), *([] if dataset.root is None else [dataset.root])]
     kind = device_kind(device, spec.env)
     if device == "auto" and spec.env is None:  # in an environment of its own the model's torch decides
@@ -77,25 +78,30 @@ def run(
         device=kind, labels=labels,
         inputs=inputs,
     )  # fmt: skip
-    listed = own_files(spec)
+    own, listed = own_adapters(spec), listed_files(spec)
 
     @contextmanager
     def begin() -> Iterator[Begun]:
-        with fresh_modules(listed) as unlisted, opened(spec, device) as adapter:
+        with isolated(own, listed) as unlisted, opened(spec, device) as adapter:
+            beyond = getattr(adapter, "unlisted_modules", unlisted)
 
             def work(writer: RunWriter, account: Account, save: PredictionWriter | None) -> None:
-                run_model(
-                    adapter, dataset, writer, account,
-                    batch_size=batch_size, workers=workers, save=save, labels=labels, metrics=metrics, shard=shard,
-                    on_image=on_image,
-                )  # fmt: skip
-                writer.tell("multiply_adds", _counted(adapter, dataset))
-                if listed:
+                writer.tell("unlisted_modules", beyond() or None)
+                try:
+                    run_model(
+                        adapter, dataset, writer, account,
+                        batch_size=batch_size, workers=workers, save=save, labels=labels, metrics=metrics, shard=shard,
+                        on_image=on_image,
+                    )  # fmt: skip
+                finally:  # an interrupted run may not be resumed either; a worker may hang, and is not asked
                     writer.tell("unlisted_modules", unlisted() or None)
+                writer.tell("unlisted_modules", beyond() or None)
+                writer.tell("multiply_adds", _counted(adapter, dataset))
 
             yield model_metadata(spec, adapter, identity["model"], device), work
 
-    return carried_out(Job(dataset, Path(out), identity, inputs, begin, save_predictions, again, command, shard))
+    job = Job(dataset, Path(out), identity, inputs, digests, begin, save_predictions, again, command, shard)
+    return carried_out(job)
 
 
 def _counted(adapter: Adapter, dataset: Dataset) -> int | None:

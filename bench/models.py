@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -268,7 +269,16 @@ def weights_digest(spec: ModelSpec, exclude: Collection[Path] = (), digests: Fil
     if not spec.local:
         return f"{spec.source}@{resolve_commit(spec.source, spec.revision)}"
     if spec.framework is not None:
-        config = Path(spec.framework.config)
-        named = [("weights", Path(spec.source)), *([("config", config)] if config.is_file() else [])]
-        return files_digest(named, digests)
+        configs = [(f"config {k}", path) for k, path in enumerate(_with_bases(Path(spec.framework.config)))]
+        return files_digest([("weights", Path(spec.source)), *configs], digests)
     return folder_digest(Path(spec.source), spec.files, exclude, digests)
+
+
+def _with_bases(config: Path) -> list[Path]:
+    """A framework's config file and those that it is based on (`_base_` in Python, `_BASE_` in YAML), in this order."""
+    if not config.is_file():
+        return []
+    text = config.read_text(encoding="utf-8", errors="replace")
+    named = re.search(r"^_base_\s*=\s*(\[[^]]*\]|\S.*)$|^_BASE_\s*:\s*(.*)$", text, re.MULTILINE | re.IGNORECASE)
+    bases = re.findall(r"[^\s'\"\[\](),]+", next(filter(None, named.groups()), "")) if named else []
+    return [config, *(path for base in bases for path in _with_bases(config.parent / base))]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,9 +73,12 @@ class PredictionWriter:
         return {**annotation, "image_id": image_id, "file_name": name}
 
     def finish(self, order: Iterable[str], categories: Categories) -> None:
-        """predictions.json in the order of the data set, from the annotations of all shards."""
+        """predictions.json in the order of the data set, from the annotations of all shards; none if one is missing."""
         files = sorted(self.folder.glob("annotations*.jsonl"))
         by_id = {str(line["image_id"]): line for file in files for line in read_lines(file)}
+        order = list(order)
+        if not set(order) <= set(by_id):  # an earlier part of the run kept none
+            return
         ordered = [by_id[image_id] for image_id in order if image_id in by_id]
         listed = [{"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in categories]
         write_json(self.folder / "predictions.json", {"annotations": ordered, "categories": listed})
@@ -93,10 +96,15 @@ class PredictionFolder:
     def annotations(self) -> Mapping[str, Mapping[str, Any]]:
         return self.file.annotations
 
-    def digest(self, digests: FileDigests) -> str:
-        """sha256 of the JSON, the PNGs and the semantic maps; a missing PNG is an error where it is read."""
+    def digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:
+        """sha256 of the JSON and of the PNGs and semantic maps of these images, or of all.
+
+        A missing PNG is an error where it is read.
+        """
         named: list[tuple[str, Readable]] = [("json", self.file.path)]
         for image_id, annotation in self.annotations.items():
+            if image_ids is not None and image_id not in image_ids:
+                continue
             png = self.folder / annotation["file_name"]
             refuse_link_out(png, annotation["file_name"])
             named.append((f"panoptic/{annotation['file_name']}", png))

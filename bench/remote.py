@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -105,6 +105,12 @@ class RemoteAdapter:
         answer = self._ask(self._link, "count", {"image_id": image.image_id}, rgb=image.rgb)
         found: int | None = answer.header["multiply_adds"]
         return found
+
+    def unlisted_modules(self) -> list[str]:
+        """The files of local modules that the worker has loaded beyond those that it was given."""
+        with suppress(WorkerLost, ModelError, PartialRun):
+            return [str(path) for path in self._ask(self._link, "modules", {}).header["files"]]
+        return []
 
     def _prepared(self, ready: Ready, link: Link) -> Ready:
         values = {"key": ready.key, "image_id": ready.image.image_id}

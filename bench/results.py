@@ -39,8 +39,13 @@ def write_json(path: Path, value: Any) -> None:
     """The value at `path`, complete or not there at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # two shards may start at once
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:  # that of a full disk names no file
+        with suppress(OSError):
+            temporary.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def read_json(path: Path) -> Any:
@@ -101,7 +106,8 @@ def _lock(stream: IO[str], folder: Path) -> None:
 def _empty(folder: Path, shard: Shard) -> None:
     """All but the lock, or what one shard wrote; done.json first, since it vouches for the rest."""
     (folder / "done.json").unlink(missing_ok=True)
-    for path in folder.iterdir() if shard == WHOLE else folder.glob(f"*-{shard.name}.jsonl"):
+    own = [path for name in (shard.name, WHOLE.name) for path in folder.glob(f"*-{name}.jsonl")]  # merged lines, too
+    for path in folder.iterdir() if shard == WHOLE else own:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name != ".lock":
@@ -191,11 +197,6 @@ class Run:
     meta: Mapping[str, Any]
     done: Mapping[str, Any] | None
     reused: bool = False
-
-    @property
-    def reusable(self) -> bool:
-        """Whether its identity holds all that it was computed from: no code beyond the files that were hashed."""
-        return not self.meta.get("unlisted_modules")
 
     @property
     def name(self) -> str:

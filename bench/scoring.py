@@ -52,10 +52,8 @@ def score(
     made = predictions if isinstance(predictions, PredictionFolder) else open_predictions(Path(predictions))
     digests = FileDigests()
     inputs = image_inputs(dataset, digests, pictures=False, on_file=on_file) if identified else None
-    identity = run_identity(
-        name or made.name, dataset, {"predictions": made.digest(digests) if identified else ""}, 1, protocol, metrics,
-        inputs=inputs,
-    )  # fmt: skip
+    model = {"predictions": made.digest(digests, inputs) if inputs else ""}
+    identity = run_identity(name or made.name, dataset, model, 1, protocol, metrics, inputs=inputs)
 
     def work(writer: RunWriter, account: Account, save: PredictionWriter | None) -> None:
         run_predictions(
@@ -66,4 +64,5 @@ def score(
     def begin() -> AbstractContextManager[Begun]:
         return nullcontext(({}, work))
 
-    return carried_out(Job(dataset, Path(out), identity, inputs or {}, begin, save_predictions, again, command, shard))
+    job = Job(dataset, Path(out), identity, inputs or {}, digests, begin, save_predictions, again, command, shard)
+    return carried_out(job)

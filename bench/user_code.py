@@ -1,67 +1,90 @@
-"""The local modules of a user's own adapter: which files its code is read from."""
+"""The code of a user's own adapter: which local files it is read from, and that these are what runs."""
 
 from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import site
 import sys
 import sysconfig
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
-PACKAGE = Path(__file__).resolve().parent
+from bench.errors import UsageError
+
+NO_CACHE = "/dev/null/none"  # a folder that cannot be: below it Python finds no compiled file and compiles the source
+
+_sinks: list[set[str]] = []  # of the contexts that are open: an audit hook, once added, cannot be removed
+_hooks: list[str] = []
 
 
 def local_modules(file: Path) -> list[Path]:
     """An adapter's file and the local modules that it imports, inside functions too, directly or through others.
 
     Local is what lies beside the adapter or on `sys.path` outside of site-packages and the standard library. Names
-    come from the syntax tree, so nothing is run: a name that is computed is not found (see `fresh_modules`).
+    come from the syntax tree, so nothing is run: a name that is computed is not found (see `isolated`).
     """
-    roots = [file.parent, *(Path(entry or ".") for entry in sys.path if _is_local(Path(entry or ".").resolve()))]
+    roots = [file.resolve().parent, *(path for entry in sys.path if _is_local(path := Path(entry or ".").resolve()))]
     found: dict[Path, None] = {}
     pending = [file]
     while pending:
         module = pending.pop()
         if module.resolve() not in found and module.is_file():
             found[module.resolve()] = None
-            pending += [path for name, base in _imports(module) for path in _files(name, base or roots)]
+            pending += [path for name, base in _imports(module) for path in _files(name, base, roots)]
     return sorted(found)
 
 
-def _imports(module: Path) -> Iterator[tuple[str, list[Path] | None]]:
+def code_names(file: Path) -> list[tuple[str, Path]]:
+    """The local modules of an adapter with their places, as seen from its folder; the adapter itself has none."""
+    folder, own = file.resolve().parent, file.resolve()
+    return [("" if path == own else os.path.relpath(path, folder), path) for path in local_modules(file)]
+
+
+def require_distinct(files: Sequence[Path]) -> None:
+    """UsageError where adapters of one model have different modules of one name: Python would take one for both."""
+    places: dict[str, Path] = {}
+    for file in files:
+        for name, path in code_names(file):
+            if name and places.setdefault(name, path) != path:
+                raise UsageError(f"{places[name]} and {path} are two modules of one name in one model; rename one")
+
+
+def _imports(module: Path) -> Iterator[tuple[str, Path | None]]:
     """The dotted names that a module imports; of a relative import also the folder that the name starts at."""
     try:
         tree = ast.parse(module.read_bytes())
     except (SyntaxError, ValueError):  # loading it tells what is wrong
         return
+    folders = [*module.resolve().parents, Path("/")]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = None if node.level == 0 else [module.parents[node.level - 1]]
+            base = None if node.level == 0 else folders[min(node.level, len(folders)) - 1]
             for alias in node.names:
                 yield ".".join(filter(None, [node.module, alias.name])), base
         elif isinstance(node, ast.Call) and _called(node.func) in ("import_module", "__import__"):
-            yield from ((arg.value, None) for arg in node.args[:1] if _is_text(arg))  # type: ignore[attr-defined]
+            named = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "name")]
+            for name in [a.value for a in named if isinstance(a, ast.Constant) and isinstance(a.value, str)]:
+                level = len(name) - len(name.lstrip("."))
+                yield name.lstrip("."), folders[min(level, len(folders)) - 1] if level else None
 
 
 def _called(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
-
-
-def _files(name: str, roots: list[Path]) -> Iterator[Path]:
+def _files(name: str, base: Path | None, roots: Sequence[Path]) -> Iterator[Path]:
     """The files that an import of a dotted name runs: its packages' __init__.py and the module's own."""
-    parts = name.lstrip(".").split(".")
-    if parts[0] in sys.stdlib_module_names or parts[0] == "bench":
+    parts = name.split(".")
+    if base is None and (parts[0] in sys.stdlib_module_names or parts[0] == "bench"):
         return
-    for root in [*roots, *_editable(parts[0])]:
+    for root in [base] if base is not None else [*roots, *_in_place(parts[0])]:
         places = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
         files = [file for place in places for file in (place / "__init__.py", place.with_name(f"{place.name}.py"))]
         there = [file for file in files if file.is_file()]
@@ -70,47 +93,7 @@ def _files(name: str, roots: list[Path]) -> Iterator[Path]:
             return
 
 
-@contextmanager
-def fresh_modules(listed: Collection[Path]) -> Iterator[Callable[[], list[str]]]:
-    """Import these files anew inside the context; yields what names the local modules loaded beyond them, so far.
-
-    Python takes a module that was imported before from memory, and one that was edited within a second, at the same
-    size, from `__pycache__`: both would be the code of another identity.
-    """
-    if not listed:
-        yield list
-        return
-    _forget(path.resolve() for path in listed)
-    before, writes = set(sys.modules), sys.dont_write_bytecode
-    sys.dont_write_bytecode = True
-    importlib.invalidate_caches()
-    try:
-        yield lambda: [name for name, path in _local_since(before) if path not in listed]
-    finally:
-        sys.dont_write_bytecode = writes
-        _forget(path for _, path in _local_since(before))
-
-
-def _local_since(before: Collection[str]) -> list[tuple[str, Path]]:
-    """Name and file of the local modules that are loaded and whose names are not among `before`."""
-    loaded = [
-        (name, Path(file).resolve())
-        for name, module in sys.modules.items()
-        if name not in before and name.partition(".")[0] != "bench" and (file := getattr(module, "__file__", None))
-    ]
-    return sorted((name, path) for name, path in loaded if _is_local(path))
-
-
-def _forget(files: Iterable[Path]) -> None:
-    """Remove the modules of these files from sys.modules."""
-    paths = set(files)
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file and name != "__main__" and Path(file).resolve() in paths:
-            del sys.modules[name]
-
-
-def _editable(package: str) -> list[Path]:
+def _in_place(package: str) -> list[Path]:
     """The folder of a package that is installed in place, from a checkout."""
     try:
         spec = importlib.util.find_spec(package)
@@ -123,13 +106,89 @@ def _editable(package: str) -> list[Path]:
     return [folder] if _is_local(origin) else []
 
 
+@contextmanager
+def isolated(adapters: Sequence[Path], listed: Collection[Path]) -> Iterator[Callable[[], list[str]]]:
+    """Run users' adapters from their source files alone; yields what names the local code files beyond `listed`.
+
+    Inside the context no local module of before is in memory and no compiled file is read, since either may be other
+    code than the files that were hashed. Modules beside an adapter can be imported. `listed` are files and folders.
+    """
+    if not adapters:
+        yield list
+        return
+    before = _local_modules_in_memory()
+    path, prefix, writes = sys.path[:], sys.pycache_prefix, sys.dont_write_bytecode
+    for name in before:
+        del sys.modules[name]
+    sys.path[:0] = list(dict.fromkeys(str(file.resolve().parent) for file in adapters))
+    sys.pycache_prefix, sys.dont_write_bytecode = NO_CACHE, True
+    importlib.invalidate_caches()
+    with _opened_code() as opened:
+        try:
+            yield lambda: _beyond(opened, listed)
+        finally:
+            sys.path[:], sys.pycache_prefix, sys.dont_write_bytecode = path, prefix, writes
+            for name in _local_modules_in_memory():
+                del sys.modules[name]
+            sys.modules.update(before)
+
+
+@contextmanager
+def _opened_code() -> Iterator[set[str]]:
+    """The .py files that are opened inside the context, however their code is run."""
+    if not _hooks:
+        sys.addaudithook(_note)
+        _hooks.append("open")
+    sink: set[str] = set()
+    _sinks.append(sink)
+    try:
+        yield sink
+    finally:
+        _sinks.remove(sink)
+
+
+def _note(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _sinks and isinstance(arguments[0], str) and arguments[0].endswith(".py"):
+        for sink in _sinks:
+            sink.add(os.path.abspath(arguments[0]))
+
+
+def _beyond(opened: Collection[str], listed: Collection[Path]) -> list[str]:
+    loaded = {Path(place).resolve() for module in _local_modules_in_memory().values() for place in _places(module)}
+    found = loaded | {Path(file).resolve() for file in list(opened)}
+    strange = {path for path in found if path.is_file() and _is_local(path)}
+    return sorted(str(path) for path in strange if not any(path.is_relative_to(known) for known in listed))
+
+
+def _local_modules_in_memory() -> dict[str, ModuleType]:
+    kept = ("__main__", "__mp_main__")
+    return {
+        name: module
+        for name, module in list(sys.modules.items())
+        if name not in kept and (places := _places(module)) and _is_local(Path(places[0]).resolve())
+    }
+
+
+def _places(module: ModuleType) -> list[str]:
+    """The file of a module, or the folders of a namespace package."""
+    if file := getattr(module, "__file__", None):
+        return [str(file)]
+    try:
+        return [str(place) for place in getattr(module, "__path__", ())]
+    except TypeError:
+        return []
+
+
 def _is_local(path: Path) -> bool:
     """Whether a resolved path is outside of installed packages, the standard library and this package."""
-    return not any(path.is_relative_to(folder) for folder in _installed())
+    return not any(path.is_relative_to(folder) for folder in _installed(tuple(sys.path)))
 
 
-def _installed() -> list[Path]:
+@cache
+def _installed(entries: tuple[str, ...]) -> tuple[Path, ...]:
     kinds = ("stdlib", "platstdlib", "purelib", "platlib")
     folders = [sysconfig.get_path(kind) for kind in kinds]
-    site_packages = [entry for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
-    return [PACKAGE, *(Path(f).resolve() for f in (*folders, *site_packages, site.getusersitepackages()))]
+    site_packages = [entry for entry in entries if Path(entry).name in ("site-packages", "dist-packages")]
+    specs = [importlib.util.find_spec(name) for name in ("bench", "bench.adapters", "bench.configs")]
+    own = [Path(spec.origin).resolve().parent for spec in specs if spec is not None and spec.origin is not None]
+    return (*own, *(Path(f).resolve() for f in (*folders, *site_packages, site.getusersitepackages())))

@@ -2,8 +2,8 @@
 
 Each area has a version that goes up with every change that moves a number: PQ_VERSION, SEMANTIC_VERSION,
 BOUNDARY_VERSION, FUSION_VERSION, LABELS_VERSION, READING_VERSION, and VERSION of each adapter. They stand for the code
-in a run's identity. `versions.json` holds the digest of every such file as it was released or committed. A file that
-differs from it adds its digest to the identity, so that an edit in a checkout gives another run.
+in a run's identity. `versions.json` holds the digest of every file that takes part in a run, as it was committed. A
+file that differs from it adds its digest to the identity, so that an edit in a checkout gives another run.
 
 `python -m bench.versions` writes versions.json; a test fails while it is not current.
 """
@@ -12,51 +12,46 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import re
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-READING = ("types.py", "overlap.py", "labels.py", "spaces.py", "_maps.c", "_ids.h", "formats/*.[pch]*", "datasets/*.py")
-SCORING = ("evaluate.py", "metrics/*.py")
-FUSION = ("fusion/*.py",)
-ADAPTERS = ("adapters/*.py", "adapters/*/*.py")
-CACHE_FOLDER = "__pycache__"
+PATTERNS = ("*.py", "*.c", "*.h", "formats/*", "datasets/*.py", "fusion/*.py", "metrics/*.py")  # below the package
+ADAPTERS = ("*.py", "*/*.py")  # below adapters/
+VERSION = re.compile(r"^VERSION = (\d+)", re.MULTILINE)
 RECORD = Path(__file__).with_name("versions.json")
 
 
-def edited_files(patterns: Sequence[str]) -> dict[str, str]:
-    """Name → digest of the files below the package that differ from versions.json."""
+def edited_files() -> dict[str, str]:
+    """Name → digest of the files that differ from versions.json."""
     recorded = json.loads(RECORD.read_text(encoding="utf-8"))
-    found = {name: _digest(path) for name, path in _shipped(patterns)}
-    return {name: digest for name, digest in found.items() if recorded.get(name) != digest}
+    return {name: digest for name, digest in current_record().items() if recorded.get(name) != digest}
 
 
 def current_record() -> dict[str, str]:
     """Name → digest of all files, as versions.json should have it."""
-    return {name: _digest(path) for name, path in _shipped((*READING, *SCORING, *FUSION, *ADAPTERS))}
+    return {name: _digest(path) for name, path in _shipped().items()}
 
 
-def shipped_name(path: Path) -> str:
-    """A file's name in versions.json."""
-    for prefix, root in _roots():
-        if path.is_relative_to(root):
-            return prefix + path.relative_to(root).as_posix()
-    raise ValueError(f"{path}: is not a file of this package")
+@cache
+def adapter_versions() -> dict[str, int]:
+    """Module → VERSION of the adapters, read from their files: none is imported."""
+    texts = {
+        name.removeprefix("adapters/").removesuffix(".py").replace("/", "."): path.read_text(encoding="utf-8")
+        for name, path in _shipped().items()
+        if name.startswith("adapters/")
+    }
+    return {module: int(found[1]) for module, text in texts.items() if (found := VERSION.search(text))}
 
 
-def _roots() -> tuple[tuple[str, Path], ...]:
-    return (("adapters/", Path(str(files("bench.adapters")))), ("", Path(str(files("bench")))))
-
-
-def _shipped(patterns: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    adapters, package = (root for _, root in _roots())
-    for pattern in patterns:
-        folder, glob = (
-            (adapters, pattern[len("adapters/") :]) if pattern.startswith("adapters/") else (package, pattern)
-        )
-        for path in sorted(folder.glob(glob)):
-            if path.suffix in (".py", ".c", ".h"):
-                yield shipped_name(path), path
+def _shipped() -> dict[str, Path]:
+    """Name → path of the files; those of adapters/ are called so wherever the package is installed."""
+    package, adapters = Path(str(files("bench"))), Path(str(files("bench.adapters")))
+    inside = [path for pattern in PATTERNS for path in package.glob(pattern)]
+    found = {path.relative_to(package).as_posix(): path for path in inside if path.suffix in (".py", ".c", ".h")}
+    beside = [path for pattern in ADAPTERS for path in adapters.glob(pattern)]
+    return found | {f"adapters/{path.relative_to(adapters).as_posix()}": path for path in beside}
 
 
 def _digest(path: Path) -> str:

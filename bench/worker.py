@@ -15,6 +15,8 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import sys
+import sysconfig
 import threading
 import traceback
 from collections.abc import Mapping
@@ -143,6 +145,16 @@ class Held:
         height, width = frame.header["size"]
         output = self._outputs.pop((frame.header["key"], frame.header["index"]))
         return prediction_frame(self.adapter.postprocess(output, (height, width)))
+
+    def modules(self, frame: Frame) -> Frame:
+        """The files of loaded modules that are neither installed nor of this worker's own folder."""
+        paths = sysconfig.get_paths()
+        installed = [paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
+        known = (str(Path(__file__).resolve().parents[1]), *(os.path.realpath(path) for path in installed))
+        named = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+        loaded = {os.path.realpath(str(file)) for file in named if file}
+        local = (path for path in loaded if not path.startswith(known) and "-packages" + os.sep not in path)
+        return Frame({"files": sorted(local)})
 
     def count(self, frame: Frame) -> Frame:
         """What the network computes for one image; nothing of it stays here."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from bench import __version__
 from bench.cache import cache_folder
 from bench.models import ModelSpec, spec_file
+from bench.user_code import local_modules
 
 PACKAGE = ("errors.py", "compiled.py", "types.py", "needs.py", "hub.py", "adapter.py", "counting.py", "wire.py",
            "worker.py")  # fmt: skip
@@ -47,7 +48,8 @@ def _sources(own: Path | None) -> dict[str, Path]:
     found = {f"bench/{name}": package / name for name in PACKAGE}
     found |= {f"bench/fusion/{path.name}": path for path in package.glob("fusion/*.py")}
     if own is not None:
-        return {**found, own.name: own}
+        beside = {os.path.relpath(path, own.resolve().parent): path for path in local_modules(own)}
+        return {**found, **{name: path for name, path in beside.items() if not name.startswith("..")}, own.name: own}
     return found | {f"bench/adapters/{path.relative_to(adapters)}": path for path in adapters.glob("**/*.py")}
 
 

@@ -22,7 +22,7 @@ def test_every_area_is_recorded() -> None:
 
 
 def test_an_edited_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert versions.edited_files(versions.FUSION) == {}
+    assert versions.edited_files() == {}
     digest = versions._digest
     monkeypatch.setattr(versions, "_digest", lambda path: "x" if path.name == "queries.py" else digest(path))
-    assert versions.edited_files(versions.FUSION) == {"fusion/queries.py": "x"}
+    assert versions.edited_files() == {"fusion/queries.py": "x"}

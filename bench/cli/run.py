@@ -105,11 +105,10 @@ def _say_how_it_came(run: Any) -> None:
             if today
             else f"finished {finished:%Y-%m-%d %H:%M}, shown again; --overwrite computes it anew"
         )
-    if not run.reusable:
-        names = ", ".join(run.meta["unlisted_modules"][:3])
+    if names := run.meta.get("unlisted_modules"):
         say(
-            f"the adapter loaded local modules that its imports do not name ({names}): changes there would go "
-            "unnoticed, so this run is computed anew each time; list their files under `reads:` in the model's YAML"
+            f"the adapter ran local code that its imports do not name ({', '.join(names[:3])}): this run is computed "
+            "anew each time, since changes there would go unnoticed; list the files under `reads:` in the model's YAML"
         )
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import py_compile
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,7 +18,8 @@ from fakes import LABELS, bench, image_file, label_file
 from PIL import Image
 from place import Call, Place
 
-from bench import versions
+from bench import launch, versions
+from bench.datasets.dataset import load_dataset
 
 MODEL = """\
 title: Bands of the red channel, shifted by what its files say
@@ -299,8 +303,8 @@ def test_listed_files_are_the_weights(world: World, call: Call) -> None:
 
 
 SCORED_NEW = {
-    "a prediction": lambda p, made: other_labels(next(made.glob("*.png"))),
-    "a semantic map": lambda p, made: other_labels(next((made / "semantic").glob("*.png"))),
+    "a prediction": lambda p, made: other_labels(made / f"{p.images[0]}.png"),
+    "a semantic map": lambda p, made: other_labels(made / "semantic" / f"{p.images[0]}.png"),
     "the JSON": lambda p, made: (made / "predictions.json").write_text(
         (made / "predictions.json").read_text().replace("\n", "\n ", 1)
     ),
@@ -375,3 +379,81 @@ def test_other_settings_take_nothing_over(place: Place, call: Call) -> None:
     file.write_bytes(good)
     assert call(*place.arguments("--precision", "bf16")).code == 0
     assert len(list(place.out.glob("cityscapes-val/mine/*"))) == 2
+
+
+def quality(call: Call, world: World) -> float:
+    answer = call(*world.command)
+    assert answer.code == 0, answer.err
+    found: float = json.loads(answer.out)["PQ"]["all"]["PQ"]
+    return found
+
+
+def test_a_compiled_file_of_other_source_is_not_run(world: World, call: Call) -> None:
+    """Copies and archives keep times, by which Python takes a compiled file for that of another source."""
+    helper = world.place.folder / "helper.py"
+    for red in "10":
+        helper.write_text(f"RED = {red}\n", encoding="utf-8")
+        os.utime(helper, (1.5e9, 1.5e9))
+        if red == "1":
+            py_compile.compile(str(helper))
+    assert quality(call, world) > 0.3
+
+
+def test_code_that_is_loaded_by_its_path_is_told(world: World, call: Call) -> None:
+    _write(world.place.folder / "by_path.py", "X = 0\n")
+    loader = (
+        "import importlib.util as u\ns = u.spec_from_file_location('z', __file__.replace('mine.py', 'by_path.py'))\n"
+        "m = u.module_from_spec(s)\ns.loader.exec_module(m)\nRED = 0"
+    )
+    replaces("mine.py", "from helper import RED", loader)(world)
+    for _ in range(2):
+        answer = call(*world.command)
+        assert "by_path.py" in answer.err and "reused" not in json.loads(answer.out)
+
+
+def test_modules_that_swap_their_content_are_another_run(world: World, call: Call) -> None:
+    for folder, shift in (("low", 0), ("high", 9)):
+        _write(world.place.folder / folder / "__init__.py", "")
+        _write(world.place.folder / folder / "scale.py", f"SHIFT = {shift}\n")
+    replaces(
+        "mine.py", "from helper import RED", "from high.scale import SHIFT as H\nfrom low.scale import SHIFT as RED"
+    )(world)
+    first = quality(call, world)
+    _write(world.place.folder / "low" / "scale.py", "SHIFT = 9\n")
+    _write(world.place.folder / "high" / "scale.py", "SHIFT = 0\n")
+    assert quality(call, world) < first
+
+
+def test_adapters_of_one_process_have_their_own_modules(world: World, tmp_path: Path) -> None:
+    """Two folders, each with a helper.py; a script's own helper is in memory, and stays there."""
+    other = tmp_path / "other"
+    shutil.copytree(world.place.folder, other, ignore=shutil.ignore_patterns("data"))
+    _write(other / "helper.py", "RED = 1\n")
+    data = load_dataset("cityscapes", world.data)
+    mine, labels = ModuleType("helper"), str(world.place.folder / "map.yaml")
+    mine.__file__, sys.modules["helper"] = str(tmp_path / "helper.py"), mine
+    path = list(sys.path)
+    try:
+        found = [
+            launch.run(str(folder / "mine.yaml"), data.limited(count), tmp_path / "out", label_map=labels).score
+            for count in (1, 2)
+            for folder in (world.place.folder, other)
+        ]
+        assert sys.modules["helper"] is mine and sys.path == path
+    finally:
+        del sys.modules["helper"]
+    assert [score["PQ"]["all"]["PQ"] > 0.3 for score in found] == [True, False, True, False]
+
+
+def test_data_that_change_under_a_run_do_not_finish_it(
+    world: World, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch = "import os\n        os.path.exists(f := os.environ['TOUCHED']) and os.utime(f)\n        index = index"
+    replaces("mine.py", "index = index", touch)(world)
+    picture = image_file(world.data, world.place.images[1])
+    monkeypatch.setenv("TOUCHED", str(picture))
+    answer = call(*world.command)
+    assert answer.code == 5 and str(picture) in answer.err and "1 images" in answer.err
+    monkeypatch.setenv("TOUCHED", "")
+    assert not reused(call, world)
+    assert reused(call, world)
