@@ -26,7 +26,7 @@ INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 install: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml constraints.txt bench/_ids.h bench/_maps.c bench/formats/_png_runs.c
+$(VENV)/installed: pyproject.toml constraints.txt bench/_native/ids.h bench/_native/maps.c bench/_native/png_runs.c
 	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing into $(VENV) (torch, transformers and the rest; a minute or two)"
 	@$(PIP) install $(INDEX) -c constraints.txt setuptools wheel
@@ -40,7 +40,7 @@ demo: install
 test: install
 	@$(BIN)/python -m pytest -m 'not parity and not foreign'
 
-$(FAST)/installed: pyproject.toml constraints.txt bench/_ids.h bench/_maps.c bench/formats/_png_runs.c
+$(FAST)/installed: pyproject.toml constraints.txt bench/_native/ids.h bench/_native/maps.c bench/_native/png_runs.c
 	@test -x $(FAST)/bin/python || { echo "making $(FAST)"; $(PYTHON) -m venv $(FAST); }
 	@$(FAST)/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt setuptools wheel
 	@$(FAST)/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt --no-build-isolation \

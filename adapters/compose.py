@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.adapter import Adapter, load_model
-from bench.counting import multiply_adds
 from bench.errors import UsageError
-from bench.models import ModelSpec
+from bench.models.adapter import Adapter
+from bench.models.flops import multiply_adds
+from bench.models.loading import load_model
+from bench.models.spec import ModelSpec
 from bench.types import Image, Prediction
 
 VERSION = 1  # goes up with every change that moves a pixel of these models
@@ -55,7 +56,7 @@ class Compose:
 
 def semantic_logits(adapter: Adapter, output: Any, size: tuple[int, int]) -> Any:
     """(C, H, W) logits: the adapter's own, or its semantic map's, or its panoptic map's."""
-    from bench.fusion.decided import logits_of, semantic_of
+    from bench.fusion.hard_labels import logits_of, semantic_of
 
     if hasattr(adapter, "semantic_logits"):
         return adapter.semantic_logits(output, size)
@@ -66,7 +67,7 @@ def semantic_logits(adapter: Adapter, output: Any, size: tuple[int, int]) -> Any
 
 def found_instances(adapter: Adapter, output: Any, size: tuple[int, int]) -> Any:
     """`Instances`: the adapter's own, or the things of its panoptic map."""
-    from bench.fusion.decided import instances_of
+    from bench.fusion.hard_labels import instances_of
 
     if hasattr(adapter, "instances"):
         return adapter.instances(output, size)

@@ -22,7 +22,7 @@ from bench.errors import ModelError
 from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
 
 if TYPE_CHECKING:
-    from bench.models import ModelSpec
+    from bench.models.spec import ModelSpec
 
 VERSION = 1  # goes up with every change that moves a pixel of these models
 

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.adapters.class_head import restore
-from bench.errors import ModelError
-from bench.hub import CONFIG
-from bench.hub import fetch as fetch
-from bench.hub import first_line as _first_line
-from bench.hub import resolve_commit as resolve_commit
-from bench.needs import check_packages
+from bench.errors import ModelError, check_packages
+from bench.models.hub import CONFIG
+from bench.models.hub import fetch as fetch
+from bench.models.hub import first_line as _first_line
+from bench.models.hub import resolve_commit as resolve_commit
 
 AUTHORS_EOMT = "network."  # how every name begins in the weights that EoMT's own training code saves
 

@@ -21,7 +21,7 @@ from bench.errors import ModelError
 from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
 
 if TYPE_CHECKING:
-    from bench.models import ModelSpec
+    from bench.models.spec import ModelSpec
 
 INSTANCE_OFFSET = 1000  # mmdet.evaluation.functional: an id is its class + 1000 * instance
 

@@ -13,13 +13,13 @@ from PIL import Image as PilImage
 
 from bench.adapters.detr_masks import in_parts
 from bench.adapters.hub import fetch, load_pretrained, read_config
-from bench.counting import counted, without_values
 from bench.errors import ModelError
+from bench.models.flops import counted, without_values
 from bench.types import Categories, Image, Prediction
 
 if TYPE_CHECKING:
-    from bench.model_file import InputSize
-    from bench.models import ModelSpec
+    from bench.models.model_file import InputSize
+    from bench.models.spec import ModelSpec
 
 # ImageNet statistics on the 0..255 scale; every checkpoint here was trained with them.
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)

@@ -22,23 +22,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.adapter import load_model
-    from bench.comparison import compare
-    from bench.datasets.dataset import load_dataset
+    from bench.analysis.comparison import compare
+    from bench.datasets.registry import load_dataset
     from bench.errors import BenchError
-    from bench.launch import run
-    from bench.scoring import score
+    from bench.evaluation.run import run
+    from bench.evaluation.score import score
+    from bench.models.loading import load_model
+
+from bench.__version__ import __version__ as __version__
 
 __all__ = ["BenchError", "compare", "load_dataset", "load_model", "run", "score"]
-__version__ = "0.1.0"
 
 _HOME = {
     "BenchError": "bench.errors",
-    "compare": "bench.comparison",
-    "load_dataset": "bench.datasets.dataset",
-    "load_model": "bench.adapter",
-    "run": "bench.launch",
-    "score": "bench.scoring",
+    "compare": "bench.analysis.comparison",
+    "load_dataset": "bench.datasets.registry",
+    "load_model": "bench.models.loading",
+    "run": "bench.evaluation.run",
+    "score": "bench.evaluation.score",
 }
 
 

@@ -1,6 +1,10 @@
-"""What a user can meet: one clear message and the exit code that the command line documents."""
+"""The exceptions that a user can meet, with their exit codes."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -49,3 +53,17 @@ def naming(where: object) -> Iterator[None]:
         if str(where) in str(error):
             raise
         raise type(error)(f"{where}: {error}") from error.__cause__
+
+
+def check_packages(who: str, needs: Mapping[str, tuple[str, ...]]) -> None:
+    """`needs` are extra → packages; a ModelError names what is not installed. Imports nothing."""
+    for extra, packages in needs.items():
+        absent = [name for name in packages if importlib.util.find_spec(name) is None]
+        if absent:
+            raise ModelError(f"{who} needs {' and '.join(absent)}; pip install 'panoptic-bench[{extra}]'")
+
+
+def summary(error: BaseException) -> str:
+    """The kind of an error and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.compiled import optional
+from bench._native import optional
 from bench.errors import DataError
 from bench.types import IdMap, Panoptic, SegmentInfo
 
-_kernel = optional("bench._maps", "pairs")
+_kernel = optional("bench._native._maps", "pairs")
 
 MOST = 1 << 53  # a stored number is less
 SCORE_DECIMALS = 6  # a stored score; enough to rank by, short enough to store

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.compiled import optional
+from bench._native import optional
 from bench.errors import DataError
 
-_kernel = optional("bench._maps", "dense")
+_kernel = optional("bench._native._maps", "dense")
 
 MAX_CATEGORY_ID = (1 << 16) - 1  # a semantic map is stored in 16 bits, and tables are as long as the largest id
 MAX_CATEGORIES = 1 << 12  # a confusion matrix has the square of it
@@ -237,3 +237,8 @@ class Prediction:
     panoptic: Panoptic
     semantic: NDArray[np.int32] | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+OnImage = Callable[[int, int], None]

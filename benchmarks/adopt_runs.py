@@ -15,15 +15,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import launch, scoring
-from bench.damage import damage_dataset
-from bench.datasets.dataset import Dataset, load_dataset
-from bench.hashing import FileDigests
-from bench.identity import identity_digest, image_inputs, model_identity, run_identity
-from bench.maps import prediction_map
-from bench.models import resolve_model
-from bench.predictions import open_predictions
-from bench.results import Run, read_runs, write_json
+from bench.datasets.dataset import Dataset
+from bench.datasets.label_map_files import prediction_map
+from bench.datasets.registry import load_dataset
+from bench.evaluation import run as launch
+from bench.evaluation import score as scoring
+from bench.evaluation.damage import damage_dataset
+from bench.evaluation.identity import identity_digest, image_inputs, model_identity, run_identity
+from bench.io.files import write_json
+from bench.io.hashing import FileDigests
+from bench.models.resolve import resolve_model
+from bench.results.predictions import open_predictions
+from bench.results.run import Run, read_runs
 
 
 def adopted(run: Run, scratch: Path, images: int) -> str:

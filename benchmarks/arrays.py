@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.formats import coco
+from bench.io import coco
 from bench.metrics.pq import tally
 from bench.overlap import Overlap
 from bench.types import Panoptic

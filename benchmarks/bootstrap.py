@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from bench.metrics.bootstrap import estimates, point, resample
-from bench.metrics.sums import PARTS, ImageSums
+from bench.metrics.image_statistics import PARTS, ImageSums
 from bench.types import Categories, Category
 
 CLASSES = 133

@@ -28,7 +28,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from bench.cache import cache_folder
+from bench.io.files import cache_folder
 
 CATEGORIES = [{"id": i, "name": f"class {i}", "isthing": int(i <= 80), "color": [i, i, i]} for i in range(1, 134)]
 PANOPTICAPI = (

@@ -25,9 +25,9 @@ from PIL import Image
 START = """
 import sys, time
 from pathlib import Path
-from bench.datasets.dataset import load_dataset
-from bench.hashing import FileDigests
-from bench.identity import image_inputs
+from bench.datasets.registry import load_dataset
+from bench.io.hashing import FileDigests
+from bench.evaluation.identity import image_inputs
 start = time.perf_counter()
 data = load_dataset(sys.argv[1] + "/set.yaml", Path(sys.argv[1]))
 loaded = time.perf_counter()

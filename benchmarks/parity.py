@@ -23,15 +23,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.adapter import load_model
 from bench.adapters.mmdet_models import class_order, panoptic_of
-from bench.datasets.dataset import Dataset, load_dataset
-from bench.envs import interpreter
+from bench.datasets.dataset import Dataset
+from bench.datasets.registry import load_dataset
 from bench.fusion.logits import Frame
 from bench.fusion.presets import PRESETS, FusionSpec
 from bench.fusion.queries import fuse
 from bench.metrics import pq
-from bench.models import ModelSpec, resolve_model
+from bench.models.environments import interpreter
+from bench.models.loading import load_model
+from bench.models.resolve import resolve_model
+from bench.models.spec import ModelSpec
 from bench.overlap import Overlap
 from bench.types import Categories, Panoptic, SegmentInfo
 

@@ -19,13 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.account import Account
 from bench.datasets.dataset import Dataset
-from bench.evaluate import run_model
-from bench.models import ModelSpec, resolve_model
-from bench.remote import opened
-from bench.results import RunWriter
-from bench.spaces import load_space
+from bench.datasets.label_spaces import load_space
+from bench.evaluation.evaluator import run_model
+from bench.models.loading import opened
+from bench.models.resolve import resolve_model
+from bench.models.spec import ModelSpec
+from bench.results.accumulator import Account
+from bench.results.writer import RunWriter
 from bench.types import Image, Panoptic, Sample, SegmentInfo
 
 SEGMENTS = 20

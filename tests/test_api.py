@@ -13,11 +13,18 @@ import pytest
 from fakes import write_model, write_tree
 
 import bench
-from bench.datasets.minicity.write import write_split
+from bench.datasets.synthetic.minicity.write import write_split
 from bench.errors import NotComparable, PartialRun
-from bench.results import Run
+from bench.results.run import Run
 
-DOCUMENTED = ("bench", "bench.datasets.dataset", "bench.adapter", "bench.launch", "bench.scoring", "bench.comparison")
+DOCUMENTED = (
+    "bench",
+    "bench.datasets.registry",
+    "bench.models.loading",
+    "bench.evaluation.run",
+    "bench.evaluation.score",
+    "bench.analysis.comparison",
+)
 FRAMEWORKS = ("torch", "transformers", "pandas", "matplotlib")
 HEAVY = (*FRAMEWORKS, "numpy", "PIL", "yaml", "typer")
 HORIZON = '''
@@ -53,7 +60,7 @@ def workplace(three_scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write_model(tmp_path, "Horizon")
     (tmp_path / "mine.py").write_text(HORIZON, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.datasets.minicity.write.ensure", lambda *asked: three_scenes)
+    monkeypatch.setattr("bench.datasets.synthetic.minicity.write.ensure", lambda *asked: three_scenes)
     return tmp_path
 
 

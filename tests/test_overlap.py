@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from scenes import Scene, panoptic, scenes, strip
 
-from bench.compiled import optional
+from bench._native import optional
 from bench.errors import DataError
 from bench.overlap import Overlap, PredictedSegment, TruthSegment
 from bench.types import Panoptic, SegmentInfo
@@ -67,7 +67,7 @@ def test_more_pairs_than_pixels_are_counted_the_same():
 
 
 def test_the_kernel_takes_no_map_that_is_not_plain():
-    kernel = optional("bench._maps", "pairs")
+    kernel = optional("bench._native._maps", "pairs")
     if kernel is None:
         pytest.skip("the kernel is not compiled here")
     sound = np.zeros(4, np.int32)

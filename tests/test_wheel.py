@@ -25,16 +25,17 @@ INSIDE = """
 import json, sys
 from pathlib import Path
 import bench
-from bench.config import load_yaml, shipped
+from bench.io.config import load_yaml, shipped
 from bench.datasets.dataset import place_of
-from bench.datasets.derived import read_spec
-from bench.datasets.embedded import marker
-from bench.datasets.minicity import write
-from bench.maps import load_map
-from bench.model_file import ModelFile
-from bench.models import check_source, resolve_model
-from bench.recipes.recipe import Recipe
-from bench.spaces import load_space
+from bench.datasets.registry import read_spec
+from bench.datasets.synthetic.generate import marker
+from bench.datasets.synthetic.minicity import write
+from bench.datasets.label_map_files import load_map
+from bench.models.model_file import ModelFile
+from bench.models.weights import check_source
+from bench.models.resolve import resolve_model
+from bench.training.recipe import Recipe
+from bench.datasets.label_spaces import load_space
 
 def main():
     for path in shipped("datasets").values():

@@ -15,7 +15,7 @@ from bench.adapters.efficientps.config import (
     Stage,
     TrainingConfig,
 )
-from bench.spaces import load_space
+from bench.datasets.label_spaces import load_space
 
 CONFIG = NetworkConfig(
     backbone=BackboneConfig(

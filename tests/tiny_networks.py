@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.spaces import load_space
+from bench.datasets.label_spaces import load_space
 
 FAMILIES = ("detr", "eomt", "mask2former", "maskformer", "oneformer")
 SIDE = 64  # px, of EoMT's square

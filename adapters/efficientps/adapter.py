@@ -14,7 +14,7 @@ from PIL import Image as PilImage
 from bench.adapters.hub import fetch
 from bench.adapters.transformers_models import PIXEL_MEAN, PIXEL_STD, check_names, pad_batch, pick_device, scaled_size
 from bench.errors import ModelError
-from bench.models import ModelSpec
+from bench.models.spec import ModelSpec
 from bench.types import Image, Prediction
 
 VERSION = 1  # goes up with every change that moves a pixel of these models

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from bench.adapters.efficientps.config import NetworkConfig
 from bench.adapters.efficientps.network import Network
-from bench.config import build as build_config
-from bench.config import plain
 from bench.errors import BenchError, ModelError
-from bench.models import weights_file
+from bench.io.canonical_json import plain
+from bench.io.config import build as build_config
+from bench.models.weights import weights_file
 
 MODEL_TYPE = "bench-efficientps"
 # ImageNet statistics on the scale 0..1.

@@ -1,15 +1,105 @@
-"""bench data make, bench data damage, bench data map."""
+"""bench data make, damage, map, check, stats."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from bench.cli import check, show
-from bench.cli.output import print_text, progress, say
-from bench.cli.run import Json, Limit, Root, open_data
+from bench.cli import render as show
+from bench.cli.console import print_json, print_table, print_text, progress, say
+from bench.cli.run import Json, Limit, Root, Workers, open_data
+
+SEVERITIES = ("error", "warning", "note")
+
+
+def register_checks(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    app.command("check")(check_command)
+    app.command("stats")(stats_command)
+
+
+def check_command(
+    dataset: Annotated[str | None, typer.Argument(help="Data set, with :split, or a YAML file.")] = None,
+    gt: Annotated[Path | None, typer.Option(help="Instead: ground truth, COCO panoptic JSON.")] = None,
+    gt_dir: Annotated[Path | None, typer.Option(help="Its PNGs (default: the JSON's name).")] = None,
+    data_root: Root = None,
+    limit: Limit = None,
+    workers: Workers = 2,
+    json_: Json = False,
+) -> None:
+    """Find every fault of a data set; exit code 3 where there is an error."""
+    from bench.datasets.check import Walk, check_dataset, check_files
+    from bench.errors import UsageError
+
+    if (dataset is None) == (gt is None):
+        raise UsageError("give a data set, or --gt")
+    with progress("checking") as on_image:
+        walk = Walk(limit, workers, on_image)
+        report = check_files(gt, gt_dir or gt.with_suffix(""), walk) if gt else None
+        report = report or check_dataset(str(dataset), data_root, walk)
+    print_json(report.to_json()) if json_ else _show(report)
+    raise typer.Exit(3 if report.count("error") else 0)
+
+
+def _show(report: Any) -> None:
+    """A row a finding, and how many there are."""
+    columns = ["severity", "fault", "image", "px", "what", "file", "remedy"]
+    rows = [
+        [str(value if value is not None else "–") for value in (
+            row["severity"], row["fault"], row["image_id"], row["pixels"], row["what"], row["file"], row["remedy"]
+        )]
+        for row in (finding.to_json() for finding in report.findings)
+    ]  # fmt: skip
+    if rows:
+        print_table("", columns, rows)
+    counts = ", ".join(f"{(n := report.count(kind))} {kind}{'' if n == 1 else 's'}" for kind in SEVERITIES)
+    print_text(f"{report.dataset}: {report.images} images checked: {counts}")
+
+
+def stats_command(
+    dataset: Annotated[str, typer.Argument(help="Data set, with :split, or a YAML file.")],
+    out: Annotated[Path | None, typer.Option(help="Draw the class histogram into this PNG.")] = None,
+    data_root: Root = None,
+    limit: Limit = None,
+    workers: Workers = 2,
+    json_: Json = False,
+) -> None:
+    """Count images, segments and pixels, in all and of every class."""
+    from bench.datasets.statistics import dataset_stats
+
+    data = open_data(dataset, data_root, limit, None)
+    with progress("counting") as on_image:
+        stats = dataset_stats(data, workers=workers, on_image=on_image)
+    print_json(stats.to_json()) if json_ else _show_stats(stats)
+    if out is not None:
+        from bench.reports.figures import class_histogram
+
+        say(f"class histogram: {class_histogram(stats, out)}")
+
+
+def _show_stats(stats: Any) -> None:
+    spread = stats.segments_per_image or {}
+    share = stats.void_pixels / stats.pixels if stats.pixels else 0.0
+    small = "–" if stats.small_share is None else f"{100 * stats.small_share:.1f}% below 32 x 32 px"
+    sizes = ", ".join(f"{size} ({count})" for size, count in list(stats.sizes.items())[:4])
+    print_text(f"{stats.dataset}: {stats.images} images of {sizes}{', …' if len(stats.sizes) > 4 else ''} px (H x W)")
+    if stats.segments is not None:
+        numbers = ", ".join(f"{name} {value:g}" for name, value in spread.items())
+        print_text(f"{stats.segments} segments, {small}; {stats.crowds} crowd regions; segments an image: {numbers}")
+    print_text(f"void: {100 * share:.2f}% of pixels")
+    counted = [
+        [row.name, "thing" if row.isthing else "stuff", str(row.images), _count(row.segments), _count(row.crowds),
+         f"{row.pixels}", f"{100 * row.pixels / stats.pixels if stats.pixels else 0:.3f}"]
+        for row in stats.per_class
+    ]  # fmt: skip
+    print_table("", ["class", "kind", "images", "segments", "crowds", "pixels", "% of pixels"], counted)
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else str(value)
+
 
 Rate = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Chance for a segment.")]
 
@@ -20,7 +110,7 @@ def register(app: typer.Typer) -> None:
     data.command("make")(make_command)
     data.command("damage")(damage_command)
     data.command("map")(map_command)
-    check.register(data)
+    register_checks(data)
     app.add_typer(data, name="data")
 
 
@@ -29,8 +119,8 @@ def make_command(
     data_root: Root = None,
 ) -> None:
     """Generate an embedded data set into the cache (done on first use anyway)."""
-    from bench.config import find
-    from bench.datasets.derived import read_spec
+    from bench.datasets.registry import read_spec
+    from bench.io.config import find
 
     splits = [name] if ":" in name else [f"{name}:{s}" for s in read_spec(find("datasets", name)).splits]
     for split in splits:
@@ -54,7 +144,7 @@ def damage_command(
     """Write the ground truth with seeded faults as predictions: a test double, and a ceiling."""
     from dataclasses import replace
 
-    from bench.damage import Damage, damage_dataset
+    from bench.evaluation.damage import Damage, damage_dataset
 
     data = open_data(dataset, data_root, limit, None)
     given = {"drop": drop, "split": split, "merge": merge, "relabel": relabel, "void": void, "jitter": jitter}
@@ -71,10 +161,9 @@ def map_command(
     json_: Json = False,
 ) -> None:
     """Audit a label map: pixels covered, classes out of reach, the ceiling that it leaves, its sha256."""
-    from bench.datasets.derived import unmapped
-    from bench.map_audit import audit_map
-    from bench.results import read_run
-    from bench.truth_map import demand_truth_of, keep_audit
+    from bench.analysis.label_map_audit import audit_map, demand_truth_of, keep_audit
+    from bench.datasets.registry import unmapped
+    from bench.results.run import read_run
 
     data, run = open_data(name, data_root, limit, None), read_run(keep) if keep else None
     if run is not None:

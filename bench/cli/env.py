@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.output import print_json, print_table, print_text, say
+from bench.cli.console import print_json, print_table, print_text, say
 from bench.cli.run import Json
 
 Name = Annotated[str, typer.Argument(help="Name (bench env list), or a requirements file ending in .txt.")]
@@ -26,8 +26,7 @@ def create_command(
     python: Annotated[str | None, typer.Option(help="Interpreter to make it of (default: this one).")] = None,
 ) -> None:
     """Make an environment; minutes and gigabytes where it brings a framework. One that is ready is left alone."""
-    from bench.env_make import create_env
-    from bench.envs import read_env
+    from bench.models.environments import create_env, read_env
 
     folder = create_env(read_env(name), python, say)
     print_text(str(folder))
@@ -35,7 +34,7 @@ def create_command(
 
 def list_command(json_: Json = False) -> None:
     """List the environments: ready, outdated or missing."""
-    from bench.envs import env_files, envs_folder, read_env, state
+    from bench.models.environments import env_files, envs_folder, read_env, state
 
     found = {name: {"state": state(read_env(name)), "folder": str(envs_folder() / name)} for name in env_files()}
     if json_:
@@ -46,8 +45,7 @@ def list_command(json_: Json = False) -> None:
 
 def check_command(name: Name, json_: Json = False) -> None:
     """Import an environment's framework there, and tell the versions."""
-    from bench.env_make import check_env
-    from bench.envs import read_env
+    from bench.models.environments import check_env, read_env
 
     versions = check_env(read_env(name))
     print_json(versions) if json_ else print_table("", ["module", "version"], [[*pair] for pair in versions.items()])

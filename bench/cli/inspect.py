@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bench.cli import show
-from bench.cli.output import print_json, print_table, print_text
+from bench.cli import render as show
+from bench.cli.console import print_json, print_table, print_text
 from bench.cli.run import Json, Root
 
 Results = Annotated[Path, typer.Option(help="Folder of the runs.", envvar="BENCH_OUT")]
@@ -37,7 +37,7 @@ def show_command(
     json_: Json = False,
 ) -> None:
     """Show the score of a run, or explain it from its stored lines."""
-    from bench.results import read_run
+    from bench.results.run import read_run
 
     asked = (errors, by_size, thresholds, confusion, boundary, intervals)
     views = [view for view, wanted in zip(show.VIEWS, asked, strict=True) if wanted]
@@ -56,7 +56,7 @@ def compare_command(
     json_: Json = False,
 ) -> None:
     """Compare two runs: B - A with its interval, and how sure the images make us that B is better."""
-    from bench.comparison import compare
+    from bench.analysis.comparison import compare
 
     show.show_comparison(compare(a, b, replicates=replicates, seed=seed, by_group=by_group), json_)
 
@@ -71,10 +71,10 @@ def leaderboard_command(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where --write would.")] = False,
 ) -> None:
     """Rank complete runs; only runs on the same ground truth under the same rules share a table."""
-    from bench.config import did_you_mean
     from bench.errors import UsageError
-    from bench.report.leaderboard import leaderboard
-    from bench.results import read_runs
+    from bench.io.config import did_you_mean
+    from bench.reports.leaderboard import leaderboard
+    from bench.results.run import read_runs
 
     runs = read_runs(results)
     boards = leaderboard(runs, dataset, ranges)
@@ -95,8 +95,8 @@ def report_command(
     json_: Json = False,
 ) -> None:
     """Write a page that needs no network, and the same as tables and figures; prints the paths."""
-    from bench.report.report import report
-    from bench.results import read_run
+    from bench.reports.report import report
+    from bench.results.run import read_run
 
     read = [read_run(run) for run in runs]
     data, why = _data_of(read[0], data_root)
@@ -108,8 +108,8 @@ def report_command(
 def _data_of(run: Any, root: Path | None) -> tuple[Any, str]:
     """The data set of a run, for its pictures; or why there is none."""
     from bench.cli.run import open_data
-    from bench.config import shipped
     from bench.errors import DataError
+    from bench.io.config import shipped
 
     name, split = run.meta["dataset"]["name"], run.meta["dataset"]["split"]
     if name not in shipped("datasets"):
@@ -124,8 +124,9 @@ def _data_of(run: Any, root: Path | None) -> tuple[Any, str]:
 
 def datasets_command(json_: Json = False) -> None:
     """List the data sets, their splits, and where they are looked for."""
-    from bench.config import plain, shipped
-    from bench.datasets.derived import read_spec
+    from bench.datasets.registry import read_spec
+    from bench.io.canonical_json import plain
+    from bench.io.config import shipped
 
     specs = {name: read_spec(path) for name, path in shipped("datasets").items()}
     if json_:
@@ -140,7 +141,7 @@ def datasets_command(json_: Json = False) -> None:
 
 def doctor_command(json_: Json = False) -> None:
     """Tell versions, machine, data roots and shipped weights: what to paste into a bug report."""
-    from bench.doctor import examine
+    from bench.cli.doctor import examine
 
     found = examine()
     if json_:

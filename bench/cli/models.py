@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import typer
 
-from bench.cli.output import print_json, print_table, print_text
+from bench.cli.console import print_json, print_table, print_text
 from bench.cli.run import Json, open_data
 
 if TYPE_CHECKING:
-    from bench.models import ModelSpec
+    from bench.models.spec import ModelSpec
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +36,10 @@ def models_command(
 
 
 def _list(json_: bool, style: str) -> None:
-    from bench.config import load_yaml, plain, shipped
-    from bench.model_file import ModelFile
-    from bench.model_table import model_page
+    from bench.io.canonical_json import plain
+    from bench.io.config import load_yaml, shipped
+    from bench.models.catalog import model_page
+    from bench.models.model_file import ModelFile
 
     files = {name: load_yaml(path, ModelFile) for name, path in shipped("models").items()}
     if json_:
@@ -74,16 +75,17 @@ def check_command(
     json_: Json = False,
 ) -> None:
     """Try a model on two images: does it keep the adapter's contract? Exit code 1 where it does not."""
-    from bench.config import parse_overrides
-    from bench.models import check_source, resolve_model
+    from bench.io.config import parse_overrides
+    from bench.models.resolve import resolve_model
+    from bench.models.weights import check_source
 
     spec = resolve_model(
         model, dataset, checkpoint=checkpoint, precision=precision, overrides=parse_overrides(set_ or [])
     )
     check_source(spec)
     scene = open_data("minicity:demo", None, 1, None).samples[0].read_image()
-    from bench.contract import check_contract, two_images
-    from bench.remote import opened
+    from bench.models.contract import check_contract, two_images
+    from bench.models.loading import opened
 
     with opened(spec, device) as adapter:
         report = check_contract(f"{spec.name}/{spec.checkpoint}", adapter, two_images(scene.rgb))
@@ -105,7 +107,7 @@ def fetch_command(
     json_: Json = False,
 ) -> None:
     """Download a checkpoint's files, or what is missing of them, and print where they lie."""
-    from bench.models import resolve_model
+    from bench.models.resolve import resolve_model
 
     spec = resolve_model(model, dataset, checkpoint=checkpoint)
     found = [_fetched(part) for part in spec.parts.values() or (spec,)]
@@ -119,9 +121,9 @@ def fetch_command(
 
 def _fetched(spec: ModelSpec) -> dict[str, Any]:
     """Where one checkpoint lies, after a download where it is of the hub; bars on stderr are huggingface_hub's."""
-    from bench.adapter import adapter_module
-    from bench.hub import fetch
-    from bench.models import check_source
+    from bench.models.hub import fetch
+    from bench.models.loading import adapter_module
+    from bench.models.weights import check_source
 
     if spec.local:
         check_source(replace(spec, env=None, needs={}))  # what it takes to run the model is another matter

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bench.cli.output import print_json, print_table, progress
+from bench.cli.console import print_json, print_table, progress
 from bench.cli.run import Json
 
 
@@ -27,10 +27,11 @@ def predict_command(
     json_: Json = False,
 ) -> None:
     """Segment images that have no labels: a picture of each, and COCO panoptic files."""
-    from bench.adapter import load_model
-    from bench.config import parse_overrides
-    from bench.models import IMAGES_ALONE, check_source, resolve_model
-    from bench.predict import image_files, predict
+    from bench.evaluation.predict import image_files, predict
+    from bench.io.config import parse_overrides
+    from bench.models.loading import load_model
+    from bench.models.resolve import IMAGES_ALONE, resolve_model
+    from bench.models.weights import check_source
 
     files = image_files(images)
     overrides = parse_overrides(set_ or [])

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bench.cli import show
-from bench.cli.output import progress, say
+from bench.cli import render as show
+from bench.cli.console import progress, say
 
 Out = Annotated[Path, typer.Option(help="Where results go.", envvar="BENCH_OUT")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -58,9 +58,10 @@ def run_command(
     json_: Json = False,
 ) -> None:
     """Run a model on a data set and score it; an interrupted run resumes, a finished one is shown."""
-    from bench.config import parse_overrides
-    from bench.models import check_source, resolve_model
-    from bench.shards import parse_shard
+    from bench.io.config import parse_overrides
+    from bench.models.resolve import resolve_model
+    from bench.models.weights import check_source
+    from bench.results.shards import parse_shard
 
     part = parse_shard(shard)
     data = open_data(dataset, data_root, limit, images)
@@ -70,7 +71,7 @@ def run_command(
         overrides=overrides,
     )  # fmt: skip
     check_source(spec)
-    from bench import launch
+    from bench.evaluation import run as launch
 
     _hash_inputs(data, pictures=True)
     with progress(f"{spec.name} on {data.name}:{data.split}") as on_image:
@@ -88,8 +89,8 @@ def run_command(
 
 def _hash_inputs(data: Any, pictures: bool) -> None:
     """Fills the cache of digests, with a bar: reading a large data set for the first time takes seconds."""
-    from bench.hashing import FileDigests
-    from bench.identity import input_files
+    from bench.evaluation.identity import input_files
+    from bench.io.hashing import FileDigests
 
     with progress("hashing the data") as on_file:
         FileDigests().of(input_files(data, pictures=pictures), on_file)
@@ -114,7 +115,7 @@ def _say_how_it_came(run: Any) -> None:
 
 def _time(spec: Any, data: Any, folder: Path, device: str) -> None:
     """Latency into the run's folder, and where it lies on stderr."""
-    from bench.timing import time_run
+    from bench.evaluation.timing import time_run
 
     with progress(f"timing {spec.name}") as on_image:
         path = time_run(spec, data, folder, device=device, on_image=on_image)
@@ -141,7 +142,7 @@ def score_command(
     json_: Json = False,
 ) -> None:
     """Score predictions made elsewhere: against a data set, or any two COCO panoptic files."""
-    from bench import scoring
+    from bench.evaluation import score as scoring
 
     part = _part(shard, out)
     truth, made = _pair(dataset, predictions, gt, gt_dir, pred, pred_dir, data_root)
@@ -166,7 +167,7 @@ def score_command(
 def _part(shard: str, out: Path | None) -> Any:
     """The part to score, which must be kept."""
     from bench.errors import UsageError
-    from bench.shards import WHOLE, parse_shard
+    from bench.results.shards import WHOLE, parse_shard
 
     part = parse_shard(shard)
     if part != WHOLE and out is None:
@@ -179,7 +180,7 @@ def merge_command(
     json_: Json = False,
 ) -> None:
     """Unite the shards of a run (bench run or score --shard I/N); into the first folder where there are several."""
-    from bench.merge import merge
+    from bench.results.merge import merge
 
     show.show_run(merge(folders), json_)
 
@@ -189,9 +190,9 @@ def _pair(
     gt: Path | None, gt_dir: Path | None, pred: Path | None, pred_dir: Path | None, root: Path | None,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Ground truth and predictions, from either pair of options."""
-    from bench.datasets.coco_files import coco_truth
+    from bench.datasets.registry import coco_truth
     from bench.errors import UsageError
-    from bench.predictions import open_predictions, predictions_of
+    from bench.results.predictions import open_predictions, predictions_of
 
     if dataset and predictions:
         return open_data(dataset, root, None, None), open_predictions(predictions)
@@ -203,7 +204,7 @@ def _pair(
 
 def open_data(dataset: str, root: Path | None, limit: int | None, images: Path | None) -> Any:
     """The data set, generated first where it is an embedded one."""
-    from bench.datasets.dataset import load_dataset
+    from bench.datasets.registry import load_dataset
 
     with progress(f"making {dataset}", announced=True) as on_image:
         data = load_dataset(dataset, root, on_image)
@@ -212,8 +213,8 @@ def open_data(dataset: str, root: Path | None, limit: int | None, images: Path |
 
 def select(data: Any, limit: int | None, images: Path | None) -> Any:
     """The images that --images and --limit leave."""
-    from bench import untrusted
     from bench.errors import UsageError
+    from bench.io import files as untrusted
 
     if images is not None:
         try:
@@ -232,9 +233,10 @@ def demo_command(
     limit: Limit = None,
 ) -> None:
     """The main job in miniature: the models that ship with weights and a damaged truth, scored, ranked and drawn."""
-    from bench import launch, scoring
-    from bench.damage import damage_dataset
-    from bench.demo import shipped_models
+    from bench.evaluation import run as launch
+    from bench.evaluation import score as scoring
+    from bench.evaluation.damage import damage_dataset
+    from bench.models.resolve import shipped_models
 
     data = select(open_data(dataset, None, None, None), limit, None)
     runs = []

@@ -1,17 +1,105 @@
-"""bench suite, bench check."""
+"""bench suite, bench check; a study is a suite of trainings."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bench.cli.output import print_json, print_table, print_tables, print_text, progress, say
-from bench.cli.run import Json, Out, Overwrite
-from bench.cli.study import study
+from bench.cli.console import print_json, print_table, print_tables, print_text, progress, say, training_progress
+from bench.cli.run import Json, Out, Overwrite, open_data
+
+
+def study(where: Path, out: Path, device: str, plan: bool, again: bool, quick: bool, shard: str, as_json: bool) -> None:
+    """Trains and scores what a study asks for and writes its page; the first failure is raised at the end.
+
+    Of a part of it no page is written: the same command without --shard finds everything done.
+    """
+    from bench.analysis.study import load_study
+    from bench.evaluation.study import Place
+    from bench.results.shards import WHOLE, parse_shard
+
+    part = parse_shard(shard)
+    asked = load_study(where, quick)
+    _print_study_plan(asked, quick, as_json and plan)
+    if plan:
+        return
+    place = Place(where.parent, out, device, ["bench", *sys.argv[1:]], again, part)
+    outcome = _carried_out(asked, quick, place)
+    if part == WHOLE:
+        _show_study(outcome, as_json)
+    elif as_json:
+        print_json({"shard": shard, "trainings": [f"{one.training} seed {one.seed}" for one in outcome.trained]})
+    else:
+        print_text(f"{len(outcome.trained)} trainings of shard {shard}; without --shard the page is written")
+    if errors := outcome.errors():
+        raise errors[0]
+
+
+def _carried_out(asked: Any, quick: bool, place: Any) -> Any:
+    """The outcome, with a bar for each training and each run."""
+    from bench.evaluation.study import carry_out
+    from bench.evaluation.suite import near
+
+    with ExitStack() as bars:
+
+        def watch(planned: Any) -> Any:
+            bars.close()
+            open_data(near(place.where, planned.dataset), None, None, None)  # an embedded one is made here, with a bar
+            return bars.enter_context(progress(planned.name))
+
+        def train(training: Any, seed: int, recipe: str, folder: Path) -> str:
+            bars.close()
+            return _train(training, seed, recipe, folder)
+
+        return carry_out(asked, quick, place, train, watch)
+
+
+def _train(training: Any, seed: int, recipe: str, folder: Path) -> str:
+    """The family of the weights in `folder`, trained now unless they were before."""
+    from bench.io.config import find
+    from bench.training.study_arm import arm_recipe, is_finished, note_beginning
+
+    chosen = arm_recipe(find("train", recipe), training.set, seed)
+    if not is_finished(chosen, folder):
+        open_data(chosen.dataset, None, None, None)  # an embedded data set is made here, with a bar
+        from bench.training.train import train
+
+        say(f"training {training.name}, seed {seed}: {folder}")
+        with training_progress() as (on_step, says):
+            train(chosen, folder, on_step, None, says)
+        note_beginning(chosen, folder)
+    return str(chosen.family)
+
+
+def _print_study_plan(asked: Any, quick: bool, as_json: bool) -> None:
+    from bench.io.canonical_json import plain
+
+    if as_json:
+        return print_json(plain(asked))
+    seeds = sum(len(training.seeds) for training in asked.trainings)
+    say(f"{asked.title}: {seeds} trainings{', a quick look that concludes nothing' if quick else ''}")
+    for training in asked.trainings:
+        changes = ", ".join(f"{key}={value}" for key, value in training.set.items())
+        named = f"{len(training.seeds)} x {training.recipe}" + (f" with {changes}" if changes else "")
+        say(f"  {training.name}: {named}")
+
+
+def _show_study(outcome: Any, as_json: bool) -> None:
+    """The arms, the contrasts and what was written."""
+    from bench.reports.study import study_report
+
+    made = study_report(outcome)
+    if as_json:
+        return print_json(made.to_json())
+    print_tables(made.tables)
+    for path in made.paths:
+        print_text(str(path))
+
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Only print what would run.")]
@@ -34,11 +122,11 @@ def suite_command(
     json_: Json = False,
 ) -> None:
     """Run a list of runs, or a study's trainings; repeated, it resumes, and what fails does not stop the others."""
-    from bench.config import find
+    from bench.analysis.study import is_study
+    from bench.analysis.suite import load_suite
     from bench.errors import UsageError
-    from bench.shards import WHOLE, parse_shard
-    from bench.study.plan import is_study
-    from bench.suite import load_suite
+    from bench.io.config import find
+    from bench.results.shards import WHOLE, parse_shard
 
     where = find("suites", suite)
     if quick or is_study(where):
@@ -62,9 +150,9 @@ def check_command(
     json_: Json = False,
 ) -> None:
     """Run a suite afresh and compare every metric with a baseline; exit code 1 where one moved too far."""
-    from bench.config import find
-    from bench.gate import judge, read_baseline, write_baseline
-    from bench.suite import load_suite
+    from bench.analysis.gate import judge, read_baseline, write_baseline
+    from bench.analysis.suite import load_suite
+    from bench.io.config import find
 
     where = find("suites", suite)
     chosen = load_suite(where)
@@ -86,7 +174,7 @@ def _run(chosen: Any, where: Path, out: Path, device: str, again: bool) -> list[
     """The outcomes of a suite, with a bar for each run."""
     from contextlib import ExitStack
 
-    from bench.suite import run_suite
+    from bench.evaluation.suite import run_suite
 
     with ExitStack() as bars:
 
@@ -100,7 +188,7 @@ def _run(chosen: Any, where: Path, out: Path, device: str, again: bool) -> list[
 
 def _print_plan(chosen: Any, as_json: bool) -> None:
     """What will run: on stderr, so that stdout holds the result alone."""
-    from bench.config import plain
+    from bench.io.canonical_json import plain
 
     if as_json:
         return print_json(plain(chosen))
@@ -112,7 +200,7 @@ def _print_plan(chosen: Any, as_json: bool) -> None:
 
 def _show(outcomes: list[Any], as_json: bool) -> None:
     """A row a run; then the first failure ends the command with its exit code."""
-    from bench.report.tables import percent
+    from bench.reports.tables import percent
 
     if as_json:
         print_json([{"name": o.planned.name, "run": o.run and str(o.run.folder), "score": o.run and o.run.score,
@@ -129,7 +217,7 @@ def _show(outcomes: list[Any], as_json: bool) -> None:
 
 
 def _write(verdict: Any, junit: Path | None, markdown: Path | None) -> None:
-    from bench.report.gate import to_markdown, write_junit
+    from bench.reports.gate import to_markdown, write_junit
 
     if junit is not None:
         write_junit(verdict, junit)
@@ -138,7 +226,7 @@ def _write(verdict: Any, junit: Path | None, markdown: Path | None) -> None:
 
 
 def _show_verdict(verdict: Any, as_json: bool) -> None:
-    from bench.report.gate import headline_table, moved_table
+    from bench.reports.gate import headline_table, moved_table
 
     if as_json:
         return print_json(verdict.to_json())

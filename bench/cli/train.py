@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.output import print_text, training_progress
+from bench.cli.console import print_text, training_progress
 from bench.cli.run import open_data
 
 
@@ -25,12 +25,12 @@ def train_command(
     set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the recipe.")] = None,
 ) -> None:
     """Train a model by a recipe; prints the folder to give to --checkpoint. Resumes what is in --out."""
-    from bench.config import find, load_yaml, parse_overrides
-    from bench.recipes.recipe import Recipe
+    from bench.io.config import find, load_yaml, parse_overrides
+    from bench.training.recipe import Recipe
 
     chosen = load_yaml(find("train", recipe), Recipe, parse_overrides(set_ or []))
     open_data(chosen.dataset, data_root, None, None)  # an embedded data set is made here, with a bar
-    from bench.recipes.train import train
+    from bench.training.train import train
 
     with training_progress() as (on_step, says):
         print_text(str(train(chosen, out, on_step, data_root, says)))

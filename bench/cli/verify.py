@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.cli.console import print_json, print_table, print_text, progress, say
 from bench.cli.inspect import RunFolder
-from bench.cli.output import print_json, print_table, print_text, progress, say
 from bench.cli.run import Json, Root, Workers, open_data
 
 SHOWN = 20  # findings of a check; --json has them all
@@ -34,9 +34,9 @@ def verify_command(
     json_: Json = False,
 ) -> None:
     """Check a run against its own lines, and by panopticapi; exit code 1 where a check fails."""
-    from bench.predictions import open_predictions, saved_predictions
-    from bench.results import read_run
-    from bench.verify import verify
+    from bench.analysis.verify import verify
+    from bench.results.predictions import open_predictions, saved_predictions
+    from bench.results.run import read_run
 
     done = read_run(run)
     made = open_predictions(predictions) if predictions else saved_predictions(done)
@@ -53,7 +53,7 @@ def verify_command(
 
 
 def _keep(run: Any, made: Any) -> None:
-    from bench.levels import keep_rerun
+    from bench.analysis.verification_level import keep_rerun
 
     say(f"kept: {keep_rerun(run, made)}")
 
@@ -67,7 +67,7 @@ def _refuse_without(made: Any, run: Any) -> None:
 
 
 def _by_reference(run: Any, made: Any, data: Any, workers: int) -> Any:
-    from bench.reference import verify_reference
+    from bench.analysis.reference import verify_reference
 
     with progress("scoring again") as on_image:
         return verify_reference(run, data, made, workers=workers, on_image=on_image)
@@ -75,9 +75,9 @@ def _by_reference(run: Any, made: Any, data: Any, workers: int) -> Any:
 
 def _truth(run: Any, dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path | None) -> Any:
     """The data set that is named, else the one that the run was scored on."""
-    from bench.config import shipped
-    from bench.datasets.coco_files import coco_truth
+    from bench.datasets.registry import coco_truth
     from bench.errors import UsageError
+    from bench.io.config import shipped
 
     if gt:
         return coco_truth(gt, gt_dir or gt.with_suffix(""))

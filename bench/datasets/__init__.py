@@ -1,1 +1,1 @@
-"""Data sets: a specification in YAML, and a loader a layout."""
+"""Names → samples: data sets, label spaces and maps, checks."""

@@ -1,4 +1,9 @@
-"""Samples of Cityscapes' official tree (`leftImg8bit`, `gtFine`), raw or as createPanopticImgs converts it."""
+"""Cityscapes: its layout on disk, and the coding of instanceIds.
+
+`*_instanceIds.png` (16 bit): a thing instance is labelId * 1000 + n with n from 0; stuff, and groups of
+things whose instances were not told apart, are the bare labelId. Source: cityscapesScripts,
+preparation/json2instanceImg.py and createPanopticImgs.py (groups are iscrowd, ignored labels void).
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,47 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.datasets.label_spaces import LabelSpace
 from bench.errors import DataError
-from bench.formats import coco
-from bench.formats.cityscapes import panoptic_of
-from bench.formats.images import read_labels, read_rgb
-from bench.spaces import LabelSpace
+from bench.io import coco
+from bench.io.images import read_labels, read_rgb
 from bench.types import Image, Panoptic, Readable, Sample, SegmentInfo
+
+MAX_ID = 1 << 16
+
+
+def panoptic_of(instance_ids: NDArray[np.integer], space: LabelSpace) -> Panoptic:
+    """(H, W) instanceIds as a Panoptic in `space`; a value of no known label is a DataError."""
+    low, high = (int(instance_ids.min()), int(instance_ids.max())) if instance_ids.size else (0, 0)
+    if low < 0 or high >= MAX_ID:
+        raise DataError(f"instanceIds hold {low}..{high}; 16 bits were expected")
+    counts = np.bincount(instance_ids.ravel(), minlength=high + 1)
+    table = np.zeros(high + 1, dtype=np.int32)
+    segments: list[SegmentInfo] = []
+    for value in np.flatnonzero(counts).tolist():
+        info = _segment(value, space, int(counts[value]))
+        if info is not None:
+            segments.append(info)
+            table[value] = len(segments)
+    return Panoptic(table[instance_ids], tuple(segments))
+
+
+def _segment(value: int, space: LabelSpace, pixels: int) -> SegmentInfo | None:
+    """What one value of an instanceIds map stands for; None is void."""
+    label = value if value < 1000 else value // 1000
+    if label in space.void_ids:
+        return None
+    index = space.scored.index_of.get(label)
+    if index is None:
+        raise DataError(f"value {value} ({pixels} pixels) belongs to no label of this space")
+    isthing = space.scored.items[index].isthing
+    if value >= 1000 and not isthing:
+        raise DataError(f"value {value} ({pixels} pixels) numbers an instance of a stuff class")
+    return SegmentInfo(label, iscrowd=isthing and value < 1000, source_id=value)
+
 
 IMAGE_SUFFIX = "_leftImg8bit.png"
 

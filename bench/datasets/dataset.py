@@ -10,12 +10,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from bench.config import did_you_mean, digest, find, load_yaml
-from bench.datasets import coco_panoptic
-from bench.datasets.coco_panoptic import FROM_FILE, CocoPlaces
+from bench.datasets import coco as coco_panoptic
+from bench.datasets.coco import FROM_FILE, CocoPlaces
+from bench.datasets.label_maps import LabelMap
+from bench.datasets.label_spaces import LabelSpace, load_space
 from bench.errors import DataError, UsageError, naming
-from bench.labels import LabelMap
-from bench.spaces import LabelSpace, load_space
+from bench.io.canonical_json import digest
+from bench.io.config import did_you_mean, find, load_yaml
 from bench.types import Categories, Sample
 
 Progress = Callable[[int, int], None]
@@ -54,7 +55,7 @@ class DatasetSpec:
         """The folder of a split; embedded data are generated first, in the cache unless a root is given."""
         if not self.embedded:
             return self.locate(name, root)
-        made: Path = import_module(f"bench.datasets.{self.embedded}.write").ensure(root, split, on_image)
+        made: Path = import_module(f"bench.datasets.synthetic.{self.embedded}.write").ensure(root, split, on_image)
         return made
 
     def locate(self, name: str, root: Path | None) -> Path:
@@ -112,25 +113,6 @@ class Dataset:
         if unknown:
             raise DataError(f"{self.name}:{self.split} has no image {sorted(unknown)[0]!r}")
         return replace(self, samples=tuple(s for s in self.samples if s.image_id in wanted))
-
-
-def load_dataset(name: str, root: Path | None = None, on_image: Progress | None = None) -> Dataset:
-    """`cityscapes`, `minicity:demo`, `./mine.yaml:val`: opens no image; DataError where it is not there.
-
-    `on_image(done, total)` is called while an embedded data set is generated.
-
-    >>> data = load_dataset("minicity:demo").limited(2)
-    >>> [category.name for category in data.categories][:3]
-    ['road', 'sidewalk', 'building']
-    >>> truth = data.samples[0].read_target()
-    >>> truth.size, len(truth.segments_info) > 10
-    ((256, 512), True)
-    """
-    from bench.datasets.derived import derive, read_derived
-
-    path, split = place_of(name)
-    derived = read_derived(path)
-    return load_plain(path, split, root, on_image) if derived is None else derive(path, derived, split, root, on_image)
 
 
 def place_of(name: str) -> tuple[Path, str]:

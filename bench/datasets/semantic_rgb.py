@@ -12,10 +12,10 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.datasets.label_maps import void_id
+from bench.datasets.label_spaces import LabelSpace
 from bench.errors import DataError, UsageError
-from bench.formats.images import read_rgb
-from bench.labels import void_id
-from bench.spaces import LabelSpace
+from bench.io.images import read_rgb
 from bench.types import RGB, Image, Sample
 
 LABEL_SUFFIX = "_gtFine_labelColor.png"

@@ -13,17 +13,7 @@ from torch import Tensor
 from bench.errors import UsageError
 from bench.fusion.detr import detr_segments
 from bench.fusion.hf import hf_segments
-from bench.fusion.logits import (
-    Contest,
-    Frame,
-    Kept,
-    check_shapes,
-    contest,
-    one_thread,
-    paint,
-    select,
-    to_target,
-)
+from bench.fusion.logits import Contest, Frame, Kept, check_shapes, contest, one_thread, paint, select, to_target
 from bench.fusion.presets import FusionSpec
 from bench.types import Categories, Panoptic, SegmentInfo
 

@@ -7,15 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.fusion.logits import (
-    Frame,
-    check_finite,
-    check_shapes,
-    class_probabilities,
-    first_max,
-    one_thread,
-    to_target,
-)
+from bench.fusion.logits import Frame, check_finite, check_shapes, class_probabilities, first_max, one_thread, to_target
 from bench.types import Categories
 
 _BLOCK = 8  # queries a matrix product: bounds the memory at 8 maps beside the C of the result

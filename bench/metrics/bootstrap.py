@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
-from bench.metrics.sums import PARTS, ImageSums, Parts
+from bench.metrics.image_statistics import PARTS, ImageSums, Parts
 from bench.types import Categories
 
 BLOCK = 64  # replicates at a time: the counts of 5,000 images then fit a core's cache

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import DataError
-from bench.metrics.lines import Lines, overlap_of
+from bench.metrics.image_statistics import Lines, overlap_of
 from bench.metrics.pq import (
     Match,
     Matches,

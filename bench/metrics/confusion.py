@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.metrics import semantic
-from bench.metrics.lines import Lines, overlap_of
+from bench.metrics.image_statistics import Lines, overlap_of
 from bench.metrics.semantic import Matrix, Rule
 from bench.types import Categories
 

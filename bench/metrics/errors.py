@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bench.metrics.lines import Lines, overlaps
+from bench.metrics.image_statistics import Lines, overlaps
 from bench.metrics.pq import UNIT, Matches, Protocol, Tally, ious, match, mean, tally_of
 from bench.overlap import Overlap
 from bench.types import Categories

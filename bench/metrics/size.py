@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.metrics.lines import Lines, overlaps
+from bench.metrics.image_statistics import Lines, overlaps
 from bench.metrics.pq import Matches, PQTable, Protocol, Tally, match, pq_table, total
 from bench.overlap import Overlap
 from bench.types import Categories

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from bench.metrics.lines import Lines, overlaps
+from bench.metrics.image_statistics import Lines, overlaps
 from bench.metrics.pq import Match, PQTable, Protocol, Tally, mean, pq_table, same_class, settle, tally_of, total
 from bench.overlap import Overlap
 from bench.types import Categories

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from tiny_networks import FAMILIES, SIDE
 
-from bench.adapter import Adapter, load_model
-from bench.counting import counted, multiply_adds
-from bench.datasets.dataset import load_dataset
-from bench.model_file import InputSize
-from bench.models import resolve_model
-from bench.results import read_json
+from bench.datasets.registry import load_dataset
+from bench.io.files import read_json
+from bench.models.adapter import Adapter
+from bench.models.flops import counted, multiply_adds
+from bench.models.loading import load_model
+from bench.models.model_file import InputSize
+from bench.models.resolve import resolve_model
 from bench.types import Image
 
 torch = pytest.importorskip("torch")

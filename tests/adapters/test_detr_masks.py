@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.adapter import load_model
-from bench.models import resolve_model
+from bench.models.loading import load_model
+from bench.models.resolve import resolve_model
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from tiny_networks import SIDE
 
-from bench.adapter import load_model
 from bench.errors import ModelError
 from bench.fusion.presets import PRESETS
-from bench.model_file import InputSize
-from bench.models import ModelSpec, resolve_model
+from bench.models.loading import load_model
+from bench.models.model_file import InputSize
+from bench.models.resolve import resolve_model
+from bench.models.spec import ModelSpec
 from bench.types import Image
 
 torch = pytest.importorskip("torch")

@@ -145,7 +145,7 @@ def test_a_hub_that_cannot_be_reached(place: Place) -> None:
 
 def test_a_hub_that_never_answers(place: Place, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline is a constant of 15 s; here it is short, and the hub is silent until the test ends."""
-    from bench import hub
+    from bench.models import hub
 
     assert hub.HUB_SECONDS <= 15
     over = threading.Event()

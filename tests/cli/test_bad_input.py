@@ -202,15 +202,15 @@ class Full:
 def test_a_full_disk_keeps_what_was_scored(
     place: Place, scored: Path, call: Call, monkeypatch: pytest.MonkeyPatch, file: str, room: int, kept: int | None
 ) -> None:
-    from bench import predictions, results
+    from bench.results import predictions, writer
 
-    real = results.open_append
+    real = writer.open_append
 
     def full(path: Path) -> Any:
         return Full(real(path), room) if path.name == file else real(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(results, "open_append", full)
+        patch.setattr(writer, "open_append", full)
         patch.setattr(predictions, "open_append", full)
         answer = call(*place.arguments())
     assert_told(answer, 5, ("results", "No space left on device", "make room", "images are scored and kept"))
@@ -309,7 +309,7 @@ def test_a_leaderboard_that_cannot_be_written(place: Place, call: Call) -> None:
 def test_an_unforeseen_error_is_one_line_and_asks_for_a_report(
     place: Place, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench import launch
+    from bench.evaluation import run as launch
 
     def broken(*given: Any, **more: Any) -> None:
         raise ZeroDivisionError("division by zero")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from place import Call
 
-from bench import demo
-from bench.demo import shipped_models
-from bench.models import ModelSpec
+from bench.models import resolve as demo
+from bench.models.resolve import shipped_models
+from bench.models.spec import ModelSpec
 
 
 def test_it_takes_what_has_weights_in_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ INPUTS = {"eomt": SQUARE, "detr": "{shorter: 64, longer: 128, divisor: 1}", "mas
 @pytest.fixture(scope="module", autouse=True)
 def two_scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """minicity:demo in a cache of its own, which ends after two scenes."""
-    from bench.datasets.minicity import write
+    from bench.datasets.synthetic.minicity import write
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))

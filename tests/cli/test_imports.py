@@ -9,7 +9,7 @@ import pytest
 from fakes import bench
 from place import Place
 
-from bench.formats.png_runs import available
+from bench.io.png_runs import available
 
 FRAMEWORKS = {"torch", "transformers"}
 HEAVY = FRAMEWORKS | {"pandas", "matplotlib"}

@@ -12,8 +12,8 @@ from fakes import LABELS, SIZE, instance_ids, rgb_of, write_model
 from PIL import Image
 from place import Call, Place
 
-from bench.maps import load_map, map_digest
-from bench.spaces import load_space
+from bench.datasets.label_map_files import load_map, map_digest
+from bench.datasets.label_spaces import load_space
 
 
 def only_run(out: Path) -> Path:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from place import Call
 
-from bench import doctor, hub
+from bench.cli import doctor
+from bench.models import hub
 
 COMMIT = "c" * 40
 SHARD = "pytorch_model-00001-of-00001.bin"

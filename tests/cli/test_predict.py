@@ -9,8 +9,8 @@ from fakes import SIZE, image_file
 from PIL import Image
 from place import Call, Place
 
-from bench.formats.coco import load_json
-from bench.results import read_run
+from bench.io.coco import load_json
+from bench.results.run import read_run
 
 
 def test_images_without_labels_become_pictures_and_coco_files(place: Place, call: Call) -> None:

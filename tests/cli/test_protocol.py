@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from place import Call, Place
 
-from bench import scoring
-from bench.datasets.coco_files import coco_truth
+from bench.datasets.registry import coco_truth
 from bench.errors import UsageError
-from bench.predictions import PredictionWriter
+from bench.evaluation import score as scoring
+from bench.results.predictions import PredictionWriter
 from bench.types import Categories, Category, Panoptic, Prediction, SegmentInfo
 
 SPACE = Categories((Category(1, "person", True, (1, 1, 1)), Category(2, "car", True, (2, 2, 2))))

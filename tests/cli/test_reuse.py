@@ -18,8 +18,9 @@ from fakes import LABELS, bench, image_file, label_file
 from PIL import Image
 from place import Call, Place
 
-from bench import launch, versions
-from bench.datasets.dataset import load_dataset
+from bench.datasets.registry import load_dataset
+from bench.evaluation import run as launch
+from bench.evaluation import versions
 
 MODEL = """\
 title: Bands of the red channel, shifted by what its files say
@@ -75,7 +76,7 @@ def world(place: Place) -> World:
     }.items():  # fmt: skip
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-    from bench.spaces import load_space
+    from bench.datasets.label_spaces import load_space
 
     space = load_space("cityscapes-19")
     listed = [{"id": c.id, "name": c.name, "isthing": c.isthing, "color": list(c.color)} for c in space.categories]
@@ -337,7 +338,7 @@ def test_a_score_is_of_its_files(place: Place, scored: Path, call: Call, change:
 
 
 def test_labels_of_the_fakes_are_those_of_the_space() -> None:
-    from bench.spaces import load_space
+    from bench.datasets.label_spaces import load_space
 
     assert tuple(load_space("cityscapes-19").scored.ids) == LABELS
 

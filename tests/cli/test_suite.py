@@ -63,7 +63,7 @@ def test_the_gate_passes_unchanged_code_and_catches_a_changed_model(suite: Path,
 
 
 def test_the_gate_catches_a_swapped_label_map(suite: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench import maps
+    from bench.datasets import label_map_files as maps
 
     options = ["check", "--suite", suite, "--baseline", suite.parent / "baseline", "--json"]
     assert call(*options, "--update").code == 0
@@ -78,7 +78,7 @@ def test_the_gate_catches_a_swapped_label_map(suite: Path, call: Call, monkeypat
         names["car"], names["person"] = names["person"], names["car"]
         return replace(found, names=names)
 
-    monkeypatch.setattr("bench.launch.prediction_map", swapped)
+    monkeypatch.setattr("bench.evaluation.run.prediction_map", swapped)
     said = call(*options)
     assert said.code == 1
     assert {check["run"] for check in json.loads(said.out)["checks"] if not check["passed"]} == {"ika"}

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from bench.datasets.manifest import digest
+from bench.datasets.synthetic.manifest import digest
 
 
 def cpu_features() -> str:
@@ -21,7 +21,7 @@ def cpu_features() -> str:
 def digests_without_cpu_features(package: str, images: int) -> list[str]:
     """Hashes of the first val images, drawn by a numpy that uses no special instructions."""
     code = (
-        "from bench.datasets.manifest import digest\n"
+        "from bench.datasets.synthetic.manifest import digest\n"
         f"from {package}.scene import render\n"
         f"print(*(digest([render('val', i).arrays]) for i in range({images})))"
     )

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
-from bench.datasets.cityscapes import samples
-from bench.datasets.dataset import load_dataset
+from bench.datasets.cityscapes import panoptic_of, samples
+from bench.datasets.label_spaces import load_space
+from bench.datasets.registry import load_dataset
 from bench.errors import DataError
-from bench.formats.cityscapes import panoptic_of
-from bench.spaces import load_space
 from bench.types import Panoptic
 
 SPACE = load_space("cityscapes-19")

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
-from bench.config import load_yaml, shipped
-from bench.datasets.dataset import Dataset, DatasetSpec, load_dataset
+from bench.datasets.dataset import Dataset, DatasetSpec
+from bench.datasets.label_spaces import load_space
+from bench.datasets.registry import load_dataset
 from bench.errors import DataError, UsageError
-from bench.formats.archive import locate
-from bench.spaces import load_space
+from bench.io.archive import locate
+from bench.io.config import load_yaml, shipped
 
 NAMES = [f"{n:012d}" for n in (139, 285, 632)]
 IDS = np.array([[0, 5, 5, 5], [70000, 70000, 5, 5], [70000, 70000, 5, 300]])
@@ -157,7 +158,7 @@ def test_a_broken_zip_is_a_data_error(tmp_path: Path) -> None:
 
 def test_a_member_that_declares_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zips(tmp_path)
-    monkeypatch.setattr("bench.formats.archive.MAX_MEMBER", 100)
+    monkeypatch.setattr("bench.io.archive.MAX_MEMBER", 100)
     with pytest.raises(DataError, match="more than 100"):
         load_dataset("coco", tmp_path)
 

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
-from bench.config import find
-from bench.datasets.dataset import load_dataset
-from bench.datasets.derived import read_spec, unmapped
+from bench.analysis.label_map_audit import audit_map
+from bench.datasets.label_map_files import load_map
+from bench.datasets.label_maps import LabelMap
+from bench.datasets.label_spaces import load_space
+from bench.datasets.registry import load_dataset, read_spec, unmapped
 from bench.errors import UsageError
-from bench.labels import LabelMap
-from bench.map_audit import audit_map
-from bench.maps import load_map
-from bench.spaces import load_space
+from bench.io.config import find
 
 INSTANCES = np.array(
     [

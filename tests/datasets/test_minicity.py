@@ -11,11 +11,11 @@ import pytest
 from embedded import cpu_features
 from PIL import Image
 
-from bench.datasets.minicity import raster
-from bench.datasets.minicity.manifest import digest, load
-from bench.datasets.minicity.scene import SPLITS, VERSION, Scene, image_name, render
-from bench.datasets.minicity.world import EVALUATED, THINGS, VOID
-from bench.datasets.minicity.write import ensure, write_split
+from bench.datasets.synthetic.minicity import raster
+from bench.datasets.synthetic.minicity.manifest import digest, load
+from bench.datasets.synthetic.minicity.scene import SPLITS, VERSION, Scene, image_name, render
+from bench.datasets.synthetic.minicity.world import EVALUATED, THINGS, VOID
+from bench.datasets.synthetic.minicity.write import ensure, write_split
 from bench.errors import DataError, UsageError
 
 SAMPLE = 40  # images of val that the statistics are taken over
@@ -55,8 +55,8 @@ def test_the_frozen_demo_split_equals_the_manifest() -> None:
 
 def test_pixels_do_not_depend_on_the_cpu() -> None:
     code = (
-        "from bench.datasets.minicity.manifest import digest\n"
-        "from bench.datasets.minicity.scene import render\n"
+        "from bench.datasets.synthetic.minicity.manifest import digest\n"
+        "from bench.datasets.synthetic.minicity.scene import render\n"
         "print(*(digest([render('val', i)]) for i in range(3)))"
     )
     environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": cpu_features()}

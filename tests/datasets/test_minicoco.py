@@ -7,18 +7,19 @@ import pytest
 from embedded import assert_manifest_covers, assert_manifest_holds, digests_without_cpu_features
 from PIL import Image
 
-from bench.config import find, load_yaml
-from bench.datasets import coco_panoptic, manifest
+from bench.datasets import coco as coco_panoptic
 from bench.datasets.dataset import DatasetSpec
-from bench.datasets.minicity.dice import Dice
-from bench.datasets.minicoco.labels import CATEGORY_OF, panoptic_of, segment_id
-from bench.datasets.minicoco.scene import SIZES, SPLITS, VERSION, Picture, render
-from bench.datasets.minicoco.subjects import Aim
-from bench.datasets.minicoco.write import MINICOCO
-from bench.spaces import load_space
+from bench.datasets.label_spaces import load_space
+from bench.datasets.synthetic import manifest
+from bench.datasets.synthetic.minicity.dice import Dice
+from bench.datasets.synthetic.minicoco.labels import CATEGORY_OF, panoptic_of, segment_id
+from bench.datasets.synthetic.minicoco.scene import SIZES, SPLITS, VERSION, Picture, render
+from bench.datasets.synthetic.minicoco.subjects import Aim
+from bench.datasets.synthetic.minicoco.write import MINICOCO
+from bench.io.config import find, load_yaml
 
 SAMPLE = 40  # images of val that the statistics are taken over
-HASHES = manifest.load("bench.datasets.minicoco")
+HASHES = manifest.load("bench.datasets.synthetic.minicoco")
 PERSON, BICYCLE, LIGHT, STOP, ROAD, FENCE = 1, 2, 10, 13, 149, 185
 
 
@@ -37,7 +38,7 @@ def test_pixels_equal_the_manifest(pictures: list[Picture]) -> None:
 
 
 def test_pixels_do_not_depend_on_the_cpu() -> None:
-    assert digests_without_cpu_features("bench.datasets.minicoco", 3) == HASHES["splits"]["val"]["first"]
+    assert digests_without_cpu_features("bench.datasets.synthetic.minicoco", 3) == HASHES["splits"]["val"]["first"]
 
 
 def test_labels_become_the_segments_of_coco() -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
-from bench.datasets.dataset import load_dataset
+from bench.datasets.label_spaces import load_space
+from bench.datasets.registry import load_dataset
 from bench.datasets.semantic_rgb import semantic_of
 from bench.errors import DataError, UsageError
-from bench.spaces import load_space
 
 ROAD, POLE, NONE, WHEELER = (128, 64, 128), (153, 153, 153), (0, 0, 0), (255, 0, 0)
 COLORS = np.array([[ROAD, ROAD, POLE], [WHEELER, NONE, POLE]], dtype=np.uint8)
@@ -36,7 +36,7 @@ def test_colours_are_classes(tree: Path) -> None:
 
 
 def test_none_can_count(tree: Path, tmp_path: Path) -> None:
-    from bench.config import find
+    from bench.io.config import find
 
     mine = tmp_path / "mine.yaml"
     mine.write_text(find("datasets", "ika").read_text(encoding="utf-8") + "count: [none]\n", encoding="utf-8")

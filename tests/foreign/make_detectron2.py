@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 
 from bench.adapters import detectron2_models
-from bench.worker import spec_of
+from bench.models.worker.server import spec_of
 
 
 def main():

@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 
 from bench.adapters import mmdet_models, standins
-from bench.worker import spec_of
+from bench.models.worker.server import spec_of
 
 
 class HistoryBuffer:

@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 from small_models import CONFIGS, write_yaml
 
-from bench import launch
-from bench.config import plain
-from bench.datasets.dataset import Dataset, load_dataset
-from bench.envs import interpreter, read_env, state
+from bench.datasets.dataset import Dataset
+from bench.datasets.registry import load_dataset
 from bench.errors import ModelError
-from bench.models import ModelSpec, resolve_model
-from bench.remote import RemoteAdapter
+from bench.evaluation import run as launch
+from bench.io.canonical_json import plain
+from bench.models.environments import interpreter, read_env, state
+from bench.models.resolve import resolve_model
+from bench.models.spec import ModelSpec
+from bench.models.worker.deploy import deploy
+from bench.models.worker.remote import RemoteAdapter
 from bench.types import Image
-from bench.worker_tree import deploy
 
 pytestmark = pytest.mark.foreign
 HERE = Path(__file__).parent

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from fakes import write_model, write_tree
 
-from bench import launch
-from bench.datasets.dataset import load_dataset
-from bench.env_make import create_env
-from bench.envs import read_env
-from bench.models import resolve_model
+from bench.datasets.registry import load_dataset
+from bench.evaluation import run as launch
+from bench.models.environments import create_env, read_env
+from bench.models.resolve import resolve_model
 
 pytestmark = pytest.mark.foreign
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.adapter import load_model
-from bench.counting import multiply_adds
-from bench.datasets.dataset import load_dataset
-from bench.models import resolve_model
-from bench.remote import opened
+from bench.datasets.registry import load_dataset
+from bench.models.flops import multiply_adds
+from bench.models.loading import load_model, opened
+from bench.models.resolve import resolve_model
 
 pytestmark = pytest.mark.foreign
 

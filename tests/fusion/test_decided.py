@@ -10,7 +10,7 @@ from bench.types import Categories, Panoptic, SegmentInfo
 
 torch = pytest.importorskip("torch")
 
-from bench.fusion.decided import SURE, instances_of, logits_of, semantic_of  # noqa: E402
+from bench.fusion.hard_labels import SURE, instances_of, logits_of, semantic_of  # noqa: E402
 from bench.fusion.presets import PRESETS  # noqa: E402
 from bench.fusion.semantic_instance import fuse_instances  # noqa: E402
 

@@ -12,8 +12,8 @@ from test_score import image_lines
 from bench.errors import DataError
 from bench.metrics import bootstrap
 from bench.metrics.bootstrap import MEANS, chance_above, estimates, mean_pq, point, rank_ranges, resample
+from bench.metrics.image_statistics import PARTS, ImageSums, image_sums
 from bench.metrics.score import score
-from bench.metrics.sums import PARTS, ImageSums, image_sums
 from bench.types import Categories, Category
 
 POPULATIONS = int(os.environ.get("BENCH_POPULATIONS", "1000"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scenes import panoptic, strip
 
-from bench.formats import coco
+from bench.io import coco
 from bench.metrics.pq import pq_table, tally, total
 from bench.overlap import Overlap
 from bench.types import Categories, Category, SegmentInfo

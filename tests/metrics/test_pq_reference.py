@@ -17,8 +17,8 @@ from pngs import Memory, png
 from scenes import SPACE, Scene, scenes, seeded_scene
 
 from bench import overlap, types
-from bench.formats import png_runs
-from bench.formats.coco import PanopticFile
+from bench.io import png_runs
+from bench.io.coco import PanopticFile
 from bench.metrics.pq import pq_table, tally, total
 from bench.overlap import Overlap
 

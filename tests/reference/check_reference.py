@@ -26,8 +26,8 @@ from formula_weights import formula_tensor, forward, position_index
 from hub_form import FULL, SMALL
 
 from bench.adapters.hub import load_pretrained, read_config, uses_timm
-from bench.envs import interpreter
 from bench.errors import BenchError
+from bench.models.environments import interpreter
 
 HERE = Path(__file__).parent
 TOLERANCE = 5e-5  # of a logit

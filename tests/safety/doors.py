@@ -30,27 +30,28 @@ from sound import (
     write,
 )
 
-from bench import scoring
-from bench.check.check import check_dataset, check_files
+from bench.analysis.reference import verify_reference
+from bench.analysis.verify import verify
 from bench.cli import main
-from bench.config import digest, load_yaml
-from bench.datasets.coco_files import coco_truth
-from bench.datasets.dataset import load_dataset
+from bench.datasets.check.check import check_dataset, check_files
+from bench.datasets.label_map_files import load_map
+from bench.datasets.label_spaces import load_space
+from bench.datasets.registry import coco_truth, load_dataset
+from bench.datasets.statistics import dataset_stats
 from bench.errors import BenchError, naming
-from bench.maps import load_map
+from bench.evaluation import score as scoring
+from bench.io.canonical_json import digest
+from bench.io.config import load_yaml
 from bench.metrics.score import score
-from bench.models import check_source, resolve_model
-from bench.predictions import open_predictions, predictions_of, saved_predictions
-from bench.recipes.recipe import Recipe
-from bench.reference import verify_reference
-from bench.report.frame import class_frame
-from bench.report.leaderboard import leaderboard, to_csv, to_json, to_markdown, to_tables
-from bench.report.overlays import overlays
-from bench.report.tables import class_table, headline, semantic_table
-from bench.results import read_run, read_runs
-from bench.spaces import load_space
-from bench.stats import dataset_stats
-from bench.verify import verify
+from bench.models.resolve import resolve_model
+from bench.models.weights import check_source
+from bench.reports.leaderboard import leaderboard, to_csv, to_json, to_markdown, to_tables
+from bench.reports.pictures.overlays import overlays
+from bench.reports.tables import class_table, headline, semantic_table
+from bench.reports.views.classes import class_frame
+from bench.results.predictions import open_predictions, predictions_of, saved_predictions
+from bench.results.run import read_run, read_runs
+from bench.training.recipe import Recipe
 
 
 @dataclass(frozen=True)

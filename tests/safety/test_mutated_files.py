@@ -82,7 +82,7 @@ def fuzz(door: Door, count: int, seed: int, root: Path) -> tuple[Counter[str], l
 
 @pytest.mark.parity
 def test_mutated_files_are_refused_or_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.job.provenance", lambda: {"git": None})  # asks git, a thousand times over
+    monkeypatch.setattr("bench.evaluation.session.provenance", lambda: {"git": None})  # asks git, a thousand times over
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     total: Counter[str] = Counter()
     faults = []

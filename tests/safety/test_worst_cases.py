@@ -223,7 +223,7 @@ def bounded_memory() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_questions_to_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.job.provenance", lambda: {"git": None})
+    monkeypatch.setattr("bench.evaluation.session.provenance", lambda: {"git": None})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.door}: {case.name}")
@@ -266,7 +266,7 @@ def test_the_command_line_says_the_same(door: str, name: str, spoil: Spoil, tmp_
 
 def test_a_check_finds_what_a_score_refuses(tmp_path: Path) -> None:
     """Broken pictures are findings of `bench data check`, and the images after them are checked."""
-    from bench.check.check import check_files
+    from bench.datasets.check.check import check_files
 
     root = write(tmp_path, DOOR[CHECK].files())
     linked_out(root / "gt/a.png")
@@ -276,7 +276,7 @@ def test_a_check_finds_what_a_score_refuses(tmp_path: Path) -> None:
 
 
 def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.untrusted.MAX_LINE", 1000)
+    monkeypatch.setattr("bench.io.files.MAX_LINE", 1000)
     root = write(tmp_path, DOOR[RUN].files())
     (root / OVERLAP).write_bytes(b"x" * 5000)
     with pytest.raises(BenchError, match="more than 1000 bytes"):

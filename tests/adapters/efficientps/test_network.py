@@ -18,10 +18,10 @@ from bench.adapters.efficientps.layers import SameConv  # noqa: E402
 from bench.adapters.efficientps.neck import gathered  # noqa: E402
 from bench.adapters.efficientps.network import Network, build  # noqa: E402
 from bench.adapters.efficientps.storage import load, save  # noqa: E402
-from bench.config import build as build_config  # noqa: E402
-from bench.config import plain  # noqa: E402
+from bench.datasets.label_spaces import load_space  # noqa: E402
 from bench.errors import ModelError, UsageError  # noqa: E402
-from bench.spaces import load_space  # noqa: E402
+from bench.io.canonical_json import plain  # noqa: E402
+from bench.io.config import build as build_config  # noqa: E402
 from bench.types import Categories, Category  # noqa: E402
 
 CITYSCAPES = load_space("cityscapes-19").scored

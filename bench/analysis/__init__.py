@@ -1,0 +1,1 @@
+"""Runs → findings: comparison, ranking, verification, gate, contrasts, breakdowns."""

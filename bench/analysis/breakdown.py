@@ -1,0 +1,73 @@
+"""Views of a finished run that its stored lines answer; no model is run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from bench.analysis.comparison import CONFIDENCE, notes, run_sums
+from bench.errors import naming
+from bench.metrics.bootstrap import MEANS, estimates, point, resample
+from bench.metrics.boundary import boundary_table
+from bench.metrics.confusion import confusion_table
+from bench.metrics.errors import error_table
+from bench.metrics.size import size_table
+from bench.metrics.thresholds import threshold_table
+from bench.results.run import Run, semantic_rule
+
+
+def errors(run: Run) -> dict[str, Any]:
+    """What is missing to PQ 1, by kind of error."""
+    return error_table(run.lines(), run.categories, run.score["protocol"]).to_json()
+
+
+def by_size(run: Run) -> dict[str, Any]:
+    """PQ of small, medium and large segments."""
+    return size_table(run.lines(), run.categories, run.score["protocol"]).to_json()
+
+
+def thresholds(run: Run) -> dict[str, Any]:
+    """PQ at IoU 0.5 to 0.95, and PQ†."""
+    return threshold_table(run.lines(), run.categories, run.score["protocol"]).to_json()
+
+
+def confusion(run: Run) -> dict[str, Any]:
+    """Which class is taken for which, pixel by pixel."""
+    return confusion_table(run.lines(), run.categories, semantic_rule(run)).to_json()
+
+
+def boundary(run: Run) -> dict[str, Any]:
+    """Boundary PQ, of a run that was asked for it."""
+    return boundary_table(run.lines(), run.categories, run.score["protocol"]).to_json()
+
+
+def intervals(run: Run, replicates: int = 10_000, seed: int = 0) -> dict[str, Any]:
+    """Every number with its bootstrap interval over images."""
+    sums = run_sums(run)
+    (draws,) = resample([sums], replicates=replicates, seed=seed)
+    found = [asdict(estimate) for estimate in estimates(point(sums), draws, CONFIDENCE)]
+    classes = zip(run.score["per_class"], found[len(MEANS) :], strict=True)
+    return {
+        "images": len(sums.image_ids), "replicates": replicates, "seed": seed, "confidence": CONFIDENCE,
+        "means": [{"name": name, **one} for name, one in zip(MEANS, found, strict=False)],
+        "classes": [{"name": row["name"], "support": row["TP"] + row["FN"], **one} for row, one in classes],
+        "notes": list(notes(len(sums.image_ids), len(set(sums.groups)), by_group=False)),
+    }  # fmt: skip
+
+
+VIEWS: Mapping[str, Callable[[Run], dict[str, Any]]] = {
+    "errors": errors,
+    "by_size": by_size,
+    "thresholds": thresholds,
+    "confusion": confusion,
+    "boundary": boundary,
+    "intervals": intervals,
+}
+
+
+def explain(run: Run, view: str) -> dict[str, Any]:
+    """A view, by its name, as plain data; a run that is not complete is a PartialRun."""
+    _ = run.score
+    with naming(run.folder):
+        return VIEWS[view](run)

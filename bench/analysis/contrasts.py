@@ -1,0 +1,157 @@
+"""Which differences between arms are there: beyond the bootstrap over images, and beyond what another seed does.
+
+An arm is the mean of its seeds. Its interval, and that of a difference, are over images: every replicate draws the same
+images for all seeds of all arms. What another seed would change is told apart: the larger spread of the two arms
+(largest minus smallest PQ of its seeds), or, since two seeds tell little of one arm, the 95 % interval of a difference
+by Student's t and the median scatter of all arms, where that is more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.comparison import CONFIDENCE, demand_comparable, run_sums
+from bench.analysis.study import StudyOutcome
+from bench.errors import UsageError
+from bench.metrics.bootstrap import MEANS, Draws, Estimate, estimates, point, resample
+from bench.results.run import Run
+
+NO_DIFFERENCE = "no difference seen"
+UNDECIDED = "undecided"
+BETTER = "better"
+WORSE = "worse"
+NO_CONCLUSION = "none (quick look)"
+STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)  # t of 95 %, two-sided, by degrees of freedom
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """A training on the study's data set. Of each of `MEANS` the value of every seed, and the mean of these with its
+    interval over images; fractions, NaN or None where undefined."""
+
+    name: str
+    seeds: tuple[int, ...]
+    runs: tuple[Run, ...]
+    by_seed: NDArray[np.floating]  # (len(MEANS), seeds)
+    means: tuple[Estimate, ...]
+    draws: Draws  # (len(MEANS), replicates), the mean of the seeds'
+
+    def mean(self, measure: str) -> Estimate:
+        return self.means[MEANS.index(measure)]
+
+    def values(self, measure: str) -> list[float]:
+        """Of each seed."""
+        return [float(value) for value in self.by_seed[MEANS.index(measure)]]
+
+    def spread(self, measure: str = "PQ") -> float | None:
+        """Largest minus smallest of the seeds; one seed has none."""
+        values = self.values(measure)
+        return max(values) - min(values) if len(values) > 1 else None
+
+    @property
+    def product(self) -> float:
+        """Mean SQ times mean RQ, which is not PQ: of the mean of the seeds."""
+        return (self.mean("SQ").value or 0.0) * (self.mean("RQ").value or 0.0)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """PQ of `arm` minus that of `reference`, with its interval over images, against what seeds do.
+
+    `yardstick` is how far seeds alone may move such a difference; `seeds` says by which arms.
+    """
+
+    contrast: str
+    reference: str
+    arm: str
+    delta: Estimate
+    yardstick: float | None
+    seeds: str
+    verdict: str
+    why: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "delta": self.delta.value, "interval": [self.delta.low, self.delta.high]}
+
+
+def arms(outcome: StudyOutcome, replicates: int = 10_000) -> list[Arm]:
+    """The arms that were scored, in the study's order; all of their runs are drawn from together."""
+    named = [(t.name, outcome.seeds_of(t.name)) for t in outcome.scored()]
+    runs = [one.runs[outcome.study.dataset] for _, seeds in named for one in seeds]
+    for run in runs[1:]:
+        demand_comparable(runs[0], run)
+    sums = [run_sums(run) for run in runs]
+    draws = resample(sums, replicates=replicates) if sums else []
+    found, start = [], 0
+    for name, seeds in named:
+        part = slice(start, start + len(seeds))
+        start = part.stop
+        points = np.stack([point(one)[: len(MEANS)] for one in sums[part]], axis=1)
+        mean = np.mean([one[: len(MEANS)] for one in draws[part]], axis=0)
+        means = tuple(estimates(points.mean(axis=1), mean, CONFIDENCE))
+        found.append(Arm(name, tuple(one.seed for one in seeds), tuple(runs[part]), points, means, mean))
+    return found
+
+
+def verdicts(outcome: StudyOutcome, scored: Sequence[Arm]) -> list[Verdict]:
+    """Of every contrast each arm against the first; arms that were not scored are left out."""
+    known = {arm.name: arm for arm in scored}
+    return [
+        verdict(contrast.name, known[contrast.arms[0]], known[name], scored, outcome.quick)
+        for contrast in outcome.study.contrasts
+        for name in contrast.arms[1:]
+        if contrast.arms[0] in known and name in known
+    ]
+
+
+def verdict(contrast: str, reference: Arm, arm: Arm, others: Sequence[Arm], quick: bool = False) -> Verdict:
+    """What is said of a difference; no arm with two seeds in the whole study leaves it undecided. `others` are all of
+    the study's arms."""
+    pq = MEANS.index("PQ")
+    values = np.array([np.mean(arm.values("PQ")) - np.mean(reference.values("PQ"))])
+    delta = estimates(values, arm.draws[pq : pq + 1] - reference.draws[pq : pq + 1], CONFIDENCE)[0]
+    if delta.value is None or delta.low is None or delta.high is None:
+        raise UsageError(f"contrast {contrast!r}: {reference.runs[0].dataset} has no PQ; contrast on another data set")
+    yardstick, seeds = _yardstick([reference, arm], others)
+    said, why = _decide(delta.value, (delta.low, delta.high), yardstick)
+    if quick:
+        said = NO_CONCLUSION
+    return Verdict(contrast, reference.name, arm.name, delta, yardstick, seeds, said, why)
+
+
+def _decide(delta: float, interval: tuple[float, float], yardstick: float | None) -> tuple[str, str]:
+    """The verdict and its reason."""
+    if interval[0] <= 0 <= interval[1]:
+        return NO_DIFFERENCE, "the interval over images covers zero"
+    if yardstick is None:
+        return UNDECIDED, "what a seed changes is unknown"
+    if abs(delta) <= yardstick:
+        return NO_DIFFERENCE, "seeds alone move it as far"
+    return (BETTER if delta > 0 else WORSE), "beyond the interval over images and what seeds do"
+
+
+def _yardstick(pair: Sequence[Arm], others: Sequence[Arm]) -> tuple[float | None, str]:
+    """How far seeds alone may move a difference, and where that is from."""
+    scatter = [_typical(arm) for arm in others if len(arm.seeds) > 1]
+    if not scatter:
+        return None, "no training has two seeds"
+    freedom = sum(len(arm.seeds) - 1 for arm in others)
+    factor = STUDENT[min(freedom, len(STUDENT)) - 1]
+    error = float(np.median(scatter) * sum(1 / len(arm.seeds) for arm in pair)) ** 0.5
+    own, name = max((arm.spread() or 0.0, arm.name) for arm in pair)
+    if own > factor * error:
+        return own, f"seeds: the spread of {name}"
+    trainings = "one training" if len(scatter) == 1 else f"{len(scatter)} trainings"
+    return factor * error, f"seeds: {factor:g} standard errors, by the scatter in {trainings}"
+
+
+def _typical(arm: Arm) -> float:
+    """The variance over the seeds, such that its median, not its mean, is the true one (Wilson and Hilferty's median
+    of chi-squared): a median over arms is not carried off by one that learns with one seed and not with another."""
+    freedom = len(arm.seeds) - 1
+    return float(np.var(arm.values("PQ"), ddof=1)) / (1 - 2 / (9 * freedom)) ** 3

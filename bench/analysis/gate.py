@@ -1,0 +1,145 @@
+"""The regression gate: the metrics of a suite beside those of a baseline, each under a stated tolerance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.analysis.suite import Outcome, Suite, Tolerances
+from bench.errors import DataError, NotComparable, UsageError
+from bench.io.files import read_json, write_json
+from bench.results.run import Run
+
+FORMAT = 1
+GROUPS = ("all", "things", "stuff")
+QUALITIES = ("PQ", "SQ", "RQ")
+ROUNDING = 1e-9  # points: what the last bit of a sum may move; a single pixel moves a thousand times more
+
+
+@dataclass(frozen=True)
+class Check:
+    """One metric of one run, in points (percent); `was` or `now` is None where it is undefined there."""
+
+    run: str
+    metric: str
+    was: float | None
+    now: float | None
+    tolerance: float
+
+    @property
+    def moved(self) -> float | None:
+        """now − was, where both are defined."""
+        return None if self.was is None or self.now is None else self.now - self.was
+
+    @property
+    def passed(self) -> bool:
+        if self.moved is None:
+            return self.was is None and self.now is None
+        return abs(self.moved) <= self.tolerance + ROUNDING
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All checks of a suite; `seconds` of each run are shown, not judged."""
+
+    checks: tuple[Check, ...]
+    seconds: Mapping[str, float]
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if not check.passed)
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as JSON: every check, the failed ones first."""
+        ordered = sorted(self.checks, key=lambda check: check.passed)
+        rows = [{**vars(check), "moved": check.moved, "passed": check.passed} for check in ordered]
+        return {"passed": not self.failed, "checks": rows, "seconds": dict(self.seconds)}
+
+
+def metrics(score: Mapping[str, Any]) -> dict[str, float | None]:
+    """Metric → points, in a fixed order: the means first, then PQ and IoU of every class."""
+    means = {
+        f"{quality} {group}": score["PQ"][group][quality]
+        for group in ("all", "things", "stuff")
+        for quality in QUALITIES
+    }
+    means |= {f"mIoU {kind}": score["mIoU"][kind] for kind in ("semantic", "panoptic")}
+    classes = {f"PQ of {row['name']}": row["PQ"] for row in score["per_class"]}
+    classes |= {f"IoU of {row['name']}": row["IoU"]["semantic"] for row in score["per_class"]}
+    return {name: None if value is None else 100 * value for name, value in (means | classes).items()}
+
+
+def write_baseline(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """The metrics of a suite as the new baseline; a run that failed raises its error and nothing is written."""
+    entries = {outcome.planned.name: _entry(_done(outcome)) for outcome in outcomes}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"format": FORMAT, "runs": entries})
+
+
+def _entry(run: Run) -> dict[str, Any]:
+    return {"dataset": run.dataset, "images": run.score["images"], "key": _key(run), "metrics": metrics(run.score)}
+
+
+def _key(run: Run) -> dict[str, Any]:
+    return dict((run.done or {})["key"])
+
+
+def _done(outcome: Outcome) -> Run:
+    if outcome.run is None:
+        assert outcome.error is not None, "an outcome has a run or an error"
+        raise outcome.error
+    return outcome.run
+
+
+def read_baseline(path: Path) -> dict[str, Any]:
+    """Run → what was measured; a file that is no baseline is a DataError."""
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such baseline; the same command with --update writes it")
+    content = read_json(path)
+    runs = content.get("runs") if isinstance(content, dict) and content.get("format") == FORMAT else None
+    if not isinstance(runs, dict) or not all(
+        isinstance(r, dict) and {"key", "metrics"} <= r.keys() for r in runs.values()
+    ):
+        raise DataError(f"{path}: is not a baseline of this version (format {FORMAT}); --update writes a new one")
+    return runs
+
+
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, dict) and all(isinstance(entry.get(part), dict) for part in ("key", "metrics"))
+
+
+def judge(suite: Suite, outcomes: Sequence[Outcome], baseline: Mapping[str, Any]) -> Verdict:
+    """Each metric of each run against the baseline.
+
+    A run that failed raises its error; runs that the baseline does not know, or knows of another ground truth
+    or other rules, are NotComparable: no number of theirs says that a model got worse.
+    """
+    known, wanted = set(baseline), {outcome.planned.name for outcome in outcomes}
+    if known != wanted:
+        name = sorted(known ^ wanted)[0]
+        raise NotComparable(
+            f"run {name!r} is only in {'the baseline' if name in known else 'the suite'}; --update mends it"
+        )
+    checks = [check for outcome in outcomes for check in _checks(outcome, suite.tolerances, baseline)]
+    return Verdict(tuple(checks), {o.planned.name: seconds(_done(o)) for o in outcomes})
+
+
+def _checks(outcome: Outcome, tolerances: Tolerances, baseline: Mapping[str, Any]) -> Iterator[Check]:
+    run, name = _done(outcome), outcome.planned.name
+    before = baseline[name]
+    if changed := sorted(k for k, v in {**before["key"], **_key(run)}.items() if before["key"].get(k) != v):
+        raise NotComparable(
+            f"{name}: {', '.join(changed)} differ from the baseline's, so the numbers mean something else; "
+            "if that is meant, --update writes a new baseline"
+        )
+    now, was = metrics(run.score), before["metrics"]
+    for metric in [*now, *(m for m in was if m not in now)]:
+        limit = tolerances.per_class if " of " in metric else tolerances.headline
+        yield Check(name, metric, was.get(metric), now.get(metric), limit if outcome.planned.kind == "model" else 0.0)
+
+
+def seconds(run: Run) -> float:
+    """Time of all stages of all images of a run, in seconds, as its timings say; 0 where there are none."""
+    return sum(sum(line["seconds"].values()) for line in run.timings())

@@ -1,0 +1,172 @@
+"""What a label map covers and loses; stored beside a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.datasets.dataset import Dataset
+from bench.datasets.label_map_files import map_digest
+from bench.datasets.label_maps import LabelMap, remap, remap_semantic, void_id
+from bench.errors import DataError, UsageError
+from bench.io import json_schema as shape
+from bench.io.canonical_json import digest
+from bench.io.files import read_json, write_json
+from bench.metrics import semantic
+from bench.metrics.score import Score, score
+from bench.parallel import ordered_map
+from bench.results import schema
+from bench.results.image_line import image_line
+from bench.results.run import Run
+from bench.types import Categories, OnImage, Panoptic, Prediction, Sample
+
+Cells = NDArray[np.int64]  # (S + 1, T + 1) pixels; base's classes down, mapped truth across, void last
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class MapAudit:
+    """`base` are the classes that the data is evaluated in without the map. `ceiling` is the score of a model
+    that gets those all right, mapped and held against the mapped truth."""
+
+    dataset: str
+    labels: LabelMap
+    base: Categories
+    cells: Cells
+    ceiling: Score
+
+    def to_json(self) -> dict[str, Any]:
+        """Pixels, classes by name, fractions in 0..1."""
+        ceiling = self.ceiling.to_json()
+        return {
+            "dataset": self.dataset,
+            "images": self.ceiling.images,
+            "sha256": map_digest(self.labels),
+            "pixels": self._pixels(),
+            "classes": [
+                {"name": c.name, "pixels": int(self.cells[:, k].sum()), "from": self._origins(c.name)}
+                for k, c in enumerate(self.labels.target)
+            ],
+            "to_void": {
+                c.name: int(self.cells[k].sum()) for k, c in enumerate(self.base) if self._target(c.name) is None
+            },
+            "unreachable": [c.name for c in self.labels.target if not self._reachable(c.name)],
+            "ceiling": {"PQ": ceiling["PQ"]["all"]["PQ"], "mIoU": ceiling["mIoU"]["semantic"]},
+        }
+
+    def _pixels(self) -> dict[str, int]:
+        """`lost` were valid and are void, `gained` were void and are valid."""
+        return {
+            "all": int(self.cells.sum()),
+            "covered": int(self.cells[:, :-1].sum()),
+            "lost": int(self.cells[:-1, -1].sum()),
+            "gained": int(self.cells[-1, :-1].sum()),
+        }
+
+    def _target(self, name: str) -> str | None:
+        return self.labels.names[name]
+
+    def _origins(self, name: str) -> list[str]:
+        return [source for source, to in self.labels.names.items() if to == name]
+
+    def _reachable(self, name: str) -> bool:
+        """Whether a class that a model of the base can predict comes to it."""
+        return any(self._target(category.name) == name for category in self.base)
+
+
+def audit_map(derived: Dataset, base: Dataset, *, workers: int = 2, on_image: OnImage | None = None) -> MapAudit:
+    """Reads the truth of every image twice: in the classes of `base`, and as `derived` maps it."""
+    if derived.labels is None:
+        raise UsageError(f"{derived.name}: its labels are not mapped from another data set's")
+    cells = np.zeros((len(base.categories) + 1, len(derived.categories) + 1), dtype=np.int64)
+    work = partial(_compared, categories=derived.categories, known=base.categories, labels=derived.labels)
+    pairs = list(zip(base.samples, derived.samples, strict=True))
+
+    def lines() -> Iterator[Line]:
+        for done, (line, counted) in enumerate(ordered_map(work, pairs, workers), 1):
+            np.add(cells, counted, out=cells)
+            if on_image:
+                on_image(done, len(pairs))
+            yield line
+
+    ceiling = score(lines(), derived.categories, derived.semantic_rule)
+    return MapAudit(f"{derived.name}:{derived.split}", derived.labels, base.categories, cells, ceiling)
+
+
+def _compared(
+    pair: tuple[Sample, Sample], *, categories: Categories, known: Categories, labels: LabelMap
+) -> tuple[Line, Cells]:
+    """The line of the base's truth as a prediction, and the pixels of every pair of classes."""
+    base, derived = pair
+    ids, mapped = _semantic_ids(base, labels.source), _semantic_ids(derived, categories)
+    panoptic = Panoptic(np.zeros(ids.shape, dtype=np.int32), ())
+    if base.read_semantic is None:
+        panoptic = remap(_without_crowds(base.read_target()), labels)
+    line = image_line(derived, Prediction(panoptic, remap_semantic(ids, labels)), categories)
+    return line, _cells(semantic.positions(ids, known), semantic.positions(mapped, categories), known, categories)
+
+
+def _semantic_ids(sample: Sample, space: Categories) -> NDArray[np.int32]:
+    """(H, W) category ids of the truth, crowd regions as their class; void is `void_id(space)`."""
+    if sample.read_semantic is not None:
+        return sample.read_semantic()
+    truth = sample.read_target()
+    ids = [void_id(space), *(info.category_id for info in truth.segments_info)]
+    return np.array(ids, dtype=np.int32)[truth.id_map]
+
+
+def _without_crowds(truth: Panoptic) -> Panoptic:
+    """What a perfect model would say: it has no word for a crowd region, and none is asked of it."""
+    kept = [i for i, info in enumerate(truth.segments_info) if not info.iscrowd]
+    table = np.zeros(len(truth.segments_info) + 1, dtype=np.int32)
+    table[[i + 1 for i in kept]] = np.arange(1, len(kept) + 1)
+    return Panoptic(table[truth.id_map], tuple(truth.segments_info[i] for i in kept))
+
+
+def _cells(rows: NDArray[np.int32], columns: NDArray[np.int32], known: Categories, categories: Categories) -> Cells:
+    shape = len(known) + 1, len(categories) + 1
+    return np.bincount((rows * shape[1] + columns).ravel(), minlength=shape[0] * shape[1]).reshape(shape)
+
+
+FILE = "label_map.json"
+AUDIT = {
+    "sha256": str, "pixels": dict.fromkeys(("all", "covered", "lost", "gained"), int), "to_void": {},
+    "ceiling": dict.fromkeys(("PQ", "mIoU"), schema.NUMBER),
+}  # fmt: skip
+
+
+def demand_truth_of(run: Run, dataset: Dataset) -> None:
+    """UsageError unless the run was scored on the truth of this data set, by its map and on its images."""
+    data = run.meta["dataset"]
+    mapped = dataset.labels is not None and map_digest(dataset.labels) == (data.get("label_map") or {}).get("sha256")
+    if not mapped:
+        raise UsageError(f"{run.folder}: its truth was not mapped by the label map of {dataset.name}")
+    if digest([sample.image_id for sample in dataset.samples])[:16] != data.get("image_ids"):
+        raise UsageError(f"{run.folder}: is of other images than these of {dataset.name}; give the split of the run")
+
+
+def keep_audit(audit: Mapping[str, Any], run: Run) -> Path:
+    """Writes what `MapAudit.to_json` gives into the run's folder."""
+    write_json(run.folder / FILE, audit)
+    return run.folder / FILE
+
+
+def read_audit(run: Run, sha256: str) -> Mapping[str, Any] | None:
+    """What was kept of the map with this digest; a file that tells nothing of the kind is a DataError."""
+    path = run.folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        found: Mapping[str, Any] = read_json(path)
+        shape.check(found, AUDIT)
+        for name in found["to_void"]:
+            shape.check(found["to_void"], {name: int})
+    except shape.Misshapen as error:
+        raise DataError(f"{path}: is no audit of a label map ({error}); delete it, or make it again") from None
+    return found if found["sha256"] == sha256 else None

@@ -1,0 +1,234 @@
+"""Runs → boards. Runs that were scored on other ground truth, or by other rules, get a board of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.analysis.verification_level import level, read_through
+from bench.errors import DataError
+from bench.fusion.presets import PRESETS
+from bench.io.canonical_json import digest
+from bench.metrics.bootstrap import MEANS, Estimate, estimates, mean_pq, point, rank_ranges, resample
+from bench.metrics.image_statistics import ImageSums
+from bench.results.latency import read_latency
+from bench.results.run import Run
+
+DIRTY = "*"
+AT = MEANS.index("PQ")
+REPLICATES = 10_000  # as many, and the same, as `bench show --intervals`
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run. Qualities are fractions, None where undefined; runs of equal PQ share a `rank`.
+
+    `rank_low` and `rank_high` hold the rank in 95 % of the bootstrap replicates over images; None where there is
+    nothing to compare with, or where it was not asked for. `PQ_low` and `PQ_high` are the ends of the 95 % interval of
+    the same replicates, and `checked` is what `bench.analysis.verification_level` finds; both only where they were
+    asked for. `kind` is "model", or "predictions" for what was made
+    elsewhere: it has no checkpoint, no input size and no fusion. `latency_*` are seconds an image, measured on
+    `hardware`. `published_PQ` is what the authors report for the checkpoint on this data set.
+    """
+
+    rank: int | None
+    rank_low: int | None
+    rank_high: int | None
+    name: str
+    kind: str
+    method: str | None
+    checkpoint: str | None
+    PQ: float | None
+    PQ_low: float | None
+    PQ_high: float | None
+    SQ: float | None
+    RQ: float | None
+    PQ_things: float | None
+    PQ_stuff: float | None
+    mIoU_semantic: float | None
+    mIoU_panoptic: float | None
+    published_PQ: float | None
+    published_source: str | None
+    parameters: int | None
+    multiply_adds: int | None
+    latency_p50: float | None
+    latency_p95: float | None
+    latency_n: int | None
+    hardware: str | None
+    device: str | None
+    precision: str | None
+    input: str | None
+    fusion: str | None
+    checked: str | None
+    date: str
+    commit: str | None
+    run: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """The ranking of the runs that share a comparability key; `key` is its short form."""
+
+    dataset: str
+    images: int
+    protocol: str
+    key: str
+    rows: tuple[Row, ...]
+
+
+def leaderboard(runs: Sequence[Run], dataset: str | None = None, ranges: bool = True) -> list[Board]:
+    """A board for every comparability key, the largest first; `dataset` is `minicity:val` or `minicity`.
+
+    `ranges` reads the lines of all runs, to tell how sure their images make us of a rank.
+    """
+    chosen = [run for run in runs if run.done is not None and _wanted(run, dataset)]
+    groups: dict[str, list[Run]] = {}
+    for run in chosen:
+        groups.setdefault(comparability_key(run), []).append(run)
+    boards = [_board(key, group, ranges) for key, group in groups.items()]
+    return sorted(boards, key=lambda board: (board.dataset, -board.images, board.key))
+
+
+def _wanted(run: Run, dataset: str | None) -> bool:
+    return dataset is None or run.dataset == dataset or run.meta["dataset"]["name"] == dataset
+
+
+def comparability_key(run: Run) -> str:
+    """sha256 of what a complete run must share with another to stand beside it."""
+    done = run.done or {}
+    try:
+        return digest(done["key"])
+    except KeyError:
+        raise DataError(f"{run.folder / 'done.json'}: has no key; repeat the run with --overwrite") from None
+
+
+def _board(key: str, runs: Sequence[Run], ranges: bool) -> Board:
+    """Runs of one key have one truth; where it was read under several names, the first of them stands."""
+    score = runs[0].score
+    found = _looked_into(runs) if ranges else {}
+    rows = _ranked({**row_of(run), **found.get(run.folder, UNSEEN)} for run in runs)
+    return Board(min(run.dataset for run in runs), int(score["images"]), str(score["protocol"]), key[:8], rows)
+
+
+UNSEEN: Mapping[str, Any] = dict.fromkeys(("rank_low", "rank_high", "PQ_low", "PQ_high", "checked"))
+
+
+def _looked_into(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
+    """Run folder → the fields of its row that its lines tell; each run's lines are read once."""
+    readings = [read_through(run) for run in runs]
+    sure = _resampled({reading.run.folder: reading.sums() for reading in readings})
+    return {
+        reading.run.folder: {**UNSEEN, **sure.get(reading.run.folder, {}), "checked": level(reading)}
+        for reading in readings
+    }
+
+
+def _resampled(sums: Mapping[Path, ImageSums]) -> dict[Path, dict[str, Any]]:
+    """What paired replicates say of the PQ of the runs that hold the same images. Ranks want two runs."""
+    largest = max((one.image_ids for one in sums.values()), key=len)
+    held = {folder: one for folder, one in sums.items() if one.image_ids == largest}
+    if not largest:
+        return {}
+    pq = np.concatenate(resample(list(held.values()), replicates=REPLICATES, of=mean_pq))
+    spans = rank_ranges(pq) if len(held) > 1 else [None]
+    intervals = estimates(np.array([point(one)[AT] for one in held.values()]), pq)
+    return {folder: _sure(one, ranks) for folder, one, ranks in zip(held, intervals, spans, strict=True)}
+
+
+def _sure(interval: Estimate, ranks: tuple[int, int] | None) -> dict[str, Any]:
+    low, high = ranks or (None, None)
+    return {"rank_low": low, "rank_high": high, "PQ_low": interval.low, "PQ_high": interval.high}
+
+
+def _ranked(rows: Iterable[dict[str, Any]]) -> tuple[Row, ...]:
+    """Best PQ first, undefined last; equal ones by name, so that the order of reading does not matter."""
+    ordered = sorted(rows, key=lambda row: (-_or(row["PQ"], -1.0), row["name"], row["checkpoint"] or "", row["run"]))
+    first: dict[float, int] = {}
+    for place, row in enumerate(ordered, 1):
+        if row["PQ"] is not None:
+            first.setdefault(row["PQ"], place)
+    return tuple(Row(rank=first.get(_or(row["PQ"], -1.0)), **row) for row in ordered)
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def row_of(run: Run) -> dict[str, Any]:
+    """The fields of a row except its rank."""
+    score, done = run.score, run.done or {}
+    return {
+        "name": run.name,
+        **_model(run),
+        **{name: score["PQ"]["all"][name] for name in ("PQ", "SQ", "RQ")},
+        **{f"PQ_{group}": score["PQ"][group]["PQ"] for group in ("things", "stuff")},
+        **{f"mIoU_{kind}": score["mIoU"][kind] for kind in ("semantic", "panoptic")},
+        "parameters": run.meta.get("parameters"),
+        "multiply_adds": run.meta.get("multiply_adds"),
+        **_latency(run),
+        "device": run.meta.get("device"),
+        "date": str(done["finished"])[:10],
+        "commit": _commit(run.meta),
+        "run": run.folder.name,
+    }
+
+
+def _latency(run: Run) -> dict[str, Any]:
+    """Seconds, from `bench run --timing` alone; the stages that a run writes down overlap and are no latency."""
+    found = read_latency(run.folder)
+    if found is None:
+        return {"latency_p50": None, "latency_p95": None, "latency_n": None, "hardware": None}
+    return {
+        "latency_p50": found.p50, "latency_p95": found.p95, "latency_n": found.n, "hardware": found.hardware
+    }  # fmt: skip
+
+
+def _model(run: Run) -> dict[str, Any]:
+    model = run.meta["model"]
+    if "predictions" in model:
+        names = ("method", "checkpoint", "published_PQ", "published_source", "precision", "input", "fusion")
+        return {"kind": "predictions", **dict.fromkeys(names)}
+    published = model.get("published") or {}
+    if published.get("dataset") != run.meta["dataset"]["name"]:
+        published = {}
+    return {
+        "kind": "model",
+        "method": model["method"],
+        "checkpoint": model["checkpoint"],
+        "published_PQ": published.get("PQ"),
+        "published_source": published.get("source"),
+        "precision": model["precision"],
+        "input": _input(model["input"]),
+        "fusion": _fusion(model["fusion"]),
+    }
+
+
+def _input(size: Mapping[str, Any]) -> str:
+    """Shorter × longest allowed longer side, px."""
+    return f"{size['shorter']}×{size['longer']}"
+
+
+def _fusion(fusion: Mapping[str, Any]) -> str:
+    """The preset, and what was set to another value than it has."""
+    rule = str(fusion["rule"])
+    preset = PRESETS.get(rule)
+    changed = [
+        f"{name}={value}"
+        for name, value in fusion.items()
+        if name != "rule" and preset is not None and _plain(getattr(preset, name, None)) != _plain(value)
+    ]
+    return f"{rule} ({', '.join(changed)})" if changed else rule
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _commit(meta: Mapping[str, Any]) -> str | None:
+    """7 hex, with a mark where the tree differed from the commit."""
+    git = meta.get("provenance", {}).get("git")
+    return f"{git['commit'][:7]}{DIRTY if git['dirty'] else ''}" if git else None

@@ -1,0 +1,213 @@
+"""A run against panopticapi: its predictions scored again from files, by the reference's own code.
+
+The ground truth goes into a temporary folder in COCO panoptic format, so nothing but PNG and JSON is shared.
+On the way every image line is computed again from data and prediction.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.analysis.verify import Check
+from bench.datasets.dataset import Dataset
+from bench.errors import DataError, UsageError, naming
+from bench.io.canonical_json import canonical_json
+from bench.io.coco_writer import write_panoptic
+from bench.metrics.score import score
+from bench.parallel import ordered_map
+from bench.results.image_line import image_line
+from bench.results.line_digests import spelled
+from bench.results.predictions import PredictionFolder, file_stem
+from bench.results.run import Run
+from bench.types import Categories, OnImage, Sample
+
+TOLERANCE = 1e-12  # of PQ, SQ and RQ; counts must be equal
+Table = dict[str, dict[str, float]]  # class, or "mean of all" → quantity → number
+COUNTS = ("TP", "FP", "FN")
+QUALITIES = ("PQ", "SQ", "RQ")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest absolute difference of one quantity, and the class or group of classes where it is."""
+
+    quantity: str
+    largest: float
+    at: str
+
+    @property
+    def agrees(self) -> bool:
+        return self.largest <= (0 if self.quantity in COUNTS else TOLERANCE)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`deviation` is what the run's own protocol makes of the same lines, where it is not `coco`: meant, not judged."""
+
+    checks: tuple[Check, ...]
+    differences: tuple[Difference, ...]
+    deviation: tuple[Difference, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Differences by quantity; qualities are fractions."""
+        return {
+            name: {d.quantity: {"largest": d.largest, "at": d.at} for d in found}
+            for name, found in (("differences", self.differences), ("deviation", self.deviation))
+        }
+
+
+def verify_reference(
+    run: Run,
+    dataset: Dataset,
+    predictions: PredictionFolder,
+    *,
+    workers: int = 2,
+    on_image: OnImage | None = None,
+) -> Reference:
+    """Scores predictions by panopticapi against the data set that the run was scored on.
+
+    DataError where an image of either is missing; UsageError for a data set without instances.
+    """
+    if "panoptic" not in dataset.carries:
+        raise UsageError(f"{dataset.name} carries semantic labels only: panopticapi has nothing to score")
+    api = _panopticapi()
+    lines = {str(line["image_id"]): line for line in run.lines()}
+    samples = dataset.only(list(lines)).samples
+    known = {c.id: {"id": c.id, "name": c.name, "isthing": int(c.isthing)} for c in run.categories}
+    findings: list[str] = []
+    truths: list[Mapping[str, Any]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        work = partial(_again, folder=Path(scratch), predictions=predictions, categories=run.categories)
+        for annotation, fresh in ordered_map(work, samples, workers):
+            truths.append(annotation)
+            with _stored(run):
+                findings.extend(_changed(fresh, lines[annotation["image_id"]]))
+            if on_image:
+                on_image(len(truths), len(samples))
+        theirs = _reference_table(_stat(api, truths, Path(scratch), predictions, known), known)
+    same = len(truths) - len(findings)
+    note = f"{same} of {len(truths)} lines come again from {dataset.name}:{dataset.split} and the predictions"
+    with _stored(run):
+        return _judged(run, theirs, Check("rescored", note, tuple(findings)))
+
+
+@contextlib.contextmanager
+def _stored(run: Run) -> Iterator[None]:
+    """What a run stored may have any form; a DataError says so."""
+    try:
+        with naming(run.folder):
+            yield
+    except (LookupError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{run.folder}: what is stored cannot be read ({type(error).__name__}: {error}); "
+            "`bench verify` without --reference names it"
+        ) from error
+
+
+def _judged(run: Run, theirs: Table, rescored: Check) -> Reference:
+    """The reference counts by protocol `coco`, so the run's lines are scored by that."""
+    rule = run.meta["rules"]["semantic_rule"]
+    found = _differences(_own_table(score(run.lines(), run.categories, rule).to_json()), theirs)
+    findings = tuple(f"{d.quantity} differs by {d.largest:g} at {d.at}" for d in found if not d.agrees)
+    check = Check("reference", "panopticapi on the same files, protocol coco", findings)
+    own = run.meta["rules"]["protocol"]
+    return Reference((rescored, check), found, () if own == "coco" else _differences(_own_table(run.score), theirs))
+
+
+def _panopticapi() -> Any:
+    try:
+        from panopticapi import evaluation
+    except ImportError:
+        raise DataError(
+            "panopticapi is not installed; pip install --no-deps panopticapi-lite, then repeat the command"
+        ) from None
+    return evaluation
+
+
+def _again(
+    sample: Sample, folder: Path, predictions: PredictionFolder, categories: Categories
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Writes the truth of one image; its annotation, and the line that truth and prediction give now."""
+    truth = sample.read_target()
+    prediction = predictions.read(sample.image_id, categories)
+    annotation = write_panoptic(folder / f"{file_stem(sample.image_id)}.png", truth)
+    line = spelled(image_line(replace(sample, read_target=lambda: truth), prediction, categories))
+    return {**annotation, "image_id": sample.image_id}, json.loads(line)
+
+
+def _changed(fresh: Mapping[str, Any], stored: Mapping[str, Any]) -> Iterator[str]:
+    """Names the parts of a stored line that data and prediction do not give; scores are the predictions' matter."""
+    one, other = _without_scores(fresh), _without_scores(stored)
+    parts = [name for name in one if canonical_json(one[name]) != canonical_json(other.get(name))]
+    if parts:
+        moved = _moved_px(fresh, stored) if parts == ["overlap"] else None
+        where = "" if moved is None else f" ({moved} px fall otherwise)"
+        yield f"image {stored['image_id']!r}: data and prediction do not give the stored {', '.join(parts)}{where}"
+
+
+def _without_scores(line: Mapping[str, Any]) -> dict[str, Any]:
+    overlap = line.get("overlap")
+    if overlap is None:
+        return dict(line)
+    return {**line, "overlap": {**overlap, "predicted": [segment[:-1] for segment in overlap["predicted"]]}}
+
+
+def _moved_px(fresh: Mapping[str, Any], stored: Mapping[str, Any]) -> int:
+    """Pixels that belong to another pair of segments."""
+    one, other = (Counter({(i, j): n for i, j, n in line["overlap"]["pairs"]}) for line in (fresh, stored))
+    return (one - other).total()
+
+
+def _stat(
+    api: Any, truths: Sequence[Mapping[str, Any]], folder: Path, predictions: PredictionFolder, known: dict[int, Any]
+) -> Any:
+    """panopticapi's PQStat of all images."""
+    pairs = [(truth, copy.deepcopy(predictions.annotations[truth["image_id"]])) for truth in truths]  # it writes there
+    with contextlib.redirect_stdout(io.StringIO()):  # and tells of its progress here
+        return api.pq_compute_single_core(0, pairs, str(folder), str(predictions.folder), known)
+
+
+def _reference_table(stat: Any, known: dict[int, Any]) -> Table:
+    """Classes without a segment, and groups of none but such, are left out: it would divide by zero."""
+    seen = {number: row for number, row in known.items() if stat[number].tp + stat[number].fp + stat[number].fn}
+    table: Table = {}
+    for name, isthing in (("all", None), ("things", True), ("stuff", False)):
+        if any(isthing in (None, bool(row["isthing"])) for row in seen.values()):
+            mean, per_class = stat.pq_average(known, isthing)
+            table[f"mean of {name}"] = {q: float(mean[q.lower()]) for q in QUALITIES}
+            for number in per_class.keys() & seen.keys():
+                counts = {q: float(getattr(stat[number], q.lower())) for q in COUNTS}
+                table[known[number]["name"]] = {q: float(per_class[number][q.lower()]) for q in QUALITIES} | counts
+    return table
+
+
+def _own_table(total: Mapping[str, Any]) -> Table:
+    """The same of a run's totals."""
+    groups = {f"mean of {name}": row for name, row in total["PQ"].items() if row["PQ"] is not None}
+    classes = {row["name"]: row for row in total["per_class"] if row["PQ"] is not None}
+    return {
+        name: {q: float(row[q]) for q in (*QUALITIES, *COUNTS) if q in row} for name, row in (groups | classes).items()
+    }
+
+
+def _differences(ours: Table, theirs: Table) -> tuple[Difference, ...]:
+    """For each quantity the largest; a class that one side alone has counts as 0 on the other."""
+    found = []
+    for quantity in (*QUALITIES, *COUNTS):
+        gaps = {
+            name: abs(ours.get(name, {}).get(quantity, 0.0) - theirs.get(name, {}).get(quantity, 0.0))
+            for name in [*ours, *(name for name in theirs if name not in ours)]
+        }
+        at = max(gaps, key=lambda name: gaps[name], default="")
+        found.append(Difference(quantity, gaps.get(at, 0.0), at if gaps.get(at) else ""))
+    return tuple(found)

@@ -1,0 +1,175 @@
+"""The specification of a study, and its outcome."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, UsageError
+from bench.io.config import did_you_mean, load_yaml, read_yaml
+from bench.results.run import Run
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A recipe with other values (`set`, as --set), once for each of `seeds`; `quick` are values for a quick look.
+
+    The recipe is the name of a shipped one, or a file relative to the study's own.
+    """
+
+    name: str
+    recipe: str
+    set: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+    quick: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):  # a folder is called by it
+            raise UsageError(f"training {self.name[:80]!r}: write letters, digits, '_', '-' and '.', a letter first")
+        if not self.seeds:
+            raise UsageError(f"training {self.name!r}: needs at least one seed")
+        _once(f"training {self.name!r}: seed", self.seeds)
+        if "seed" in self.set:
+            raise UsageError(f"training {self.name!r}: `set` names a seed; write it in `seeds`")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A training on a further data set; `label_map` as --label-map."""
+
+    training: str
+    dataset: str
+    limit: int | None = None
+    label_map: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"run of {self.training!r}: `limit` must be at least 1, not {self.limit}")
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Trainings side by side; every other arm is compared with the first."""
+
+    name: str
+    arms: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.arms) < 2:
+            raise UsageError(f"contrast {self.name!r}: needs at least two arms")
+        _once(f"contrast {self.name!r}: arm", self.arms)
+
+
+@dataclass(frozen=True)
+class Quick:
+    """What `--quick` changes: values in every recipe (a training's own go before), and the images scored."""
+
+    limit: int
+    set: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise UsageError(f"quick: `limit` must be at least 1, not {self.limit}")
+
+
+@dataclass(frozen=True)
+class Study:
+    """configs/suites/*.yaml with `trainings`. Each is scored on `dataset`, where the contrasts are read; `runs` are
+    what is scored beyond. `notes` are paragraphs of the page."""
+
+    title: str
+    dataset: str
+    trainings: tuple[Training, ...]
+    contrasts: tuple[Contrast, ...] = ()
+    runs: tuple[Scored, ...] = ()
+    limit: int | None = None
+    quick: Quick | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.trainings:
+            raise UsageError("a study needs at least one training")
+        names = [training.name for training in self.trainings]
+        _once("training", names)
+        _once("contrast", [contrast.name for contrast in self.contrasts])
+        _once("run", [f"{run.training} on {run.dataset}" for run in self.all_runs()])
+        for where, name in self._named():
+            if name not in names:
+                raise UsageError(f"{where}: there is no training {name!r}; {did_you_mean(name, names)}")
+
+    def _named(self) -> list[tuple[str, str]]:
+        """Where a training is named, and the name."""
+        in_contrasts = [(f"contrast {c.name!r}", arm) for c in self.contrasts for arm in c.arms]
+        return [*in_contrasts, *((f"run on {run.dataset}", run.training) for run in self.runs)]
+
+    def all_runs(self) -> list[Scored]:
+        """Every training on the study's data set, then what is beyond."""
+        return [*(Scored(training.name, self.dataset, self.limit) for training in self.trainings), *self.runs]
+
+
+def is_study(path: Path) -> bool:
+    """Whether the suite of a file trains."""
+    return "trainings" in read_yaml(path)
+
+
+def load_study(path: Path, quick: bool = False) -> Study:
+    """The study in a file, or the quick look at it; UsageError where a key or a value is wrong."""
+    if not is_study(path):
+        raise UsageError(f"{path}: trains nothing, so it has no quick look; leave --quick out")
+    study = load_yaml(path, Study)
+    if not quick:
+        return study
+    if study.quick is None:
+        raise UsageError(f"{path}: has no block `quick`; leave --quick out")
+    return quickened(study, study.quick)
+
+
+def quickened(study: Study, quick: Quick) -> Study:
+    """The same study of few steps on few images, which concludes nothing."""
+    trainings = tuple(replace(t, set={**quick.set, **t.set, **t.quick}) for t in study.trainings)
+    runs = tuple(replace(run, limit=min(run.limit or quick.limit, quick.limit)) for run in study.runs)
+    limit = min(study.limit or quick.limit, quick.limit)
+    return replace(study, trainings=trainings, runs=runs, limit=limit)
+
+
+def _once(what: str, names: Sequence[object]) -> None:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"{what} {twice[0]!r} is there twice; names must differ")
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """One seed of a training: its folder, and its finished runs by the name of the data set as the study has it."""
+
+    training: str
+    seed: int
+    folder: Path
+    runs: Mapping[str, Run]
+    errors: tuple[BenchError, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class StudyOutcome:
+    """`quick` says that it was a quick look; everything lies below `folder`."""
+
+    study: Study
+    folder: Path
+    quick: bool
+    trained: tuple[Trained, ...]
+
+    def errors(self) -> list[BenchError]:
+        return [error for one in self.trained for error in one.errors]
+
+    def seeds_of(self, training: str, dataset: str = "") -> list[Trained]:
+        """Those seeds of a training that were scored on a data set, the study's own where none is named."""
+        wanted = dataset or self.study.dataset
+        return [one for one in self.trained if one.training == training and wanted in one.runs]
+
+    def scored(self) -> list[Training]:
+        """The trainings of which a seed was scored on the study's data set, in its order."""
+        return [training for training in self.study.trainings if self.seeds_of(training.name)]

@@ -1,0 +1,87 @@
+"""The specification of a suite, and its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.errors import BenchError, UsageError
+from bench.io.config import load_yaml
+from bench.metrics.pq import Protocol
+from bench.results.run import Run
+from bench.types import Precision
+
+
+@dataclass(frozen=True)
+class SuiteRun:
+    """One line of a suite: a `model`, or a folder of `predictions`, on a data set.
+
+    Files (`predictions`, a model's or data set's YAML) are relative to the suite's own.
+    `set` overrides keys of the model's YAML, as --set does. `name` is how the run is called in a baseline;
+    it must be unique in its suite.
+    """
+
+    name: str
+    dataset: str
+    model: str | None = None
+    predictions: str | None = None
+    checkpoint: str | None = None
+    limit: int | None = None
+    precision: Precision = "fp32"
+    batch_size: int = 1
+    protocol: Protocol = "coco"
+    label_map: str | None = None
+    set: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.model is None) == (self.predictions is None):
+            raise UsageError(f"run {self.name!r}: needs either `model` or `predictions`")
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"run {self.name!r}: `limit` must be at least 1, not {self.limit}")
+
+    @property
+    def kind(self) -> Literal["model", "predictions"]:
+        return "model" if self.predictions is None else "predictions"
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """By how many points (percent) a metric of a live model may move either way; recorded predictions: not at all.
+
+    `headline` is for means over classes, `per_class` for one class, where a single segment weighs more.
+    """
+
+    headline: float = 0.1
+    per_class: float = 2.0
+
+
+@dataclass(frozen=True)
+class Suite:
+    """configs/suites/*.yaml."""
+
+    title: str
+    runs: tuple[SuiteRun, ...]
+    tolerances: Tolerances = Tolerances()
+
+    def __post_init__(self) -> None:
+        names = [run.name for run in self.runs]
+        if not names:
+            raise UsageError("a suite needs at least one run")
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise UsageError(f"two runs are called {twice[0]!r}; names must differ")
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What became of a line of the suite: its run, or why there is none."""
+
+    planned: SuiteRun
+    run: Run | None
+    error: BenchError | None = None
+
+
+def load_suite(path: Path) -> Suite:
+    """The suite in a file; UsageError where a key or a value is wrong."""
+    return load_yaml(path, Suite)

@@ -1,0 +1,89 @@
+"""How far a stored run was verified; one pass over its lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.analysis.verify import totals_check
+from bench.errors import DataError, UsageError, naming
+from bench.io.files import read_json, write_json
+from bench.io.hashing import FileDigests
+from bench.metrics.image_statistics import Counted, ImageSums, count, counted_sums
+from bench.results.line_digests import Ledger, Line
+from bench.results.predictions import PredictionFolder
+from bench.results.run import Run, semantic_rule
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """`digest` is the sha256 of the lines as they lie there, `counted` what each adds, in their order."""
+
+    run: Run
+    digest: str
+    counted: tuple[Counted, ...]
+
+    def sums(self) -> ImageSums:
+        """What each image adds to the score, for resampling."""
+        with naming(self.run.folder):
+            return counted_sums(self.counted, self.run.categories, semantic_rule(self.run))
+
+
+def read_through(run: Run) -> Reading:
+    """Holds no line; a DataError names the run and the image whose line is broken."""
+    ledger = Ledger()
+    with naming(run.folder):
+        counted = tuple(count(_noted(run, ledger), run.categories, run.score["protocol"]))
+    return Reading(run, ledger.digest(), counted)
+
+
+def _noted(run: Run, ledger: Ledger) -> Iterator[Line]:
+    for line in run.lines():
+        ledger.read(line)
+        yield line
+
+
+Level = Literal["changed", "intact", "re-scored", "re-run"]
+KEPT = "again.json"
+SAID = (
+    "checked: *intact*, the stored lines have the checksum of the run; *re-scored*, they also give its totals again; "
+    "*re-run*, predictions made again were held against them, too; *changed*, none of it"
+)
+
+
+def level(reading: Reading) -> Level | None:
+    """None where the image lines are not at hand.
+
+    intact      the sha256 of the image lines is the one that done.json was written with
+    re-scored   this program computes every number of done.json from those lines
+    re-run      `bench verify --predictions DIR --keep` found predictions that were made again to have the segments
+                of these very lines; again.json beside done.json says so, and of which lines
+    """
+    run = reading.run
+    if not reading.counted:
+        return None
+    if reading.digest != run.complete["images_sha256"]:
+        return "changed"
+    if totals_check(run, run.lines, reading.counted).result != "ok":
+        return "intact"
+    return "re-run" if _kept(run.folder / KEPT) == reading.digest else "re-scored"
+
+
+def _kept(path: Path) -> str | None:
+    """The lines that predictions were held against; a file that says nothing of the kind is none."""
+    try:
+        told = read_json(path) if path.is_file() else {}
+    except DataError:
+        return None
+    return told.get("images_sha256") if isinstance(told, dict) else None
+
+
+def keep_rerun(run: Run, predictions: PredictionFolder | None) -> Path:
+    """Notes in the run's folder that `predictions`, which all checks were passed with, were made again elsewhere."""
+    if predictions is None or predictions.folder.resolve().is_relative_to(run.folder.resolve()):
+        raise UsageError("--keep notes a second making: name other predictions than the run's own by --predictions")
+    told = {"images_sha256": run.complete["images_sha256"], "predictions": predictions.digest(FileDigests())}
+    write_json(run.folder / KEPT, told)
+    return run.folder / KEPT

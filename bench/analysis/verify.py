@@ -1,0 +1,235 @@
+"""Whether a run is what it says: totals, checksum, key and predictions against its image lines, without the data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from bench.errors import DataError
+from bench.io.canonical_json import digest
+from bench.metrics.image_statistics import Counted, Lines, overlap_of
+from bench.metrics.pq import DEVIATIONS, PQ_VERSION
+from bench.metrics.score import totals
+from bench.metrics.semantic import SEMANTIC_VERSION, confusion_of, positions
+from bench.overlap import Overlap, PredictedSegment
+from bench.results.line_digests import ledger_of, lines_digest
+from bench.results.predictions import PredictionFolder
+from bench.results.run import Run
+from bench.types import Categories, Prediction
+
+Line = Mapping[str, Any]
+SCORE_TOLERANCE = 1e-5  # predicting again on another processor moves the sixth decimal; no metric here reads it
+Result = Literal["ok", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question about a run. `findings` are what is wrong, a sentence each; `note` says what was looked at."""
+
+    name: str
+    note: str
+    findings: tuple[str, ...] = ()
+    skipped: bool = False
+
+    @property
+    def result(self) -> Result:
+        return "failed" if self.findings else "skipped" if self.skipped else "ok"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"check": self.name, "result": self.result, "note": self.note, "findings": list(self.findings)}
+
+
+def verify(run: Run, predictions: PredictionFolder | None = None) -> list[Check]:
+    """Every check that needs no data set; a run that is not complete is a PartialRun.
+
+    `predictions` are held against the lines: those that the run saved, or others that should be the same.
+    """
+    _ = run.score
+    try:
+        lines = list(run.lines())
+    except DataError as error:
+        return [Check("lines", "the image lines as they lie there", (str(error),))]
+    return [
+        _tried("images", lambda: _images(run, lines)),
+        _tried("lines", lambda: _consistency(lines, run.categories)),
+        _tried("checksum", lambda: _checksum(run, lines)),
+        totals_check(run, lambda: lines),
+        _tried("key", lambda: _key(run, lines)),
+        _tried("predictions", lambda: _predictions(run, lines, predictions)),
+    ]
+
+
+def _tried(name: str, check: Callable[[], Check]) -> Check:
+    """The check; where something is not even of the right form, that is what is wrong."""
+    try:
+        return check()
+    except (DataError, LookupError, TypeError, ValueError) as error:
+        reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__} {error}"
+        return Check(name, "", (f"what is stored cannot be read: {reason}",))
+
+
+def _images(run: Run, lines: Sequence[Line]) -> Check:
+    """As many lines as images were asked for, of those images, each once."""
+    data = run.meta["dataset"]
+    ids = [str(line["image_id"]) for line in lines]
+    findings = [f"image {image_id!r} has {n} lines" for image_id, n in Counter(ids).items() if n > 1]
+    findings += [
+        f"image {image_id!r} was timed and has no line" for image_id in _timed(run) if image_id not in set(ids)
+    ]
+    if len(ids) != data["images"]:
+        findings.append(f"{len(ids)} lines for {data['images']} images")
+    elif digest(ids)[:16] != data["image_ids"] and not findings:
+        findings.append("the image ids, or their order, are not those of run.json")
+    return Check("images", f"{len(ids)} lines", tuple(findings))
+
+
+def _timed(run: Run) -> list[str]:
+    """Images that a stage was timed for: the other file that knows them."""
+    return list(dict.fromkeys(str(line["image_id"]) for line in run.timings()))
+
+
+def _consistency(lines: Iterable[Line], categories: Categories) -> Check:
+    """Areas are the sums of the shared pixels, and both tables of a line saw the same truth."""
+    findings = tuple(
+        f"image {line['image_id']!r}: {fault}" for line in lines for fault in _contradictions(line, categories)
+    )
+    return Check("lines", "areas against shared pixels, overlap against semantic rows", findings)
+
+
+def _contradictions(line: Line, categories: Categories) -> Iterator[str]:
+    if line.get("overlap") is None:
+        return
+    try:
+        overlap = overlap_of(line)
+    except DataError as error:
+        yield str(error)
+        return
+    truth, predicted = Counter[int](), Counter[int]()
+    for i, j, pixels in overlap.pairs:
+        truth[i] += pixels
+        predicted[j] += pixels
+    truth_areas, predicted_areas = [s.area for s in overlap.truth], [s.area for s in overlap.predicted]
+    for name, shared, listed in (("truth", truth, truth_areas), ("predicted", predicted, predicted_areas)):
+        for number, area in enumerate(listed, 1):
+            if shared[number] != area:
+                yield f"{name} segment {number} has {area} px and shares {shared[number]}"
+    semantic = line.get("semantic")
+    if semantic is not None and _truth_pixels(semantic) != _truth_pixels(confusion_of(overlap, categories)):
+        yield "its semantic rows and its overlap count other pixels of the truth's classes"
+
+
+def _truth_pixels(rows: Iterable[Sequence[int]]) -> Counter[int]:
+    """Position of a class → pixels of the truth."""
+    counted = Counter[int]()
+    for truth, _, pixels in rows:
+        counted[truth] += pixels
+    return counted
+
+
+def _checksum(run: Run, lines: Iterable[Line]) -> Check:
+    stored, found = str(run.complete["images_sha256"]), lines_digest(lines)
+    wrong = () if stored == found else (f"done.json says {stored[:12]}…, the lines give {found[:12]}…",)
+    return Check("checksum", f"sha256 of the sorted lines {found[:12]}…", wrong)
+
+
+def totals_check(run: Run, lines: Callable[[], Lines], counted: Iterable[Counted] | None = None) -> Check:
+    """Whether the lines give every stored number again; `counted` as in `totals`."""
+    return _tried("totals", lambda: _totals(run, lines, counted))
+
+
+def _totals(run: Run, lines: Callable[[], Lines], counted: Iterable[Counted] | None) -> Check:
+    """Every stored number, scored again. Numbers that a later version added are not asked of an older run."""
+    rules, versions = run.meta["rules"], {"pq_version": PQ_VERSION, "semantic_version": SEMANTIC_VERSION}
+    if rules.get("protocol") not in DEVIATIONS:
+        raise DataError(f"{run.folder / 'run.json'}: its protocol is unknown; repeat the run with --overwrite")
+    findings = [
+        f"{name} is {rules[name]} and this program has {version}: verify it with the commit that run.json names"
+        for name, version in versions.items()
+        if rules[name] != version
+    ]
+    if not findings:
+        again = totals(lines, run.categories, rules, run.meta.get("metrics", ()), counted)
+        findings = list(differences(run.score, again))
+    return Check("totals", "every number of done.json, from the lines", tuple(findings))
+
+
+def differences(stored: Any, computed: Any, name: str = "") -> Iterator[str]:
+    """A sentence for every value of `stored` that `computed` does not have just so."""
+    if isinstance(stored, Mapping) and isinstance(computed, Mapping):
+        for key in stored:
+            yield from differences(stored[key], computed.get(key), f"{name}.{key}" if name else str(key))
+    elif isinstance(stored, list) and isinstance(computed, list) and len(stored) == len(computed):
+        for position, (one, other) in enumerate(zip(stored, computed, strict=True)):
+            label = one.get("name", position) if isinstance(one, Mapping) else position
+            yield from differences(one, other, f"{name}[{label}]")
+    elif stored != computed:
+        yield f"{name}: done.json says {stored}, the lines give {computed}"
+
+
+def _key(run: Run, lines: Sequence[Line]) -> Check:
+    """The comparability key: the digest of the truths in the lines' order, and the rules."""
+    order = [str(line["image_id"]) for line in lines]
+    findings = differences(run.complete["key"], ledger_of(lines).comparability(order, run.meta["rules"]))
+    return Check("key", "comparability key, from the lines and run.json", tuple(findings))
+
+
+def _predictions(run: Run, lines: Sequence[Line], folder: PredictionFolder | None) -> Check:
+    """The segments of every saved map, and the classes of every semantic one, are those of its line."""
+    if folder is None:
+        return Check("predictions", "none are kept here", skipped=True)
+    found = {str(line["image_id"]): list(_unlike(line, folder, run.categories)) for line in lines}
+    findings = tuple(f"image {image_id!r}: {fault}" for image_id, faults in found.items() for fault in faults)
+    alike = sum(not faults for faults in found.values())
+    return Check("predictions", f"{alike} of {len(found)} images have the segments of their line", findings)
+
+
+def _unlike(line: Line, folder: PredictionFolder, categories: Categories) -> Iterator[str]:
+    """What a saved prediction says otherwise than its line."""
+    try:
+        prediction = folder.read(str(line["image_id"]), categories)
+    except DataError as error:
+        yield str(error)
+        return
+    if line["overlap"] is not None:
+        yield from _other_segments(overlap_of(line).predicted, prediction, categories)
+    if line["semantic"] is not None:
+        yield from _other_classes(line["semantic"], prediction, categories)
+
+
+def _other_segments(told: Sequence[PredictedSegment], prediction: Prediction, categories: Categories) -> Iterator[str]:
+    saved = Overlap.of(prediction.panoptic, prediction.panoptic).predicted
+    if len(saved) != len(told):
+        yield f"{len(saved)} segments are saved and the line has {len(told)}"
+        return
+    names = {category.id: category.name for category in categories}
+    for number, (one, other) in enumerate(zip(saved, told, strict=True), 1):
+        if not _alike(one, other):
+            yield (
+                f"segment {number} is saved as {names[one.category_id]}, {one.area} px, score {one.score}, and the "
+                f"line has {names.get(other.category_id, other.category_id)}, {other.area} px, score {other.score}"
+            )
+
+
+def _alike(one: PredictedSegment, other: PredictedSegment) -> bool:
+    """Class and area are equal; the source's id may have been too large for a PNG, and a score is not exact."""
+    if one.score is None or other.score is None:
+        return (one.category_id, one.area, one.score) == (other.category_id, other.area, other.score)
+    close = abs(one.score - other.score) <= SCORE_TOLERANCE
+    return close and (one.category_id, one.area) == (other.category_id, other.area)
+
+
+def _other_classes(rows: Iterable[Sequence[int]], prediction: Prediction, categories: Categories) -> Iterator[str]:
+    if prediction.semantic is None:
+        yield "its semantic map is not saved"
+        return
+    told = np.zeros(len(categories) + 1, dtype=np.int64)
+    for _, predicted, pixels in rows:
+        told[predicted] += pixels
+    saved = np.bincount(positions(prediction.semantic, categories).ravel(), minlength=len(told))
+    names = [*(category.name for category in categories), "void"]
+    for k in np.flatnonzero(saved != told):
+        yield f"its semantic map has {saved[k]} px of {names[k]} and the line {told[k]}"

@@ -1,0 +1,60 @@
+"""What is installed and what is at hand, without importing any framework."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.datasets.registry import read_spec
+from bench.errors import BenchError
+from bench.io.config import load_yaml, shipped
+from bench.models.hub import missing_files, state
+from bench.models.model_file import ModelFile
+from bench.models.resolve import resolve_model
+from bench.models.spec import ModelSpec
+from bench.results.provenance import provenance
+
+
+def examine() -> dict[str, Any]:
+    """Item → what was found."""
+    about = provenance()
+    packages = {name: version or "not installed" for name, version in about.pop("packages").items()}
+    return {**about, **packages, **_data(), **_weights()}
+
+
+def _data() -> dict[str, str]:
+    found = {}
+    for name, path in shipped("datasets").items():
+        spec = read_spec(path)
+        if spec.embedded:
+            found[f"data: {name}"] = "embedded"
+            continue
+        try:
+            root = spec.locate(name, None)
+        except BenchError:
+            found[f"data: {name}"] = f"no root ({', '.join(spec.roots)} not set)"
+            continue
+        found[f"data: {name}"] = f"{root} ({'there' if root.is_dir() else 'no such folder'})"
+    return found
+
+
+def _weights() -> dict[str, str]:
+    """How much of each checkpoint is here: all, half of a download, or nothing."""
+    found = {}
+    for family, path in shipped("models").items():
+        for name in load_yaml(path, ModelFile).checkpoints:
+            spec = resolve_model(family, "", checkpoint=name)
+            if not spec.parts:
+                found[f"weights: {family}/{name}"] = _present(spec)
+    return found
+
+
+def _present(spec: ModelSpec) -> str:
+    """What is here of a checkpoint, and the remedy where that is half of it."""
+    if spec.local:
+        local = Path(spec.source)
+        if local.is_file() or (local.is_dir() and not missing_files(local)):
+            return "there"
+        return "not downloaded" if spec.url else "missing"
+    here = state(spec.source, spec.revision)
+    return f"half (`bench models fetch {spec.name}/{spec.checkpoint}` completes it)" if here == "half" else here

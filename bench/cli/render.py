@@ -1,0 +1,146 @@
+"""Scores and leaderboards as text; shared by the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from bench.cli.console import print_json, print_table, print_tables, print_text, say
+
+VIEWS = ("errors", "by_size", "thresholds", "confusion", "boundary", "intervals")
+
+
+def show_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: bool = False) -> None:
+    """The totals of a run on stdout; in JSON also that it was finished before the command."""
+    cost = {name: run.meta.get(name) for name in ("parameters", "multiply_adds")}
+    if as_json:
+        reused = {"reused": True} if run.reused else {}
+        print_json({**score, **{name: value for name, value in cost.items() if value is not None}, **reused})
+        return
+    from bench.reports.breakdown_tables import boundary_tables
+    from bench.reports.tables import class_table, cost_line, headline
+
+    tables = [headline(run.name, run.dataset, score)] + ([class_table(score)] if per_class else [])
+    if "boundary" in score:
+        tables += boundary_tables(score["boundary"], per_class)
+    print_tables(tables)
+    if line := cost_line(**cost):
+        print_text(line)
+
+
+def show_run(run: Any, as_json: bool, per_class: bool = False) -> None:
+    """The totals, and where the run lies (on stderr)."""
+    show_score(run, run.score, as_json, per_class)
+    say(f"run: {run.folder}")
+
+
+def show_views(run: Any, views: list[Any], as_json: bool) -> None:
+    """Explanations of a run; as JSON an object with a key a view."""
+    from bench.analysis.breakdown import explain
+    from bench.reports.breakdown_tables import explanation_tables
+
+    found = {view: explain(run, view) for view in views}
+    if as_json:
+        print_json(found)
+        return
+    print_text(f"{run.name} on {run.dataset}, {run.score['images']} images, percent")
+    print_tables(explanation_tables(found))
+
+
+def show_comparison(comparison: Any, as_json: bool) -> None:
+    """Two runs side by side, and what the intervals leave out."""
+    from bench.reports.tables import comparison_tables
+
+    if as_json:
+        print_json(comparison.to_json())
+        return
+    print_tables(comparison_tables(comparison))
+    print_text("\n".join(comparison.notes))
+
+
+def show_run_or_shard(run: Any, shard: Any, as_json: bool) -> None:
+    """The totals; of a shard, which has none, how many images the run has so far."""
+    if run.done is not None:
+        show_run(run, as_json)
+        return
+    images, total = sum(1 for _ in run.lines()), run.meta["dataset"]["images"]
+    if as_json:
+        print_json({"run": str(run.folder), "shard": shard.name, "images": images, "of": total})
+    else:
+        print_text(f"shard {shard.name} is done; {images} of {total} images are there: bench merge {run.folder}")
+
+
+def say_what_is_missing(data: Any) -> None:
+    """Why there is no PQ, on stderr, where the data set has no instances."""
+    if "panoptic" not in data.carries:
+        from bench.datasets.semantic_rgb import NO_PQ
+
+        say(f"{data.name} {NO_PQ}")
+
+
+def boards_text(boards: list[Any], style: str) -> str:
+    """Leaderboards in a format for files."""
+    from bench.reports import leaderboard
+
+    text: str = {"md": leaderboard.to_markdown, "csv": leaderboard.to_csv, "json": leaderboard.to_json}[style](boards)
+    return text
+
+
+def write_boards(path: Path, boards: list[Any], style: str, check: bool) -> None:
+    """Into a file; or, to check it, exit code 1 where it is not what would be written."""
+    from bench.reports.leaderboard import is_current, write_between_markers
+
+    text = boards_text(boards, "md" if style == "table" else style)
+    if not check:
+        write_between_markers(path, text)
+    elif not is_current(path, text):
+        say(f"{path}: its leaderboard is stale; write it again by the same command without --check")
+        raise typer.Exit(1)
+
+
+def show_boards(boards: list[Any], style: str) -> None:
+    """Leaderboards on stdout: tables for people, or a format for files."""
+    from bench.reports.leaderboard import to_tables
+
+    if style != "table":
+        print_text(boards_text(boards, style).rstrip("\n"))
+        return
+    print_tables(to_tables(boards))
+    if not boards:
+        print_text("no complete runs; `bench run` makes one")
+
+
+def show_map(audit: Any, as_json: bool) -> None:
+    """What a label map does to a data set."""
+    found = audit.to_json()
+    if as_json:
+        print_json(found)
+        return
+    from bench.reports.tables import percent
+
+    pixels, ceiling = found["pixels"], found["ceiling"]
+    share = {name: percent(count / pixels["all"] if pixels["all"] else None) for name, count in pixels.items()}
+    rows = [[c["name"], percent(c["pixels"] / max(pixels["all"], 1)), ", ".join(c["from"])] for c in found["classes"]]
+    print_table(f"{found['dataset']}, {found['images']} images", ["class", "pixels (%)", "from"], rows)
+    gone = [f"{name} ({percent(n / pixels['all'])} %)" for name, n in found["to_void"].items() if n]
+    print_text(
+        f"pixels: {share['covered']} % are of a class; {share['lost']} % became void, {share['gained']} % were void\n"
+        f"to void: {len(found['to_void'])} classes, with pixels here: {', '.join(gone) or 'none'}\n"
+        f"out of reach: {', '.join(found['unreachable']) or 'none'}\n"
+        f"ceiling: PQ {percent(ceiling['PQ'])}, mIoU {percent(ceiling['mIoU'])}\n"
+        f"sha256: {found['sha256']}"
+    )
+
+
+def show_demo(runs: list[Any], data: Any, out: Path) -> None:
+    """The leaderboard of the demo, its plots, and last the page over all of it."""
+    from bench.reports.leaderboard import leaderboard
+    from bench.reports.report import report
+
+    show_boards(leaderboard(runs), "table")
+    page, *others = report(runs, out / "report", data)
+    for path in [*(path for path in others if path.parent == page.parent and path.suffix == ".png"), page]:
+        print_text(str(path))

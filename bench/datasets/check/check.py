@@ -1,0 +1,90 @@
+"""Check of a data set of any layout; samples of a loader without a check of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.datasets.check.cityscapes import LABEL_SUFFIX, check_cityscapes
+from bench.datasets.check.coco import check_coco
+from bench.datasets.check.common import Size, Walk, check_size, check_void, pixels_of, self_tally
+from bench.datasets.check.findings import CheckReport, Finding, ImageCheck, Totals
+from bench.datasets.coco import FROM_FILE, CocoFiles
+from bench.datasets.dataset import Dataset, DatasetSpec, coco_files, place_of, plain_spec
+from bench.datasets.label_spaces import load_space
+from bench.datasets.registry import load_dataset, read_derived
+from bench.errors import DataError, naming
+from bench.types import Sample
+
+
+def check_samples(data: Dataset, walk: Walk) -> CheckReport:
+    """Loaders stop at the first fault of a file, so there is one finding for each that they refuse."""
+    totals = Totals([], {}, {})
+    walk.over(data.samples, _check_sample, totals)
+    return totals.report(f"{data.name}:{data.split}", data.categories)
+
+
+def _check_sample(sample: Sample) -> ImageCheck:
+    try:
+        truth = _semantic(sample.read_semantic()) if sample.read_semantic else _panoptic(sample)
+        size, image = truth
+    except DataError as error:
+        size, image = None, ImageCheck((Finding("label-unreadable", str(error)),), {}, {})
+    found = (*image.findings, *_picture(sample, size))
+    placed = tuple(Finding(f.fault, f.what, sample.image_id, f.file, f.pixels) for f in found)
+    return ImageCheck(placed, image.pixels, image.tally)
+
+
+def _panoptic(sample: Sample) -> tuple[Size, ImageCheck]:
+    panoptic = sample.read_target()
+    check = ImageCheck(tuple(check_void(panoptic)), pixels_of(panoptic), self_tally(panoptic))
+    return panoptic.size, check
+
+
+def _semantic(ids: NDArray[np.int32]) -> tuple[Size, ImageCheck]:
+    """(H, W) category ids; those of no category are void, and nobody's pixels in the totals."""
+    numbers, pixels = np.unique(ids, return_counts=True)
+    found = dict(zip(numbers.tolist(), pixels.tolist(), strict=True))
+    return (int(ids.shape[0]), int(ids.shape[1])), ImageCheck((), found, {})
+
+
+def _picture(sample: Sample, label: Size | None) -> list[Finding]:
+    try:
+        size = sample.read_image().size
+    except DataError as error:
+        return [Finding("picture-unreadable", str(error))]
+    return [] if label is None else check_size(label, size, "size-picture", "the picture")
+
+
+def check_dataset(name: str, root: Path | None = None, walk: Walk | None = None) -> CheckReport:
+    """All that is wrong with a data set. A root that is not there is a DataError, all else a finding."""
+    walk = walk or Walk()
+    path, asked = place_of(name)
+    if read_derived(path) is None:
+        spec, split = plain_spec(path, asked)
+        if spec.layout == "coco":
+            with naming(path):
+                return _coco(path.stem, spec, split, root, walk)
+        folder = spec.ready(path.stem, root, split, walk.on_image)
+        if spec.layout == "cityscapes" and _has_instance_ids(folder, split):
+            with naming(path):
+                space = load_space(spec.labels).counting(spec.count)
+            return check_cityscapes(f"{path.stem}:{split}", folder, split, space, walk)
+    return check_samples(load_dataset(name, root), walk)
+
+
+def check_files(gt: Path, gt_dir: Path, walk: Walk | None = None) -> CheckReport:
+    """Any COCO panoptic JSON and its PNGs, in the categories that it lists; without pictures."""
+    return check_coco(gt.name, CocoFiles(gt, gt_dir, None), None, walk or Walk())
+
+
+def _coco(name: str, spec: DatasetSpec, split: str, root: Path | None, walk: Walk) -> CheckReport:
+    space = None if spec.labels == FROM_FILE else load_space(spec.labels).scored
+    return check_coco(f"{name}:{split}", coco_files(name, spec, split, root, walk.on_image), space, walk)
+
+
+def _has_instance_ids(root: Path, split: str) -> bool:
+    """Else the labels are createPanopticImgs' JSON, or not there: the loader reads it, or says so."""
+    return any((root / "gtFine" / split).glob(f"*/*{LABEL_SUFFIX}"))

@@ -1,0 +1,106 @@
+"""A data set in Cityscapes' layout: pictures and instanceIds, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.datasets.check.common import Walk, check_picture, check_void, pixels_of, self_tally
+from bench.datasets.check.findings import CheckReport, Finding, ImageCheck, Totals
+from bench.datasets.cityscapes import IMAGE_SUFFIX, panoptic_of
+from bench.datasets.label_spaces import LabelSpace
+from bench.errors import DataError
+from bench.io.images import read_labels, read_rgb
+from bench.metrics.pq import Tally
+
+LABEL_SUFFIX = "_gtFine_instanceIds.png"
+TRAIN_IDS = frozenset([*range(19), 255])
+
+
+def check_cityscapes(name: str, root: Path, split: str, space: LabelSpace, walk: Walk) -> CheckReport:
+    """Every fault of a split's pictures and instanceIds."""
+    pictures = _files(root / "leftImg8bit" / split, IMAGE_SUFFIX)
+    labels = _files(root / "gtFine" / split, LABEL_SUFFIX)
+    totals = Totals([*_pairs(pictures, labels), *_twice(pictures, labels)], {}, {})
+    first = {image_id: paths[0] for image_id, paths in pictures.items()}
+    jobs = [(image_id, paths[0]) for image_id, paths in labels.items()]
+    walk.over(jobs, partial(_check_image, first, space), totals)
+    return totals.report(name, space.scored)
+
+
+def _files(folder: Path, suffix: str) -> dict[str, list[Path]]:
+    """The files of each image id, of all cities."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob(f"*/*{suffix}")):
+        found.setdefault(path.name.removesuffix(suffix), []).append(path)
+    return found
+
+
+def _pairs(pictures: Mapping[str, list[Path]], labels: Mapping[str, list[Path]]) -> Iterator[Finding]:
+    for image_id in sorted(pictures.keys() - labels.keys()):
+        yield Finding("picture-without-label", f"no *{LABEL_SUFFIX} of it", image_id, str(pictures[image_id][0]))
+    for image_id in sorted(labels.keys() - pictures.keys()):
+        yield Finding("label-without-picture", f"no *{IMAGE_SUFFIX} of it", image_id, str(labels[image_id][0]))
+
+
+def _twice(*files: Mapping[str, list[Path]]) -> Iterator[Finding]:
+    for by_image in files:
+        for image_id, paths in by_image.items():
+            if len(paths) > 1:
+                yield Finding("picture-twice", f"also {paths[0]}", image_id, str(paths[1]))
+
+
+def _check_image(pictures: Mapping[str, Path], space: LabelSpace, job: tuple[str, Path]) -> ImageCheck:
+    image_id, path = job
+    labels, findings = _read(path)
+    if image_id in pictures:
+        size = None if labels is None else (int(labels.shape[0]), int(labels.shape[1]))
+        findings += check_picture(pictures[image_id], size)
+    pixels: dict[int, int] = {}
+    tally: dict[int, Tally] = {}
+    if labels is not None:
+        faults = _values(labels, space)
+        findings += faults
+        if not faults:
+            panoptic = panoptic_of(labels, space)
+            findings += check_void(panoptic)
+            pixels, tally = dict(pixels_of(panoptic)), dict(self_tally(panoptic))
+    return ImageCheck(tuple(finding.at(image_id, path) for finding in findings), pixels, tally)
+
+
+def _read(path: Path) -> tuple[NDArray[np.int32] | None, list[Finding]]:
+    try:
+        return read_labels(path), []
+    except DataError as error:
+        try:
+            read_rgb(path)
+        except DataError:
+            return None, [Finding("label-unreadable", str(error))]
+        return None, [Finding("label-format", str(error))]
+
+
+def _values(labels: NDArray[np.int32], space: LabelSpace) -> list[Finding]:
+    """Values that mean nothing in this space."""
+    values, counts = np.unique(labels, return_counts=True)
+    pairs = list(zip(values.tolist(), counts.tolist(), strict=True))
+    found = [finding for value, pixels in pairs if (finding := _value(value, pixels, space)) is not None]
+    if found and set(values.tolist()) <= TRAIN_IDS:
+        pixels = int(counts[values != 255].sum())
+        return [Finding("label-train-ids", f"the values are {values.tolist()}", pixels=pixels)]
+    return found
+
+
+def _value(value: int, pixels: int, space: LabelSpace) -> Finding | None:
+    label = value if value < 1000 else value // 1000
+    if label in space.void_ids:
+        return None
+    index = space.scored.index_of.get(label)
+    if index is None:
+        return Finding("label-unknown", f"value {value} belongs to no label", pixels=pixels)
+    if value >= 1000 and not space.scored.items[index].isthing:
+        return Finding("stuff-instance", f"value {value} numbers an instance of stuff", pixels=pixels)
+    return None

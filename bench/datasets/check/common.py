@@ -1,0 +1,78 @@
+"""The image loop, and the checks that layouts share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bench.datasets.check.findings import Finding, ImageCheck, Totals
+from bench.errors import DataError
+from bench.io.archive import File
+from bench.io.images import read_rgb
+from bench.metrics.pq import Tally, tally
+from bench.overlap import Overlap
+from bench.parallel import ordered_map
+from bench.types import Panoptic
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The first `limit` images (None: all) on `workers` threads; `on_image(done, total)` is told of each."""
+
+    limit: int | None = None
+    workers: int = 2
+    on_image: Callable[[int, int], None] | None = None
+
+    def over(self, jobs: Sequence[T], check: Callable[[T], ImageCheck], totals: Totals) -> None:
+        """Adds what `check` finds in each image to the totals, in order."""
+        chosen = jobs[: self.limit]
+        for done, image in enumerate(ordered_map(check, chosen, self.workers), 1):
+            totals.add(image)
+            if self.on_image is not None:
+                self.on_image(done, len(chosen))
+
+
+Size = tuple[int, int]  # (H, W) in pixels
+
+
+def check_picture(picture: File, label: Size | None) -> list[Finding]:
+    """A picture that is decoded whole, and as large as its label (None: the label could not be read)."""
+    if not picture.is_file():
+        return [Finding("picture-missing", "there is no such file", file=str(picture))]
+    try:
+        height, width = read_rgb(picture).shape[:2]
+    except DataError as error:
+        return [Finding("picture-unreadable", str(error), file=str(picture))]
+    return [] if label is None else check_size(label, (height, width), "size-picture", "the picture")
+
+
+def check_size(label: Size, other: Size, fault: str, name: str) -> list[Finding]:
+    if label == other:
+        return []
+    what = f"the label is {_hw(label)}, {name} {_hw(other)}"
+    return [Finding("map-transposed" if label == other[::-1] else fault, what, pixels=label[0] * label[1])]
+
+
+def check_void(panoptic: Panoptic) -> list[Finding]:
+    whole = panoptic.id_map.size
+    return [] if panoptic.segments_info else [Finding("all-void", "no pixel belongs to a segment", pixels=whole)]
+
+
+def self_tally(panoptic: Panoptic) -> Mapping[int, Tally]:
+    """The PQ statistics of a ground truth that is scored against itself, with the areas that it declares."""
+    return tally(Overlap.of(panoptic, panoptic))
+
+
+def pixels_of(panoptic: Panoptic) -> Mapping[int, int]:
+    """Category id → pixels."""
+    found: dict[int, int] = {}
+    for info, area in zip(panoptic.segments_info, panoptic.areas.tolist(), strict=True):
+        found[info.category_id] = found.get(info.category_id, 0) + area
+    return found
+
+
+def _hw(size: Size) -> str:
+    return f"{size[0]} x {size[1]} (height x width)"

@@ -1,0 +1,142 @@
+"""`load_dataset`: data sets by name, derived data sets, any pair of COCO files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.datasets.dataset import Dataset, DatasetSpec, Progress, load_plain, place_of
+from bench.datasets.label_map_files import MapFile, load_map, same_space
+from bench.datasets.label_maps import LabelMap, remap, remap_semantic
+from bench.datasets.label_spaces import load_space
+from bench.errors import DataError, UsageError, naming
+from bench.io import coco
+from bench.io.coco import PanopticFile
+from bench.io.config import build, find, load_yaml, read_yaml
+from bench.types import Panoptic, Sample
+
+
+@dataclass(frozen=True)
+class DerivedSpec:
+    """configs/datasets/*.yaml with a `base`. `labels` is a map that starts at the base's label space;
+    `count` names void labels of the space it leads to that count as classes."""
+
+    title: str
+    base: str
+    labels: str
+    count: tuple[str, ...] = ()
+
+
+def read_derived(path: Path) -> DerivedSpec | None:
+    """The file as a derived data set; None where it names no base."""
+    data = read_yaml(path)
+    return build(DerivedSpec, data, str(path)) if "base" in data else None
+
+
+def read_spec(path: Path) -> DatasetSpec:
+    """What there is to tell of a data set: a derived one's base, under its own title and labels."""
+    derived = read_derived(path)
+    if derived is None:
+        return load_yaml(path, DatasetSpec)
+    return replace(load_yaml(_base(path, derived), DatasetSpec), title=derived.title, labels=derived.labels)
+
+
+def _base(path: Path, derived: DerivedSpec) -> Path:
+    with naming(path):
+        base = find("datasets", derived.base)
+    if "base" in read_yaml(base):
+        raise UsageError(f"{path}: its base {derived.base!r} is derived itself; derive from that one's base")
+    return base
+
+
+def derive(path: Path, spec: DerivedSpec, split: str, root: Path | None, on_image: Progress | None) -> Dataset:
+    """The base with its truth mapped when it is read. Void labels that the map gives a class are read as such."""
+    with naming(path):
+        labels = load_map(spec.labels, spec.count)
+        file = load_yaml(find("labels", spec.labels), MapFile)
+    source, target = load_space(file.source), load_space(file.target).counting(spec.count)
+    raised = tuple(category.name for category in labels.source.items[len(source.categories) :])
+    base = load_plain(_base(path, spec), split, root, on_image, count=raised)
+    if not same_space(base.categories, labels.source):
+        raise UsageError(f"{path}: the map {spec.labels} starts at {file.source}, not at the classes of {spec.base}")
+    return replace(
+        base,
+        name=path.stem,
+        base=spec.base,
+        categories=labels.target,
+        samples=tuple(_mapped(sample, labels) for sample in base.samples),
+        void=tuple(label.name for label in target.void),
+        space=file.target,
+        labels=labels,
+    )
+
+
+def _mapped(sample: Sample, labels: LabelMap) -> Sample:
+    semantic = sample.read_semantic
+    return replace(
+        sample,
+        read_target=partial(_read_target, sample.image_id, sample.read_target, labels),
+        read_semantic=None if semantic is None else partial(_read_semantic, semantic, labels),
+    )
+
+
+def _read_target(image_id: str, read: Callable[[], Panoptic], labels: LabelMap) -> Panoptic:
+    try:
+        return remap(read(), labels)
+    except DataError as error:
+        raise DataError(f"image {image_id!r}: {error}") from None
+
+
+def _read_semantic(read: Callable[[], NDArray[np.int32]], labels: LabelMap) -> NDArray[np.int32]:
+    return remap_semantic(read(), labels)
+
+
+def unmapped(dataset: Dataset, root: Path | None, on_image: Progress | None = None) -> Dataset:
+    """The base of a derived data set in its own label space, with the same images."""
+    if dataset.labels is None:
+        raise UsageError(f"{dataset.name}: its labels are not mapped from another data set's")
+    base = load_plain(find("datasets", dataset.base), dataset.split, root, on_image)
+    return base.only([sample.image_id for sample in dataset.samples])
+
+
+def load_dataset(name: str, root: Path | None = None, on_image: Progress | None = None) -> Dataset:
+    """`cityscapes`, `minicity:demo`, `./mine.yaml:val`: opens no image; DataError where it is not there.
+
+    `on_image(done, total)` is called while an embedded data set is generated.
+
+    >>> data = load_dataset("minicity:demo").limited(2)
+    >>> [category.name for category in data.categories][:3]
+    ['road', 'sidewalk', 'building']
+    >>> truth = data.samples[0].read_target()
+    >>> truth.size, len(truth.segments_info) > 10
+    ((256, 512), True)
+    """
+
+    path, split = place_of(name)
+    derived = read_derived(path)
+    return load_plain(path, split, root, on_image) if derived is None else derive(path, derived, split, root, on_image)
+
+
+def coco_truth(file: Path, folder: Path) -> Dataset:
+    """The annotations of `file` in its own order; mIoU by detectron2's rule, as COCO's is reported."""
+    truth = coco.load_json(file)
+    samples = tuple(
+        Sample(image_id, "", partial(_no_image, image_id), target, target_files=(file, target.png))
+        for image_id, target in ((image_id, _target(folder, truth, image_id)) for image_id in truth.annotations)
+    )
+    return Dataset(file.stem, "files", truth.categories, samples, "detectron2")
+
+
+def _target(folder: Path, truth: coco.CocoPanoptic, image_id: str) -> PanopticFile:
+    annotation, listed = truth.annotations[image_id], truth.segments[image_id]
+    return PanopticFile(folder / annotation["file_name"], annotation, truth.categories.index_of, True, listed)
+
+
+def _no_image(image_id: str) -> NoReturn:
+    raise DataError(f"image {image_id!r}: only its ground truth was given, no picture")

@@ -1,0 +1,149 @@
+"""What generated data sets share: files made by a pool of processes and moved into place whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.errors import DataError, UsageError
+from bench.io.files import cache_folder
+
+OnImage = Callable[[int, int], None]  # images done, images in all
+PNG_LEVEL = 3
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A data set that is drawn from seeds. Functions are of modules, since they go to other processes.
+
+    `parts` are the files and folders below the root that hold a split, `write_one(root, split, index)`
+    writes one image and returns what `finish(root, split, records)` wants to know of it.
+    """
+
+    name: str
+    version: int  # raised when any pixel changes; part of the folder's name
+    splits: Mapping[str, int]
+    parts: Callable[[str], tuple[str, ...]]
+    write_one: Callable[[Path, str, int], Any]
+    finish: Callable[[Path, str, list[Any]], None] | None = None
+
+    def cache_root(self) -> Path:
+        """Where generated scenes are kept: `$BENCH_CACHE`, else the user's cache folder."""
+        return cache_folder() / f"{self.name}-v{self.version}"
+
+    def ensure(self, root: Path | None, split: str, on_image: OnImage | None = None) -> Path:
+        """The root of a complete split, generated first where it is missing."""
+        return self.write_split(self.cache_root() if root is None else root, split, on_image=on_image)
+
+    def write_split(self, root: Path, split: str, *, limit: int | None = None, workers: int | None = None,
+                    on_image: OnImage | None = None) -> Path:  # fmt: skip
+        """Write a split (its first `limit` images) under `root` and return `root`.
+
+        Images go to a folder of this process beside the final one and are moved at the end; the marker
+        comes last. A killed call leaves no marker, so the next one starts anew; of two calls at once the
+        first to finish wins, and the other keeps its result: both hold the same pixels.
+        """
+        if split not in self.splits:
+            raise UsageError(f"{self.name} has no split '{split}'; it has {', '.join(self.splits)}")
+        count = self.splits[split] if limit is None else min(limit, self.splits[split])
+        if images_kept(root, split) >= count:
+            return root
+        with clear_disk_errors(root, self.name):
+            root.mkdir(parents=True, exist_ok=True)
+            sweep(root)
+            made = Path(tempfile.mkdtemp(prefix=f".part-{split}-", dir=root))
+            try:
+                task = partial(self.write_one, made, split)
+                records = run_all(task, count, workers or os.cpu_count() or 1, on_image)
+                if self.finish is not None:
+                    self.finish(made, split, records)
+                self.publish(made, root, split, count)
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
+        return root
+
+    def publish(self, made: Path, root: Path, split: str, count: int) -> None:
+        """Move what is finished into place, one process at a time, and write the marker last."""
+        with open(root / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if images_kept(root, split) >= count:
+                return  # another process was faster
+            marker(root, split).unlink(missing_ok=True)
+            for number, part in enumerate(self.parts(split)):
+                target = root / part
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):
+                    target.rename(made / f"old-{number}")
+                (made / part).rename(target)
+            note = made / "complete.json"
+            note.write_text(json.dumps({"split": split, "images": count, "version": self.version}) + "\n")
+            note.replace(marker(root, split))
+
+
+def marker(root: Path, split: str) -> Path:
+    return root / f"complete-{split}.json"
+
+
+def images_kept(root: Path, split: str) -> int:
+    """Images of a split that was written to its end, as its marker says; else 0."""
+    try:
+        return int(json.loads(marker(root, split).read_text())["images"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return 0
+
+
+def sweep(root: Path) -> None:
+    """Remove what killed calls left: parts older than a day."""
+    for parts in root.glob(".part-*"):
+        with suppress(FileNotFoundError):  # another process may sweep too
+            if time.time() - parts.stat().st_mtime > 24 * 3600:
+                shutil.rmtree(parts, ignore_errors=True)
+
+
+@contextmanager
+def clear_disk_errors(root: Path, name: str) -> Iterator[None]:
+    """A full or read-only disk as one clear message."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full" if full else f"cannot write there ({error.strerror or error})"
+        raise DataError(
+            f"{root}: {reason} while generating {name}; free some space (3,000 images need about 1 GB) "
+            "or set BENCH_CACHE to another folder"
+        ) from error
+
+
+def run_all(task: Callable[[int], Any], count: int, workers: int, on_image: OnImage | None) -> list[Any]:
+    """`task` of 0..count - 1, in order; with one worker in this process, else in spawned ones."""
+    if workers == 1:
+        return gather(map(task, range(count)), count, on_image)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, max(count, 1)), mp_context=context) as pool:
+        try:
+            return gather(pool.map(task, range(count), chunksize=4), count, on_image)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def gather(results: Iterator[Any], count: int, on_image: OnImage | None) -> list[Any]:
+    records = []
+    for record in results:
+        records.append(record)
+        if on_image is not None:
+            on_image(len(records), count)
+    return records

@@ -1,0 +1,30 @@
+"""From frames to files: ika's layout, a folder for each split."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from bench.datasets.synthetic.generate import PNG_LEVEL, Embedded, OnImage
+from bench.datasets.synthetic.miniika.scene import SPLITS, VERSION, render
+
+
+def parts(split: str) -> tuple[str, ...]:
+    return f"{split}/input", f"{split}/label"
+
+
+def write_one(root: Path, split: str, index: int) -> None:
+    """One frame to its two files."""
+    frame = render(split, index)
+    photo, label = (root / part for part in parts(split))
+    photo.mkdir(parents=True, exist_ok=True)
+    label.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(frame.rgb).save(photo / f"{frame.stem}.png", compress_level=PNG_LEVEL)
+    Image.fromarray(frame.labels).save(label / f"{frame.stem}_gtFine_labelColor.png", compress_level=PNG_LEVEL)
+
+
+MINIIKA = Embedded("miniika", VERSION, SPLITS, parts, write_one)
+
+
+def ensure(root: Path | None, split: str, on_image: OnImage | None = None) -> Path:
+    """The folder with `input` and `label` of a split, generated first where it is missing."""
+    return MINIIKA.ensure(root, split, on_image) / split

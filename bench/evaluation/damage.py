@@ -1,0 +1,114 @@
+"""Ground truth, damaged on purpose: predictions with known faults, a ceiling and a test double for any metric."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bench.datasets.dataset import Dataset
+from bench.parallel import ordered_map
+from bench.results.predictions import PredictionWriter
+from bench.types import Categories, IdMap, Panoptic, Prediction, Sample, SegmentInfo
+
+
+@dataclass(frozen=True)
+class Damage:
+    """The chance (0..1) of each fault for a segment; `jitter` moves its whole mask by up to so many pixels."""
+
+    drop: float = 0.03
+    split: float = 0.02
+    merge: float = 0.02
+    relabel: float = 0.02
+    void: float = 0.03
+    jitter: int = 1
+
+
+def damage(truth: Panoptic, categories: Categories, faults: Damage, rng: np.random.Generator) -> Panoptic:
+    """A prediction made from the truth; crowd regions are dropped, since no model predicts them as one."""
+    ids = np.zeros_like(truth.id_map)
+    infos: dict[int, SegmentInfo] = {}
+    order = sorted(range(len(truth.segments_info)), key=lambda i: -int(truth.areas[i]))
+    for position in order:
+        info = truth.segments_info[position]
+        if info.iscrowd or rng.random() < faults.drop:
+            continue
+        mask = _moved(truth.id_map == position + 1, faults.jitter, rng)
+        _paint(ids, infos, mask, info.category_id, categories, faults, rng)
+    return _compact(ids, infos)
+
+
+def _paint(
+    ids: IdMap,
+    infos: dict[int, SegmentInfo],
+    mask: np.ndarray,
+    category: int,
+    categories: Categories,
+    faults: Damage,
+    rng: np.random.Generator,
+) -> None:
+    """One segment into the map, with what befalls it."""
+    if rng.random() < faults.relabel:
+        category = categories.items[int(rng.integers(len(categories)))].id
+    score = float(rng.integers(60, 100)) / 100
+    same = [i for i, info in infos.items() if info.category_id == category]
+    isthing = categories.items[categories.index_of[category]].isthing
+    if same and (not isthing or rng.random() < faults.merge):
+        ids[mask] = same[-1]
+    else:
+        infos[len(infos) + 1] = SegmentInfo(category, score=score)
+        ids[mask] = len(infos)
+    columns = np.flatnonzero(mask.any(axis=0))
+    if isthing and len(columns) > 1 and rng.random() < faults.split:
+        infos[len(infos) + 1] = SegmentInfo(category, score=score)
+        right = mask.copy()
+        right[:, : columns[len(columns) // 2]] = False
+        ids[right] = len(infos)
+    if rng.random() < faults.void:
+        ids[mask & (rng.random(mask.shape) < 0.5)] = 0
+
+
+def _moved(mask: np.ndarray, jitter: int, rng: np.random.Generator) -> np.ndarray:
+    """(H, W) bool, shifted by up to `jitter` pixels; what leaves the image is lost."""
+    down, right = (int(v) for v in rng.integers(-jitter, jitter + 1, 2))
+    moved = np.zeros_like(mask)
+    height, width = mask.shape
+    to = (slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0)))
+    source = (slice(max(-down, 0), height - max(down, 0)), slice(max(-right, 0), width - max(right, 0)))
+    moved[to] = mask[source]
+    return moved
+
+
+def _compact(ids: IdMap, infos: dict[int, SegmentInfo]) -> Panoptic:
+    """Leaves out segments that later ones covered whole."""
+    visible = np.bincount(ids.ravel(), minlength=len(infos) + 1)
+    return Panoptic.from_ids(ids, {i: info for i, info in infos.items() if visible[i]})
+
+
+def damage_dataset(
+    dataset: Dataset,
+    out: Path,
+    *,
+    seed: int = 0,
+    faults: Damage | None = None,
+    on_image: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Writes damaged truth for every image as predictions; each image's faults depend on its id and `seed`."""
+    work = partial(_damaged, categories=dataset.categories, faults=faults or Damage(), seed=seed)
+    with PredictionWriter(out, fresh=True) as writer:
+        for done, (sample, panoptic) in enumerate(ordered_map(work, dataset.samples, workers=2), 1):
+            writer.write(sample.image_id, Prediction(panoptic))
+            if on_image:
+                on_image(done, len(dataset.samples))
+        writer.finish([sample.image_id for sample in dataset.samples], dataset.categories)
+    return out
+
+
+def _damaged(sample: Sample, categories: Categories, faults: Damage, seed: int) -> tuple[Sample, Panoptic]:
+    key = hashlib.sha256(f"{seed}/{sample.image_id}".encode()).digest()[:8]
+    rng = np.random.Generator(np.random.PCG64(int.from_bytes(key, "big")))
+    return sample, damage(sample.read_target(), categories, faults, rng)

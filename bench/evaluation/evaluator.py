@@ -1,0 +1,197 @@
+"""Samples and predictions → image lines. One loop serves live models and predictions made elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.datasets.dataset import Dataset
+from bench.datasets.label_maps import LabelMap, remap_prediction
+from bench.errors import BenchError, ModelError, PartialRun, summary
+from bench.io.coco import PanopticFile
+from bench.models.adapter import Adapter
+from bench.parallel import batches, forked_map, ordered_map
+from bench.results.accumulator import Account, Entry
+from bench.results.image_line import Metrics, files_line, image_line
+from bench.results.predictions import PredictionFolder, PredictionWriter
+from bench.results.shards import WHOLE, Shard
+from bench.results.writer import RunWriter
+from bench.types import Categories, Image, OnImage, Prediction, Sample
+
+FORK_FROM = 50  # images; a fork takes as long as some of them
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """An image's entry in the account, and the seconds that its stages took."""
+
+    entry: Entry
+    seconds: dict[str, float]
+
+
+def run_model(
+    adapter: Adapter,
+    dataset: Dataset,
+    run: RunWriter,
+    account: Account,
+    *,
+    batch_size: int = 1,
+    workers: int = 2,
+    save: PredictionWriter | None = None,
+    labels: LabelMap | None = None,
+    metrics: Metrics = (),
+    shard: Shard = WHOLE,
+    on_image: OnImage | None = None,
+) -> None:
+    """Predicts and scores what the run lacks. Stages overlap; the device belongs to the calling thread.
+
+    Of a sharded run only the batches of `shard` are done.
+    `labels` leads from the model's label space to the data set's; None where they are the same.
+    """
+    predicted = dataset.categories if labels is None else labels.source
+    cuts = shard.of(batches(dataset.samples, batch_size))
+    todo = [cut for cut in cuts if any(sample.image_id not in run.done for sample in cut)]
+
+    def finish(item: tuple[Sample, tuple[int, int], Any, dict[str, float]]) -> Scored:
+        sample, size, output, seconds = item
+        start = time.perf_counter()
+        with _stage("postprocess", [sample.image_id]):
+            prediction = adapter.postprocess(output, size)
+            _check_fit(prediction, size, predicted)
+            if labels is not None:
+                prediction = remap_prediction(prediction, labels)
+        seconds = {**seconds, "postprocess": time.perf_counter() - start}
+        return _score(sample, prediction, seconds, account, dataset.categories, save, metrics)
+
+    with closing(_infer(adapter, todo, workers)) as outputs:
+        _append_all(run, account, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
+
+
+def run_predictions(
+    predictions: PredictionFolder,
+    dataset: Dataset,
+    run: RunWriter,
+    account: Account,
+    *,
+    workers: int = 2,
+    save: PredictionWriter | None = None,
+    metrics: Metrics = (),
+    shard: Shard = WHOLE,
+    on_image: OnImage | None = None,
+) -> None:
+    """Scores predictions that lie in files; of a sharded run only the images of `shard`."""
+    mine = shard.of(dataset.samples)
+    todo = [sample for sample in mine if sample.image_id not in run.done]
+
+    def finish(sample: Sample) -> Scored:
+        start = time.perf_counter()
+        plain = None if save is not None or metrics else predictions.plain(sample.image_id, dataset.categories)
+        line = None if plain is None else files_line(sample, plain)
+        if line is not None:
+            return Scored(account.entry(line), {"score": time.perf_counter() - start})
+        prediction = predictions.read(sample.image_id, dataset.categories)
+        return _score(sample, prediction, {}, account, dataset.categories, save, metrics)
+
+    forked = save is None and not metrics and workers > 1 and _pays_to_fork(todo)
+    scored = forked_map(finish, todo, workers) if forked else ordered_map(finish, todo, workers)
+    _append_all(run, account, scored, len(mine), on_image)
+
+
+def _pays_to_fork(todo: Sequence[Sample]) -> bool:
+    """Whether there is enough to do, and nothing that a fork would share: a zip's handle, the threads of torch."""
+    files = all(isinstance(s.read_target, PanopticFile) and isinstance(s.read_target.png, Path) for s in todo)
+    return len(todo) >= FORK_FROM and files and sys.platform == "linux" and "torch" not in sys.modules
+
+
+def _append_all(
+    run: RunWriter, account: Account, scored: Generator[Scored, None, None], total: int, on_image: OnImage | None
+) -> None:
+    if on_image:
+        on_image(len(run.done), total)
+    with closing(scored):
+        for item in scored:
+            if run.append(item.entry.image_id, item.entry.text, item.seconds):
+                account.add(item.entry)
+            if on_image:
+                on_image(len(run.done), total)
+
+
+def _score(
+    sample: Sample,
+    prediction: Prediction,
+    seconds: dict[str, float],
+    account: Account,
+    categories: Categories,
+    save: PredictionWriter | None,
+    metrics: Metrics,
+) -> Scored:
+    if save is not None:
+        save.write(sample.image_id, prediction)
+    start = time.perf_counter()
+    line = image_line(sample, prediction, categories, metrics)
+    return Scored(account.entry(line), {**seconds, "score": time.perf_counter() - start})
+
+
+def _infer(
+    adapter: Adapter, todo: Sequence[Sequence[Sample]], workers: int
+) -> Generator[tuple[Sample, tuple[int, int], Any, dict[str, float]], None, None]:
+    """Outputs one image at a time; images are read and preprocessed ahead on threads."""
+
+    def prepare(sample: Sample) -> tuple[Image, Any, dict[str, float]]:
+        start = time.perf_counter()
+        image = sample.read_image()
+        read = time.perf_counter()
+        with _stage("preprocess", [sample.image_id]):
+            ready = adapter.preprocess(image)
+        return image, ready, {"read": read - start, "preprocess": time.perf_counter() - read}
+
+    with closing(ordered_map(prepare, (sample for cut in todo for sample in cut), workers)) as prepared:
+        for cut in todo:
+            inputs = [next(prepared) for _ in cut]
+            start = time.perf_counter()
+            outputs = _guarded(adapter, [ready for _, ready, _ in inputs], cut)
+            share = (time.perf_counter() - start) / len(cut)
+            for sample, (image, _, seconds), output in zip(cut, inputs, outputs, strict=True):
+                yield sample, image.size, output, {**seconds, "infer": share}
+
+
+def _guarded(adapter: Adapter, batch: list[Any], cut: Sequence[Sample]) -> Sequence[Any]:
+    """The network's outputs, one an image."""
+    with _stage("infer", [sample.image_id for sample in cut]):
+        outputs = adapter.infer(batch)
+        if len(outputs) != len(batch):
+            raise ModelError(f"it gave {len(outputs)} outputs for {len(batch)} images")
+    return outputs
+
+
+@contextmanager
+def _stage(name: str, image_ids: Sequence[str]) -> Iterator[None]:
+    """Whatever an adapter raises becomes a ModelError that names the stage and the images.
+
+    A lost worker is no fault of the model's, and the run can be resumed.
+    """
+    try:
+        yield
+    except PartialRun:
+        raise
+    except Exception as error:
+        reason = str(error) if isinstance(error, BenchError) else summary(error)
+        memory = "memory" in reason.lower()
+        hint = "try a smaller --batch-size or --precision bf16" if memory else "BENCH_DEBUG=1 shows where"
+        images = ", ".join(map(repr, image_ids[:3]))
+        raise ModelError(f"image {images}: the model failed in {name}: {reason}; {hint}") from error
+
+
+def _check_fit(prediction: Prediction, size: tuple[int, int], categories: Categories) -> None:
+    """A prediction has the size (H, W) of its image and the classes of the scored space."""
+    for name, map_ in (("panoptic", prediction.panoptic.id_map), ("semantic", prediction.semantic)):
+        if map_ is not None and map_.shape != size:
+            raise ModelError(f"its {name} map is {map_.shape} for an image of {size} (H, W)")
+    for info in prediction.panoptic.segments_info:
+        if info.category_id not in categories.index_of:
+            raise ModelError(f"category_id {info.category_id} is not in the scored label space")

@@ -1,0 +1,220 @@
+"""The identity of a run: the content that it is computed from, and the rules. Its digest names the run's folder.
+
+Two runs have one identity where the bytes of pictures, truth, predictions and weights, the label tables and maps, the
+settings of the model, the batch cut, the kind of device, a user's own code and the versions of the shipped code agree.
+Names, folders, threads, workers and shards do not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from bench.datasets.dataset import Dataset
+from bench.datasets.label_map_files import described
+from bench.datasets.label_maps import LABELS_VERSION, LabelMap
+from bench.errors import DataError, ModelError, UsageError
+from bench.evaluation.versions import adapter_versions, edited_files
+from bench.fusion.presets import FUSION_VERSION
+from bench.io.canonical_json import digest, plain
+from bench.io.config import did_you_mean
+from bench.io.hashing import ABSENT, FileDigests, folder_digest
+from bench.io.images import READING_VERSION
+from bench.metrics.boundary import BOUNDARY_VERSION
+from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
+from bench.metrics.semantic import SEMANTIC_VERSION
+from bench.models.adapter import Adapter, torch_threads
+from bench.models.spec import ModelSpec
+from bench.models.user_code import code_names, local_modules
+from bench.models.weights import weights_digest
+from bench.results.image_line import Metrics, truth_digest
+from bench.types import ProgressCallback, Readable, Sample
+
+NAMES = ("name", "split", "base")  # of a data set: what it is called
+
+
+def run_identity(
+    name: str,
+    dataset: Dataset,
+    model: Mapping[str, Any],
+    batch_size: int,
+    protocol: Protocol,
+    metrics: Metrics,
+    *,
+    device: str | None = None,
+    labels: LabelMap | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What a run's folder is named by, with the names that `identity_digest` leaves out.
+
+    `model` is `model_identity`, or the digest of predictions; `device` the kind of device that a model runs on;
+    `inputs` is `image_inputs`; without it, for a result that is not kept, no file is hashed.
+    """
+    if metrics and "panoptic" not in dataset.carries:
+        raise UsageError(f"--metrics {', '.join(metrics)}: {dataset.name} has no instances; leave it out")
+    return {
+        "name": name,
+        "model": dict(model),
+        "dataset": {
+            "name": dataset.name,
+            "split": dataset.split,
+            "images": len(dataset.samples),
+            "image_ids": digest([sample.image_id for sample in dataset.samples])[:16],
+            "categories": plain(dataset.categories.items),
+            "label_table": dataset.label_table,
+            "content": digest(list((inputs or {}).values()))[:16],
+            **({} if dataset.labels is None else {"base": dataset.base, "label_map": described(dataset.labels)}),
+        },
+        "rules": _rules(dataset, protocol),
+        "code": {} if inputs is None else _code(metrics, device is not None),
+        "batch_size": batch_size,
+        **({"metrics": sorted(metrics)} if metrics else {}),
+        **({} if device is None else {"device_kind": device}),
+        **({} if labels is None else {"label_map": described(labels)}),
+    }
+
+
+def identity_digest(identity: Mapping[str, Any], without: Collection[str] = ()) -> str:
+    """sha256 (hex) of an identity without the names of the run and of the data set, and what else of the latter."""
+    dataset = {key: value for key, value in identity["dataset"].items() if key not in (*NAMES, *without)}
+    return digest({**identity, "name": "", "dataset": dataset})
+
+
+def image_inputs(
+    dataset: Dataset, digests: FileDigests, *, pictures: bool, on_file: ProgressCallback | None = None
+) -> dict[str, str]:
+    """Image id → 16 hex of the truth, its group and (for a model) the picture, in the data set's order."""
+    files = input_files(dataset, pictures=pictures)
+    found = dict(zip(map(str, files), digests.of(files, on_file), strict=True))
+    inputs = {}
+    for sample in dataset.samples:
+        truth = [found[str(file)] for file in sample.target_files] or [_pixels_of_truth(sample)]
+        if pictures:
+            file = sample.image_file
+            truth.append(_pixels_of_picture(sample) if file is None else found[str(file)])
+        inputs[sample.image_id] = digest([sample.group, *truth])[:16]
+    return inputs
+
+
+def input_files(dataset: Dataset, *, pictures: bool) -> list[Readable]:
+    """The files that the truth and (for a model) the pictures are read from."""
+    truth = [file for sample in dataset.samples for file in sample.target_files]
+    return truth + [s.image_file for s in dataset.samples if pictures and s.image_file is not None]
+
+
+def _pixels_of_truth(sample: Sample) -> str:
+    """For a sample without files. A fault is raised again where the image is scored."""
+    with suppress(DataError):
+        return truth_digest(sample.read_target() if sample.read_semantic is None else sample.read_semantic())
+    return ABSENT
+
+
+def _pixels_of_picture(sample: Sample) -> str:
+    with suppress(DataError):
+        return hashlib.sha256(sample.read_image().rgb.tobytes()).hexdigest()
+    return ABSENT
+
+
+def model_identity(spec: ModelSpec, digests: FileDigests, exclude: Collection[Path] = ()) -> dict[str, Any]:
+    """The settings that move a prediction, and the content of weights and code.
+
+    `exclude` are files and folders below that of the weights which are not part of them: results, data, the YAML.
+    """
+    settings: dict[str, Any] = {name: plain(getattr(spec, name)) for name in ("input", "fusion", "precision")}
+    if spec.framework is not None:  # the digest of the weights covers a config that is a file
+        settings["framework"] = {**plain(spec.framework), "config": Path(spec.framework.config).name}
+    return {
+        **settings,
+        "categories": digest(plain(spec.space.items))[:16],
+        "parts": {role: model_identity(part, digests, exclude) for role, part in spec.parts.items()},
+        "weights": weights_digest(spec, exclude, digests),
+        "adapter": _adapter(spec, digests),
+        "reads": [_read_digest(Path(path), digests) for path in spec.reads],
+    }
+
+
+def _adapter(spec: ModelSpec, digests: FileDigests) -> dict[str, Any]:
+    """A shipped adapter by name and version; a user's by class and code, and by all versions, since it may use ours."""
+    module, _, class_name = spec.adapter.rpartition(":")
+    if not spec.own_code:
+        return {"name": spec.adapter, "version": adapter_versions().get(module)}
+    named = code_names(Path(module))
+    found = digests.of([path for _, path in named])
+    code = sorted((name, content) for (name, _), content in zip(named, found, strict=True))
+    return {"class": class_name, "code": digest(code), "versions": adapter_versions()}
+
+
+def own_adapters(spec: ModelSpec) -> list[Path]:
+    """The files of the users' adapters of a model and of its parts that run in this process."""
+    own = [Path(spec.adapter.rpartition(":")[0])] if spec.own_code and spec.env is None else []
+    return [*own, *(path for part in spec.parts.values() for path in own_adapters(part))]
+
+
+def listed_files(spec: ModelSpec) -> list[Path]:
+    """What the identity holds of a model's own code: local modules, and the files and folders under `reads:`."""
+    own = local_modules(Path(spec.adapter.rpartition(":")[0])) if spec.own_code else []
+    parts = [path for part in spec.parts.values() for path in listed_files(part)]
+    return [*own, *(Path(name).resolve() for name in spec.reads), *parts]
+
+
+def _read_digest(path: Path, digests: FileDigests) -> str:
+    if path.is_dir():
+        return folder_digest(path, digests=digests)
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such file; `reads:` of the model's YAML lists it")
+    return digests.of([path])[0]
+
+
+def _code(metrics: Metrics, with_model: bool) -> dict[str, Any]:
+    """The versions of the shipped code at work, and the files that were edited without a new one."""
+    versions = {"labels": LABELS_VERSION, "reading": READING_VERSION}
+    if "boundary" in metrics:
+        versions["boundary"] = BOUNDARY_VERSION
+    if with_model:
+        versions["fusion"] = FUSION_VERSION
+    return {"versions": versions, "edited": edited_files()}
+
+
+def _rules(dataset: Dataset, protocol: Protocol) -> dict[str, Any]:
+    """With the truth, the comparability key: what counts, and how."""
+    if protocol not in DEVIATIONS:
+        raise UsageError(f"unknown protocol {protocol!r}; {did_you_mean(protocol, DEVIATIONS)}")
+    return {
+        "categories": digest([(c.id, c.isthing) for c in dataset.categories])[:16],
+        "void": digest(sorted(dataset.void))[:16],
+        "protocol": protocol,
+        "semantic_rule": dataset.semantic_rule,
+        "pq_version": PQ_VERSION,
+        "semantic_version": SEMANTIC_VERSION,
+    }
+
+
+def model_metadata(spec: ModelSpec, adapter: Adapter, identity: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """What run.json records of a loaded model beyond its identity."""
+    return {
+        "model": {**_shown(spec), "weights": identity["weights"], "code": identity["adapter"]},
+        "device": str(getattr(adapter, "device", device)),
+        "threads": getattr(adapter, "threads", torch_threads()),
+        "parameters": getattr(adapter, "parameters", None),
+        "multiply_adds": None,  # counted when the images are done, so that it warms nothing up for their timings
+        "revision": getattr(adapter, "revision", None),
+        "worker": getattr(adapter, "worker", None),
+    }
+
+
+def _shown(spec: ModelSpec) -> dict[str, Any]:
+    """The specification as run.json has it."""
+    parts = {role: _shown(part) for role, part in spec.parts.items()}
+    shown = {**plain(spec), "source": _portable(spec.source), "parts": parts}
+    del shown["yaml"]
+    return shown
+
+
+def _portable(source: str) -> str:
+    """Shipped weights are named by their place in the package, wherever that is installed."""
+    package = Path(str(files("bench.adapters")))
+    return str(Path(source).relative_to(package)) if Path(source).is_relative_to(package) else source

@@ -1,0 +1,87 @@
+"""Predictions for images without labels: COCO panoptic files, and a picture of each image beside its segments."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, ModelError, UsageError, summary
+from bench.io.images import read_rgb
+from bench.models.adapter import Adapter
+from bench.reports.pictures import predicted_page, write
+from bench.results.predictions import PredictionWriter, file_stem
+from bench.types import Categories, Image, Prediction
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One image: the picture that was drawn, and its segments, largest first."""
+
+    image: Path
+    picture: Path
+    segments: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"image": str(self.image), "picture": str(self.picture), "segments": list(self.segments)}
+
+
+def image_files(places: Sequence[Path]) -> list[Path]:
+    """The images named, and those right below the folders named, by name."""
+    found: list[Path] = []
+    for place in places:
+        below = [p for p in sorted(place.iterdir()) if p.suffix.lower() in SUFFIXES] if place.is_dir() else [place]
+        if not below or not below[0].is_file():
+            raise UsageError(f"{place}: there is no image here (known endings: {', '.join(SUFFIXES)})")
+        found += below
+    return found
+
+
+def predict(
+    adapter: Adapter, files: Sequence[Path], out: Path, name: str, on_image: Callable[[int, int], None] | None = None
+) -> list[Predicted]:
+    """`out`/<image>.png and `out`/predictions/ in COCO panoptic format, in the model's own classes."""
+    ids = image_ids(files)
+    results = []
+    with PredictionWriter(out / "predictions", fresh=True) as writer:
+        for k, (file, image_id) in enumerate(zip(files, ids, strict=True), 1):
+            image = Image(image_id, read_rgb(file))
+            made = _predicted(adapter, image, file)
+            writer.write(image_id, made)
+            picture = predicted_page(f"{image_id}:  {name}", image.rgb, made.panoptic, adapter.categories)
+            path = write(out / f"{file_stem(image_id)}.png", picture)
+            results.append(Predicted(file, path, tuple(_segments(made, adapter.categories))))
+            if on_image:
+                on_image(k, len(files))
+        writer.finish(ids, adapter.categories)
+    return results
+
+
+def _predicted(adapter: Adapter, image: Image, file: Path) -> Prediction:
+    """Whatever an adapter raises becomes a ModelError that names the file."""
+    try:
+        (output,) = adapter.infer([adapter.preprocess(image)])
+        return adapter.postprocess(output, image.size)
+    except Exception as error:
+        reason = str(error) if isinstance(error, BenchError) else summary(error)
+        raise ModelError(f"{file}: the model failed: {reason}; BENCH_DEBUG=1 shows where") from error
+
+
+def image_ids(files: Sequence[Path]) -> list[str]:
+    """File names without their ending; with it, then with a number, where two images would be called the same."""
+    stems = Counter(file.stem for file in files)
+    names = [file.stem if stems[file.stem] == 1 else file.name for file in files]
+    counts = Counter(names)
+    return [name if counts[name] == 1 else f"{name}-{k}" for k, name in enumerate(names, 1)]
+
+
+def _segments(prediction: Prediction, categories: Categories) -> Iterator[dict[str, Any]]:
+    panoptic = prediction.panoptic
+    rows = zip(panoptic.segments_info, panoptic.areas.tolist(), strict=True)
+    for info, area in sorted(rows, key=lambda row: -row[1]):
+        category = categories.items[categories.index_of[info.category_id]]
+        yield {"category": category.name, "isthing": category.isthing, "area": area, "score": info.score}

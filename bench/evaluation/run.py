@@ -1,0 +1,121 @@
+"""Running a model on a data set. What it leaves behind is a run on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bench.datasets.dataset import Dataset
+from bench.datasets.label_map_files import prediction_map
+from bench.errors import UsageError
+from bench.evaluation.evaluator import run_model
+from bench.evaluation.identity import (
+    image_inputs,
+    listed_files,
+    model_identity,
+    model_metadata,
+    own_adapters,
+    run_identity,
+)
+from bench.evaluation.session import Begun, Job, carried_out
+from bench.io.hashing import FileDigests
+from bench.metrics.pq import Protocol
+from bench.models.adapter import Adapter
+from bench.models.devices import device_kind
+from bench.models.flops import multiply_adds
+from bench.models.loading import opened
+from bench.models.resolve import resolved, with_commits
+from bench.models.spec import ModelSpec
+from bench.models.user_code import isolated, require_distinct
+from bench.results.accumulator import Account
+from bench.results.image_line import Metrics
+from bench.results.predictions import PredictionWriter
+from bench.results.run import Run
+from bench.results.shards import WHOLE, Shard
+from bench.results.writer import RunWriter
+from bench.types import OnImage, ProgressCallback
+
+
+def run(
+    model: ModelSpec | str,
+    dataset: Dataset,
+    out: Path | str = "results",
+    *,
+    device: str = "auto",
+    batch_size: int = 1,
+    workers: int = 2,
+    protocol: Protocol = "coco",
+    save_predictions: bool = True,
+    again: bool = False,
+    label_map: str | None = None,
+    metrics: Metrics = (),
+    shard: Shard = WHOLE,
+    command: Sequence[str] = (),
+    on_image: OnImage | None = None,
+    on_file: ProgressCallback | None = None,
+) -> Run:
+    """Predicts and scores a data set; a finished run is read, an interrupted one resumed.
+
+    `on_file(done, total)` is called while files are hashed that no earlier run has hashed.
+    `metrics` asks for what costs extra ("boundary"). One of several shards leaves an incomplete run, which
+    `bench.results.merge` completes when all have been there.
+
+    `model` is a name or the path of a YAML, or what `resolve_model` makes of one with another checkpoint, precision
+    or thresholds. Where it has another label space than the data set, its predictions are mapped: by `label_map`
+    (a name of configs/labels or a file), or by a shipped map that leads from one to the other.
+
+    >>> from bench.datasets.registry import load_dataset
+    >>> done = run("./mine.yaml", load_dataset("minicity:demo").limited(2), "results", device="cpu", protocol="strict")
+    >>> done.score["protocol"], [row["name"] for row in done.score["per_class"]][:2]
+    ('strict', ['road', 'sidewalk'])
+    >>> (done.folder / "predictions" / "predictions.json").is_file()
+    True
+    """
+    if batch_size < 1 or workers < 1:
+        raise UsageError("--batch-size and --workers must be at least 1")
+    spec = with_commits(resolved(model, dataset.name, dataset.base, dataset.space))
+    data_space = (dataset.space or dataset.name, dataset.categories)
+    labels = prediction_map((spec.categories, spec.space), data_space, label_map)
+    require_distinct(own_adapters(spec))
+    digests, elsewhere = FileDigests(), [Path(out), Path(spec.yaml), *([] if dataset.root is None else [dataset.root])]
+    kind = device_kind(device, spec.env)
+    if device == "auto" and spec.env is None:  # in an environment of its own the model's torch decides
+        device = kind
+    inputs = image_inputs(dataset, digests, pictures=True, on_file=on_file)
+    identity = run_identity(
+        spec.name, dataset, model_identity(spec, digests, elsewhere), batch_size, protocol, metrics,
+        device=kind, labels=labels,
+        inputs=inputs,
+    )  # fmt: skip
+    own, listed = own_adapters(spec), listed_files(spec)
+
+    @contextmanager
+    def begin() -> Iterator[Begun]:
+        with isolated(own, listed) as unlisted, opened(spec, device) as adapter:
+            beyond = getattr(adapter, "unlisted_modules", unlisted)
+
+            def work(writer: RunWriter, account: Account, save: PredictionWriter | None) -> None:
+                writer.tell("unlisted_modules", beyond() or None)
+                try:
+                    run_model(
+                        adapter, dataset, writer, account,
+                        batch_size=batch_size, workers=workers, save=save, labels=labels, metrics=metrics, shard=shard,
+                        on_image=on_image,
+                    )  # fmt: skip
+                finally:  # an interrupted run may not be resumed either; a worker may hang, and is not asked
+                    writer.tell("unlisted_modules", unlisted() or None)
+                writer.tell("unlisted_modules", beyond() or None)
+                writer.tell("multiply_adds", _counted(adapter, dataset))
+
+            yield model_metadata(spec, adapter, identity["model"], device), work
+
+    job = Job(dataset, Path(out), identity, inputs, digests, begin, save_predictions, again, command, shard)
+    return carried_out(job)
+
+
+def _counted(adapter: Adapter, dataset: Dataset) -> int | None:
+    """Multiply-adds of the network for the first image; a count that fails is none, and costs no run."""
+    with suppress(Exception):
+        return multiply_adds(adapter, dataset.samples[0].read_image())
+    return None

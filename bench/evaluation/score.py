@@ -1,0 +1,70 @@
+"""Scoring predictions that lie in files. Nothing that loads a model is imported: a set may take under a second."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from bench.datasets.dataset import Dataset
+from bench.evaluation.evaluator import run_predictions
+from bench.evaluation.identity import image_inputs, run_identity
+from bench.evaluation.session import Begun, Job, carried_out
+from bench.io.hashing import FileDigests
+from bench.metrics.pq import Protocol
+from bench.results.accumulator import Account
+from bench.results.image_line import Metrics
+from bench.results.predictions import PredictionFolder, PredictionWriter, open_predictions
+from bench.results.run import Run
+from bench.results.shards import WHOLE, Shard
+from bench.results.writer import RunWriter
+from bench.types import OnImage, ProgressCallback
+
+
+def score(
+    predictions: PredictionFolder | Path | str,
+    dataset: Dataset,
+    out: Path | str = "results",
+    *,
+    name: str | None = None,
+    workers: int = 2,
+    protocol: Protocol = "coco",
+    save_predictions: bool = True,
+    again: bool = False,
+    metrics: Metrics = (),
+    shard: Shard = WHOLE,
+    command: Sequence[str] = (),
+    on_image: OnImage | None = None,
+    on_file: ProgressCallback | None = None,
+    identified: bool = True,
+) -> Run:
+    """Scores predictions that lie in files; the run is like any other, and keeps a copy of them.
+
+    `predictions` is a folder with predictions.json, or a COCO panoptic JSON; the run has the folder's name unless
+    one is given. `on_file(done, total)` is called while files are hashed that no earlier run has hashed. Without
+    `identified` no file is hashed: for a folder `out` that is thrown away.
+
+    >>> from bench.evaluation.damage import damage_dataset
+    >>> from bench.datasets.registry import load_dataset
+    >>> data = load_dataset("minicity:demo").limited(2)
+    >>> done = score(damage_dataset(data, Path("damaged")), data, "results")
+    >>> done.name, 0.5 < done.score["PQ"]["all"]["PQ"] < 1
+    ('damaged', True)
+    """
+    made = predictions if isinstance(predictions, PredictionFolder) else open_predictions(Path(predictions))
+    digests = FileDigests()
+    inputs = image_inputs(dataset, digests, pictures=False, on_file=on_file) if identified else None
+    model = {"predictions": made.digest(digests, inputs) if inputs else ""}
+    identity = run_identity(name or made.name, dataset, model, 1, protocol, metrics, inputs=inputs)
+
+    def work(writer: RunWriter, account: Account, save: PredictionWriter | None) -> None:
+        run_predictions(
+            made, dataset, writer, account,
+            workers=workers, save=save, metrics=metrics, shard=shard, on_image=on_image,
+        )  # fmt: skip
+
+    def begin() -> AbstractContextManager[Begun]:
+        return nullcontext(({}, work))
+
+    job = Job(dataset, Path(out), identity, inputs or {}, digests, begin, save_predictions, again, command, shard)
+    return carried_out(job)

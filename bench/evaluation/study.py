@@ -1,0 +1,62 @@
+"""Carrying a study out: train, score at once, go on; what is finished is read, what fails does not stop the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.analysis.study import Study, StudyOutcome, Trained, Training
+from bench.analysis.suite import Suite, SuiteRun
+from bench.errors import BenchError
+from bench.evaluation.suite import Watch, near, run_suite
+from bench.results.run import Run
+from bench.results.shards import WHOLE, Shard
+
+Train = Callable[[Training, int, str, Path], str]  # training, seed, its recipe, folder → name of the model's family
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """`where` is the folder of the study's file; everything is kept below `out`. Of several processes each does the
+    trainings of its `shard`."""
+
+    where: Path
+    out: Path
+    device: str = "auto"
+    command: Sequence[str] = ()
+    again: bool = False
+    shard: Shard = WHOLE
+
+
+def carry_out(study: Study, quick: bool, place: Place, train: Train, watch: Watch) -> StudyOutcome:
+    """Every training with every seed, each scored as soon as it is done. `train` leaves the weights in a folder,
+    reading a finished one and going on with one that was interrupted; `again` repeats scoring, never training."""
+    if quick:
+        place = replace(place, out=place.out / "quick")
+    asked = [(training, seed) for training in study.trainings for seed in training.seeds]
+    found = [_one(study, training, seed, place, train, watch) for training, seed in place.shard.of(asked)]
+    return StudyOutcome(study, place.out, quick, tuple(found))
+
+
+def _one(study: Study, training: Training, seed: int, place: Place, train: Train, watch: Watch) -> Trained:
+    folder = place.out / "trainings" / training.name / f"seed-{seed}"
+    try:
+        family = train(training, seed, near(place.where, training.recipe), folder)
+    except BenchError as error:
+        said = type(error)(f"training {training.name}, seed {seed}: {error}")
+        return Trained(training.name, seed, folder, {}, (said,))
+    planned = tuple(
+        SuiteRun(
+            name=f"{training.name} seed {seed} on {run.dataset}", dataset=run.dataset, model=family,
+            checkpoint=str(folder), limit=run.limit, label_map=run.label_map,
+        )
+        for run in study.all_runs()
+        if run.training == training.name
+    )  # fmt: skip
+    outcomes = run_suite(
+        Suite(study.title, planned), place.where, place.out, watch, command=place.command, again=place.again,
+        device=place.device,
+    )  # fmt: skip
+    runs: dict[str, Run] = {outcome.planned.dataset: outcome.run for outcome in outcomes if outcome.run is not None}
+    return Trained(training.name, seed, folder, runs, tuple(o.error for o in outcomes if o.error is not None))

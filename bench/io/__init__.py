@@ -1,0 +1,1 @@
+"""Bytes ↔ values: bounded reading, YAML, JSON, COCO, PNG, zip, hashes."""

@@ -1,0 +1,228 @@
+"""Files below a root, where a `.zip` may stand for a folder: `val2017.zip/val2017/000000000139.jpg`.
+
+A member offers what is used of a `Path`, so that whoever reads a file need not know where it lies. An archive
+has one handle and a lock, since several threads read from it. An archive inside an archive is unpacked, once
+and when first needed, into an unnamed temporary file (of TMPDIR): it may be compressed, and then has no other
+way to be read at random.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+import stat
+import struct
+import tempfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path, PurePosixPath
+from threading import RLock
+from typing import IO, BinaryIO, TypeVar
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+from bench.errors import DataError
+from bench.io import files as untrusted
+
+T = TypeVar("T")
+MAX_MEMBER = 1 << 30  # bytes that a file in an archive may declare; COCO's largest JSON has about a quarter
+MAX_ARCHIVE = 1 << 36  # bytes that an archive in an archive may declare
+SMALL, MAX_RATIO = 1 << 24, 100  # a larger member that says more than so many times its bytes is a bomb
+METHODS = (ZIP_STORED, ZIP_DEFLATED)  # the others may ask for gigabytes to begin with
+BROKEN = (
+    BadZipFile, zlib.error, struct.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError, IndexError,
+    KeyError, OverflowError,
+)  # fmt: skip
+
+
+class Archive:
+    """A zip file, opened when something of it is first asked for."""
+
+    def __init__(self, path: File) -> None:
+        self.path = path
+        self._lock = RLock()
+        self._unpacked: BinaryIO | None = None
+
+    def __del__(self) -> None:
+        if self._unpacked is not None:
+            self._unpacked.close()
+
+    @cached_property
+    def members(self) -> dict[str, ZipInfo]:
+        """Name → entry of every file."""
+        with self._lock:
+            listed = [info for info in self._zip.infolist() if not info.is_dir()]
+        found = {info.filename: info for info in listed}
+        if len(found) < len(listed):
+            twice = untrusted.twice(info.filename for info in listed)
+            raise DataError(f"{self.path}: holds {twice[:80]!r} twice; pack the archive again")
+        outside = next((name for name in found if name.startswith("/") or ".." in PurePosixPath(name).parts), None)
+        if outside is not None:
+            raise DataError(f"{self.path}: holds {outside[:80]!r}, which leaves the archive; pack it again without")
+        return found
+
+    @cached_property
+    def folders(self) -> set[str]:
+        """The names of all folders; "." is the archive itself."""
+        return {str(parent) for name in self.members for parent in PurePosixPath(name).parents}
+
+    def read(self, name: str) -> bytes:
+        """The whole of a member, its checksum compared."""
+        with self._lock, self._open(name, MAX_MEMBER) as stream:
+            return self._guarded(stream.read, name)
+
+    def unpack(self, name: str, into: BinaryIO) -> None:
+        """Copies a member, piece by piece."""
+        with self._lock, self._open(name, MAX_ARCHIVE) as stream:
+            self._guarded(partial(shutil.copyfileobj, stream, into, 1 << 20), name)
+
+    @cached_property
+    def _zip(self) -> ZipFile:
+        path = self.path
+        return self._guarded(lambda: _zip_at(path) if isinstance(path, Path) else self._inner(path))
+
+    def _inner(self, member: Member) -> ZipFile:
+        unpacked = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the archive)
+        try:
+            member.archive.unpack(member.inside, unpacked)
+            opened = ZipFile(unpacked)
+        except BaseException:
+            unpacked.close()
+            raise
+        self._unpacked = unpacked
+        return opened
+
+    def _open(self, name: str, limit: int) -> IO[bytes]:
+        """A stream of a member that declares at most `limit` bytes; zipfile gives no more than is declared."""
+        info = self.members.get(name)
+        if info is None:
+            raise DataError(f"{self.path}/{name}: there is no such file in the archive")
+        if info.file_size > limit:
+            raise DataError(f"{self.path}/{name}: declares {info.file_size} bytes, more than {limit}")
+        if info.file_size > max(SMALL, MAX_RATIO * info.compress_size):
+            raise DataError(
+                f"{self.path}/{name}: {info.compress_size} bytes declare to be {info.file_size}, as a zip bomb does; "
+                "if you trust it, unpack it"
+            )
+        if stat.S_ISLNK(info.external_attr >> 16) or info.compress_type not in METHODS:
+            raise DataError(
+                f"{self.path}/{name}: is a link, or packed by method {info.compress_type}; pack the file itself, "
+                "stored or deflated"
+            )
+        return self._guarded(lambda: self._zip.open(info), name)
+
+    def _guarded(self, work: Callable[[], T], name: str = "") -> T:
+        """Whatever zipfile raises is one DataError."""
+        try:
+            return work()
+        except FileNotFoundError:
+            raise DataError(f"{self.path}: there is no such file") from None
+        except BROKEN as error:
+            where = f"{self.path}/{name}" if name else str(self.path)
+            raise DataError(f"{where}: cannot be read from the zip ({error}); download the archive again") from None
+
+
+def _zip_at(path: Path) -> ZipFile:
+    untrusted.check_regular(path, limit=1 << 62)
+    return ZipFile(path)
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A file or folder in an archive, by the part of `Path` that readers need."""
+
+    archive: Archive
+    inside: str  # "" is the archive itself
+
+    def __str__(self) -> str:
+        return f"{self.archive.path}/{self.inside}" if self.inside else str(self.archive.path)
+
+    def __truediv__(self, name: str) -> Member:
+        return Member(self.archive, str(PurePosixPath(self.inside) / name))
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.inside).name
+
+    @property
+    def stem(self) -> str:
+        return PurePosixPath(self.inside).stem
+
+    def is_file(self) -> bool:
+        return self.inside in self.archive.members
+
+    def is_dir(self) -> bool:
+        return (self.inside or ".") in self.archive.folders
+
+    def read_bytes(self) -> bytes:
+        return self.archive.read(self.inside)
+
+    def checksum(self) -> str:
+        """CRC-32 and size as the archive lists them; no byte is unpacked."""
+        info = self.archive.members.get(self.inside)
+        return "absent" if info is None else f"crc32 {info.CRC:08x} {info.file_size}"
+
+    def read_text(self, encoding: str) -> str:
+        return self.read_bytes().decode(encoding)
+
+    def open(self, mode: str) -> IO[bytes]:
+        assert mode == "rb", "archives are only read"
+        return io.BytesIO(self.read_bytes())
+
+
+File = Path | Member
+
+
+def locate(root: Path, place: str) -> File:
+    """`place` below `root`, stepping into archives where a part ends in .zip; whether it is there is not asked."""
+    found: File = root
+    for part in PurePosixPath(place).parts:
+        found = found / part
+        if part.endswith(".zip"):
+            found = Member(Archive(found), "")
+    return found
+
+
+def is_there(file: File) -> bool:
+    """Whether a file or folder is there; what lies in an archive that is missing is not."""
+    if isinstance(file, Member):
+        return is_there(file.archive.path) and (not file.inside or file.is_file() or file.is_dir())
+    try:
+        return file.exists()
+    except OSError:  # a name that is too long for the file system
+        return False
+
+
+def refuse_link_out(file: File, name: object) -> None:
+    """DataError where a file, by the `name` below its folder that data gave it, is a link out of that folder."""
+    if not isinstance(file, Path):
+        return
+    depth = len(PurePosixPath(name).parts) if isinstance(name, str) and "/" in name else 1
+    if not os.path.islink(file) and not any(map(os.path.islink, file.parents[: depth - 1] if depth > 1 else ())):
+        return
+    folder = Path(*file.parts[: len(file.parts) - depth])
+    if _in_a_circle(file):
+        raise DataError(f"{file}: is a link that leads to itself; copy the file here")
+    meant = file.resolve()
+    if not meant.is_relative_to(folder.resolve()):
+        raise DataError(f"{file}: is a link out of its folder, to {meant}; copy the file here")
+
+
+def _in_a_circle(file: Path) -> bool:
+    """Whether links lead back to themselves. `resolve` says so in some releases of Python and not in others."""
+    try:
+        file.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
+
+
+def files_in(folder: File) -> list[str]:
+    """The names of the files right in a folder, sorted."""
+    if isinstance(folder, Path):
+        return sorted(path.name for path in folder.iterdir() if path.is_file())
+    paths = (PurePosixPath(name) for name in folder.archive.members)
+    return sorted(path.name for path in paths if str(path.parent) == (folder.inside or "."))

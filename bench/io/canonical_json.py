@@ -1,0 +1,31 @@
+"""The one spelling of a value as JSON, and its digest."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def plain(spec: Any) -> Any:
+    """A dataclass as JSON-ready values."""
+    if dataclasses.is_dataclass(spec) and not isinstance(spec, type):
+        return {field.name: plain(getattr(spec, field.name)) for field in dataclasses.fields(spec)}
+    if isinstance(spec, Mapping):
+        return {str(key): plain(value) for key, value in spec.items()}
+    if isinstance(spec, list | tuple):
+        return [plain(value) for value in spec]
+    return str(spec) if isinstance(spec, Path) else spec
+
+
+def canonical_json(value: Any) -> str:
+    """The one spelling of a value: sorted keys, no spaces, no NaN."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """sha256 (hex) of the canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

@@ -1,0 +1,61 @@
+"""Writes the COCO panoptic format: the PNG of ids of one image, and its annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.io.coco import ID_LIMIT
+from bench.io.images import write_png
+from bench.overlap import SCORE_DECIMALS
+from bench.types import Panoptic, SegmentInfo
+
+
+def write_panoptic(path: Path, panoptic: Panoptic) -> dict[str, Any]:
+    """Writes the PNG; returns the annotation (`file_name`, `segments_info`), to which an `image_id` belongs.
+
+    Segments keep their source ids where the format can hold them, and are numbered from 1 otherwise.
+    """
+    ids = _png_ids(panoptic)
+    colors = np.array([0, *ids], dtype="<u4").view(np.uint8).reshape(-1, 4)[:, :3]  # R, G, B of each segment
+    write_png(path, np.take(colors, panoptic.id_map, axis=0))
+    rows = zip(ids, panoptic.segments_info, panoptic.areas.tolist(), _boxes(panoptic.id_map), strict=True)
+    return {"file_name": path.name, "segments_info": [_segment(*row) for row in rows]}
+
+
+def _png_ids(panoptic: Panoptic) -> list[int]:
+    sources = [info.source_id for info in panoptic.segments_info]
+    numbers = [source for source in sources if source is not None and 0 < source < ID_LIMIT]
+    return numbers if len(set(numbers)) == len(sources) else list(range(1, len(sources) + 1))
+
+
+def _segment(number: int, info: SegmentInfo, area: int, bbox: list[int]) -> dict[str, Any]:
+    score = {} if info.score is None else {"score": round(float(info.score), SCORE_DECIMALS)}
+    return {
+        "id": number, "category_id": info.category_id, "iscrowd": int(info.iscrowd),
+        "area": area if info.declared_area is None else info.declared_area, "bbox": bbox, **score,
+    }  # fmt: skip
+
+
+def _boxes(id_map: NDArray[np.int32]) -> Iterator[list[int]]:
+    """[x, y, width, height] of each segment, from the runs of the rows: far fewer than pixels."""
+    if id_map.size == 0:
+        return
+    width = id_map.shape[1]
+    flat = id_map.ravel()
+    cut = flat[1:] != flat[:-1]
+    cut[width - 1 :: width] = True  # a row is a new run
+    starts = np.concatenate(([0], np.flatnonzero(cut) + 1))
+    lasts = np.append(starts[1:], flat.size) - 1
+    segments = int(id_map.max()) + 1
+    low = np.full((2, segments), flat.size)
+    high = np.zeros((2, segments), dtype=np.int64)
+    for axis, (first, last) in enumerate(((starts % width, lasts % width), (starts // width, lasts // width))):
+        np.minimum.at(low[axis], flat[starts], first)
+        np.maximum.at(high[axis], flat[starts], last)
+    for left, top, right, bottom in np.concatenate([low, high]).T[1:].tolist():
+        yield [left, top, right - left + 1, bottom - top + 1]

@@ -1,0 +1,190 @@
+"""Strict YAML → frozen dataclasses → canonical JSON → hash."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+import types
+import typing
+from collections.abc import Collection, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bench.errors import BenchError, UsageError
+from bench.io import files as untrusted
+
+T = TypeVar("T")
+MAX_YAML = 1 << 18  # bytes; the largest that ships has nine thousand
+WHOLE_LIMIT = 1 << 53
+UNSPEAKABLE = re.compile(r"[\x00\ud800-\udfff]")  # what no file can be named by
+NOUNS = {"models": "model", "datasets": "dataset", "labels": "label space", "train": "recipe", "suites": "suite"}
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """A sentence for an unknown name: the nearest known one, or all of them."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds; anything else is a UsageError that names the file."""
+    from bench.io.yaml import NOT_YAML, parse_yaml  # here, since whoever scores files reads none
+
+    try:
+        data = parse_yaml(untrusted.read_bytes(path, MAX_YAML).decode("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error}); mend the file or name another") from None
+    except NOT_YAML as error:
+        raise UsageError(f"{path}: is not valid YAML: {' '.join(str(error).split())[:300]}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: must hold a mapping of keys, not {type(data).__name__}")
+    return data
+
+
+def load_yaml(path: Path, cls: type[T], overrides: Mapping[str, Any] | None = None) -> T:
+    """The file as the frozen dataclass `cls`; `overrides` are `{"path.to.key": value}`."""
+    data = read_yaml(path)
+    for dotted, value in (overrides or {}).items():
+        _override(data, dotted, value)
+    return build(cls, data, str(path))
+
+
+def parse_overrides(pairs: Collection[str]) -> dict[str, Any]:
+    """`["fusion.score_threshold=0.5"]` → `{"fusion.score_threshold": 0.5}`; values are YAML."""
+    from bench.io.yaml import NOT_YAML, parse_yaml
+
+    parsed = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {pair}: write it as path.to.key=value")
+        try:
+            parsed[key] = parse_yaml(value)
+        except NOT_YAML:
+            raise UsageError(f"--set {pair}: {value!r} is not a YAML value; quote it") from None
+    return parsed
+
+
+def _override(data: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for key in parents:
+        inner = data.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"--set {dotted}: {key!r} holds a value, not keys")
+        data = inner
+    data[last] = value
+
+
+def build(cls: type[T], data: Any, where: str) -> T:
+    """A mapping as the dataclass `cls`; unknown, missing and mistyped keys are UsageErrors."""
+    if not isinstance(data, Mapping):
+        raise UsageError(f"{where}: expected keys, found {_short(data)}")
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+    for key in data:
+        if key not in fields:
+            raise UsageError(f"{where}: unknown key {_short(key)}; {did_you_mean(str(key)[:80], fields)}")
+    missing = [name for name, field in fields.items() if name not in data and _required(field)]
+    if missing:
+        raise UsageError(f"{where}: the key {missing[0]!r} is missing")
+    values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in data.items()}
+    try:
+        return cls(**values)
+    except BenchError as error:  # what the class itself checks
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _short(value: Any) -> str:
+    """The first characters of what a file says: messages stay short."""
+    return repr(value)[:80]
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return _free(value, where)
+    if origin in (types.UnionType, typing.Union):
+        return _convert_union(args, value, where)
+    if origin is typing.Literal:
+        if value not in args:
+            raise UsageError(f"{where}: {_short(value)} is not one of {', '.join(map(str, args))}")
+        return value
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, where)  # type: ignore[arg-type]
+    if origin is tuple:
+        return _convert_tuple(args, value, where)
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{where}: expected keys, found {_short(value)}")
+        return {_scalar(args[0], k, where): _convert(args[1], v, f"{where}.{k}") for k, v in value.items()}
+    return _scalar(hint, value, where)
+
+
+def _convert_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in args:
+        return None
+    choices = [arg for arg in args if arg is not type(None)]
+    for choice in choices[:-1]:
+        try:
+            return _convert(choice, value, where)
+        except UsageError:
+            continue
+    return _convert(choices[-1], value, where)
+
+
+def _convert_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise UsageError(f"{where}: expected a list, found {_short(value)}")
+    if args[-1] is Ellipsis:
+        return tuple(_convert(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if len(args) != len(value):
+        raise UsageError(f"{where}: expected {len(args)} values, found {len(value)}")
+    return tuple(_convert(arg, item, where) for arg, item in zip(args, value, strict=True))
+
+
+def _free(value: Any, where: str) -> Any:
+    """What no type is asked of: it is hashed as JSON, so it must be what JSON can hold."""
+    if isinstance(value, Mapping):
+        return {_scalar(str, key, where): _free(inner, f"{where}.{key}") for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_free(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    kinds = [kind for kind in (bool, int, float, str) if isinstance(value, kind)]
+    if value is not None and not kinds:
+        raise UsageError(f"{where}: expected a number, a text, a list or keys, found {_short(value)}")
+    return None if value is None else _scalar(kinds[0], value, where)
+
+
+def _scalar(hint: Any, value: Any, where: str) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if (whole and abs(value) >= WHOLE_LIMIT) or (isinstance(value, float) and not math.isfinite(value)):
+        raise UsageError(f"{where}: {_short(value)} is out of range; write a smaller number")
+    if hint is float and whole:
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise UsageError(f"{where}: expected {hint.__name__}, found {_short(value)}")
+    if isinstance(value, str) and UNSPEAKABLE.search(value):
+        raise UsageError(f"{where}: {_short(value)} holds a character that is none; leave it out")
+    return value
+
+
+def shipped(kind: str) -> dict[str, Path]:
+    """Name → file of the YAML of a kind (a key of NOUNS) that ships."""
+    folder = Path(str(files("bench.configs"))) / kind
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find(kind: str, name: str) -> Path:
+    """The YAML called `name`: a path ends in .yaml, anything else is the name of a shipped one."""
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    known = shipped(kind)
+    if name not in known:
+        raise UsageError(f"there is no {NOUNS[kind]} {name!r}; {did_you_mean(name, known)}")
+    return known[name]

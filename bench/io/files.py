@@ -1,0 +1,158 @@
+"""Bounded reading of untrusted files, JSON and JSON Lines, writing that is complete or absent, the cache folder.
+
+What is wrong is an OSError (the file) or a ValueError (what it says); whoever asked names the file and the remedy.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from bench.errors import DataError
+from bench.io import json_schema as shape
+
+MAX_BYTES = 1 << 30  # of a file that is read whole; COCO's largest JSON has about a third
+MAX_LINE = 1 << 26  # bytes of a line; an image of ten thousand segments needs a hundredth
+LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def check_regular(path: Path, limit: int = MAX_BYTES) -> None:
+    """OSError for what is no regular file (a pipe or a device need not end) or has more than `limit` bytes."""
+    try:
+        found = path.stat()
+    except ValueError:  # a NUL, or what no file system can spell
+        raise OSError(errno.EINVAL, "this is not the name of a file", str(path)) from None
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    if found.st_size > limit:
+        raise OSError(errno.EFBIG, f"it has {found.st_size} bytes, more than {limit}", str(path))
+
+
+def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """A whole file."""
+    check_regular(path, limit)
+    return path.read_bytes()
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The lines of a file of any length, each with its newline where it has one."""
+    check_regular(path, limit=1 << 62)
+    with path.open("rb") as stream:
+        while line := stream.readline(MAX_LINE + 1):
+            if len(line) > MAX_LINE:
+                raise OSError(errno.EFBIG, f"a line has more than {MAX_LINE} bytes", str(path))
+            yield line
+
+
+def parse_json(text: bytes) -> Any:
+    """What UTF-8 JSON says. Also refused: NaN and infinities, a key that an object has twice, too deep a nesting,
+    and half a character (\\ud800 alone), which no file could be named by."""
+    decoded = text.decode("utf-8")
+    try:
+        value = json.loads(decoded, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
+        if ESCAPED_SURROGATE.search(decoded) and LONE_SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+            raise ValueError("it holds half a character (a lone surrogate)")
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"an object has the key {twice(key for key, _ in pairs)[:80]!r} twice")
+    return found
+
+
+def twice(names: Iterable[str]) -> str:
+    """The first name that comes again; there must be one."""
+    seen: set[str] = set()
+    return next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"it holds {name}, which is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"the number {text[:40]} is too large")
+    return number
+
+
+def cache_folder() -> Path:
+    """`$BENCH_CACHE`, else a folder in the user's cache."""
+    if chosen := os.environ.get("BENCH_CACHE"):
+        return Path(chosen)
+    if home := os.environ.get("XDG_CACHE_HOME"):
+        return Path(home) / "panoptic-bench"
+    return Path.home() / ".cache" / "panoptic-bench"
+
+
+AGAIN = "repeat the run with --overwrite"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """The value at `path`, complete or not there at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # two shards may start at once
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    try:
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:  # that of a full disk names no file
+        with suppress(OSError):
+            temporary.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def read_json(path: Path) -> Any:
+    """What the file holds; a broken one is a DataError that names it."""
+    try:
+        return parse_json(read_bytes(path))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); {AGAIN}, or copy its folder anew") from None
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The complete lines of a JSONL file; a last line without its newline was torn by a kill."""
+    if not path.exists():
+        return
+    try:
+        for number, text in enumerate(lines_of(path), 1):
+            if not text.endswith(b"\n"):
+                return
+            yield _parsed(text, f"{path}: line {number}")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); {AGAIN}") from None
+
+
+def _parsed(text: bytes, where: str) -> dict[str, Any]:
+    try:
+        line = parse_json(text)
+        shape.check(line, shape.LINE)
+    except ValueError as error:
+        raise DataError(f"{where} is broken ({error}); {AGAIN}") from None
+    found: dict[str, Any] = line
+    return found
+
+
+def open_append(path: Path) -> IO[str]:
+    """Ready to append after the last complete line."""
+    if path.is_symlink():
+        raise DataError(f"{path}: is a link, and what it leads to would be written into; {AGAIN}")
+    if path.exists():
+        check_regular(path)
+        content = path.read_bytes()
+        keep = content.rfind(b"\n") + 1
+        if keep < len(content):
+            os.truncate(path, keep)
+    return path.open("a", encoding="utf-8")

@@ -1,0 +1,189 @@
+"""Digests of files and folders, cached by path, size, inode and times.
+
+A cached digest is taken for a file whose size, inode, mtime and ctime (nanoseconds) are those of the time when it was
+computed. A file that changed less than two seconds before it was read is hashed again the next time, since a later
+change could leave the same times (git calls such an entry racily clean).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bench.errors import ModelError
+from bench.io import files as untrusted
+from bench.io.archive import Member
+from bench.io.files import cache_folder
+from bench.parallel import ordered_map
+from bench.types import ProgressCallback, Readable
+
+RECENT_NS = 2_000_000_000
+MAX_FILE = 1 << 36  # bytes
+MAX_FOLDER = 20_000_000_000  # bytes of weights that are hashed unasked
+ABSENT = "absent"
+
+Stamp = tuple[int, int, int, int]  # size, inode, mtime, ctime
+
+
+class FileDigests:
+    """sha256 of files; the cache has a JSON file for each folder that holds hashed files."""
+
+    def __init__(self, cache: Path | None = None) -> None:
+        self._cache = cache or cache_folder() / "digests"
+        self._folders: dict[str, dict[str, Any]] = {}  # folder → name → [*Stamp, digest]
+        self._changed: set[str] = set()
+        self._stamps: dict[str, Stamp | None] = {}
+
+    def changed(self, files: Sequence[Readable]) -> list[str]:
+        """Those of the files that have been written, replaced or removed since their digest was asked for."""
+        paths = [path for path in dict.fromkeys(map(str, files)) if path in self._stamps]
+        return [path for path in paths if _stamp_of(path) != self._stamps[path]]
+
+    def of(self, files: Sequence[Readable], on_file: ProgressCallback | None = None) -> list[str]:
+        """The digest of each file, in order: "absent" for what is no readable regular file, CRC and size of a member
+        of an archive. `on_file(done, total)` is called for files that are read."""
+        paths = [str(file) for file in files]
+        found = {path: self._known(file) for path, file in dict(zip(paths, files, strict=True)).items()}
+        unknown = [path for path, digest in found.items() if digest is None]
+        computed = ordered_map(_digest, map(Path, unknown), min(8, os.cpu_count() or 1))
+        for done, (path, (digest, stamp)) in enumerate(zip(unknown, computed, strict=True), 1):
+            found[path] = digest
+            self._stamps[path] = _stamp_of(path)
+            if stamp is not None:
+                folder, name = os.path.split(os.path.abspath(path))
+                self._table(folder)[name] = [*stamp, digest]
+                self._changed.add(folder)
+            if on_file:
+                on_file(done, len(unknown))
+        self._save()
+        return [str(found[path]) for path in paths]
+
+    def _known(self, file: Readable) -> str | None:
+        """The digest of an archive's member, or the cached one of a file that has not changed."""
+        if isinstance(file, Member):
+            return file.checksum()
+        folder, name = os.path.split(os.path.abspath(str(file)))
+        entry = self._table(folder).get(name)
+        if entry is None:
+            return None
+        stamp = _stamp_of(str(file))
+        if stamp is None or list(stamp) != entry[:4]:
+            return None
+        self._stamps[str(file)] = stamp
+        return str(entry[4])
+
+    def _table(self, folder: str) -> dict[str, Any]:
+        if folder not in self._folders:
+            self._folders[folder] = _read_table(self._place(folder), folder)
+        return self._folders[folder]
+
+    def _place(self, folder: str) -> Path:
+        return self._cache / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
+
+    def _save(self) -> None:
+        """Writes the tables that changed. A cache that cannot be written costs time alone."""
+        with suppress(OSError):
+            for folder in self._changed:
+                self._cache.mkdir(parents=True, exist_ok=True)
+                place = self._place(folder)
+                part = place.with_name(f".{place.name}.{os.getpid()}.part")
+                part.write_text(json.dumps({"folder": folder, "files": self._folders[folder]}), encoding="utf-8")
+                part.replace(place)
+        self._changed.clear()
+
+
+def _read_table(place: Path, folder: str) -> dict[str, Any]:
+    """The cached entries of a folder; a broken cache file counts as none."""
+    try:
+        stored = json.loads(untrusted.read_bytes(place))
+        files: dict[str, Any] = stored["files"]
+        if stored["folder"] == folder and all(isinstance(entry, list) and len(entry) == 5 for entry in files.values()):
+            return files
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return {}
+
+
+def _stamp_of(path: str) -> Stamp | None:
+    """The stamp of a file as it is now; None where there is none."""
+    try:
+        return _stamp(os.stat(path))
+    except (OSError, ValueError):
+        return None
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _digest(file: Path) -> tuple[str, Stamp | None]:
+    """sha256 (hex) of a file, and the stamp to cache it under: None where it may have changed meanwhile."""
+    now = time.time_ns()
+    try:
+        untrusted.check_regular(file, MAX_FILE)
+        with file.open("rb") as stream:
+            before = _stamp(os.fstat(stream.fileno()))
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            after = _stamp(os.fstat(stream.fileno()))
+    except OSError:
+        return ABSENT, None
+    settled = before == after and now - max(after[2], after[3]) >= RECENT_NS
+    return digest, after if settled else None
+
+
+def files_digest(named: Sequence[tuple[str, Readable]], digests: FileDigests) -> str:
+    """sha256 (hex) of files under these names."""
+    found = digests.of([file for _, file in named])
+    text = json.dumps(sorted((name, digest) for (name, _), digest in zip(named, found, strict=True)))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def folder_digest(
+    folder: Path, files: Sequence[str] = (), exclude: Collection[Path] = (), digests: FileDigests | None = None
+) -> str:
+    """sha256 (hex) of the listed files of a folder, or of all regular files below it, with their names; or of a file.
+
+    Left out are hidden files, `__pycache__`, folders that hold a run.json, and `exclude`. ModelError where nothing is
+    left, a listed file is missing, or the unlisted files have more than 20 GB.
+    """
+    if folder.is_file():
+        return files_digest([(folder.name, folder)], digests or FileDigests())
+    named = [(name, folder / name) for name in files] or list(_files_below(folder, exclude))
+    missing = [file for _, file in named if not file.is_file()]
+    if missing:
+        raise ModelError(f"{missing[0]}: there is no such file; `files:` of the checkpoint lists it")
+    if not named:
+        raise ModelError(
+            f"{folder}: no file of weights here; copy them there, list them under `files:` of the checkpoint, or write "
+            "`weights: none` if the model has none"
+        )
+    size = sum(file.stat().st_size for _, file in named)
+    if size > MAX_FOLDER and not files:
+        raise ModelError(
+            f"{folder}: {len(named)} files of {size / 1e9:.0f} GB lie here; list those that the model reads under "
+            "`files:` of the checkpoint"
+        )
+    return files_digest(named, digests or FileDigests())
+
+
+def _files_below(folder: Path, exclude: Collection[Path]) -> Iterator[tuple[str, Path]]:
+    """Name below the folder → file; linked folders are followed, each once."""
+    left_out = {os.path.realpath(path) for path in exclude}
+    entered: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in entered or (place != str(folder) and (real in left_out or "run.json" in names)):
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        for name in sorted(names):
+            file = Path(place, name)
+            if not name.startswith(".") and file.is_file() and os.path.realpath(file) not in left_out:
+                yield file.relative_to(folder).as_posix(), file

@@ -1,0 +1,93 @@
+"""Image files as arrays; whatever is wrong with one becomes a DataError that names it.
+
+Pillow is imported where a file is decoded: panoptic PNGs are scored without it.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError
+from bench.io import files as untrusted
+from bench.io.archive import File
+
+if TYPE_CHECKING:
+    from PIL import Image as PilImage
+
+READING_VERSION = 1  # goes up with every change of what is read from a picture or a map
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")  # Pillow knows more, and starts Ghostscript for one of them
+MAX_FILE = 1 << 29  # bytes
+MAX_PIXELS = 89_478_485  # of an image; where Pillow begins to warn
+DEFLATE_RATIO = 1032  # bytes that a byte can stand for, at the most
+
+
+def read_rgb(path: File) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 of a PNG, JPEG, WebP, BMP or PPM file."""
+    with _open(path, FORMATS) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def read_labels(path: File) -> NDArray[np.int32]:
+    """(H, W) int32 of a single-channel 8 or 16 bit PNG."""
+    with _open(path, ("PNG",)) as image:
+        labels = np.asarray(image)
+        if labels.ndim != 2 or image.mode not in ("L", "P", "I", "I;16"):
+            raise DataError(f"{path}: expected one channel of labels, found mode {image.mode}")
+        return labels.astype(np.int32)
+
+
+def _open(path: File, formats: tuple[str, ...]) -> PilImage.Image:
+    """The decoded image; Pillow's many ways to fail are one DataError."""
+    from PIL import Image as PilImage
+
+    try:
+        content = untrusted.read_bytes(path, MAX_FILE) if isinstance(path, Path) else path.read_bytes()
+        refuse_hollow(content)
+        image = PilImage.open(io.BytesIO(content), formats=formats)
+        try:
+            _refuse_bomb(image.width, image.height)
+            image.load()
+        except BaseException:
+            image.close()
+            raise
+        return image
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except DataError:
+        raise
+    except Exception as error:  # of many kinds, some of them mere accidents of a decoder
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise DataError(f"{path}: cannot be read as an image ({reason}); replace the file") from None
+
+
+def _refuse_bomb(width: int, height: int) -> None:
+    """Pillow only warns up to twice its limit; a declared size costs memory before a byte is decoded."""
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"it declares {width} x {height} px, more than {MAX_PIXELS}")
+
+
+def refuse_hollow(content: bytes) -> None:
+    """A PNG whose file is too small for the pixels that it declares: nothing of it need be decoded to know."""
+    if content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR" or len(content) < 26:
+        return
+    width, height, depth, kind = struct.unpack(">IIBB", content[16:26])
+    _refuse_bomb(width, height)
+    channels = {2: 3, 4: 2, 6: 4}.get(kind, 1)
+    needed = height * (1 + (width * depth * channels + 7) // 8)
+    if needed > DEFLATE_RATIO * len(content):
+        raise ValueError(f"it declares {width} x {height} px, which {len(content)} bytes cannot hold")
+
+
+def write_png(path: Path, pixels: NDArray[np.generic]) -> None:
+    """A PNG of (H, W, 3) uint8, (H, W) uint8 or (H, W) uint16, complete or not there at all."""
+    from PIL import Image as PilImage
+
+    temporary = path.with_name(f".{path.name}.part")
+    PilImage.fromarray(pixels).save(temporary, format="PNG", compress_level=1)
+    temporary.replace(path)

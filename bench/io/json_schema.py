@@ -1,0 +1,63 @@
+"""What the JSON files of a run must look like: checked once where they are read, so that nobody meets a missing
+key later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+LIMIT = 1 << 53  # below it a number means the same to everybody
+
+LINE = {"image_id": str}
+
+
+class Misshapen(ValueError):
+    """Says where in the document (`score.PQ.all`) what was expected, and what was found."""
+
+
+def check(value: Any, shape: Any, at: str = "") -> None:
+    """Misshapen unless the value has the shape.
+
+    A shape is a type (`float` takes whole numbers, `int` no flags); a dict of the keys that must be there, with
+    their shapes; a list of one shape, of every entry; or a tuple of shapes, one of which must fit (None: null).
+    """
+    if isinstance(shape, tuple):
+        _one_of(value, shape, at)
+    elif isinstance(shape, Mapping):
+        _expect(isinstance(value, Mapping), value, "keys", at)
+        for key, inner in shape.items():
+            if key not in value:
+                raise Misshapen(f"the key {f'{at}.{key}'.lstrip('.')!r} is missing")
+            check(value[key], inner, f"{at}.{key}".lstrip("."))
+    elif isinstance(shape, list):
+        _expect(isinstance(value, list), value, "a list", at)
+        for position, item in enumerate(value):
+            check(item, shape[0], f"{at}[{position}]")
+    elif shape is None:
+        _expect(value is None, value, "null", at)
+    else:
+        _expect(_is(value, shape), value, shape.__name__, at)
+
+
+def _one_of(value: Any, shapes: tuple[Any, ...], at: str) -> None:
+    """The last of them is the one that a message speaks of."""
+    for shape in shapes[:-1]:
+        try:
+            return check(value, shape, at)
+        except Misshapen:
+            continue
+    check(value, shapes[-1], at)
+
+
+def _is(value: Any, kind: type) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and not abs(value) < LIMIT:
+        return False
+    if kind is float:
+        return number
+    return isinstance(value, kind) and (kind is not int or number)
+
+
+def _expect(fits: bool, value: Any, expected: str, at: str) -> None:
+    if not fits:
+        raise Misshapen(f"{at or 'it'} is {repr(value)[:60]}, not {expected}")

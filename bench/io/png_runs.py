@@ -1,0 +1,125 @@
+"""The overlap of two panoptic PNGs without their pixels: the second producer, equal to `Overlap.of` on every input.
+
+A compiled kernel joins the two maps row by row, as runs. It takes plain files alone (RGB8, not interlaced, sound to
+the last checksum, every id listed); for all else, and where the kernel was not compiled, `join` gives None and the
+caller decodes the ordinary way, which also says what is wrong.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench._native import optional
+from bench.errors import DataError
+from bench.io import files as untrusted
+from bench.io.archive import File
+from bench.io.coco import PanopticFile
+from bench.io.images import MAX_FILE, refuse_hollow
+from bench.overlap import Overlap
+from bench.types import SegmentInfo
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PLAIN = b"\x08\x02\x00\x00\x00"  # 8 bits, RGB, deflate, the five filters, not interlaced
+
+Rows = tuple[int, int, bytes | bytearray]  # height, width (px), the inflated data of the PNG
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """`truth_runs` are the truth's `Panoptic.runs`."""
+
+    overlap: Overlap
+    size: tuple[int, int]
+    truth: tuple[SegmentInfo, ...]
+    truth_runs: NDArray[np.int32]
+
+
+# The C library gives large pieces of memory back at once and gets them as empty pages, which cost more than inflating
+# into them; once a piece of this size was freed, glibc keeps what is smaller.
+np.empty(31 << 20, dtype=np.uint8)
+
+_join = optional("bench._native._png_runs", "join")
+_libdeflate = optional("deflate", "zlib_decompress")
+
+
+def available() -> bool:
+    """Whether the kernel was compiled."""
+    return _join is not None
+
+
+def join(truth: PanopticFile, prediction: PanopticFile) -> Joined | None:
+    """What two files of one image have in common; None where it takes the ordinary way to tell."""
+    if _join is None:
+        return None
+    try:
+        made, predicted = prediction.infos(), _rows(prediction.png)
+        meant, true = truth.infos(), _rows(truth.png)
+    except (DataError, OSError, ValueError):  # the ordinary way meets it again, and tells it in its own order
+        return None
+    if predicted is None or true is None or predicted[:2] != true[:2]:
+        return None
+    height, width, _ = true
+    found = _join(true[2], predicted[2], _int32(meant), _int32(made), height, width)
+    if found is None:
+        return None
+    segments = tuple(meant.values())
+    overlap = Overlap.of_table(segments, tuple(made.values()), np.frombuffer(found[0], np.int64).reshape(-1, 3))
+    if not all(s.area for s in overlap.truth) or not all(s.area for s in overlap.predicted):
+        return None
+    return Joined(overlap, (height, width), segments, np.frombuffer(found[1], np.int32).reshape(-1, 2))
+
+
+def _int32(ids: Iterable[int]) -> NDArray[np.int32]:
+    return np.fromiter(ids, dtype=np.int32)
+
+
+def _rows(png: File) -> Rows | None:
+    """The filtered rows of a plain PNG."""
+    content = untrusted.read_bytes(png, MAX_FILE) if isinstance(png, Path) else png.read_bytes()
+    if content[:8] != SIGNATURE or content[24:29] != PLAIN:
+        return None
+    refuse_hollow(content)
+    width, height = int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+    stream = _stream(content)
+    if not stream or not height or not width:
+        return None
+    rows = _inflated(stream, height * (3 * width + 1))
+    return None if rows is None else (height, width, rows)
+
+
+def _stream(content: bytes) -> bytes | None:
+    """The data of IDAT, where the file is IHDR, IDAT ..., IEND and every checksum holds."""
+    names, parts, at = [], [], len(SIGNATURE)
+    while at + 12 <= len(content):
+        end = at + 8 + int.from_bytes(content[at : at + 4], "big")
+        if int.from_bytes(content[end : end + 4], "big") != zlib.crc32(content[at + 4 : end]):
+            return None
+        names.append(content[at + 4 : at + 8])
+        parts.append(content[at + 8 : end])
+        at = end + 4
+    plain = names == [b"IHDR", *[b"IDAT"] * (len(names) - 2), b"IEND"]
+    if at != len(content) or not plain or len(parts[0]) != 13 or parts[-1]:
+        return None
+    return parts[1] if len(parts) == 3 else b"".join(parts[1:-1])
+
+
+def _inflated(stream: bytes, size: int) -> bytes | bytearray | None:
+    """Exactly `size` bytes; nothing larger is ever allocated."""
+    if _libdeflate is not None:
+        try:
+            rows: bytes | bytearray = _libdeflate(stream, size)
+        except Exception:  # its own kind of error
+            return None
+        return rows if len(rows) == size else None
+    inflater = zlib.decompressobj()
+    try:
+        rows = inflater.decompress(stream, size + 1)
+    except zlib.error:
+        return None
+    return rows if len(rows) == size and inflater.eof else None

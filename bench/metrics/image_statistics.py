@@ -1,0 +1,169 @@
+"""Statistics of one stored image line: PQ counts, confusion entries, sums for resampling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError, naming
+from bench.metrics import pq, semantic
+from bench.metrics.pq import Protocol, Tally
+from bench.metrics.semantic import Cells, Rule
+from bench.overlap import Overlap
+from bench.types import Categories
+
+Lines = Iterable[Mapping[str, Any]]
+
+
+def overlap_of(line: Mapping[str, Any]) -> Overlap:
+    """The overlap of a line that has one: as it was computed, or as it was stored."""
+    found = line["overlap"]
+    return found if isinstance(found, Overlap) else Overlap.from_json(found)
+
+
+def overlaps(lines: Lines) -> Iterator[Overlap]:
+    """The overlap of each line; a line without one is a DataError: semantic labels alone have no segments."""
+    for line in lines:
+        if line.get("overlap") is None:
+            raise DataError(
+                f"image {line.get('image_id')!r}: has no instances in its ground truth, so there are no segments "
+                "to explain; --confusion needs none"
+            )
+        yield overlap_of(line)
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """One image: the PQ statistics of its categories, and the confusion of its panoptic and its semantic map.
+
+    `tallies` and `panoptic` are None where its truth has no instances, `semantic` where the model has no such output.
+    """
+
+    image_id: str
+    group: str
+    tallies: Mapping[int, Tally] | None
+    panoptic: Cells | None
+    semantic: Cells | None
+
+
+def count(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> Iterator[Counted]:
+    """Goes through image lines one by one and holds none."""
+    for line in lines:
+        yield count_line(line, categories, protocol)
+
+
+def count_line(line: Mapping[str, Any], categories: Categories, protocol: Protocol = "coco") -> Counted:
+    """One line. A DataError names the image whose line is broken."""
+    tallies, panoptic, own = None, None, None
+    with naming(f"image {line.get('image_id')!r}"):
+        if line.get("semantic") is not None:
+            own = semantic.checked(line["semantic"], len(categories))
+        if line.get("overlap") is not None:  # a data set of semantic labels has none
+            overlap = overlap_of(line)
+            panoptic = semantic.cells_of(overlap, categories)
+            tallies = pq.tally(overlap, protocol=protocol)
+    return Counted(str(line.get("image_id")), str(line.get("group")), tallies, panoptic, own)
+
+
+# Of each category: sum of IoU, TP, TP + FP/2 + FN/2; then of each kind of semantic map pixels that are right,
+# pixels of the union, and pixels that make the category occur.
+PARTS = (
+    "iou", "tp", "halves",
+    "semantic_hits", "semantic_union", "semantic_occurs",
+    "panoptic_hits", "panoptic_union", "panoptic_occurs",
+)  # fmt: skip
+Parts = NDArray[np.float64]  # (len(PARTS), C, N)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSums:
+    """`parts` is (len(PARTS), C, N); images are in the order of their ids. `kinds` of semantic map that there are."""
+
+    categories: Categories
+    image_ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    parts: Parts
+    kinds: frozenset[str]
+
+    def by_group(self) -> Parts:
+        """The parts summed over the images of each group: (len(PARTS), C, number of groups)."""
+        groups = np.array(self.groups)
+        return np.stack([self.parts[..., groups == name].sum(axis=2) for name in sorted(set(self.groups))], axis=2)
+
+
+def image_sums(lines: Lines, categories: Categories, rule: Rule, protocol: Protocol = "coco") -> ImageSums:
+    """The sums of image lines in any order; `rule` is for the semantic output, as in the score."""
+    return counted_sums(count(lines, categories, protocol), categories, rule)
+
+
+def counted_sums(images: Iterable[Counted], categories: Categories, rule: Rule) -> ImageSums:
+    """The same, of images that were counted before."""
+    rows = sorted((_image(image, categories, rule) for image in images), key=lambda row: row.image_id)
+    shape = (len(PARTS), len(categories), len(rows))
+    parts = np.zeros(shape)
+    for k, row in enumerate(rows):
+        for name, places, values in row.entries:
+            parts[PARTS.index(name), places, k] = values
+    kinds = frozenset(kind for row in rows for kind in row.kinds)
+    return ImageSums(categories, tuple(r.image_id for r in rows), tuple(r.group for r in rows), parts, kinds)
+
+
+Entry = tuple[str, Sequence[int], Sequence[float]]  # a part, places of categories, what they add
+
+
+@dataclass(frozen=True)
+class _Image:
+    """The entries of one image: few, since an image has few categories."""
+
+    image_id: str
+    group: str
+    entries: tuple[Entry, ...]
+    kinds: tuple[str, ...]
+
+
+def _image(image: Counted, categories: Categories, rule: Rule) -> _Image:
+    entries: list[Entry] = []
+    kinds = []
+    if image.tallies is not None and image.panoptic is not None:
+        entries += _pixels("panoptic", image.panoptic, len(categories), "cityscapes")
+        with naming(f"image {image.image_id!r}"):
+            entries += _segments(image.tallies, categories)
+        kinds.append("panoptic")
+    if image.semantic is not None:
+        entries += _pixels("semantic", image.semantic, len(categories), rule)
+        kinds.append("semantic")
+    return _Image(image.image_id, image.group, tuple(entries), tuple(kinds))
+
+
+def _segments(tallies: Mapping[int, pq.Tally], categories: Categories) -> list[Entry]:
+    pq.demand_known(tallies, categories)
+    places = [categories.index_of[category_id] for category_id in tallies]
+    found = list(tallies.values())
+    return [
+        ("iou", places, [one.iou_sum for one in found]),
+        ("tp", places, [one.tp for one in found]),
+        ("halves", places, [one.tp + 0.5 * one.fp + 0.5 * one.fn for one in found]),
+    ]
+
+
+def _pixels(kind: str, cells: Cells, void: int, rule: Rule) -> list[Entry]:
+    """`iou_table` of one image's confusion, before the division; whole numbers, so exact."""
+    truth_at, predicted_at, pixels = cells[cells[:, 0] != void].T
+    if rule == "detectron2":
+        truth_at, predicted_at, pixels = (column[predicted_at != void] for column in (truth_at, predicted_at, pixels))
+    right = truth_at == predicted_at
+    truth, predicted, hits = (
+        np.bincount(places, counts, void + 1)
+        for places, counts in ((truth_at, pixels), (predicted_at, pixels), (truth_at[right], pixels[right]))
+    )
+    union = truth + predicted - hits
+    places = np.flatnonzero(union[:void]).tolist()
+    occurs = truth if rule == "detectron2" else union
+    return [
+        (f"{kind}_{name}", places, values[places].tolist())
+        for name, values in (("hits", hits), ("union", union), ("occurs", occurs))
+    ]

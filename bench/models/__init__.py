@@ -1,0 +1,1 @@
+"""YAML → ModelSpec → loaded adapter, in this process or in a worker."""

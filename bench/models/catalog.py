@@ -1,0 +1,71 @@
+"""The models that ship, as a page of the documentation: what a YAML says, a row a checkpoint."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+
+from bench.models.model_file import Checkpoint, ModelFile
+
+COLUMNS = (
+    "model",
+    "framework",
+    "way",
+    "classes",
+    "weights",
+    "published PQ",
+    "rule",
+    "source",
+    "licence",
+    "tested here",
+)
+FRAMEWORKS = {
+    "transformers_models": "transformers",
+    "mmdet_models": "mmdetection 3.x",
+    "detectron2_models": "detectron2",
+}
+HEAD = """\
+# Models
+
+Generated from `configs/models` by `bench models --format md`. A published PQ is the authors' or the framework's own,
+at their test scale; nothing in this table was measured here. Its rule is the evaluator that computed it: *coco* is
+panopticapi, *eomt* EoMT's own validation, which leaves out truth that a prediction leaves void. Numbers of two rules do
+not compare: by *eomt*, a model that leaves unsure pixels void can gain several points.
+"""
+
+
+def model_page(files: Mapping[str, ModelFile]) -> str:
+    """Markdown: one row a checkpoint, and the ways that no model here takes."""
+    rows = [row(name, label, file, c) for name, file in files.items() for label, c in file.checkpoints.items()]
+    lines = ["| " + " | ".join(cells) + " |" for cells in (COLUMNS, [":--"] * len(COLUMNS), *rows)]
+    ways = typing.get_args(typing.get_type_hints(ModelFile)["method"])
+    absent = [way for way in ways if way not in {file.method for file in files.values()}]
+    tail = [f"No model that ships here takes the way *{way}*." for way in absent]
+    return "\n".join([HEAD, *lines, *([""] if tail else []), *tail]) + "\n"
+
+
+def row(name: str, label: str, file: ModelFile, checkpoint: Checkpoint) -> list[str]:
+    """The cells of a checkpoint; what nobody says is a dash."""
+    published = checkpoint.published
+    module = file.adapter.partition(":")[0]
+    return [
+        f"`{name}/{label}`",
+        FRAMEWORKS.get(module, "ours"),
+        file.method,
+        checkpoint.categories,
+        weights(checkpoint),
+        f"{100 * published.PQ:.1f} on {published.dataset}" if published else "–",
+        published.rule if published else "–",
+        published.source if published else "–",
+        file.licence or "–",
+        file.tested or "–",
+    ]
+
+
+def weights(checkpoint: Checkpoint) -> str:
+    """Where they come from, as a link where there is one."""
+    if checkpoint.url:
+        return f"[{checkpoint.url.rpartition('/')[2]}]({checkpoint.url})"
+    if checkpoint.repo:
+        return f"[{checkpoint.repo}](https://huggingface.co/{checkpoint.repo})"
+    return "shipped" if checkpoint.path else "of two models"

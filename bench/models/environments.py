@@ -1,0 +1,215 @@
+"""Virtual environments of other frameworks: found, made, checked.
+
+`configs/envs/NAME.txt` is a file of requirements for pip. Lines that pip takes for comments say the rest:
+
+    #: unpack NAME==VERSION sha256:HEX FOLDER    the Python files of FOLDER in a source archive, its setup not run
+    #: check MODULE ...                          what must import
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+
+from bench.errors import ModelError, UsageError
+from bench.io.config import did_you_mean
+from bench.io.files import cache_folder
+
+MARKER = "bench-requirements.sha256"
+
+
+@dataclass(frozen=True)
+class Unpack:
+    """Python files of `folder` in the source archive of `requirement` (name==version)."""
+
+    requirement: str
+    sha256: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class EnvFile:
+    """What stands in a file of configs/envs."""
+
+    name: str
+    path: Path
+    unpack: tuple[Unpack, ...]
+    check: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def envs_folder() -> Path:
+    """`$BENCH_ENVS`, else a folder in the cache."""
+    chosen = os.environ.get("BENCH_ENVS")
+    return Path(chosen) if chosen else cache_folder() / "envs"
+
+
+def interpreter(env: str) -> Path:
+    """The Python of an environment's name, or of a path (an interpreter, or the folder of an environment)."""
+    if "/" not in env:
+        python = envs_folder() / env / "bin" / "python"
+        if not python.exists():
+            raise ModelError(f"the environment {env!r} is not there ({python}); `bench env create {env}` makes it")
+        return python.absolute()
+    path = Path(env).expanduser()
+    python = path / "bin" / "python" if path.is_dir() else path
+    if not os.access(python, os.X_OK):
+        raise ModelError(f"env: {env}: there is no Python that can be run; name an interpreter or an environment")
+    return python.absolute()
+
+
+def env_files() -> dict[str, Path]:
+    """The shipped environments by name."""
+    return {path.stem: path for path in sorted(Path(str(files("bench.configs"))).glob("envs/*.txt"))}
+
+
+def read_env(name: str) -> EnvFile:
+    """A shipped environment, or a requirements file of the user's (a path ending in .txt)."""
+    path = Path(name) if name.endswith(".txt") else env_files().get(name)
+    if path is None:
+        raise UsageError(f"there is no environment {name!r}; {did_you_mean(name, env_files())}")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from None
+    said = [line[2:].split() for line in lines if line.startswith("#:")]
+    unpack = tuple(_unpack(path, words[1:]) for words in said if words[:1] == ["unpack"])
+    return EnvFile(path.stem, path, unpack, tuple(m for words in said if words[:1] == ["check"] for m in words[1:]))
+
+
+def _unpack(path: Path, words: list[str]) -> Unpack:
+    if len(words) != 3 or not words[1].startswith("sha256:") or "==" not in words[0]:
+        raise UsageError(f"{path}: write it as `#: unpack NAME==VERSION sha256:HEX FOLDER`")
+    return Unpack(words[0], words[1].removeprefix("sha256:"), words[2])
+
+
+def state(env: EnvFile) -> str:
+    """`ready`, `outdated` (its file has changed since) or `missing`."""
+    folder = envs_folder() / env.name
+    marker = folder / MARKER
+    if not marker.is_file():
+        return "missing"
+    return "ready" if marker.read_text(encoding="utf-8") == env.digest else "outdated"
+
+
+OnLine = Callable[[str], None]
+KEPT = (".py", ".yaml", ".json")  # of an unpacked archive
+# What pip asks of a source archive's build, answered without looking at the archive.
+METADATA_ONLY = """\
+import os, sys
+from types import SimpleNamespace
+def get_requires_for_build_wheel(config_settings=None):
+    return []
+def prepare_metadata_for_build_wheel(directory, config_settings=None):
+    name, version = os.environ["BENCH_UNPACK"].split("==")
+    folder = name.replace("-", "_") + "-" + version + ".dist-info"
+    os.makedirs(os.path.join(directory, folder))
+    with open(os.path.join(directory, folder, "METADATA"), "w") as stream:
+        stream.write("Metadata-Version: 2.1\\nName: %s\\nVersion: %s\\n" % (name, version))
+    return folder
+__legacy__ = SimpleNamespace(
+    get_requires_for_build_wheel=get_requires_for_build_wheel,
+    prepare_metadata_for_build_wheel=prepare_metadata_for_build_wheel,
+)
+"""
+
+
+def create_env(env: EnvFile, python: str | None = None, on_line: OnLine | None = None) -> Path:
+    """Makes the environment, in minutes; one that is ready is left alone. `python` is the interpreter to make it of."""
+    folder = envs_folder() / env.name
+    if state(env) == "ready":
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _command([python or sys.executable, "-m", "venv", str(folder)], on_line)
+    own = folder / "bin" / "python"
+    _command([str(own), "-m", "pip", "install", "--progress-bar", "off", "-r", str(env.path)], on_line)
+    for archive in env.unpack:
+        unpack(archive, own, on_line)
+    (folder / MARKER).write_text(env.digest, encoding="utf-8")
+    return folder
+
+
+def check_env(env: EnvFile) -> dict[str, str]:
+    """Module → version, as the environment's own Python imports them; what does not import is a ModelError."""
+    python = interpreter(env.name)
+    names = ", ".join(repr(name) for name in env.check)
+    script = f"import importlib\nfor n in ({names},):\n m = importlib.import_module(n)\n"
+    script += " print(n, getattr(m, '__version__', '?'))\n"
+    lines = _command([str(python), "-I", "-c", script], None)
+    versions = dict(line.split(maxsplit=1) for line in lines if line.split(" ")[0] in env.check)
+    return {"python": str(python), **versions}
+
+
+def unpack(archive: Unpack, python: Path, on_line: OnLine | None = None) -> None:
+    """Python files of a source archive into site-packages: fetched by pip, its hash checked, its setup not run."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        backend = folder / "backend" / "setuptools"
+        backend.mkdir(parents=True)
+        (backend / "__init__.py").touch()
+        (backend / "build_meta.py").write_text(METADATA_ONLY, encoding="utf-8")
+        (folder / "it.txt").write_text(f"{archive.requirement} --hash=sha256:{archive.sha256}\n", encoding="utf-8")
+        name = archive.requirement.partition("==")[0]
+        _command(
+            [str(python), "-m", "pip", "download", "--no-deps", "--no-build-isolation", "--use-pep517",
+             "--no-binary", name, "--require-hashes", "-r", str(folder / "it.txt"), "-d", str(folder / "got")],
+            on_line, {"PYTHONPATH": str(backend.parent), "BENCH_UNPACK": archive.requirement},
+        )  # fmt: skip
+        (file,) = (folder / "got").iterdir()
+        where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        site = Path(_command([str(python), "-I", "-c", where], None)[-1])
+        extract(file, archive, site)
+
+
+def extract(file: Path, archive: Unpack, site: Path) -> None:
+    """The regular files of `archive.folder` that are code or configuration."""
+    if hashlib.sha256(file.read_bytes()).hexdigest() != archive.sha256:
+        raise ModelError(f"{file.name}: its sha256 is not that of {archive.requirement}")
+    with tarfile.open(file) as tar:
+        for member in tar.getmembers():
+            parts = PurePosixPath(member.name).parts[1:]  # below the archive's own folder
+            wanted = parts[:1] == (archive.folder,) and ".." not in parts and parts[-1].endswith(KEPT)
+            content = tar.extractfile(member) if wanted and member.isfile() else None
+            if content is not None:
+                target = site.joinpath(*parts)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content.read())
+
+
+def _command(command: Sequence[str], on_line: OnLine | None, more: dict[str, str] | None = None) -> list[str]:
+    """Runs it and passes its lines on as they come; one that fails is a ModelError with its last words."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    try:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**environment, **(more or {})}
+        )
+    except OSError as error:
+        raise ModelError(f"{command[0]}: cannot be run ({error.strerror})") from None
+    with process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            if on_line:
+                on_line(lines[-1])
+    if process.returncode:
+        raise ModelError(f"{' '.join(command[:4])} ... failed: {_last_words(lines)}")
+    return lines
+
+
+def _last_words(lines: list[str]) -> str:
+    errors = [line for line in lines if line.upper().startswith("ERROR") or "Error:" in line]
+    return (errors or [line for line in lines if line] or ["it said nothing"])[-1]

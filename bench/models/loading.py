@@ -1,0 +1,80 @@
+"""Specification → loaded adapter, in this process or in a worker."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from bench.errors import BenchError, ModelError, UsageError, summary
+from bench.models.adapter import Adapter, module_from_file, staged
+from bench.models.spec import ModelSpec
+
+
+def adapter_module(spec: ModelSpec) -> tuple[ModuleType, str]:
+    """The module and class name of `transformers_models:Mask2Former` or `/path/mine.py:Name`."""
+    from bench.models.spec import spec_file
+
+    where, _, class_name = spec.adapter.rpartition(":")
+    if not where:
+        raise UsageError(f"adapter {spec.adapter!r}: write it as module:Class")
+    if (file := spec_file(spec.adapter)) is not None:
+        return module_from_file(file), class_name
+    try:
+        return importlib.import_module(f"bench.adapters.{where}"), class_name
+    except ModuleNotFoundError as error:
+        if error.name != f"bench.adapters.{where}":
+            raise
+        raise UsageError(f"there is no adapter module {where!r}") from None
+
+
+def load_model(model: ModelSpec | str, device: str = "auto", *, dataset: str = "") -> Adapter:
+    """A model with its weights on `device`; a missing framework says which extra brings it.
+
+    `model` is a specification, or a name: `mask2former/minicity/tiny`, or `mask2former` or the path of a YAML with
+    the `dataset` whose usual checkpoint is meant.
+
+    >>> from bench.datasets.registry import load_dataset
+    >>> model = load_model("./mine.yaml", "cpu", dataset="minicity")
+    >>> image = load_dataset("minicity:demo").samples[0].read_image()
+    >>> (output,) = model.infer([model.preprocess(image)])
+    >>> model.postprocess(output, image.size).panoptic.size
+    (256, 512)
+    """
+    from bench.io.config import did_you_mean
+    from bench.models.resolve import resolved
+
+    spec = resolved(model, dataset)
+    module, class_name = adapter_module(spec)
+    adapter_class = getattr(module, class_name, None)
+    if adapter_class is None:
+        classes = [name for name, value in vars(module).items() if isinstance(value, type)]
+        raise UsageError(f"{module.__file__} has no class {class_name!r}; {did_you_mean(class_name, classes)}")
+    try:
+        loaded = adapter_class(spec, device)
+    except ModuleNotFoundError as error:
+        raise ModelError(f"{spec.name} needs {error.name}; pip install 'panoptic-bench[models]'") from None
+    except BenchError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{spec.name}: {class_name} cannot be loaded ({summary(error)}); BENCH_DEBUG=1 shows where"
+        ) from error
+    return staged(loaded)
+
+
+@contextmanager
+def opened(spec: ModelSpec, device: str = "auto") -> Iterator[Adapter]:
+    """The model in this process, or in a worker where its YAML names an `env`."""
+    if spec.env is None:
+        yield load_model(spec, device)
+        return
+    from bench.models.worker.remote import RemoteAdapter
+
+    remote = RemoteAdapter(spec, device)
+    try:
+        yield remote
+    finally:
+        remote.close()

@@ -1,0 +1,83 @@
+"""What a folder given by --checkpoint is taken for: its classes, the size of its input, its fusion."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bench.datasets.label_spaces import load_space
+from bench.errors import ModelError, UsageError
+from bench.io import files as untrusted
+from bench.io.config import load_yaml
+from bench.models.model_file import Checkpoint, Folder, ModelFile
+
+NOTE, CONFIG = "bench.json", "config.json"
+MAX_CONFIG = 1 << 24  # bytes
+DETR_COLUMNS, DETR_CLASSES = 250, 133  # a DETR of COCO has a column for every category id
+
+Kind = Folder | Checkpoint
+
+
+def taken_for(file: ModelFile, folder: Path, usual: str | None, names: Collection[str], *, ships: bool = False) -> Kind:
+    """The settings of the folder's bench.json, which training writes, else those of the family that fit the folder.
+
+    Of the family, what it says of folders for the data set `names` goes first, then its `usual` checkpoint there, then
+    what has that one's classes. A family that `ships` has tiny networks beside its adapters: a folder is none of these.
+    The folder's config.json decides as far as it goes: the number of classes, and the side of a square input.
+    """
+    note = folder / NOTE
+    if note.is_file():
+        return load_yaml(note, Folder)
+    known = list(_known(file, usual, names, ships))
+    if not known:
+        raise UsageError(f"{folder}: the model's YAML has no settings for a folder of your own; {_write(folder)}")
+    config = _config(folder)
+    count = _classes(config)
+    fitting = [kind for kind in known if count is None or _fits(kind, count)]
+    if not fitting:
+        spaces = " and ".join(dict.fromkeys(kind.categories for kind in known))
+        raise ModelError(
+            f"{folder}: its {CONFIG} has {count} classes, and the model's YAML has settings for {spaces} alone; is it "
+            f"a checkpoint of another data set? Otherwise {_write(folder)}"
+        )
+    return next((kind for kind in fitting if _is_square(kind, config.get("image_size"))), fitting[0])
+
+
+def _known(file: ModelFile, usual: str | None, names: Collection[str], ships: bool) -> Iterator[Kind]:
+    """Settings of the family, the likeliest first."""
+    yield from (file.folders[name] for name in names if name in file.folders)
+    whole = {name: known for name, known in file.checkpoints.items() if known.parts is None}
+    like = {name: known for name, known in whole.items() if not (ships and known.path)}
+    if usual in like:
+        yield like[usual]
+    others: Sequence[Kind] = [*like.values(), *file.folders.values()]
+    space = whole[usual].categories if usual in whole else None
+    yield from sorted(others, key=lambda kind: kind.categories != space)
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    """What config.json says; nothing where it cannot be read, which is said when the model is loaded."""
+    with suppress(OSError, ValueError):
+        said = untrusted.parse_json(untrusted.read_bytes(folder / CONFIG, MAX_CONFIG))
+        return said if isinstance(said, dict) else {}
+    return {}
+
+
+def _classes(config: Mapping[str, Any]) -> int | None:
+    names = config.get("id2label")
+    return len(names) if isinstance(names, dict) and names else None
+
+
+def _fits(kind: Kind, count: int) -> bool:
+    classes = len(load_space(kind.categories).scored)
+    return classes == count or (classes, count) == (DETR_CLASSES, DETR_COLUMNS)
+
+
+def _is_square(kind: Kind, side: object) -> bool:
+    return kind.input is not None and (kind.input.shorter, kind.input.longer) == (side, side)
+
+
+def _write(folder: Path) -> str:
+    return f'write {folder / NOTE}: {{"categories": "LABEL_SPACE", "input": {{"shorter": PX, "longer": PX}}}}'

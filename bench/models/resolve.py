@@ -1,0 +1,233 @@
+"""Name and data set → ModelSpec; what to do where there is no checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from bench.datasets.label_map_files import MapFile
+from bench.datasets.label_spaces import load_space
+from bench.errors import ModelError, UsageError, naming
+from bench.io.config import build, did_you_mean, find, load_yaml, shipped
+from bench.io.files import cache_folder
+from bench.models.hub import resolve_commit
+from bench.models.model_file import Checkpoint, Folder, FusionChoice, ModelFile
+from bench.models.own_folder import taken_for
+from bench.models.spec import ModelSpec
+from bench.models.weights import check_source, weights_file
+from bench.types import Precision
+
+
+def no_checkpoint(family: str, dataset: str, space: str, checkpoints: Mapping[str, str]) -> str:
+    """The message; `space` is the data set's label space ("" for unknown), `checkpoints` are name → label space.
+
+    Where the space is unknown, any checkpoint may do, so that all are named.
+    """
+    ways = [f"train one (bench train {name} --out DIR) and give --checkpoint DIR" for name in _recipes(family, dataset)]
+    sources = {source: label_maps(source, space) for source in dict.fromkeys(checkpoints.values())}
+    chains = {name: sources[source] for name, source in checkpoints.items()}
+    for chain in dict.fromkeys(chain for chain in chains.values() if chain is not None):
+        names = " or ".join(name for name, leads in chains.items() if leads == chain)
+        ways.append(f"give --checkpoint {names}" + (f" (mapped by {', then '.join(chain)})" if chain else ""))
+    if not space and checkpoints:
+        ways.append(f"give --checkpoint {' or '.join(checkpoints)}")
+    ways.append("give --checkpoint DIR, a folder of your own")
+    return f"{family} has no checkpoint for {dataset}: {', or '.join(ways)}"
+
+
+def _recipes(family: str, dataset: str) -> list[str]:
+    """Shipped recipes are called `<family>-…-<data set>`."""
+    return [name for name in shipped("train") if name.startswith(f"{family}-") and name.endswith(f"-{dataset}")]
+
+
+def label_maps(source: str, target: str) -> tuple[str, ...] | None:
+    """The shipped maps that lead from one label space to another, at most two in a row; none where none does."""
+    if source == target:
+        return ()
+    files = {name: load_yaml(path, MapFile) for name, path in shipped("labels").items() if "-to-" in name}
+    last = [name for name, file in files.items() if file.target == target]
+    direct = [(name,) for name in last if files[name].source == source]
+    pairs = [
+        (first, second)
+        for second in last
+        for first, file in files.items()
+        if file.source == source and file.target == files[second].source
+    ]
+    return next(iter([*direct, *pairs]), None)
+
+
+IMAGES_ALONE = "images alone"  # in place of a data set, for images that have no labels
+
+
+def resolve_model(
+    name: str,
+    dataset: str | None,
+    *,
+    base: str = "",
+    space: str = "",
+    checkpoint: str | None = None,
+    precision: Precision = "fp32",
+    overrides: Mapping[str, Any] | None = None,
+    part: bool = False,
+) -> ModelSpec:
+    """`mask2former`, `mask2former/cityscapes/swin-large` or `./mine.yaml`, with its checkpoint for `dataset`.
+
+    `checkpoint` is the name of another checkpoint of the family, or a folder in hub format. A derived data set
+    takes the checkpoint of its `base` where the family names none for itself; no data set at all takes the family's
+    first, and `IMAGES_ALONE` the only one. Where there is none, the error says what leads to the label space `space`.
+    A `part` of a composed model may not be composed itself.
+    """
+    family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml")) else (name, "", "")
+    path = find("models", family)
+    file = load_yaml(path, ModelFile, overrides)
+    names = () if dataset is None else (dataset, Path(base).stem)
+    usual = next((file.defaults[name] for name in names if name in file.defaults), None)
+    first = dataset is None or (dataset == IMAGES_ALONE and len(file.checkpoints) == 1)
+    wanted = checkpoint or named or usual or (next(iter(file.checkpoints), None) if first else None)
+    if wanted is None:
+        spaces = {name: known.categories for name, known in file.checkpoints.items()}
+        raise ModelError(no_checkpoint(family, dataset or "any data set", space, spaces))
+    if wanted not in file.checkpoints:  # the folder of a checkpoint that has a name
+        here = {
+            _local(path, known).resolve(): known_name for known_name, known in file.checkpoints.items() if known.path
+        }
+        wanted = here.get(Path(wanted).resolve(), wanted)
+    asked = _fusion_asked(overrides or {})
+    if wanted in file.checkpoints:
+        found = file.checkpoints[wanted]
+        if part and found.parts:
+            raise UsageError(f"{name}: is composed itself, so it cannot be a part")
+        parts = _parts(path, found, dataset, base, precision)
+        return _spec(path, file, wanted, found, parts, asked, precision)
+    if Path(wanted).exists():
+        own = _of_folder(path, file, usual, names, wanted)
+        return _spec(path, file, Path(wanted).name, own, {}, asked, precision)
+    hint = did_you_mean(wanted, file.checkpoints)
+    raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
+
+
+def resolved(model: ModelSpec | str, dataset: str, base: str = "", space: str = "") -> ModelSpec:
+    """The specification itself, or what a name means on a data set; the weights must be where it says."""
+    spec = resolve_model(model, dataset, base=base, space=space) if isinstance(model, str) else model
+    check_source(spec)
+    return spec
+
+
+def _of_folder(path: Path, file: ModelFile, usual: str | None, names: Collection[str], folder: str) -> Checkpoint:
+    """A folder of the user's, with the settings that fit it."""
+    kind = taken_for(file, Path(folder), usual, names, ships=path in shipped("models").values())
+    return Checkpoint(
+        kind.categories,
+        kind.input,
+        path=str(Path(folder).resolve()),
+        fusion=kind.fusion,
+        files=kind.files if isinstance(kind, Folder) else (),
+        framework=kind.framework if isinstance(kind, Checkpoint) else None,
+    )
+
+
+def _fusion_asked(overrides: Mapping[str, Any]) -> FusionChoice:
+    """The thresholds that --set names; they hold against a checkpoint's own, too."""
+    asked = {key.removeprefix("fusion."): value for key, value in overrides.items() if key.startswith("fusion.")}
+    return replace(build(FusionChoice, asked, "--set fusion"), preset=None)
+
+
+def _parts(
+    path: Path, checkpoint: Checkpoint, dataset: str | None, base: str, precision: Precision
+) -> dict[str, ModelSpec]:
+    """The parts, resolved; names of files that start with a dot are beside the YAML."""
+    if checkpoint.parts is None:
+        return {}
+    parts = {}
+    for role, part in (("semantic", checkpoint.parts.semantic), ("instances", checkpoint.parts.instances)):
+        model, own = _beside(path, part.model), _beside(path, part.checkpoint) if part.checkpoint else None
+        spec = resolve_model(
+            model, dataset, base=base, checkpoint=own, precision=precision, overrides=part.set, part=True
+        )
+        if spec.categories != checkpoint.categories:
+            raise UsageError(
+                f"{path}: the part {role} has the classes of {spec.categories}, not of {checkpoint.categories}"
+            )
+        parts[role] = spec
+    return parts
+
+
+def _beside(path: Path, name: str) -> str:
+    """What starts with a dot lies beside the YAML."""
+    return str((path.parent / name).resolve()) if name.startswith(".") else name
+
+
+def _spec(
+    path: Path, file: ModelFile, name: str, checkpoint: Checkpoint,
+    parts: Mapping[str, ModelSpec], asked: FusionChoice, precision: Precision,
+) -> ModelSpec:  # fmt: skip
+    if file.deadline <= 0:
+        raise UsageError(f"{path}: deadline: {file.deadline:g} s is no time; give a positive number")
+    size = checkpoint.input or parts["semantic"].input
+    with naming(path):
+        fusion = asked.applied_to(checkpoint.fusion.applied_to(file.fusion.applied_to(None)))
+        load_space(checkpoint.categories)
+    beside, model = path.parent.resolve(), checkpoint.framework
+    env = str(beside / file.env) if file.env and file.env.startswith(".") else file.env  # a link to a Python stays one
+    return ModelSpec(
+        name=path.stem,
+        adapter=_beside(path, file.adapter),
+        method=file.method,
+        checkpoint=name,
+        source="" if parts else checkpoint.repo or str(_local(path, checkpoint)),
+        local=checkpoint.repo is None,
+        revision=checkpoint.revision,
+        categories=checkpoint.categories,
+        input=size,
+        fusion=fusion,
+        precision=precision,
+        published=checkpoint.published,
+        needs=checkpoint.needs,
+        parts=parts,
+        env=env,
+        deadline=file.deadline,
+        url=checkpoint.url,
+        framework=model and replace(model, config=_beside(path, model.config)),
+        files=checkpoint.files,
+        reads=tuple(str((path.parent / name).resolve()) for name in file.reads),
+        weightless=checkpoint.weights == "none",
+        yaml=str(path.resolve()),
+    )
+
+
+def _local(path: Path, checkpoint: Checkpoint) -> Path:
+    """Shipped weights lie with the adapters, those of a user's YAML beside it, what has a URL in the cache."""
+    if checkpoint.url is not None:
+        return cache_folder() / "weights" / path.stem / checkpoint.url.rpartition("/")[2]
+    folder = checkpoint.path or ""
+    if path in shipped("models").values():
+        return Path(str(files("bench.adapters"))) / folder
+    return (path.parent / folder).resolve()
+
+
+def with_commits(spec: ModelSpec) -> ModelSpec:
+    """The specification with the hub's commit in place of a branch; ModelError where neither cache nor hub has it."""
+    parts = {role: with_commits(part) for role, part in spec.parts.items()}
+    hub = not (spec.local or spec.parts)
+    return replace(spec, parts=parts, revision=resolve_commit(spec.source, spec.revision) if hub else spec.revision)
+
+
+def shipped_models(dataset: str) -> list[ModelSpec]:
+    """The families of configs/models whose usual checkpoint for `dataset` is a folder in adapters/weights, by name."""
+    found = (_usual(family, dataset) for family in shipped("models"))
+    return [spec for spec in found if spec is not None and _has_weights(spec)]
+
+
+def _usual(family: str, dataset: str) -> ModelSpec | None:
+    try:
+        return resolve_model(family, dataset)
+    except ModelError:  # no checkpoint for this data set
+        return None
+
+
+def _has_weights(spec: ModelSpec) -> bool:
+    """In this package, not in a cache or an environment of another framework; a model of two others has none."""
+    return spec.local and not spec.parts and spec.env is None and weights_file(Path(spec.source)) is not None

@@ -1,0 +1,1 @@
+"""An adapter in a process and an environment of its own."""

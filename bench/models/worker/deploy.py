@@ -1,0 +1,71 @@
+"""The few files that a worker needs, copied to a folder of their own: all that its interpreter sees of this package."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from bench.__version__ import __version__
+from bench.io.files import cache_folder
+from bench.models.spec import ModelSpec, spec_file
+from bench.models.user_code import local_modules
+
+PACKAGE = ("errors.py", "types.py", "_native/__init__.py", "models/__init__.py", "models/adapter.py",
+           "models/flops.py", "models/hub.py", "models/worker/__init__.py", "models/worker/protocol.py",
+           "models/worker/server.py")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class WorkerTree:
+    """`folder` goes on the interpreter's path; the adapter is a module of it, or the copy of a user's file."""
+
+    folder: Path
+    module: str | None
+    file: Path | None
+
+
+def deploy(spec: ModelSpec) -> WorkerTree:
+    """The tree for a model, named by what is in it: a worker that is started again finds the same code."""
+    own = spec_file(spec.adapter)
+    contents = {name: source.read_bytes() for name, source in _sources(own).items()}
+    contents["bench/__init__.py"] = f'__version__ = "{__version__}"\n'.encode()
+    hasher = hashlib.sha256()
+    for name in sorted(contents):
+        hasher.update(name.encode() + b"\0" + contents[name] + b"\0")
+    folder = cache_folder() / "workers" / hasher.hexdigest()[:16]
+    if not folder.is_dir():
+        _write(folder, contents)
+    return WorkerTree(folder, None if own else spec.adapter.partition(":")[0], own and folder / own.name)
+
+
+def _sources(own: Path | None) -> dict[str, Path]:
+    """Path in the tree → the file to copy. A shipped adapter comes with its neighbours, which it may import."""
+    package, adapters = Path(str(files("bench"))), Path(str(files("bench.adapters")))
+    found = {f"bench/{name}": package / name for name in PACKAGE}
+    found |= {f"bench/fusion/{path.name}": path for path in package.glob("fusion/*.py")}
+    if own is not None:
+        beside = {os.path.relpath(path, own.resolve().parent): path for path in local_modules(own)}
+        return {**found, **{name: path for name, path in beside.items() if not name.startswith("..")}, own.name: own}
+    return found | {f"bench/adapters/{path.relative_to(adapters)}": path for path in adapters.glob("**/*.py")}
+
+
+def _write(folder: Path, contents: dict[str, bytes]) -> None:
+    """Whole or not at all, even if two runs do it at once."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+    try:
+        for name, content in contents.items():
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
+            (made / name).write_bytes(content)
+        made.chmod(0o755)
+        os.rename(made, folder)
+    except OSError:
+        if not folder.is_dir():  # else another run was faster, with the same content
+            raise
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

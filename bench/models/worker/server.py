@@ -1,0 +1,222 @@
+"""The other side of `bench.models.worker.remote`: one adapter behind frames on pipes, in an interpreter of its own.
+Python 3.9.
+
+    worker → run    {"hello": 1, "python": ..., "numpy": ...}
+    run → worker    {"id": 0, "call": "load", ...}, then preprocess, infer and postprocess, many at a time
+    worker → run    {"id": n, "result": {...}} or {"id": n, "error": "...", "missing": module or null}
+
+A reader thread takes requests as they come; preprocess and postprocess run on threads, load, infer and count on the
+main thread. The frames' file descriptor is a copy of fd 1, and fd 1 becomes a copy of fd 2, so that whatever the
+framework prints, in Python or in C, ends on stderr.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import sys
+import sysconfig
+import threading
+import traceback
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from io import FileIO
+from pathlib import Path
+from queue import Queue
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError, ModelError, summary
+from bench.fusion.presets import FusionSpec
+from bench.models.adapter import Adapter, module_from_file, staged, torch_threads
+from bench.models.flops import multiply_adds
+from bench.models.worker.protocol import PROTOCOL, Frame, read_frame, write_frame
+from bench.types import Categories, Category, Image, Prediction, SegmentInfo
+
+THREADS = 2  # for each of preprocess and postprocess, as the run has by default
+
+
+def main() -> None:
+    """Serves until the run closes its end of the pipe; a dead run ends the worker at once."""
+    requests, answers = FileIO(os.dup(0), "r"), FileIO(os.dup(1), "w")
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    Worker(requests, answers).serve()
+
+
+class Worker:
+    """The requests of one run, answered in any order; the adapter comes with the first."""
+
+    def __init__(self, requests: FileIO, answers: FileIO) -> None:
+        self._requests, self._answers = requests, answers
+        self._sending = threading.Lock()
+        self._main: Queue[Frame] = Queue()
+        self._pools = {stage: ThreadPoolExecutor(THREADS) for stage in ("preprocess", "postprocess")}
+        self._held = Held()
+
+    def serve(self) -> None:
+        """Never returns: the reader leaves the process."""
+        self._send(Frame({"hello": PROTOCOL, "python": platform.python_version(), "numpy": np.__version__}))
+        threading.Thread(target=self._read, daemon=True).start()
+        while True:
+            self._answer(self._main.get())
+
+    def _read(self) -> None:
+        """Whatever ends the stream ends the process, even while the framework hangs."""
+        try:
+            while (frame := read_frame(self._requests)) is not None:
+                pool = self._pools.get(frame.header["call"])
+                if pool is None:
+                    self._main.put(frame)
+                else:
+                    pool.submit(self._answer, frame)
+        finally:
+            os._exit(0)
+
+    def _answer(self, frame: Frame) -> None:
+        number = frame.header["id"]
+        try:
+            answer = getattr(self._held, frame.header["call"])(frame)
+            self._send(Frame({"id": number, "result": dict(answer.header)}, answer.arrays))
+        except (Exception, SystemExit) as error:
+            if os.environ.get("BENCH_DEBUG"):
+                traceback.print_exc()
+            said = str(error) if isinstance(error, BenchError) else summary(error)
+            missing = error.name if isinstance(error, ModuleNotFoundError) else None
+            self._send(Frame({"id": number, "error": said, "missing": missing}))
+
+    def _send(self, frame: Frame) -> None:
+        try:
+            with self._sending:
+                write_frame(self._answers, frame)
+        except BrokenPipeError:
+            os._exit(0)
+
+
+class Held:
+    """The adapter and what its stages have made so far, by the numbers that the run gave them."""
+
+    def __init__(self) -> None:
+        self._adapter: Adapter | None = None
+        self._ready: dict[int, Any] = {}
+        self._outputs: dict[tuple[int, int], Any] = {}
+
+    @property
+    def adapter(self) -> Adapter:
+        if self._adapter is None:
+            raise ModelError("the model is not loaded")
+        return self._adapter
+
+    def load(self, frame: Frame) -> Frame:
+        """The model; what it says of itself goes into the run's record."""
+        header = frame.header
+        module = _module(header["module"], header["file"])
+        model = getattr(module, header["class"], None)
+        if model is None:
+            raise ModelError(f"{module.__file__} has no class {header['class']!r}")
+        self._adapter = staged(model(spec_of(header["spec"]), header["device"]))
+        about = {name: getattr(self._adapter, name, None) for name in ("parameters", "revision")}
+        about["threads"] = torch_threads()
+        device = str(getattr(self._adapter, "device", header["device"]))
+        categories = [asdict(category) for category in self._adapter.categories]
+        return Frame({**about, "device": device, "categories": categories, "packages": _packages(header["packages"])})
+
+    def preprocess(self, frame: Frame) -> Frame:
+        """One image; the result stays here."""
+        image = Image(frame.header["image_id"], frame.arrays["rgb"])
+        self._ready[frame.header["key"]] = self.adapter.preprocess(image)
+        return Frame({})
+
+    def infer(self, frame: Frame) -> Frame:
+        """A batch of preprocessed images; only how many outputs there are goes back."""
+        outputs = self.adapter.infer([self._ready.pop(key) for key in frame.header["keys"]])
+        for i, output in enumerate(outputs):
+            self._outputs[frame.header["key"], i] = output
+        return Frame({"outputs": len(outputs)})
+
+    def postprocess(self, frame: Frame) -> Frame:
+        """One output as a prediction."""
+        height, width = frame.header["size"]
+        output = self._outputs.pop((frame.header["key"], frame.header["index"]))
+        return prediction_frame(self.adapter.postprocess(output, (height, width)))
+
+    def modules(self, frame: Frame) -> Frame:
+        """The files of loaded modules that are neither installed nor of this worker's own folder."""
+        paths = sysconfig.get_paths()
+        installed = [paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
+        known = (str(Path(__file__).resolve().parents[3]), *(os.path.realpath(path) for path in installed))
+        named = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+        loaded = {os.path.realpath(str(file)) for file in named if file}
+        local = (path for path in loaded if not path.startswith(known) and "-packages" + os.sep not in path)
+        return Frame({"files": sorted(local)})
+
+    def count(self, frame: Frame) -> Frame:
+        """What the network computes for one image; nothing of it stays here."""
+        image = Image(frame.header["image_id"], frame.arrays["rgb"])
+        return Frame({"multiply_adds": multiply_adds(self.adapter, image)})
+
+
+def _module(name: str | None, file: str | None) -> Any:
+    return module_from_file(Path(file)) if file else importlib.import_module(f"bench.adapters.{name}")
+
+
+def _packages(names: list[str]) -> dict[str, str]:
+    """The installed ones of these distributions and their versions."""
+    installed = {}
+    for name in names:
+        try:
+            installed[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return installed
+
+
+def spec_of(plain: Mapping[str, Any]) -> SimpleNamespace:
+    """A ModelSpec's JSON as an object with its attributes; `fusion` and `space` are what they are in the run."""
+    values = {key: _tuples(value) for key, value in plain.items()}
+    values["fusion"] = FusionSpec(**values["fusion"])
+    values["space"] = categories_of(plain["space"])
+    values["input"] = SimpleNamespace(**plain["input"])
+    if plain.get("framework") is not None:  # its lists stay lists, as frameworks want them
+        values["framework"] = SimpleNamespace(**plain["framework"])
+    return SimpleNamespace(**values)
+
+
+def categories_of(rows: list[Mapping[str, Any]]) -> Categories:
+    """The inverse of `plain` for the categories of a space."""
+    return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in rows))
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples that they were."""
+    if isinstance(value, Mapping):
+        return {key: _tuples(inner) for key, inner in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def prediction_frame(prediction: Prediction) -> Frame:
+    """Maps as the narrowest integers that hold them: a quarter of the bytes."""
+    arrays = {"id_map": _narrow(prediction.panoptic.id_map)}
+    if prediction.semantic is not None:
+        arrays["semantic"] = _narrow(prediction.semantic)
+    segments = [_segment(info) for info in prediction.panoptic.segments_info]
+    return Frame({"segments": segments, "seconds": dict(prediction.seconds)}, arrays)
+
+
+def _segment(info: SegmentInfo) -> list[Any]:
+    """The fields in their order, as Python's own numbers: adapters may have filled in numpy's."""
+    score = None if info.score is None else float(info.score)
+    source, area = (None if value is None else int(value) for value in (info.source_id, info.declared_area))
+    return [int(info.category_id), bool(info.iscrowd), score, source, area]
+
+
+def _narrow(ids: NDArray[Any]) -> NDArray[Any]:
+    low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, 0)
+    return ids.astype(np.result_type(np.min_scalar_type(low), np.min_scalar_type(high)), copy=False)

@@ -1,1 +1,0 @@
-"""Reports: functions of stored results, and of data sets where pictures are asked for."""

@@ -1,1 +1,0 @@
-"""The report as one page: its data as plain values, and the template that draws them."""

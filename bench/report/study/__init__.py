@@ -1,1 +1,0 @@
-"""The page of a study, and the same as tables."""

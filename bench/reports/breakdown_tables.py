@@ -1,0 +1,145 @@
+"""Explanations of a run as tables of text, from the plain data that `--json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from bench.metrics.errors import KINDS
+from bench.reports.tables import UNDEFINED, Table, interval_tables, percent
+
+GROUPS = ("all", "things", "stuff")
+
+
+def error_tables(found: Mapping[str, Any]) -> list[Table]:
+    """Where 1 - PQ goes; segments that were not found or too many, by kind."""
+    rows = [(name, found[name]) for name in GROUPS] + [(row["name"], row) for row in found["per_class"]]
+    losses = tuple((name, percent(row["PQ"]), *(percent(row["loss"][kind]) for kind in KINDS)) for name, row in rows)
+    counts = tuple(
+        (
+            name,
+            str(row["TP"] + sum(row["FN"].values())),
+            str(row["TP"]),
+            percent(row.get("precision")),
+            percent(row.get("recall")),
+            *(_both(row, kind) for kind in KINDS[1:]),
+        )
+        for name, row in rows[len(GROUPS) :]
+    )
+    return [
+        Table("What is missing to PQ 100; every row adds up to 100", ("", "PQ", *KINDS), losses),
+        Table(
+            "Segments: missed + too many, by kind (precision and recall in percent)",
+            ("class", "truth", "TP", "precision", "recall", *KINDS[1:]),
+            counts,
+        ),
+    ]
+
+
+def _both(row: Mapping[str, Any], kind: str) -> str:
+    fn, fp = row["FN"].get(kind, 0), row["FP"].get(kind, 0)
+    return f"{fn}+{fp}" if fn or fp else UNDEFINED
+
+
+def size_tables(found: Mapping[str, Any]) -> list[Table]:
+    """A row a bin; `classes` is in how many the mean is."""
+    columns = ("bin", "PQ", "SQ", "RQ", "classes", "PQ things", "PQ stuff", "TP", "FP", "FN")
+    titles = {
+        "coco": "PQ by area (px): small < 32² ≤ medium < 96² ≤ large",
+        "relative": "PQ by area as a share of the image",
+    }
+    return [Table(titles[kind], columns, tuple(_size_row(row) for row in rows)) for kind, rows in found.items()]
+
+
+def _size_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    whole = row["PQ"]["all"]
+    return (
+        row["bin"],
+        *(percent(whole[name]) for name in ("PQ", "SQ", "RQ")),
+        str(whole["n"]),
+        *(percent(row["PQ"][group]["PQ"]) for group in ("things", "stuff")),
+        *(str(row[name]) for name in ("TP", "FP", "FN")),
+    )
+
+
+def threshold_tables(found: Mapping[str, Any]) -> list[Table]:
+    """PQ at each IoU that a match asks for, and PQ†."""
+    columns = ("", "PQ†", "mean", *found["thresholds"])
+    groups = tuple(
+        (
+            name,
+            percent(found["PQ_dagger"][name]),
+            percent(found["mean"][name]),
+            *(percent(row["PQ"][name]["PQ"]) for row in found["thresholds"].values()),
+        )
+        for name in GROUPS
+    )
+    classes = tuple(
+        (row["name"], str(row["support"]), percent(row["PQ_dagger"]), *(percent(value) for value in row["PQ"]))
+        for row in found["per_class"]
+    )
+    return [
+        Table("PQ where a match needs IoU above", columns, groups),
+        Table("Classes (truth: segments)", ("class", "truth", "PQ†", *found["thresholds"]), classes),
+    ]
+
+
+def confusion_tables(found: Mapping[str, Any]) -> list[Table]:
+    """Each class with the three that it is most often taken for, in percent of its pixels."""
+    columns = ("class", "truth (px)", "precision", "recall", "taken for (percent of its pixels)")
+    return [
+        Table(f"Pixels, {kind} map, percent", columns, tuple(_confusion_row(row) for row in one["per_class"]))
+        for kind, one in found.items()
+    ]
+
+
+def _confusion_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    worst = [f"{name} {percent(pixels / row['truth_px'])}" for name, pixels in list(row["taken_for"].items())[:3]]
+    return (
+        row["name"],
+        str(row["truth_px"]),
+        percent(row["precision"]),
+        percent(row["recall"]),
+        ", ".join(worst) or UNDEFINED,
+    )
+
+
+def boundary_tables(found: Mapping[str, Any], per_class: bool = True) -> list[Table]:
+    """Boundary PQ of the groups, and of each class."""
+    groups = tuple(
+        (
+            name,
+            *(percent(found["PQ"][name][quality]) for quality in ("PQ", "SQ", "RQ")),
+            str(found["PQ"][name]["n"]),
+            percent(found["boundary_IoU"][name]),
+        )
+        for name in GROUPS
+    )
+    classes = tuple(
+        (
+            row["name"],
+            str(row["TP"] + row["FN"]),
+            *(percent(row[quality]) for quality in ("PQ", "SQ", "RQ", "boundary_IoU")),
+        )
+        for row in found["per_class"]
+    )
+    title = f"Boundary PQ (d = {100 * found['dilation']:g} % of the diagonal), percent"
+    head = ("boundary PQ", "SQ", "RQ")
+    tables = [Table(title, ("", *head, "classes", "boundary IoU of matches"), groups)]
+    return [*tables, Table("Classes", ("class", "truth", *head, "boundary IoU"), classes)] if per_class else tables
+
+
+TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[Table]]] = {
+    "errors": error_tables,
+    "by_size": size_tables,
+    "thresholds": threshold_tables,
+    "confusion": confusion_tables,
+    "boundary": boundary_tables,
+    "intervals": interval_tables,
+}
+
+
+def explanation_tables(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Table]:
+    """The tables of all views, in their order."""
+    for view, found in views.items():
+        yield from TABLES[view](found)

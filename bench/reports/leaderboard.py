@@ -1,0 +1,164 @@
+"""Leaderboards as Markdown, CSV and JSON, and into a file between its markers. The same runs give the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.analysis.ranking import DIRTY, Board, Row, leaderboard
+from bench.analysis.verification_level import SAID
+from bench.errors import DataError
+from bench.io import files as untrusted
+from bench.reports.tables import UNDEFINED, Table, giga, millions, percent, to_markdown_table
+
+__all__ = ["is_current", "leaderboard", "to_csv", "to_json", "to_markdown", "to_tables", "write_between_markers"]
+
+BEGIN = "<!-- leaderboard:begin -->"
+END = "<!-- leaderboard:end -->"
+
+COLUMNS = (
+    "#", "rank 95 %", "model", "checkpoint", "PQ", "PQ 95 %", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic",
+    "mIoU panoptic", "published PQ", "params (M)", "multiply-adds (G)", "latency p50 / p95 (ms)", "device",
+    "input (px)", "fusion", "checked", "date", "commit",
+)  # fmt: skip
+TEXT = ("model", "checkpoint", "device", "input (px)", "fusion", "checked", "date", "commit")
+
+
+def to_markdown(boards: Sequence[Board]) -> str:
+    """A heading and a table a board; percent with one decimal."""
+    return "\n".join(_markdown(board) for board in boards) or "No complete runs.\n"
+
+
+def _markdown(board: Board) -> str:
+    rows = tuple(tuple(_cells(row)) for row in board.rows)
+    table = to_markdown_table(Table("", COLUMNS, rows), TEXT)
+    images = "1 image" if board.images == 1 else f"{board.images} images"
+    about = f"{images}, protocol `{board.protocol}`, truth and rules `{board.key}`; qualities in percent"
+    if any(row.multiply_adds for row in board.rows):
+        about += ";\nmultiply-adds: matrix multiplications and convolutions of the network for the first image"
+    if any(row.rank_low is not None for row in board.rows):
+        about += ";\nrank 95 %: the ranks that a run takes in 95 % of the resamplings of the images"
+    if any(row.PQ_low is not None for row in board.rows):
+        about += ";\nPQ 95 %: where its PQ lies in 95 % of them"
+    if any(row.checked for row in board.rows):
+        about += f";\n{SAID}"
+    dirty = any((row.commit or "").endswith(DIRTY) for row in board.rows)
+    mark = "\n\\* run from a working tree with changes on top of that commit\n" if dirty else ""
+    return f"### {board.dataset}\n\n{about}\n\n{table}{mark}"
+
+
+def to_tables(boards: Sequence[Board]) -> list[Table]:
+    """A table a board for a terminal, of the columns up to the multiply-adds what its width takes."""
+    shown = [k for k in range(COLUMNS.index("multiply-adds (G)") + 1) if COLUMNS[k] not in ("published PQ", "SQ", "RQ")]
+    return [
+        Table(
+            f"{board.dataset}, {board.images} images, protocol {board.protocol}, percent",
+            tuple(COLUMNS[k] for k in shown),
+            tuple(tuple(_cells(row)[k] for k in shown) for row in board.rows),
+        )
+        for board in boards
+    ]
+
+
+def _cells(row: Row) -> list[str]:
+    fractions = (row.SQ, row.RQ, row.PQ_things, row.PQ_stuff, row.mIoU_semantic, row.mIoU_panoptic)
+    device = " / ".join(part for part in (row.device, row.precision) if part)
+    costs = millions(row.parameters), giga(row.multiply_adds)
+    texts = (*costs, _latency(row), device, row.input, row.fusion, row.checked, row.date, row.commit)
+    return [
+        "–" if row.rank is None else str(row.rank),
+        _range(row.rank_low, row.rank_high),
+        f"{row.name} ({row.method})" if row.method else row.name,
+        row.checkpoint or ("predictions" if row.kind == "predictions" else "–"),
+        percent(row.PQ),
+        _interval(row),
+        *(percent(value) for value in (*fractions, row.published_PQ)),
+        *(text or "–" for text in texts),
+    ]
+
+
+def _latency(row: Row) -> str | None:
+    """Median and 95th percentile of one image, and of how many; only where it was measured as latency."""
+    if row.latency_p50 is None or row.latency_p95 is None:
+        return None
+    return f"{1000 * row.latency_p50:.1f} / {1000 * row.latency_p95:.1f} (n = {row.latency_n})"
+
+
+def _interval(row: Row) -> str:
+    """Of a resampling of the images, percent."""
+    known = row.PQ_low is not None and row.PQ_high is not None
+    return f"{percent(row.PQ_low)}–{percent(row.PQ_high)}" if known else UNDEFINED
+
+
+def _range(low: int | None, high: int | None) -> str:
+    return "–" if low is None else f"{low}" if low == high else f"{low}–{high}"
+
+
+def _records(boards: Sequence[Board]) -> list[dict[str, Any]]:
+    """A flat record a row: the board's fields, then the row's."""
+    return [
+        {"dataset": board.dataset, "images": board.images, "protocol": board.protocol, "key": board.key}
+        | dataclasses.asdict(row)
+        for board in boards
+        for row in board.rows
+    ]
+
+
+def to_json(boards: Sequence[Board]) -> str:
+    """A list of records; fractions, null where undefined."""
+    return json.dumps(_records(boards), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_csv(boards: Sequence[Board]) -> str:
+    """A row a run; fractions, empty where undefined. Rank only within one `key`."""
+    names = ["dataset", "images", "protocol", "key", *(field.name for field in dataclasses.fields(Row))]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_records(boards))
+    return stream.getvalue()
+
+
+def write_between_markers(path: Path, text: str) -> Path:
+    """Puts `text` between the markers of a file, or makes the file of it.
+
+    A Markdown file that is there and has no markers is somebody's text: it is refused, not overwritten.
+    """
+    new = updated(path, text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(new, encoding="utf-8", newline="\n")
+    temporary.replace(path)
+    return path
+
+
+def is_current(path: Path, text: str) -> bool:
+    """Whether the file already is what writing would make of it, to the byte."""
+    return path.is_file() and path.read_bytes() == updated(path, text).encode("utf-8")
+
+
+def updated(path: Path, text: str) -> str:
+    """What the file shall hold."""
+    try:
+        old = untrusted.read_bytes(path).decode("utf-8") if path.is_file() else ""
+    except ValueError as error:
+        raise DataError(f"{path}: is no UTF-8 text ({error}); name another file") from None
+    markdown = path.suffix.lower() == ".md"
+    if BEGIN in old or END in old:
+        return _between(path, old, text)
+    if markdown and old.strip():
+        raise DataError(f"{path}: add the lines {BEGIN} and {END} where the leaderboard shall stand")
+    return f"# Leaderboard\n\n{BEGIN}\n{text.strip()}\n{END}\n" if markdown else text
+
+
+def _between(path: Path, old: str, text: str) -> str:
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in after or END in before + after:
+        raise DataError(f"{path}: needs {BEGIN} once and {END} once below it")
+    return f"{before}{BEGIN}\n{text.strip()}\n{END}{after}"

@@ -1,0 +1,112 @@
+"""The gallery of a page: images of the data set with the predictions of every run, up to a total size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench.datasets.dataset import Dataset
+from bench.io.canonical_json import canonical_json
+from bench.metrics.errors import KINDS
+from bench.reports.page.payload import box_of, payload
+from bench.reports.page.picks import Pick, picks
+from bench.reports.pictures.images import View, ranked_images, read_view
+from bench.reports.views.runs import RunView
+from bench.results.predictions import PredictionFolder, saved_predictions
+from bench.types import Sample
+
+CAP_MB = 16.0
+KINDS_SHOWN = ("worst", "best", *KINDS)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """`images` are payloads, `cards` what is shown of them; `notes` say what is not there, and how to get it."""
+
+    images: tuple[Mapping[str, Any], ...] = ()
+    cards: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    bytes: int = 0
+    cap_mb: float = CAP_MB
+    left_out: int = 0
+
+
+def gallery(views: Sequence[RunView], dataset: Dataset | None, cap_mb: float = CAP_MB, why: str = "") -> Gallery:
+    """Needs the data set and runs that kept their predictions; `why` tells what is amiss with the data set.
+
+    A data set or predictions that do not give the stored numbers are a DataError.
+    """
+    notes = [note for view in views if (note := _missing(view))]
+    shown = [view for view in views if not _missing(view)]
+    if dataset is None or "panoptic" not in dataset.carries:
+        reason = why or "the data set has no panoptic truth" if dataset else why or "the data set is not at hand"
+        return Gallery(notes=(f"No pictures: {reason}.", *notes))
+    if not shown:
+        return Gallery(notes=tuple(notes))
+    return _filled(_Source(shown, dataset), round(cap_mb * 1e6), tuple(notes))
+
+
+def _missing(view: RunView) -> str:
+    """Why there is nothing to show of a run; empty where there is."""
+    if not view.score["PQ"]["all"]["n"] or not view.views:
+        return f"{view.label}: has no segments, or its image lines are not at hand."
+    if saved_predictions(view.run) is None:
+        return (
+            f"{view.label}: its predictions are not at hand (they are large and stay out of version control). "
+            "Repeat its command, which stands under Provenance, with --overwrite, and write the report again."
+        )
+    return ""
+
+
+class _Source:
+    """Reads images and predictions; an image is read once."""
+
+    def __init__(self, views: Sequence[RunView], dataset: Dataset) -> None:
+        self.views = views
+        self.categories = views[0].run.categories
+        self.samples: dict[str, Sample] = {sample.image_id: sample for sample in dataset.samples}
+        self.folders: dict[int, PredictionFolder] = {
+            view.k: folder for view in views if (folder := saved_predictions(view.run)) is not None
+        }
+        self.ranked = {view.k: {one.image_id: one for one in ranked_images(view.run)} for view in views}
+        self.dataset = dataset
+
+    def read(self, image_id: str) -> dict[int, View]:
+        """The image with the prediction of each run."""
+        sample = self.samples.get(image_id)
+        return {
+            view.k: read_view(sample, self.ranked[view.k][image_id], view.run, self.folders[view.k], self.dataset)
+            for view in self.views
+            if image_id in self.ranked[view.k]
+        }
+
+
+def _filled(source: _Source, cap_bytes: int, notes: tuple[str, ...]) -> Gallery:
+    """Picks in their order, as long as there is room."""
+    images: dict[str, Mapping[str, Any]] = {}
+    places: dict[str, int] = {}
+    cards, total, left_out = [], 0, 0
+    boxes: dict[str, dict[int, View]] = {}
+    for pick in picks(source.views):
+        if pick.image_id not in images:
+            read = source.read(pick.image_id)
+            image = payload(pick.image_id, read, source.categories)
+            size = len(canonical_json(image))
+            if total + size > cap_bytes:
+                left_out += 1
+                continue
+            total += size
+            places[pick.image_id] = len(images)
+            images[pick.image_id], boxes[pick.image_id] = image, read
+        cards.append(_card(pick, places[pick.image_id], boxes[pick.image_id][pick.k]))
+    cards.sort(key=lambda card: (KINDS_SHOWN.index(card["kind"]), card["k"]))
+    return Gallery(tuple(images.values()), tuple(cards), notes, total, cap_bytes / 1e6, left_out)
+
+
+def _card(pick: Pick, place: int, view: View) -> dict[str, Any]:
+    box = None
+    if pick.fault is not None:
+        panoptic = view.truth if pick.fault.side == "truth" else view.prediction
+        box = box_of(panoptic, pick.fault.dense_id)
+    return {**asdict(pick), "image": place, "box": box}

@@ -1,0 +1,122 @@
+"""The page: everything that it shows as plain values, and the one file that the template makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bench.__version__ import __version__
+from bench.analysis.ranking import comparability_key
+from bench.metrics.error_map import Error
+from bench.metrics.errors import KINDS
+from bench.reports.page.gallery import Gallery
+from bench.reports.pictures.colors import ERROR_COLORS
+from bench.reports.pictures.overlays import ERROR_NAMES
+from bench.reports.views.classes import measures
+from bench.reports.views.cost import scatters
+from bench.reports.views.errors import class_stacks, confusions, group_stacks, sizes
+from bench.reports.views.label_maps import map_views
+from bench.reports.views.provenance import origin_rows
+from bench.reports.views.runs import HEADLINE, RunView
+from bench.reports.views.training import charts
+
+TEMPLATES = Path(__file__).parent / "template"
+SCRIPTS = ("classes.js", "pictures.js", "gallery.js")
+SECTIONS = {
+    "headline": "Headline", "classes": "Classes", "heat": "Heat map", "errors": "Errors", "sizes": "Sizes",
+    "confusion": "Confusion", "cost": "Cost", "training": "Training", "gallery": "Gallery", "labels": "Label maps",
+    "provenance": "Provenance",
+}  # fmt: skip
+
+
+def write_page(views: Sequence[RunView], gallery: Gallery, path: Path, beside: Sequence[str] = ()) -> Path:
+    """One HTML file that needs nothing else; `beside` names the files that say the same in its folder."""
+    return write_rendered(path, "page.html", page_values(views, gallery, beside))
+
+
+def write_rendered(path: Path, template: str, values: Mapping[str, Any], own: Sequence[Path] = ()) -> Path:
+    """What a template makes of the values, complete or not there at all. Templates lie in `own` folders, or here."""
+    environment = Environment(
+        loader=FileSystemLoader([*own, TEMPLATES]), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    text = environment.get_template(template).render(values)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    temporary.replace(path)
+    return path
+
+
+def page_values(views: Sequence[RunView], gallery: Gallery, beside: Sequence[str]) -> dict[str, Any]:
+    """What the template names. Only the style and the scripts, which ship, are not escaped."""
+    first = views[0].run
+    values = {
+        "title": f"{' · '.join(view.label for view in views)} on {first.dataset}",
+        "dataset": first.dataset,
+        "images": first.score["images"],
+        "protocol": first.score["protocol"],
+        "key": comparability_key(first)[:8],
+        "version": __version__,
+        "css": Markup(_template("page.css")),
+        "js": Markup("\n".join(_template(name) for name in SCRIPTS)),
+        "runs": views,
+        "headline_names": list(HEADLINE),
+        "has_intervals": any("intervals" in view.views for view in views),
+        "kinds": KINDS,
+        "beside": beside,
+        **_numbers(views),
+        **_pictures(views, gallery),
+    }
+    return {**values, "sections": [(key, name) for key, name in SECTIONS.items() if _has(values, key)]}
+
+
+def _template(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _numbers(views: Sequence[RunView]) -> dict[str, Any]:
+    found = [(view, one) for view in views if (one := confusions(view)) is not None]
+    return {
+        "measures": measures(views),
+        "groups": group_stacks(views),
+        "by_class": {view.k: class_stacks(view) for view in views},
+        "sizes": sizes(views),
+        "confusions": found,
+        "scatters": scatters(views),
+        "charts": charts(views),
+        "label_maps": map_views(views),
+        "origin": origin_rows(views),
+    }
+
+
+def _pictures(views: Sequence[RunView], gallery: Gallery) -> dict[str, Any]:
+    categories = [{"name": c.name, "color": list(c.color), "isthing": c.isthing} for c in views[0].run.categories]
+    return {
+        "gallery": gallery,
+        "gallery_kinds": list(dict.fromkeys(str(card["kind"]) for card in gallery.cards)),
+        "categories": categories,
+        "error_colors": [(ERROR_NAMES[error], tuple(ERROR_COLORS[error])) for error in Error],
+        "index": {
+            "categories": categories,
+            "errors": [{"name": ERROR_NAMES[error], "color": list(ERROR_COLORS[error])} for error in Error],
+            "runs": [view.label for view in views],
+            "shown": sorted({int(k) for image in gallery.images for k in image["runs"]}),
+            "classes": [_classes(image) for image in gallery.images],
+            "cards": gallery.cards,
+        },
+    }
+
+
+def _classes(image: Mapping[str, Any]) -> list[int]:
+    """Places of the classes that the truth or a prediction of an image has."""
+    maps = [image["truth"], *image["runs"].values()]
+    return sorted({segment[0] for one in maps for segment in one["segments"]})
+
+
+def _has(values: Mapping[str, Any], section: str) -> bool:
+    needs = {"errors": "groups", "sizes": "groups", "confusion": "confusions", "training": "charts"}
+    return bool(values[needs[section]]) if section in needs else True

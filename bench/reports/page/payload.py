@@ -1,0 +1,96 @@
+"""One image of the gallery as plain values: its photo as a JPEG, its maps as compressed ids that the page colours."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PilImage
+
+from bench.metrics.error_map import pair_codes
+from bench.metrics.semantic import positions
+from bench.reports.pictures.colors import scaled_ids, scaled_rgb
+from bench.reports.pictures.images import View
+from bench.types import RGB, Categories, Panoptic
+
+LONGER_PX = 1024
+QUALITY = 82  # of the JPEG
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom (px of the shown size), right and bottom exclusive
+
+
+def shown_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(H, W) at which an image is shown: its own, unless its longer side is over the limit."""
+    factor = min(1.0, LONGER_PX / max(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def payload(image_id: str, views: Mapping[int, View], categories: Categories) -> dict[str, Any]:
+    """What the page needs to show an image in every view; `views` are of one image, by the run's number."""
+    first = next(iter(views.values()))
+    height, width = size = shown_size(first.truth.size)
+    return {
+        "id": image_id,
+        "height": height,
+        "width": width,
+        "photo": _photo(scaled_rgb(first.rgb, size)),
+        "truth": _map(first.truth, size, categories),
+        "runs": {
+            str(k): {
+                **_map(view.prediction, size, categories),
+                "codes": packed(pair_codes(view.truth, view.prediction, view.matches)),
+                "semantic": _semantic(view.semantic, size, categories),
+            }
+            for k, view in views.items()
+        },
+    }
+
+
+def _photo(rgb: RGB) -> str:
+    stream = io.BytesIO()
+    PilImage.fromarray(rgb).save(stream, format="JPEG", quality=QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _map(panoptic: Panoptic, size: tuple[int, int], categories: Categories) -> dict[str, Any]:
+    """Dense ids, and for each segment the place of its class, its area and whether it is a crowd."""
+    segments = [
+        [categories.index_of[info.category_id], int(area), int(info.iscrowd)]
+        for info, area in zip(panoptic.segments_info, panoptic.areas, strict=True)
+    ]
+    return {"ids": packed(scaled_ids(panoptic.id_map, size)), "segments": segments}
+
+
+def _semantic(ids: NDArray[np.int32] | None, size: tuple[int, int], categories: Categories) -> str | None:
+    """The model's own semantic output: 1 + the place of the class, 0 where it says none."""
+    if ids is None:
+        return None
+    places = positions(scaled_ids(ids, size), categories) + 1
+    return packed(np.where(places > len(categories), 0, places))
+
+
+def packed(values: NDArray[np.integer[Any]]) -> str:
+    """Any array of small integers: zlib of uint16, little endian, rows first, as base64."""
+    return base64.b64encode(zlib.compress(values.astype("<u2").tobytes(), 9)).decode("ascii")
+
+
+def unpacked(text: str, shape: Sequence[int]) -> NDArray[np.uint16]:
+    """The array that `packed` made; what the page's script does."""
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<u2").reshape(shape)
+
+
+def box_of(panoptic: Panoptic, dense_id: int) -> Box:
+    """The bounding box of a segment, at the size that is shown."""
+    rows, columns = np.nonzero(panoptic.id_map == dense_id)
+    (height, width), (shown_h, shown_w) = panoptic.size, shown_size(panoptic.size)
+    return (
+        int(columns.min()) * shown_w // width,
+        int(rows.min()) * shown_h // height,
+        -(-(int(columns.max()) + 1) * shown_w // width),
+        -(-(int(rows.max()) + 1) * shown_h // height),
+    )

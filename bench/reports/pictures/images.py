@@ -1,0 +1,97 @@
+"""Which images of a run are worth a look, and one of them read: its pixels, both maps, what became of the segments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.datasets.dataset import Dataset
+from bench.errors import DataError, naming
+from bench.metrics.error_map import error_map
+from bench.metrics.pq import Matches, Protocol, match, pq_table, tally
+from bench.overlap import Overlap
+from bench.reports.tables import percent
+from bench.results.predictions import PredictionFolder
+from bench.results.run import Run
+from bench.types import RGB, Categories, Panoptic, Sample
+
+
+@dataclass(frozen=True)
+class Pick:
+    """An image and its place among all images of the run by their own PQ (1 is the best)."""
+
+    image_id: str
+    pq: float
+    place: int
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """An image with its two maps and what became of their segments.
+
+    `semantic` is (H, W) category ids of the model's semantic output, where the run kept it.
+    """
+
+    rgb: RGB
+    truth: Panoptic
+    prediction: Panoptic
+    matches: Matches
+    semantic: NDArray[np.int32] | None
+
+    @cached_property
+    def codes(self) -> NDArray[np.uint8]:
+        """(H, W) uint8 of `Error`."""
+        return error_map(self.truth, self.prediction, self.matches)
+
+
+def ranked_images(run: Run) -> list[Pick]:
+    """The images of a run by their own PQ, the best first; those where it is undefined are left out."""
+    scores = {}
+    for line in run.lines():
+        with naming(f"{run.folder}, image {line['image_id']!r}"):
+            pq = _pq(Overlap.from_json(line.get("overlap") or {}), run.categories, run.score["protocol"])
+        if pq is not None:
+            scores[str(line["image_id"])] = pq
+    return places(scores)
+
+
+def places(scores: Mapping[str, float]) -> list[Pick]:
+    """Images by a PQ, the best first."""
+    ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+    return [Pick(image_id, pq, place) for place, (image_id, pq) in enumerate(ordered, 1)]
+
+
+def _pq(overlap: Overlap, categories: Categories, protocol: Protocol) -> float | None:
+    return pq_table(tally(overlap, protocol=protocol), categories).all.pq
+
+
+def chosen(ranked: Sequence[Pick], count: int) -> list[Pick]:
+    """A third of `count` from the top, a third around the median, a third from the bottom; all if there are fewer."""
+    if len(ranked) <= count:
+        return list(ranked)
+    best, worst = (count + 2) // 3, (count + 1) // 3
+    rest = ranked[best : len(ranked) - worst]
+    middling = count - best - worst
+    start = (len(rest) - middling) // 2
+    return [*ranked[:best], *rest[start : start + middling], *ranked[len(ranked) - worst :]]
+
+
+def read_view(sample: Sample | None, pick: Pick, run: Run, predictions: PredictionFolder, dataset: Dataset) -> View:
+    """Reads the files of one image; they must still give the PQ that was stored."""
+    if sample is None:
+        raise DataError(f"{dataset.name}:{dataset.split} has no image {pick.image_id!r}; give the run's data set")
+    truth = sample.read_target()
+    made = predictions.read(pick.image_id, run.categories)
+    overlap = Overlap.of(truth, made.panoptic)
+    protocol: Protocol = run.score["protocol"]
+    if _pq(overlap, run.categories, protocol) != pick.pq:
+        raise DataError(
+            f"{predictions.folder}: the files of image {pick.image_id!r} do not give the stored PQ of "
+            f"{percent(pick.pq)}; data set or predictions changed, run again with --overwrite"
+        )
+    matches = match(overlap, protocol=protocol)
+    return View(sample.read_image().rgb, truth, made.panoptic, matches, made.semantic)

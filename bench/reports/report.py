@@ -1,0 +1,150 @@
+"""The files of a report on one run or several: the page, and the same as tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bench.datasets.dataset import Dataset
+from bench.metrics.bootstrap import Estimate
+from bench.reports.breakdown_tables import explanation_tables
+from bench.reports.figures.class_bars import class_bars, demand_one_board
+from bench.reports.figures.summary import accuracy_and_cost, stacked_errors, training_curves
+from bench.reports.page.gallery import CAP_MB, gallery
+from bench.reports.page.page import write_page
+from bench.reports.pictures.overlays import overlays, side_by_side
+from bench.reports.tables import (
+    Table,
+    class_table,
+    giga,
+    headline,
+    interval,
+    millions,
+    percent,
+    semantic_table,
+    to_latex_table,
+    to_markdown_table,
+)
+from bench.reports.views.classes import class_frame
+from bench.reports.views.cost import scatters
+from bench.reports.views.errors import group_stacks
+from bench.reports.views.label_maps import MapView, map_views
+from bench.reports.views.runs import HEADLINE, RunView, run_views
+from bench.reports.views.training import charts
+from bench.results.predictions import file_stem, saved_predictions
+from bench.results.run import Run
+
+PAGE = "index.html"
+
+
+def report(
+    runs: Sequence[Run], out: Path, dataset: Dataset | None = None, *, gallery_mb: float = CAP_MB, why: str = ""
+) -> list[Path]:
+    """The page index.html, tables (md, csv, tex), figures (png, svg) and overlays/ below `out`; their paths, the page
+    first.
+
+    Runs that were not scored on the same truth by the same rules are a NotComparable. Pictures need the data set and
+    runs that kept their predictions; without, the rest is written and the page says `why` and what to do.
+    """
+    demand_one_board(runs)
+    out.mkdir(parents=True, exist_ok=True)
+    views = run_views(runs)
+    paths = [*_figures(views, out), *_tables(views, out)]
+    pictures = _overlays(views, out, dataset)
+    paths.append(_markdown(views, out / "report.md", [p for p in (*paths, *pictures) if p.suffix == ".png"]))
+    shown = gallery(views, dataset, gallery_mb, why)
+    page = write_page(views, shown, out / PAGE, [path.relative_to(out).as_posix() for path in paths])
+    return [page, *paths, *pictures]
+
+
+def _figures(views: Sequence[RunView], out: Path) -> Iterator[Path]:
+    groups, costs, trained = group_stacks(views), scatters(views), charts(views)
+    for suffix in ("png", "svg"):
+        yield class_bars([view.run for view in views], out / f"classes.{suffix}")
+        if groups:
+            yield stacked_errors(groups, out / f"errors.{suffix}")
+        drawn = (
+            accuracy_and_cost(costs, out / f"cost.{suffix}"),
+            training_curves(trained, out / f"training.{suffix}"),
+        )
+        yield from (path for path in drawn if path is not None)
+
+
+def _tables(views: Sequence[RunView], out: Path) -> Iterator[Path]:
+    """CSV holds fractions with all their digits, empty where undefined; LaTeX percent."""
+    named = [(view, {name: value for name, (value, _) in view.headline().items()}) for view in views]
+    costs = ("parameters", "multiply_adds")
+    lead = pd.DataFrame([{"run": view.label, **row, **{name: view.row[name] for name in costs}} for view, row in named])
+    classes = pd.concat([class_frame(view.score).assign(run=view.label) for view in views])
+    for name, frame in (("headline", lead), ("classes", classes[["run", *classes.columns[:-1]]])):
+        frame.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
+        yield out / f"{name}.csv"
+    for name, table in (("headline", headline_table(views)), ("classes", classes_table(views))):
+        yield _write(out / f"{name}.tex", to_latex_table(table))
+
+
+def headline_table(views: Sequence[RunView]) -> Table:
+    """A row a run: the means with their intervals."""
+    rows = [
+        (
+            view.label,
+            *(
+                interval(Estimate(value, low, high))
+                for value, (low, high) in ((value, ends or (None, None)) for value, ends in view.headline().values())
+            ),
+            millions(view.row["parameters"]),
+            giga(view.row["multiply_adds"]),
+        )
+        for view in views
+    ]
+    title = f"{views[0].run.dataset}, {views[0].score['images']} images, percent with 95 % intervals"
+    return Table(title, ("run", *HEADLINE, "params (M)", "multiply-adds (G)"), tuple(rows))
+
+
+def classes_table(views: Sequence[RunView]) -> Table:
+    """A row a class: PQ of each run."""
+    rows = zip(*(view.score["per_class"] for view in views), strict=True)
+    cells = tuple((row[0]["name"], *(percent(one["PQ"]) for one in row)) for row in rows)
+    return Table(f"PQ of each class on {views[0].run.dataset}, percent", ("class", *(v.label for v in views)), cells)
+
+
+def _overlays(views: Sequence[RunView], out: Path, dataset: Dataset | None) -> list[Path]:
+    """Of every run that kept its predictions; in folders of their own where there are several, and one of them all."""
+    if dataset is None or "panoptic" not in dataset.carries:
+        return []
+    kept = [view for view in views if saved_predictions(view.run) is not None]
+    together = []
+    if len(kept) > 1:
+        runs, labels = [view.run for view in kept], [view.label for view in kept]
+        together.append(side_by_side(runs, labels, dataset, out / "overlays" / "side-by-side.png"))
+    return together + [
+        path
+        for view in kept
+        for path in overlays(view.run, dataset, out / "overlays" / (file_stem(view.label) if len(views) > 1 else ""))
+    ]
+
+
+def _markdown(views: Sequence[RunView], path: Path, pictures: Iterable[Path]) -> Path:
+    tables = [headline_table(views)] if len(views) > 1 else []
+    for view in views:
+        tables += [headline(view.label, view.run.dataset, view.score), semantic_table(view.score)]
+        tables += [class_table(view.score), *explanation_tables(view.views)]
+    maps = [_map(one) for one in map_views(views)]
+    links = [f"![{picture.stem}]({picture.relative_to(path.parent).as_posix()})\n" for picture in pictures]
+    return _write(path, "\n".join([*(_section(table) for table in tables), *maps, *links]))
+
+
+def _map(one: MapView) -> str:
+    missing = [f"{one.missing} The data tell it: `{one.remedy}`"] if one.missing else []
+    return f"{_section(one.table(), ('class', 'made of'))}\n{' '.join([*one.sentences, *missing])}\n"
+
+
+def _section(table: Table, text: Collection[str] = ()) -> str:
+    return f"## {table.title}\n\n{to_markdown_table(table, text)}"
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return path

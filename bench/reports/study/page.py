@@ -1,0 +1,128 @@
+"""The page of a study: everything that it shows as plain values, and the one file that the template makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from markupsafe import Markup
+
+from bench.__version__ import __version__
+from bench.analysis import breakdown as explain
+from bench.analysis.comparison import notes
+from bench.analysis.contrasts import BETTER, WORSE, Arm, Verdict
+from bench.analysis.ranking import row_of
+from bench.analysis.study import StudyOutcome
+from bench.reports.page.page import TEMPLATES, write_rendered
+from bench.reports.study.charts import SeedChart, contrast_charts, forest
+from bench.reports.study.provenance import origins
+from bench.reports.study.tables import MEASURES, SHOWN, TRAP, Transfer, about, quick_note, spread_text, trap_table
+from bench.reports.views.classes import measures
+from bench.reports.views.runs import RunView
+
+OWN = Path(__file__).parent / "template"
+BARS = ("PQ", "IoU_panoptic")
+
+
+@dataclass(frozen=True, eq=False)
+class PageParts:
+    """What the page is made of; `beside` names the files that say the same in its folder."""
+
+    outcome: StudyOutcome
+    scored: Sequence[Arm]
+    said: Sequence[Verdict]
+    beyond: Sequence[Transfer]
+    beside: Sequence[str]
+
+
+@dataclass(frozen=True, eq=False)
+class ContrastView:
+    """A contrast on the page; `k` of an arm is its place in `arms`."""
+
+    name: str
+    arms: Sequence[Arm]
+    said: Sequence[Verdict]
+    charts: Sequence[SeedChart]
+
+    def dashes(self) -> list[tuple[int, str]]:
+        """Seeds and how their lines are dashed; they are alike in every arm that has as many."""
+        drawn = {one.seed: one.dash for chart in self.charts for one in chart.curves}
+        return sorted(drawn.items())
+
+
+def write_study_page(parts: PageParts, path: Path) -> Path:
+    """One HTML file that needs nothing else."""
+    return write_rendered(path, "study.html", page_values(parts), [OWN])
+
+
+def page_values(parts: PageParts) -> dict[str, Any]:
+    """What the template names. Only the style, which ships, is not escaped."""
+    outcome, scored = parts.outcome, parts.scored
+    base = base_views(scored)
+    css = [(TEMPLATES / "page.css").read_text(encoding="utf-8"), (OWN / "study.css").read_text(encoding="utf-8")]
+    return {
+        "title": outcome.study.title,
+        "about": about(outcome, scored),
+        "quick": quick_note(outcome) if outcome.quick else "",
+        "notes": outcome.study.notes,
+        "failed": [str(error) for error in outcome.errors()],
+        "css": Markup("\n".join(css)),
+        "version": __version__,
+        "shown": SHOWN,
+        "arms": scored,
+        "by_name": {arm.name: arm for arm in scored},
+        "forest": forest(parts.said),
+        "views": contrast_views(parts),
+        "said": parts.said,
+        "changed": {t.name: as_written(t.set) for t in outcome.study.trainings},
+        "recipes": {t.name: t.recipe for t in outcome.study.trainings},
+        "spread": spread_text,
+        "lit": (BETTER, WORSE),
+        "caveats": image_notes(scored),
+        "trap": TRAP,
+        "trap_table": trap_table(scored),
+        "base": base,
+        "measures": [one for one in measures(base) if one.name in BARS] if base else [],
+        "transfers": parts.beyond,
+        "transfer_measures": list(MEASURES),
+        "origins": origins(scored),
+        "beside": parts.beside,
+    }
+
+
+def as_written(changes: Mapping[str, Any]) -> str:
+    """Values of a recipe as its YAML has them, in a line."""
+    text = yaml.safe_dump(dict(changes), default_flow_style=True, sort_keys=False, width=float("inf"))
+    return text.strip().removeprefix("{").removesuffix("}")
+
+
+def contrast_views(parts: PageParts) -> list[ContrastView]:
+    """The contrasts with a scored arm, in the study's order."""
+    known = {arm.name: arm for arm in parts.scored}
+    found = []
+    for contrast in parts.outcome.study.contrasts:
+        arms = [known[name] for name in contrast.arms if name in known]
+        said = [one for one in parts.said if one.contrast == contrast.name]
+        if arms:
+            found.append(ContrastView(contrast.name, arms, said, contrast_charts(arms)))
+    return found
+
+
+def image_notes(scored: Sequence[Arm]) -> tuple[str, ...]:
+    """What a reader must know of intervals over these images."""
+    if not scored:
+        return ()
+    groups = {line.get("group") for line in scored[0].runs[0].lines()}
+    return notes(int(scored[0].runs[0].score["images"]), len(groups), False)
+
+
+def base_views(scored: Sequence[Arm]) -> list[RunView]:
+    """The seeds of the first training, for its classes."""
+    return [
+        RunView(run, k, f"{arm.name}, seed {seed}", row_of(run), {"intervals": explain.explain(run, "intervals")}, None)
+        for arm in scored[:1]
+        for k, (seed, run) in enumerate(zip(arm.seeds, arm.runs, strict=True))
+    ]

@@ -1,0 +1,65 @@
+"""Where the numbers of a study come from: a row a seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.analysis.contrasts import Arm
+from bench.analysis.ranking import row_of
+from bench.io.canonical_json import digest
+from bench.reports.tables import UNDEFINED
+from bench.reports.views.training import training_log
+from bench.results.run import Run
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Texts for a seed: of its recipe the digest, of its training steps and minutes, of its run where and what."""
+
+    training: str
+    seed: int
+    recipe: str
+    steps: str
+    minutes: str
+    commit: str
+    weights: str
+    device: str
+    machine: str
+    packages: str
+    folder: str
+
+
+def origins(scored: Sequence[Arm]) -> list[Origin]:
+    return [_origin(arm.name, seed, run) for arm in scored for seed, run in zip(arm.seeds, arm.runs, strict=True)]
+
+
+def _origin(name: str, seed: int, run: Run) -> Origin:
+    about: dict[str, Any] = run.meta.get("provenance") or {}
+    last = (list(training_log(run.meta["model"])) or [{}])[-1]
+    minutes = f"{last['seconds'] / 60:.1f}" if isinstance(last.get("seconds"), int | float) else UNDEFINED
+    versions = {"panoptic-bench": about.get("bench"), "Python": about.get("python"), **(about.get("packages") or {})}
+    return Origin(
+        training=name,
+        seed=seed,
+        recipe=recipe_digest(Path(str(run.meta["model"].get("source") or ""))),
+        steps=str(last.get("step", UNDEFINED)),
+        minutes=minutes,
+        commit=str(row_of(run)["commit"] or UNDEFINED),
+        weights=str(run.meta["model"].get("weights") or UNDEFINED)[:12],
+        device=str(run.meta.get("device")),
+        machine=", ".join(str(about[key]) for key in ("processor", "platform") if about.get(key)) or UNDEFINED,
+        packages=", ".join(f"{key} {version}" for key, version in versions.items() if version),
+        folder=str(run.folder),
+    )
+
+
+def recipe_digest(folder: Path) -> str:
+    """Of the recipe beside the weights; "–" where there is none."""
+    with suppress(OSError, ValueError):
+        return digest(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))[:12]
+    return UNDEFINED

@@ -1,0 +1,81 @@
+"""The files of a study: the page, and the same as Markdown and CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis.contrasts import Arm, Verdict, arms, verdicts
+from bench.analysis.study import StudyOutcome
+from bench.reports.study.page import PageParts, write_study_page
+from bench.reports.study.tables import (
+    TRAP,
+    Transfer,
+    about,
+    arms_table,
+    contrasts_table,
+    quick_note,
+    seed_rows,
+    transfer_table,
+    transfers,
+    trap_table,
+)
+from bench.reports.tables import Table, to_markdown_table
+
+PAGE, MARKDOWN = "index.html", "study.md"
+
+
+@dataclass(frozen=True, eq=False)
+class StudyReport:
+    """What was found, and the files that tell it, the page first."""
+
+    outcome: StudyOutcome
+    scored: list[Arm]
+    said: list[Verdict]
+    beyond: list[Transfer]
+    paths: list[Path]
+
+    @property
+    def tables(self) -> list[Table]:
+        title = about(self.outcome, self.scored)
+        shown = [arms_table(self.scored, title), contrasts_table(self.said), trap_table(self.scored)]
+        return [table for table in (*shown, transfer_table(self.beyond)) if table.rows]
+
+    def to_json(self) -> dict[str, Any]:
+        """Fractions; `trainings` has a row a seed."""
+        return {
+            "title": self.outcome.study.title,
+            "quick": self.outcome.quick,
+            "trainings": seed_rows(self.scored),
+            "contrasts": [one.to_json() for one in self.said],
+            "errors": [str(error) for error in self.outcome.errors()],
+            "files": [str(path) for path in self.paths],
+        }
+
+
+def study_report(outcome: StudyOutcome) -> StudyReport:
+    """Writes index.html, study.md, trainings.csv and contrasts.csv into the study's folder."""
+    scored = arms(outcome)
+    said, beyond, out = verdicts(outcome, scored), transfers(outcome), outcome.folder
+    names = [PAGE, MARKDOWN, "trainings.csv", *(["contrasts.csv"] if said else [])]
+    made = StudyReport(outcome, scored, said, beyond, [out / name for name in names])
+    out.mkdir(parents=True, exist_ok=True)
+    write_study_page(PageParts(outcome, scored, said, beyond, names[1:]), out / PAGE)
+    (out / MARKDOWN).write_text(_markdown(made), encoding="utf-8", newline="\n")
+    rows = {"trainings.csv": seed_rows(scored), "contrasts.csv": [one.to_json() for one in said]}
+    for name in names[2:]:
+        pd.DataFrame(rows[name]).to_csv(out / name, index=False, lineterminator="\n")
+    return made
+
+
+def _markdown(made: StudyReport) -> str:
+    """Failures are told as on the page, so that a table with a hole in it says why."""
+    text = {"contrast", "training", "arms", "verdict", "because", "by", "space", ""}
+    note = [f"**{quick_note(made.outcome)}**\n"] if made.outcome.quick else []
+    failed = [f"- failed: {' '.join(str(error).split())}" for error in made.outcome.errors()]
+    tables = [f"## {table.title}\n\n{to_markdown_table(table, text)}" for table in made.tables]
+    parts = [f"# {made.outcome.study.title}\n", *note, *(f"{said}\n" for said in made.outcome.study.notes), *tables]
+    return "\n".join([*parts, f"{TRAP}\n", *failed]) + "\n"

@@ -1,0 +1,170 @@
+"""Tables, transfer rows and texts of a study."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.analysis.contrasts import Arm, Verdict
+from bench.analysis.study import StudyOutcome
+from bench.metrics.bootstrap import MEANS
+from bench.reports.tables import UNDEFINED, Table, interval, percent
+from bench.results.run import Run
+
+MEASURES = {
+    "PQ": ("PQ", "all", "PQ"), "SQ": ("PQ", "all", "SQ"), "RQ": ("PQ", "all", "RQ"),
+    "mIoU semantic": ("mIoU", "semantic"), "mIoU panoptic": ("mIoU", "panoptic"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Means over the seeds of a training, fractions; None where a data set does not tell."""
+
+    training: str
+    dataset: str
+    space: str
+    classes: int
+    images: int
+    values: Mapping[str, float | None]
+
+
+def transfers(outcome: StudyOutcome) -> list[Transfer]:
+    """Of every training that was scored beyond the study's own data set, each data set."""
+    beyond = {run.training: run.dataset for run in outcome.study.runs}
+    wanted = [run for run in outcome.study.all_runs() if run.training in beyond]
+    found = [(run, [one.runs[run.dataset] for one in outcome.seeds_of(run.training, run.dataset)]) for run in wanted]
+    scored = [(run, runs) for run, runs in found if runs]
+    most = max((len(runs[0].categories) for _, runs in scored), default=0)
+    return [
+        Transfer(
+            run.training, run.dataset, _space(runs[0], most), len(runs[0].categories), int(runs[0].score["images"]),
+            {name: _mean(runs, path) for name, path in MEASURES.items()},
+        )
+        for run, runs in sorted(scored, key=lambda one: -len(one[1][0].categories))
+    ]  # fmt: skip
+
+
+def _space(run: Run, most: int) -> str:
+    return "full" if len(run.categories) == most else "reduced"
+
+
+def _mean(runs: list[Run], path: tuple[str, ...]) -> float | None:
+    values = []
+    for run in runs:
+        value = run.score
+        for key in path:
+            value = value[key]
+        values.append(value)
+    known = [float(value) for value in values if isinstance(value, int | float)]
+    return sum(known) / len(known) if len(known) == len(values) else None
+
+
+SHOWN = ("PQ", "SQ", "RQ", "mIoU panoptic")
+
+
+def arms_table(scored: Sequence[Arm], title: str) -> Table:
+    """A row an arm: means over its seeds with intervals over images, and the spread of PQ over the seeds."""
+    rows = tuple(
+        (arm.name, str(len(arm.seeds)), *(interval(arm.mean(name)) for name in SHOWN), spread_text(arm.spread()))
+        for arm in scored
+    )
+    return Table(title, ("training", "seeds", *SHOWN, "spread of PQ"), rows)
+
+
+def spread_text(spread: float | None) -> str:
+    """In points; of one seed it is unknown."""
+    return "unknown" if spread is None else f"{100 * spread:.2f}"
+
+
+def points(value: float | None) -> str:
+    """A difference in points of percent, with its sign."""
+    return UNDEFINED if value is None else f"{100 * value:+.2f}"
+
+
+def contrasts_table(said: Sequence[Verdict]) -> Table:
+    """A row a comparison."""
+    rows = tuple(
+        (
+            v.contrast, f"{v.arm} - {v.reference}", interval(v.delta, "+"), spread_text(v.yardstick), v.verdict, v.why,
+            v.seeds,
+        )
+        for v in said
+    )  # fmt: skip
+    columns = ("contrast", "arms", "difference in PQ", "what seeds do", "verdict", "because", "by")
+    return Table("Contrasts", columns, rows)
+
+
+def trap_table(scored: Sequence[Arm]) -> Table:
+    """PQ beside mean SQ times mean RQ."""
+    rows = []
+    for arm in scored:
+        pq, sq, rq = (arm.mean(name).value or 0.0 for name in ("PQ", "SQ", "RQ"))
+        shown = [f"{100 * x:.2f}" for x in (sq, rq, arm.product, pq)]
+        rows.append((arm.name, *shown, points(arm.product - pq)))
+    return Table("Two numbers", ("training", "SQ", "RQ", "SQ × RQ", "PQ", "error"), tuple(rows))
+
+
+def transfer_table(rows: Sequence[Transfer]) -> Table:
+    """A row a data set that a training was scored on."""
+    cells = tuple(
+        (
+            f"{row.training} on {row.dataset}", str(row.classes), row.space,
+            *(percent(row.values[name]) for name in row.values),
+        )
+        for row in rows
+    )  # fmt: skip
+    return Table("Transfer", ("", "classes", "space", *(rows[0].values if rows else ())), cells)
+
+
+def seed_rows(scored: Sequence[Arm]) -> list[dict[str, Any]]:
+    """A row a seed: fractions with all digits."""
+    rows = []
+    for arm in scored:
+        for k, (seed, run) in enumerate(zip(arm.seeds, arm.runs, strict=True)):
+            values = {name: _defined(arm.values(name)[k]) for name in MEANS}
+            rows.append({"training": arm.name, "seed": seed, **values, "run": str(run.folder)})
+    return rows
+
+
+def _defined(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+# Of the study that this one repeats: SQ, RQ and what it reported as PQ, percent.
+REPORTED = {"v125": (36.38, 15.06, 5.48), "v119": (37.51, 17.76, 6.66)}
+
+
+def product(sq: float, rq: float) -> float:
+    """Percent times percent."""
+    return sq * rq / 100
+
+
+TRAP = (
+    "PQ is the mean over classes of each class's SQ times RQ; the mean of products is not the product of the means, "
+    "unless SQ and RQ do not vary together. The study reported "
+    + ", and ".join(
+        f"PQ {pq:.2f} beside SQ {sq:.2f} and RQ {rq:.2f} ({name}): {sq:.2f} × {rq:.2f} / 100 = {product(sq, rq):.2f}"
+        for name, (sq, rq, pq) in REPORTED.items()
+    )
+    + ". So its PQ is mean SQ times mean RQ; its true PQ cannot be recovered from those numbers, as it needs each "
+    "class's. The table shows both numbers for our trainings."
+)
+
+
+def about(outcome: StudyOutcome, scored: Sequence[Arm]) -> str:
+    """What was scored, for a table's head."""
+    images = scored[0].runs[0].score["images"] if scored else 0
+    return f"{outcome.study.dataset}, {images} images, percent, means of the seeds with 95 % intervals over images"
+
+
+def quick_note(outcome: StudyOutcome) -> str:
+    """What a quick look is worth."""
+    changes = outcome.study.quick.set if outcome.study.quick else {}
+    told = ", ".join(f"{key} {value}" for key, value in changes.items())
+    return (
+        f"A quick look ({told}; at most {outcome.study.limit} images scored). It shows that everything runs, and "
+        "concludes nothing: no network here has learned enough for its numbers to mean anything."
+    )

@@ -1,0 +1,189 @@
+"""Text tables, numbers with intervals, Markdown, LaTeX."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.analysis.comparison import Comparison, Difference
+from bench.metrics.bootstrap import Estimate
+
+UNDEFINED = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells ready to show; the first column is text, the others are numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def percent(fraction: float | None) -> str:
+    """0.6234 → 62.3"""
+    return UNDEFINED if fraction is None else f"{100 * fraction:.1f}"
+
+
+def millions(count: int | None) -> str:
+    """2,345,678 → 2.3"""
+    return f"{count / 1e6:.1f}" if count else UNDEFINED
+
+
+def giga(count: int | None) -> str:
+    """Three digits at least, since tiny networks and large ones share tables: 3,935,686,144 → 3.94; 235.6 G → 236"""
+    if not count:
+        return UNDEFINED
+    value = count / 1e9
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def cost_line(parameters: int | None, multiply_adds: int | None) -> str:
+    """A sentence for what is known of the two, or nothing."""
+    known = [f"{millions(parameters)} M parameters"] if parameters else []
+    known += [f"{giga(multiply_adds)} G multiply-adds an image"] if multiply_adds else []
+    return ", ".join(known)
+
+
+def headline(name: str, dataset: str, score: Mapping[str, Any]) -> Table:
+    """PQ, SQ, RQ of all, things and stuff with the classes in each mean; the two kinds of mIoU."""
+    title = f"{name} on {dataset}, {score['images']} images, protocol {score['protocol']}, percent"
+    columns = ("", "PQ", "SQ", "RQ", "classes", "mIoU semantic", "mIoU panoptic")
+    rows = tuple(
+        (
+            group,
+            *(percent(score["PQ"][group][quality]) for quality in ("PQ", "SQ", "RQ")),
+            str(score["PQ"][group]["n"]),
+            *(percent(score["mIoU"][kind]) if group == "all" else "" for kind in ("semantic", "panoptic")),
+        )
+        for group in ("all", "things", "stuff")
+    )
+    return Table(title, columns, rows)
+
+
+def semantic_table(score: Mapping[str, Any]) -> Table:
+    """What both kinds of semantic map are worth: the model's own, and its panoptic map rasterised."""
+    measures = {
+        "mIoU": "mIoU",
+        "pixel accuracy": "pixel_accuracy",
+        "frequency weighted IoU": "frequency_weighted_IoU",
+    }
+    rows = tuple(
+        (kind, *(percent(score.get(field, {}).get(kind)) for field in measures.values()))
+        for kind in ("semantic", "panoptic")
+    )
+    return Table("Semantic maps, percent", ("map", *measures), rows)
+
+
+def class_table(score: Mapping[str, Any]) -> Table:
+    """A row a class in the order of the space; TP, FP and FN count segments."""
+    columns = ("class", "PQ", "SQ", "RQ", "IoU semantic", "IoU panoptic", "TP", "FP", "FN", "kind")
+    return Table("Classes, percent", columns, tuple(_class_row(row) for row in score["per_class"]))
+
+
+def _class_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    qualities = (row["PQ"], row["SQ"], row["RQ"], row["IoU"]["semantic"], row["IoU"]["panoptic"])
+    counts = (row["TP"], row["FP"], row["FN"])
+    return (
+        str(row["name"]),
+        *(percent(value) for value in qualities),
+        *(str(count) for count in counts),
+        "thing" if row["isthing"] else "stuff",
+    )
+
+
+def to_markdown_table(table: Table, text_columns: Collection[str] = ()) -> str:
+    """A Markdown table; numbers to the right. A bar within a cell is escaped."""
+    text = set(text_columns) or {table.columns[0]}
+    rules = (":--" if column in text else "--:" for column in table.columns)
+    lines = [_line(table.columns), _line(rules), *(_line(row) for row in table.rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Any) -> str:
+    safe = (str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
+    return f"| {' | '.join(safe)} |"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\n": " ",
+}  # fmt: skip
+
+
+def to_latex_table(table: Table, text_columns: Collection[str] = ()) -> str:
+    """A tabular for the package booktabs, its title as a comment; numbers to the right."""
+    text = set(text_columns) or {table.columns[0]}
+    columns = "".join("l" if column in text else "r" for column in table.columns)
+    head, *rows = (" & ".join(_latex(cell) for cell in cells) + r" \\" for cells in (table.columns, *table.rows))
+    title = "% " + " ".join(table.title.split())
+    parts = [title, rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, r"\bottomrule"]
+    return "\n".join([*parts, r"\end{tabular}"]) + "\n"
+
+
+def _latex(cell: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in cell)
+
+
+def decimals(low: float | None, high: float | None) -> int:
+    """Of a percentage: two digits of the interval's half width, at most two decimals; 1 without an interval."""
+    if low is None or high is None:
+        return 1
+    half = 50 * (high - low)
+    return 2 if half <= 0 else min(max(1 - math.floor(math.log10(half)), 0), 2)
+
+
+def interval(estimate: Estimate, sign: str = "") -> str:
+    """0.3605 in 0.3511..0.3697 → "36.05 (35.11 to 36.97)"; `sign` "+" shows it of a difference."""
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if value is None:
+        return UNDEFINED
+    spec = f"{sign}.{decimals(low, high)}f"
+    if low is None or high is None:
+        return format(100 * value, spec)
+    return f"{100 * value:{spec}} ({100 * low:{spec}} to {100 * high:{spec}})"
+
+
+def chance(share: float | None, replicates: int) -> str:
+    """The share of replicates, never "0" or "1": so many cannot tell it from a little less than one in them all."""
+    if share is None:
+        return UNDEFINED
+    digits = max(1, math.ceil(math.log10(replicates)) - 1)
+    least = 10.0**-digits
+    if share < least:
+        return f"< {least:.{digits}f}"
+    if share > 1 - least:
+        return f"> {1 - least:.{digits}f}"
+    return f"{share:.{digits if min(share, 1 - share) < 0.01 else min(digits, 2)}f}"
+
+
+def comparison_tables(found: Comparison) -> list[Table]:
+    """The means, then the classes, of a comparison."""
+    over = f"{found.groups} groups" if found.by_group else f"{found.images} images"
+    title = (
+        f"A = {found.a}, B = {found.b} on {found.dataset}: percent, {100 * found.confidence:g} % intervals over {over}"
+    )
+    head = ("A", "B", "B − A", "P(B > A)")
+    means = tuple((row.name, *_cells(row, found.replicates)) for row in found.means)
+    classes = tuple((row.name, str(row.support), *_cells(row, found.replicates)) for row in found.classes)
+    return [Table(title, ("", *head), means), Table("PQ of each class", ("class", "truth", *head), classes)]
+
+
+def _cells(row: Difference, replicates: int) -> tuple[str, ...]:
+    return (interval(row.a), interval(row.b), interval(row.delta, "+"), chance(row.p_better, replicates))
+
+
+def interval_tables(found: Mapping[str, Any]) -> list[Table]:
+    """The numbers of one run with their intervals."""
+    means = tuple((row["name"], interval(_estimate(row))) for row in found["means"])
+    classes = tuple((row["name"], str(row["support"]), interval(_estimate(row))) for row in found["classes"])
+    return [
+        Table(f"Percent with 95 % intervals over {found['images']} images", ("", "value"), means),
+        Table("PQ of each class", ("class", "truth", "PQ"), classes),
+    ]
+
+
+def _estimate(row: Mapping[str, Any]) -> Estimate:
+    return Estimate(row["value"], row["low"], row["high"])

@@ -1,0 +1,105 @@
+"""Values of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import pandas as pd
+
+from bench.reports.views.runs import Interval, RunView
+
+KINDS = ("semantic", "panoptic")
+
+
+def class_frame(score: Mapping[str, Any]) -> pd.DataFrame:
+    """A row a class in the order of the space: category_id, name, isthing, PQ, SQ, RQ, TP, FP, FN,
+    IoU_semantic, IoU_panoptic. Fractions, NaN where undefined."""
+    rows = [
+        {
+            **{name: row[name] for name in ("category_id", "name", "isthing")},
+            **{name: _number(row[name]) for name in ("PQ", "SQ", "RQ")},
+            **{name: row[name] for name in ("TP", "FP", "FN")},
+            **{f"IoU_{kind}": _number(row["IoU"][kind]) for kind in KINDS},
+        }
+        for row in score["per_class"]
+    ]
+    return pd.DataFrame(rows)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+MEASURES = {
+    "PQ": "PQ", "SQ": "SQ", "RQ": "RQ",
+    "IoU_panoptic": "IoU, panoptic map", "IoU_semantic": "IoU, semantic output",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of one run, as a fraction, with its interval; None where undefined."""
+
+    k: int
+    label: str
+    value: float | None
+    interval: Interval | None = None
+
+    @property
+    def tint(self) -> str:
+        """Cividis, which reads the same with every kind of colour vision; darker text where it is light."""
+        if self.value is None:
+            return ""
+        red, green, blue, _ = matplotlib.colormaps["cividis"](self.value, bytes=True)
+        ink = "#000" if 0.299 * red + 0.587 * green + 0.114 * blue > 125 else "#fff"
+        return f"background:rgb({red},{green},{blue});color:{ink}"
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """A class in one measure."""
+
+    name: str
+    isthing: bool
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of every class; `name` is a key of a class frame."""
+
+    name: str
+    title: str
+    rows: tuple[ClassRow, ...]
+
+    def group(self, isthing: bool) -> list[ClassRow]:
+        return [row for row in self.rows if row.isthing == isthing]
+
+
+def measures(views: Sequence[RunView]) -> list[Measure]:
+    """PQ, SQ, RQ and both kinds of IoU, those that a run has, in the order of the space."""
+    frames = [class_frame(view.score).astype(object) for view in views]
+    frames = [frame.where(frame.notna(), None) for frame in frames]
+    found = []
+    for measure, title in MEASURES.items():
+        rows = tuple(
+            ClassRow(
+                str(frames[0]["name"][i]),
+                bool(frames[0]["isthing"][i]),
+                tuple(
+                    Cell(v.k, v.label, frame[measure][i], _interval(v, measure, frame["name"][i]))
+                    for v, frame in zip(views, frames, strict=True)
+                ),
+            )
+            for i in range(len(frames[0]))
+        )
+        if any(cell.value is not None for row in rows for cell in row.cells):
+            found.append(Measure(measure, title, rows))
+    return found
+
+
+def _interval(view: RunView, measure: str, name: str) -> Interval | None:
+    return view.interval("classes", name) if measure == "PQ" else None

@@ -1,0 +1,87 @@
+"""Why PQ is not 100, for the page: kinds of error, sizes of segments, classes taken for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.reports.views.classes import Cell
+from bench.reports.views.runs import RunView
+
+LARGEST_MATRIX = 40  # classes; beyond, the most frequent confusions are listed alone
+LISTED = 12
+GROUPS = ("all", "things", "stuff")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """PQ and the kinds of error of something, fractions that add up to 1."""
+
+    name: str
+    pq: float
+    losses: tuple[tuple[str, float], ...]
+
+
+def group_stacks(views: Sequence[RunView]) -> list[tuple[str, list[Stack]]]:
+    """Of all, things and stuff: a stack a run."""
+    found = []
+    for group in GROUPS:
+        stacks = [
+            Stack(v.label, v.views["errors"][group]["PQ"], tuple(losses)) for v in views if (losses := v.losses(group))
+        ]
+        if stacks:
+            found.append((group, stacks))
+    return found
+
+
+def class_stacks(view: RunView) -> list[Stack]:
+    """Of the classes that occur, worst PQ first."""
+    rows = view.views["errors"]["per_class"] if "errors" in view.views else []
+    stacks = [Stack(row["name"], row["PQ"], tuple(row["loss"].items())) for row in rows if row["PQ"] is not None]
+    return sorted(stacks, key=lambda stack: (stack.pq, stack.name))
+
+
+def sizes(views: Sequence[RunView]) -> list[tuple[str, list[tuple[str, int, list[Cell]]]]]:
+    """A title a kind of size; of each bin its name, the segments of the truth and PQ of each run."""
+    having = [view for view in views if "by_size" in view.views]
+    titles = {"coco": "Area in pixels (small < 32² ≤ medium < 96² ≤ large)", "relative": "Share of the image"}
+    return [
+        (title, [_bin(having, kind, b) for b in range(len(having[0].views["by_size"][kind]))])
+        for kind, title in titles.items()
+        if having
+    ]
+
+
+def _bin(views: Sequence[RunView], kind: str, b: int) -> tuple[str, int, list[Cell]]:
+    rows = [view.views["by_size"][kind][b] for view in views]
+    cells = [Cell(v.k, v.label, row["PQ"]["all"]["PQ"]) for v, row in zip(views, rows, strict=True)]
+    return rows[0]["bin"], rows[0]["TP"] + rows[0]["FN"], cells
+
+
+def confusions(view: RunView) -> dict[str, Any] | None:
+    """Shares of each class's pixels, and the largest single confusions; of the panoptic map where there is one."""
+    found: Mapping[str, Any] = view.views.get("confusion", {})
+    kind = next((name for name in ("panoptic", "semantic") if name in found), None)
+    if kind is None:
+        return None
+    names, rows = found[kind]["classes"], found[kind]["per_class"]
+    taken = [
+        (row["name"], other, pixels, pixels / row["truth_px"])
+        for row in rows
+        for other, pixels in row["taken_for"].items()
+    ]
+    matrix = [_shares(row, names) for row in rows if row["truth_px"]] if len(rows) <= LARGEST_MATRIX else []
+    return {
+        "kind": kind,
+        "names": names,
+        "matrix": matrix,
+        "largest": sorted(taken, key=lambda item: (-item[2], item[0]))[:LISTED],
+    }
+
+
+def _shares(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, list[Cell]]:
+    """A row of the matrix: what share of the class's pixels is predicted as each; the right ones are the recall."""
+    shares = {name: pixels / row["truth_px"] for name, pixels in row["taken_for"].items()}
+    shares[row["name"]] = row["recall"]
+    return row["name"], [Cell(0, name, shares.get(name, 0.0)) for name in names]

@@ -1,0 +1,94 @@
+"""The runs of a page: what each is called, its colour, and its headline."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.analysis import breakdown as explain
+from bench.analysis.ranking import row_of
+from bench.metrics.errors import KINDS
+from bench.reports.tables import giga, millions
+from bench.results.latency import Latency, read_latency
+from bench.results.run import Run
+
+HEADLINE = {
+    "PQ": ("PQ", "all", "PQ"), "SQ": ("PQ", "all", "SQ"), "RQ": ("PQ", "all", "RQ"),
+    "PQ things": ("PQ", "things", "PQ"), "PQ stuff": ("PQ", "stuff", "PQ"),
+    "mIoU semantic": ("mIoU", "semantic"), "mIoU panoptic": ("mIoU", "panoptic"),
+}  # fmt: skip
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as the page shows it; `k` picks its colour. `views` are those of `bench.analysis.breakdown` that it has."""
+
+    run: Run
+    k: int
+    label: str
+    row: Mapping[str, Any]
+    views: Mapping[str, Mapping[str, Any]]
+    latency: Latency | None
+
+    @property
+    def parameters(self) -> str:
+        """Millions."""
+        return millions(self.row["parameters"])
+
+    @property
+    def multiply_adds(self) -> str:
+        """Thousands of millions an image."""
+        return giga(self.row["multiply_adds"])
+
+    @property
+    def score(self) -> Mapping[str, Any]:
+        return self.run.score
+
+    def headline(self) -> dict[str, tuple[float | None, Interval | None]]:
+        """The means with their intervals, fractions."""
+        found = {}
+        for name, (first, *rest) in HEADLINE.items():
+            value = self.score[first]
+            for key in rest:
+                value = value[key]
+            found[name] = (value, self.interval("means", name))
+        return found
+
+    def interval(self, kind: str, name: str) -> Interval | None:
+        """Of a mean or of a class's PQ, where the run's lines give one."""
+        rows = self.views["intervals"][kind] if "intervals" in self.views else []
+        row = next((row for row in rows if row["name"] == name), None)
+        return None if row is None or row["low"] is None else (row["low"], row["high"])
+
+    def losses(self, group: str) -> list[tuple[str, float]]:
+        """What is missing to PQ 1, by kind of error, of all, things or stuff; none where it is undefined."""
+        loss = self.views["errors"][group]["loss"] if "errors" in self.views else {}
+        return [(kind, loss[kind]) for kind in KINDS if loss.get(kind) is not None]
+
+
+def run_views(runs: Sequence[Run]) -> list[RunView]:
+    """The runs in the order given; labels are unique."""
+    return [
+        RunView(run, k, label, row_of(run), _views(run), read_latency(run.folder))
+        for k, (run, label) in enumerate(zip(runs, labels(runs), strict=True))
+    ]
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """Names; with the checkpoint, then the folder, where several runs would be called the same."""
+    names = [run.name for run in runs]
+    longer = [f"{run.name} {run.meta['model'].get('checkpoint', '')}".strip() for run in runs]
+    names = [long if Counter(names)[name] > 1 else name for name, long in zip(names, longer, strict=True)]
+    folders = [f"{name} {run.folder.name}" for name, run in zip(names, runs, strict=True)]
+    return [folder if Counter(names)[name] > 1 else name for name, folder in zip(names, folders, strict=True)]
+
+
+def _views(run: Run) -> dict[str, Mapping[str, Any]]:
+    """What the stored lines explain: none where they are not at hand; without segments only pixels and intervals."""
+    if next(iter(run.lines()), None) is None:
+        return {}
+    segments = ("errors", "by_size") if run.score["PQ"]["all"]["n"] else ()
+    return {view: explain.explain(run, view) for view in (*segments, "confusion", "intervals")}

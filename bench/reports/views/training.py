@@ -1,0 +1,80 @@
+"""Loss curves, where the log of the training lies beside the weights that a run used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from bench.io import files as untrusted
+from bench.io.hashing import folder_digest
+from bench.reports.views.axes import Axis, linear
+from bench.reports.views.runs import RunView
+
+Log = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A run's values over the steps of its training."""
+
+    k: int
+    label: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves on common axes."""
+
+    title: str
+    x: Axis
+    y: Axis
+    curves: tuple[Curve, ...]
+
+    def path(self, curve: Curve) -> str:
+        """SVG polyline points in a box of 100 by 100, the origin at the top left."""
+        return " ".join(f"{self.x.place(x):g},{100 - self.y.place(y):g}" for x, y in curve.points)
+
+
+def charts(views: Sequence[RunView]) -> list[Chart]:
+    """Loss and held-back PQ of the runs whose training log is at hand."""
+    logs = [(view, log) for view in views if (log := training_log(view.run.meta["model"]))]
+    kinds = (("Training loss", "loss", 1.0), ("PQ on held-back images (percent)", "PQ", 100.0))
+    return [chart for title, key, unit in kinds if (chart := _chart(title, key, unit, logs)) is not None]
+
+
+def _chart(title: str, key: str, unit: float, logs: Sequence[tuple[RunView, Log]]) -> Chart | None:
+    curves = tuple(
+        Curve(view.k, view.label, points)
+        for view, log in logs
+        if (points := tuple((float(row["step"]), unit * row[key]) for row in log if row.get(key) is not None))
+    )
+    return chart_of(title, curves)
+
+
+def chart_of(title: str, curves: Sequence[Curve]) -> Chart | None:
+    """The curves on axes that hold them all, and no more: what is read is how curves differ. None of no curve."""
+    if not curves:
+        return None
+    xs, ys = zip(*(point for curve in curves for point in curve.points), strict=True)
+    return Chart(title, linear(xs), linear(ys, from_zero=False), tuple(curves))
+
+
+def training_log(model: Mapping[str, Any]) -> Log:
+    """The lines of training.jsonl beside a run's weights; none without a log, or where other weights lie there now."""
+    source = model.get("source")
+    if not source or not model.get("local"):
+        return []
+    shipped = Path(str(files("bench.adapters"))) / source
+    folder = shipped if shipped.is_dir() else Path(source)
+    log = folder / "training.jsonl"
+    if not log.is_file() or folder_digest(folder, model.get("files", ())) != model.get("weights"):
+        return []
+    rows: list[Any] = []
+    with suppress(OSError, ValueError):  # what a training that was cut short left unfinished ends the curve
+        rows.extend(untrusted.parse_json(line) for line in untrusted.lines_of(log))
+    return [row for row in rows if isinstance(row, dict) and "step" in row]

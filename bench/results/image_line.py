@@ -1,0 +1,103 @@
+"""The stored statistics of one image, made from a sample and a prediction."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError
+from bench.io.coco import PanopticFile
+from bench.io.png_runs import join
+from bench.metrics.boundary import boundary_column
+from bench.metrics.semantic import Rows, confusion, positions, semantic_from_panoptic
+from bench.overlap import Overlap
+from bench.results.line_digests import spelled
+from bench.types import Categories, Panoptic, Prediction, Sample, SegmentInfo
+
+Metrics = Sequence[str]  # what is computed only when asked for: "boundary"
+Truth = Panoptic | NDArray[np.int32]  # the latter (H, W) category ids, any other id being void
+
+
+def truth_digest(truth: Truth) -> str:
+    """16 hex that identify a ground truth as scored: its size, its pixels, its segments where it has some."""
+    hasher = hashlib.blake2b(digest_size=8)
+    if isinstance(truth, np.ndarray):
+        hasher.update(spelled(["semantic", list(truth.shape)]).encode())
+        hasher.update(np.ascontiguousarray(truth, dtype=np.int32).tobytes())
+        return hasher.hexdigest()
+    return _panoptic_digest(truth.size, truth.segments_info, truth.runs)
+
+
+def _panoptic_digest(size: tuple[int, int], infos: Sequence[SegmentInfo], runs: NDArray[np.int32]) -> str:
+    """The runs stand for the pixels: there are far fewer of them to hash."""
+    segments = [[s.category_id, s.iscrowd, s.declared_area] for s in infos]
+    hasher = hashlib.blake2b(spelled([list(size), segments]).encode(), digest_size=8)
+    hasher.update(runs.astype("<i4").tobytes())
+    return hasher.hexdigest()
+
+
+def image_line(sample: Sample, prediction: Prediction, categories: Categories, metrics: Metrics = ()) -> dict[str, Any]:
+    """All that any metric needs of one image; the line that a run appends. `metrics` asks for extra columns.
+
+    A sample of semantic labels has no overlap, so no PQ; a prediction without a semantic map no semantic rows.
+    """
+    truth = sample.read_target() if sample.read_semantic is None else sample.read_semantic()
+    _check_fits(sample, truth, prediction)
+    semantic = None
+    if prediction.semantic is not None:
+        semantic = confusion(_class_positions(truth, categories), prediction.semantic, categories)
+    extra = {}
+    if isinstance(truth, Panoptic) and "boundary" in metrics:
+        extra["boundary"] = boundary_column(truth, prediction.panoptic)
+    overlap = Overlap.of(truth, prediction.panoptic) if isinstance(truth, Panoptic) else None
+    return {**_line(sample, truth_digest(truth), overlap, semantic), **extra}
+
+
+def files_line(sample: Sample, prediction: PanopticFile) -> dict[str, Any] | None:
+    """`image_line` of a panoptic prediction, from the runs of the two PNGs; None where they are not plain."""
+    if not isinstance(sample.read_target, PanopticFile) or sample.read_semantic is not None:
+        return None
+    joined = join(sample.read_target, prediction)
+    if joined is None:
+        return None
+    truth = _panoptic_digest(joined.size, joined.truth, joined.truth_runs)
+    return _line(sample, truth, joined.overlap, None)
+
+
+def _line(sample: Sample, truth: str, overlap: Overlap | None, semantic: Rows | None) -> dict[str, Any]:
+    """What every line holds; `truth` is the digest of the ground truth."""
+    return {
+        "image_id": sample.image_id,
+        "group": sample.group,
+        "truth": truth,
+        "overlap": overlap,
+        "semantic": semantic,
+    }
+
+
+def _class_positions(truth: Truth, categories: Categories) -> NDArray[np.int32]:
+    """(H, W) positions in `categories`, void = C."""
+    if isinstance(truth, Panoptic):
+        return semantic_from_panoptic(truth, categories)
+    return positions(truth, categories)
+
+
+def _check_fits(sample: Sample, truth: Truth, prediction: Prediction) -> None:
+    """There is something to compare, and it has the size of the truth."""
+    if not isinstance(truth, Panoptic) and prediction.semantic is None:
+        raise DataError(
+            f"image {sample.image_id!r}: its truth is semantic and the prediction has no semantic map, so there is "
+            "neither PQ nor mIoU to compute; take a model with a semantic output, or a data set with instances"
+        )
+    size = truth.size if isinstance(truth, Panoptic) else truth.shape
+    maps = {"panoptic prediction": prediction.panoptic.id_map, "semantic prediction": prediction.semantic}
+    for name, map_ in maps.items():
+        if map_ is not None and map_.shape != size:
+            raise DataError(
+                f"image {sample.image_id!r}: the ground truth is {size} and the {name} {map_.shape} (H, W) px; "
+                "both must have the size of the image: replace the one that has not"
+            )

@@ -1,0 +1,83 @@
+"""The latency of a run: what `bench run --timing` measured one image at a time, kept apart from what is hashed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.errors import DataError
+from bench.io.files import read_json, write_json
+
+FILE = "timing.json"
+STAGES = ("preprocess", "infer", "postprocess", "total")
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds of each stage of `n` images in their order, after `warm_up` images that do not count.
+
+    Sequential, batch 1, one image after the other on an idle pipeline; `infer` is missing where the device cannot be
+    waited for, and `total` ends when the prediction is in main memory.
+    """
+
+    seconds: Mapping[str, tuple[float, ...]]
+    warm_up: int
+    device: str
+    precision: str
+    hardware: str
+    date: str
+    commit: str | None = None
+
+    @property
+    def n(self) -> int:
+        return len(self.seconds["total"])
+
+    @property
+    def p50(self) -> float:
+        """Median seconds of an image, from its pixels to its prediction."""
+        return percentile(self.seconds["total"], 50)
+
+    @property
+    def p95(self) -> float:
+        """95th percentile of the same."""
+        return percentile(self.seconds["total"], 95)
+
+    def to_json(self) -> dict[str, Any]:
+        """The file: the summary first, then every measurement, in seconds."""
+        return {
+            "n": self.n, "batch_size": 1, "warm_up": self.warm_up, "device": self.device, "precision": self.precision,
+            "hardware": self.hardware, "date": self.date, "commit": self.commit,
+            "summary": {name: {"p50": percentile(s, 50), "p95": percentile(s, 95)} for name, s in self.seconds.items()},
+            "seconds": {name: list(values) for name, values in self.seconds.items()},
+        }  # fmt: skip
+
+
+def percentile(values: Sequence[float], at: float) -> float:
+    """Linear between the two nearest values."""
+    return float(np.percentile(np.array(values), at))
+
+
+def write_latency(folder: Path, latency: Latency) -> Path:
+    """Into the folder of a run."""
+    write_json(folder / FILE, latency.to_json())
+    return folder / FILE
+
+
+def read_latency(folder: Path) -> Latency | None:
+    """Of a run; None where it was not measured."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    try:
+        seconds = {str(name): tuple(float(v) for v in values) for name, values in found["seconds"].items()}
+        named = {name: str(found[name]) for name in ("device", "precision", "hardware", "date")}
+        latency = Latency(seconds, int(found["warm_up"]), commit=found.get("commit"), **named)
+        _ = latency.p50
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        raise DataError(f"{path}: is not a timing of this version; measure again with bench run --timing") from None
+    return latency

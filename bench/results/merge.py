@@ -1,0 +1,134 @@
+"""Shards of a run → the run. The lines are united by image id, so that no cut into shards can move a digit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import DataError, PartialRun
+from bench.io.canonical_json import canonical_json, digest
+from bench.io.files import read_json, read_lines
+from bench.results.accumulator import Account
+from bench.results.predictions import PredictionWriter
+from bench.results.run import Run, read_run
+from bench.results.shards import WHOLE
+from bench.results.writer import RunWriter
+
+SAME = ("name", "dataset", "rules", "code", "batch_size", "label_map", "metrics", "device_kind", "identity")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An image's line as it is stored, and the file that has it."""
+
+    file: Path
+    text: str
+
+
+def merge(folders: Sequence[Path]) -> Run:
+    """Completes the run whose shards lie in these folders; the first folder receives it.
+
+    A missing image is a PartialRun, one that several files have a DataError, and both name it.
+    """
+    runs = [read_run(folder) for folder in folders]
+    first = runs[0]
+    if first.done is not None:
+        return first
+    for other in runs[1:]:
+        _demand_same(first, other)
+    order = _order(runs)
+    lines = _united(runs, "images")
+    _demand_all(first.folder, order, lines)
+    account = Account(first.categories, first.meta["rules"], first.meta.get("metrics", ()))
+    with RunWriter(first.folder, first.meta) as writer:
+        _write(writer.folder / f"images-{WHOLE.name}.jsonl", order, lines)
+        _write(writer.folder / f"timings-{WHOLE.name}.jsonl", order, _united(runs, "timings"))
+        _merge_predictions(runs, order)
+        for line in read_lines(writer.folder / f"images-{WHOLE.name}.jsonl"):
+            account.read(line)
+        account.complete(writer, order)
+    _clear(first.folder)
+    return read_run(first.folder)
+
+
+def _demand_same(first: Run, other: Run) -> None:
+    differing = [key for key in SAME if first.meta.get(key) != other.meta.get(key)]
+    if _model(first) != _model(other):
+        differing.append("model")
+    if differing:
+        raise DataError(
+            f"{first.folder} and {other.folder} are not shards of one run: they differ in {', '.join(differing)}"
+        )
+
+
+def _model(run: Run) -> dict[str, Any]:
+    return {key: value for key, value in run.meta["model"].items() if key != "source"}
+
+
+def _order(runs: Sequence[Run]) -> list[str]:
+    """The images of the data set in its order, which every finished shard leaves."""
+    for run in runs:
+        if (run.folder / "image_ids.json").is_file():
+            order = [str(image_id) for image_id in read_json(run.folder / "image_ids.json")]
+            if digest(order)[:16] == run.meta["dataset"]["image_ids"]:
+                return order
+            raise DataError(f"{run.folder / 'image_ids.json'}: is not of this run; repeat a shard to write it anew")
+    raise PartialRun(f"{runs[0].folder}: no shard has finished here; `bench run --shard 0/2` writes one of two")
+
+
+def _united(runs: Sequence[Run], kind: str) -> dict[str, _Found]:
+    """Image id → its line, over all files of a kind; what an interrupted merge wrote is no second line."""
+    found: dict[str, _Found] = {}
+    for file in _files(runs, kind):
+        for line in read_lines(file):
+            image_id, text = str(line["image_id"]), canonical_json(line)
+            seen = found.setdefault(image_id, _Found(file, text))
+            merged_before = WHOLE.name in seen.file.name and seen.file.parent == file.parent
+            if seen.file != file and not (merged_before and seen.text == text) and kind == "images":
+                raise DataError(f"image {image_id!r} is in {seen.file} and in {file}; remove one of the two shards")
+    return found
+
+
+def _files(runs: Sequence[Run], kind: str) -> Iterator[Path]:
+    for folder in dict.fromkeys(run.folder.resolve() for run in runs):
+        yield from sorted(folder.glob(f"{kind}-*.jsonl"), key=lambda file: (WHOLE.name not in file.name, file.name))
+
+
+def _demand_all(folder: Path, order: Sequence[str], lines: dict[str, _Found]) -> None:
+    missing = [image_id for image_id in order if image_id not in lines]
+    if missing:
+        more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
+        raise PartialRun(f"{folder}: image {missing[0]!r}{more} in no shard; run or resume the shard, then merge")
+    strange = sorted(set(lines) - set(order))
+    if strange:
+        raise DataError(f"{lines[strange[0]].file}: image {strange[0]!r} is not of the data set; remove this file")
+
+
+def _write(path: Path, order: Sequence[str], lines: dict[str, _Found]) -> None:
+    """As a whole run would have written it."""
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("w", encoding="utf-8") as stream:
+        stream.writelines(lines[image_id].text + "\n" for image_id in order if image_id in lines)
+    temporary.replace(path)
+
+
+def _merge_predictions(runs: Sequence[Run], order: Sequence[str]) -> None:
+    """The maps of all folders in the first, and their COCO file; where predictions were kept."""
+    target = runs[0].folder / "predictions"
+    for run in runs[1:]:
+        if (run.folder / "predictions").is_dir() and run.folder.resolve() != runs[0].folder.resolve():
+            shutil.copytree(run.folder / "predictions", target, dirs_exist_ok=True)
+    if target.is_dir():
+        with PredictionWriter(target) as predictions:
+            predictions.finish(order, runs[0].categories)
+
+
+def _clear(folder: Path) -> None:
+    """The shards' own files; the run does not need them any more."""
+    for pattern in ("images-*.jsonl", "timings-*.jsonl", ".lock-*", "image_ids.json", "inputs.json"):
+        for path in folder.glob(pattern):
+            if WHOLE.name not in path.name:
+                path.unlink()

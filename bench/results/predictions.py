@@ -1,0 +1,156 @@
+"""Predictions as files: COCO panoptic PNG and JSON, with semantic maps beside them where a model has them.
+
+annotations.jsonl      a line an image, appended while a run goes on; annotations-0-of-4.jsonl that of a shard
+<image_id>.png         id = R + 256 G + 65536 B
+semantic/<image_id>.png  category ids, 8 or 16 bit; an id of no category is void
+predictions.json       the COCO file, written last
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.errors import DataError
+from bench.io import coco
+from bench.io.archive import refuse_link_out
+from bench.io.coco_writer import write_panoptic
+from bench.io.files import open_append, read_lines, write_json
+from bench.io.hashing import FileDigests, files_digest
+from bench.io.images import read_labels, write_png
+from bench.results.run import Run
+from bench.results.shards import WHOLE, Shard
+from bench.types import Categories, Panoptic, Prediction, Readable
+
+SAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def file_stem(image_id: str) -> str:
+    """An image id as a file name that cannot leave its folder."""
+    return SAFE.sub("_", image_id).lstrip(".") or "_"
+
+
+class PredictionWriter:
+    """Appends predictions to a folder; safe from several threads."""
+
+    def __init__(self, folder: Path, *, shard: Shard = WHOLE, fresh: bool = False) -> None:
+        self.folder = folder
+        annotations = folder / ("annotations.jsonl" if shard == WHOLE else f"annotations-{shard.name}.jsonl")
+        if fresh:
+            annotations.unlink(missing_ok=True)
+        (folder / "semantic").mkdir(parents=True, exist_ok=True)
+        self._annotations = open_append(annotations)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> PredictionWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OSError):  # every line was flushed
+            self._annotations.close()
+
+    def write(self, image_id: str, prediction: Prediction) -> None:
+        """The panoptic PNG, the semantic PNG and the annotation, in this order."""
+        annotation = self._write_png(image_id, prediction.panoptic)
+        if prediction.semantic is not None:
+            dtype = np.uint8 if prediction.semantic.max(initial=0) < 256 else np.uint16
+            target = self.folder / "semantic" / f"{file_stem(image_id)}.png"
+            write_png(target, prediction.semantic.astype(dtype))
+        with self._lock:
+            self._annotations.write(json.dumps(annotation) + "\n")
+            self._annotations.flush()
+
+    def _write_png(self, image_id: str, panoptic: Panoptic) -> dict[str, Any]:
+        name = f"{file_stem(image_id)}.png"
+        annotation = write_panoptic(self.folder / name, panoptic)
+        return {**annotation, "image_id": image_id, "file_name": name}
+
+    def finish(self, order: Iterable[str], categories: Categories) -> None:
+        """predictions.json in the order of the data set, from the annotations of all shards; none if one is missing."""
+        files = sorted(self.folder.glob("annotations*.jsonl"))
+        by_id = {str(line["image_id"]): line for file in files for line in read_lines(file)}
+        order = list(order)
+        if not set(order) <= set(by_id):  # an earlier part of the run kept none
+            return
+        ordered = [by_id[image_id] for image_id in order if image_id in by_id]
+        listed = [{"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in categories]
+        write_json(self.folder / "predictions.json", {"annotations": ordered, "categories": listed})
+
+
+@dataclass(frozen=True)
+class PredictionFolder:
+    """Predictions of any tool in COCO panoptic format; read when asked for. `folder` has the PNGs."""
+
+    name: str
+    folder: Path
+    file: coco.CocoPanoptic
+
+    @property
+    def annotations(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.file.annotations
+
+    def digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:
+        """sha256 of the JSON and of the PNGs and semantic maps of these images, or of all.
+
+        A missing PNG is an error where it is read.
+        """
+        named: list[tuple[str, Readable]] = [("json", self.file.path)]
+        for image_id, annotation in self.annotations.items():
+            if image_ids is not None and image_id not in image_ids:
+                continue
+            png = self.folder / annotation["file_name"]
+            refuse_link_out(png, annotation["file_name"])
+            named.append((f"panoptic/{annotation['file_name']}", png))
+            named.append((f"semantic/{image_id}", self._semantic(image_id)))
+        return files_digest(named, digests)
+
+    def plain(self, image_id: str, categories: Categories) -> coco.PanopticFile | None:
+        """The panoptic map of one image, unread, where it is all that was predicted; None for anything else."""
+        if image_id not in self.annotations or self._semantic(image_id).is_file():
+            return None
+        return self._panoptic(image_id, categories)
+
+    def _panoptic(self, image_id: str, categories: Categories) -> coco.PanopticFile:
+        annotation = self.annotations[image_id]
+        listed = self.file.segments[image_id]
+        return coco.PanopticFile(self.folder / annotation["file_name"], annotation, categories.index_of, listed=listed)
+
+    def _semantic(self, image_id: str) -> Path:
+        return self.folder / "semantic" / f"{file_stem(image_id)}.png"
+
+    def read(self, image_id: str, categories: Categories) -> Prediction:
+        """The prediction of one image; a missing or broken one is a DataError."""
+        if image_id not in self.annotations:
+            raise DataError(f"{self.folder}: no prediction for image {image_id!r}; predict it or use --images")
+        panoptic, semantic = self._panoptic(image_id, categories)(), self._semantic(image_id)
+        return Prediction(panoptic, read_labels(semantic) if semantic.is_file() else None)
+
+
+def open_predictions(path: Path) -> PredictionFolder:
+    """A folder with predictions.json, or a COCO panoptic JSON with its PNGs beside it or in a folder of its name."""
+    file = path / "predictions.json" if path.is_dir() else path
+    if not file.is_file():
+        raise DataError(
+            f"{file}: there are no predictions here; `bench run` and `bench data damage` write such folders"
+        )
+    folder = file.parent / file.stem if (file.parent / file.stem).is_dir() else file.parent
+    return predictions_of(file, folder, file.parent.resolve().name)
+
+
+def predictions_of(file: Path, folder: Path, name: str) -> PredictionFolder:
+    """A COCO panoptic prediction JSON with its PNGs in `folder`."""
+    return PredictionFolder(name, folder, coco.load_json(file))
+
+
+def saved_predictions(run: Run) -> PredictionFolder | None:
+    """The predictions beside a run's lines; None where they were not kept."""
+    folder = run.folder / "predictions"
+    return open_predictions(folder) if (folder / "predictions.json").is_file() else None

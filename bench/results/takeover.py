@@ -1,0 +1,87 @@
+"""An interrupted run whose data were mended: the lines of what did not change go on to the new run.
+
+Mending one broken picture changes the content that a run is named by. The batches whose pictures and truth have the
+bytes of before need not be computed again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from bench.errors import DataError
+from bench.io.files import read_json, read_lines, write_json
+from bench.results.line_digests import spelled
+from bench.results.shards import Shard
+from bench.types import Sample
+
+INPUTS = "inputs.json"  # image id → digest of its picture and truth; there until the run is finished
+
+
+def take_over(folder: Path, settings: str, inputs: Mapping[str, str], batch_size: int) -> None:
+    """Turn an interrupted run beside `folder` with the same `settings` into the one at `folder`.
+
+    `settings` is the digest of its identity without the content, `inputs` image id → digest, in the data set's order.
+    Lines of a batch that holds a changed image are dropped. Nothing happens where there is no such run, where more than
+    half of its data changed, or another process writes it.
+    """
+    if folder.exists():
+        return
+    for found in sorted(path.parent for path in folder.parent.glob(f"*/{INPUTS}")):
+        with suppress(DataError, OSError), ExitStack() as locks:
+            if (found / "done.json").exists() or read_json(found / "run.json").get("settings") != settings:
+                continue
+            keep = _unchanged(read_json(found / INPUTS), inputs, batch_size)
+            if 2 * len(keep) < len(inputs):  # these are other data, not mended ones
+                continue
+            for lock in found.glob(".lock*"):
+                fcntl.flock(locks.enter_context(lock.open("w")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for path in (*found.glob("images-*.jsonl"), *found.glob("timings-*.jsonl")):
+                _rewrite(path, [line for line in read_lines(path) if line["image_id"] in keep])
+            (found / "run.json").unlink()  # the new run writes its own
+            found.rename(folder)
+            return
+
+
+def drop_changed(
+    folder: Path, shard: Shard, samples: Sequence[Sample], changed: Collection[str], batch_size: int
+) -> int:
+    """Drop the lines of batches that `changed` files of the data belong to; returns how many."""
+    files = {s.image_id: {str(file) for file in (*s.target_files, s.image_file)} for s in samples}
+    now = {name: "changed" if own & set(changed) else "" for name, own in files.items()}
+    keep = _unchanged(dict.fromkeys(now, ""), now, batch_size)
+    dropped = 0
+    for kind in ("timings", "images"):
+        path = folder / f"{kind}-{shard.name}.jsonl"
+        lines = list(read_lines(path))
+        kept = [line for line in lines if line["image_id"] in keep]
+        _rewrite(path, kept)
+        dropped = len(lines) - len(kept)
+    return dropped
+
+
+def _unchanged(before: Mapping[str, str], inputs: Mapping[str, str], batch_size: int) -> set[str]:
+    """The images whose whole batch has the inputs of before."""
+    order = list(inputs)
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    same = [batch for batch in batches if all(before.get(name) == inputs[name] for name in batch)]
+    return {name for batch in same for name in batch}
+
+
+def _rewrite(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text("".join(f"{spelled(line)}\n" for line in lines), encoding="utf-8")
+    part.replace(path)
+
+
+def note_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
+    """Keep what `take_over` compares."""
+    write_json(folder / INPUTS, dict(inputs))
+
+
+def forget_inputs(folder: Path) -> None:
+    """Remove it from a finished run."""
+    (folder / INPUTS).unlink(missing_ok=True)

@@ -1,0 +1,116 @@
+"""RunWriter: opens, locks, appends to, resumes and finishes a run."""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from bench.errors import PartialRun, naming
+from bench.io.files import open_append, read_json, read_lines, write_json
+from bench.results.line_digests import Line, lines_digest, spelled
+from bench.results.run import FORMAT
+from bench.results.shards import WHOLE, Shard
+
+Seen = Callable[[Line], None]
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _lock(stream: IO[str], folder: Path) -> None:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise PartialRun(f"{folder}: another process writes this run; wait for it or stop it") from None
+
+
+def _empty(folder: Path, shard: Shard) -> None:
+    """All but the lock, or what one shard wrote; done.json first, since it vouches for the rest."""
+    (folder / "done.json").unlink(missing_ok=True)
+    own = [path for name in (shard.name, WHOLE.name) for path in folder.glob(f"*-{name}.jsonl")]  # merged lines, too
+    for path in folder.iterdir() if shard == WHOLE else own:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != ".lock":
+            path.unlink()
+
+
+class RunWriter:
+    """The one writer of a run's folder; a second one is refused while this one lives.
+
+    `fresh` throws away what an earlier run left there. Shards of one run write side by side, each its own files.
+    `seen` is told of every line that is there already.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        meta: Mapping[str, Any],
+        *,
+        shard: Shard = WHOLE,
+        fresh: bool = False,
+        seen: Seen = lambda line: None,
+    ) -> None:
+        self.folder = folder
+        self.done: set[str] = set()
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as opened:
+            lock = ".lock" if shard == WHOLE else f".lock-{shard.name}"
+            self._lock = opened.enter_context((folder / lock).open("w"))
+            _lock(self._lock, folder)
+            if fresh:
+                _empty(folder, shard)
+            if not (folder / "run.json").exists():
+                write_json(folder / "run.json", {"format": FORMAT, "created": _now(), **meta})
+            images = folder / f"images-{shard.name}.jsonl"
+            with naming(images):
+                for line in read_lines(images):
+                    self.done.add(str(line["image_id"]))
+                    seen(line)
+            self._images = opened.enter_context(open_append(images))
+            self._timings = opened.enter_context(open_append(folder / f"timings-{shard.name}.jsonl"))
+            opened.pop_all()
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for stream in (self._images, self._timings, self._lock):
+            with suppress(OSError):  # every line was flushed: closing a full disk's file has no news
+                stream.close()
+
+    def tell(self, name: str, value: Any) -> None:
+        """A fact for run.json that only the work brings to light; one that is told there already stays."""
+        path = self.folder / "run.json"
+        meta = read_json(path)
+        if meta.get(name) is None and value is not None:
+            write_json(path, {**meta, name: value})
+
+    def append(self, image_id: str, text: str, timing: Mapping[str, float]) -> bool:
+        """One image and its line as `spelled` has it, in one write. An image that is there already is not written
+        twice, and False says so."""
+        if image_id in self.done:
+            return False
+        self._timings.write(spelled({"image_id": image_id, "seconds": timing}) + "\n")
+        self._timings.flush()
+        self._images.write(text + "\n")
+        self._images.flush()
+        self.done.add(image_id)
+        return True
+
+    def finish(self, score: Mapping[str, Any], key: Mapping[str, Any], images_sha256: str | None = None) -> None:
+        """Totals, checksum and comparability key; the run is complete after this. Who has read the lines anyway knows
+        their digest."""
+        done = {
+            "finished": _now(),
+            "images_sha256": images_sha256 or lines_digest(read_lines(self.folder / "images-0-of-1.jsonl")),
+            "key": dict(key),
+            "score": dict(score),
+        }
+        write_json(self.folder / "done.json", done)

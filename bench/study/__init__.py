@@ -1,1 +1,0 @@
-"""A study: trainings that differ in one thing each, what they score, and which differences are there."""

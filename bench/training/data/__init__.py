@@ -1,0 +1,1 @@
+"""Training samples: decoded, augmented, batched."""

@@ -1,0 +1,49 @@
+"""EfficientPS (arXiv 2004.02307), our own network, losses and storage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from bench.adapters.efficientps import network, storage
+from bench.adapters.efficientps.config import NetworkConfig
+from bench.errors import UsageError
+from bench.io.config import build as build_spec
+from bench.training.data.batches import Part
+from bench.training.families.family import Family, Losses
+from bench.training.losses import efficientps as efficientps_loss
+from bench.training.recipe import Recipe
+from bench.types import Categories
+
+
+def build(recipe: Recipe, categories: Categories) -> Any:
+    """An EfficientPS with random weights."""
+    return network.build(build_spec(NetworkConfig, recipe.network, "network"), categories)
+
+
+def losses(model: Any, part: Part, recipe: Recipe, weights: Tensor) -> Losses:
+    """Its six terms; their weights are the network's own, in `network.training`."""
+    for phase in recipe.phases:
+        if phase.input_px[0] % 32 or phase.input_px[1] % 32:
+            raise UsageError(f"phases: EfficientPS takes inputs of multiples of 32 px, not {list(phase.input_px)}")
+    index = [target.index.view(part.input_px) for target in part.targets]
+    classes = [target.classes for target in part.targets]
+    return Losses(efficientps_loss.losses(model, part.pixels, index, classes))
+
+
+def save(model: Any, folder: Path, input_px: tuple[int, int], half: bool) -> None:
+    """config.json, preprocessor_config.json and model.safetensors, in fp16 always."""
+    storage.save(model, folder, input_px)
+
+
+FAMILY = Family(
+    name="efficientps",
+    stride=1,
+    build=build,
+    losses=losses,
+    save=save,
+    divisor=lambda model: 32,
+    backbone="backbone.",
+)

@@ -1,0 +1,85 @@
+"""What the families of transformers share: the backbone's configuration, and the folder that is saved."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UsageError
+from bench.io.config import build as build_spec
+from bench.training.data.augment import PIXEL_MEAN, PIXEL_STD
+from bench.training.recipe import NetworkSpec, Recipe
+from bench.types import Categories
+
+
+def network_spec(recipe: Recipe) -> NetworkSpec:
+    """The recipe's `network`, checked."""
+    spec = build_spec(NetworkSpec, recipe.network, "network")
+    if len(spec.widths) != len(spec.depths):
+        raise UsageError(f"network: {len(spec.widths)} widths and {len(spec.depths)} depths; give one of each a stage")
+    return spec
+
+
+def resnet_config(spec: NetworkSpec) -> Any:
+    """ResNetConfig of basic blocks that hands out every stage."""
+    import transformers
+
+    quiet: Any = transformers.logging
+    quiet.set_verbosity_error()  # it warns of every backbone but swin
+    quiet.disable_progress_bar()
+    resnet: Any = transformers.ResNetConfig  # its annotations leave out what its base takes
+    return resnet(
+        embedding_size=spec.stem_width, hidden_sizes=list(spec.widths), depths=list(spec.depths),
+        layer_type="basic", out_features=[f"stage{i + 1}" for i in range(len(spec.widths))],
+    )  # fmt: skip
+
+
+def detr_config(spec: NetworkSpec, backbone: Any = None, **labels: Any) -> Any:
+    """DetrConfig of the transformer alone, or with a backbone."""
+    import transformers
+
+    make: Any = transformers.DetrConfig  # its annotations leave out what its base takes
+    return make(
+        backbone_config=backbone, use_timm_backbone=False, d_model=spec.query_width, num_queries=spec.queries,
+        encoder_layers=spec.encoder_layers, decoder_layers=spec.decoder_layers, dropout=spec.dropout,
+        encoder_attention_heads=spec.looking_heads, decoder_attention_heads=spec.heads,
+        encoder_ffn_dim=spec.feedforward, decoder_ffn_dim=spec.feedforward, **labels,
+    )  # fmt: skip
+
+
+def label_names(categories: Categories) -> dict[str, dict[Any, Any]]:
+    """`id2label` and `label2id` of a configuration."""
+    names = dict(enumerate(category.name for category in categories))
+    return {"id2label": names, "label2id": {name: i for i, name in names.items()}}
+
+
+def divisor(model: Any) -> int:
+    """The multiple of px that an input is padded to: the stride of the backbone's last stage, at least 32."""
+    stages = len(getattr(model.config.backbone_config, "out_features", None) or ()) or 4
+    return int(max(32, 2 ** (stages + 1)))
+
+
+def save(model: Any, folder: Path, input_px: tuple[int, int], half: bool, *, processor: str) -> None:
+    """config.json, preprocessor_config.json and model.safetensors, in fp16 where `half`; `input_px` is
+    (height, width)."""
+    (deepcopy(model).half() if half else model).save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(_preprocessor(input_px, processor), indent=2) + "\n")
+
+
+def _preprocessor(input_px: tuple[int, int], processor: str) -> dict[str, Any]:
+    return {
+        "image_processor_type": processor,
+        "do_resize": True,
+        "size": {"height": input_px[0], "width": input_px[1]},
+        "resample": 2,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [mean / 255 for mean in PIXEL_MEAN],
+        "image_std": [std / 255 for std in PIXEL_STD],
+        "do_reduce_labels": False,
+        "ignore_index": 255,
+        "size_divisor": 32,
+    }

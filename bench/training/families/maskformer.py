@@ -1,0 +1,55 @@
+"""MaskFormer (arXiv 2107.06278) through transformers, with the set loss of its successor."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.training.data.batches import Part
+from bench.training.families.family import Family, Losses
+from bench.training.families.hub import detr_config, divisor, label_names, network_spec, resnet_config, save
+from bench.training.losses.set_loss import set_loss
+from bench.training.recipe import Recipe
+from bench.types import Categories
+
+
+def build(recipe: Recipe, categories: Categories) -> Any:
+    """A MaskFormerForInstanceSegmentation with random weights."""
+    import transformers
+
+    spec = network_spec(recipe)
+    make: Any = transformers.MaskFormerConfig  # its annotations leave out what its base takes
+    config = make(
+        backbone_config=resnet_config(spec), decoder_config=detr_config(spec),
+        fpn_feature_size=spec.feature_width, mask_feature_size=spec.feature_width,
+        **label_names(categories),
+    )  # fmt: skip
+    return transformers.MaskFormerForInstanceSegmentation(config)
+
+
+def losses(model: Any, part: Part, recipe: Recipe, weights: Tensor) -> Losses:
+    """The set loss of every decoder layer."""
+    out = model.model(part.pixels, output_hidden_states=True)
+    norm = model.model.transformer_module.decoder.layernorm
+    between = [norm(state) for state in out.transformer_decoder_hidden_states[1:-1]]  # the first are the queries
+    states = torch.stack([*between, out.transformer_decoder_last_hidden_state])
+    features = out.pixel_decoder_last_hidden_state
+    masks = torch.einsum("lbqc,bchw->lbqhw", model.mask_embedder(states), features)
+    layers = list(zip(model.class_predictor(states), masks, strict=True))
+    return Losses(set_loss(layers, part.targets, recipe.loss, weights, part.generator), features)
+
+
+FAMILY = Family(
+    name="maskformer",
+    stride=4,
+    build=build,
+    losses=losses,
+    save=partial(save, processor="MaskFormerImageProcessor"),
+    divisor=divisor,
+    backbone="model.pixel_level_module.encoder.",
+    class_head="class_predictor",
+    feature_width=lambda model: int(model.config.mask_feature_size),
+)

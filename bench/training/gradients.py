@@ -1,0 +1,237 @@
+"""Gradients accumulated over threads or processes; how much memory a part takes.
+
+On the CPU every thread has a replica of the model: the same weights in the same memory, gradients of its own.
+They meet once a step; threads that meet in every operation crawl as soon as a neighbour wants a core. Processes
+meet once a step as well, after all their images, so that one that runs out of memory leaves no other waiting.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.errors import ModelError
+from bench.training.data.batches import Batch, part
+
+SAFE = 0.9  # of the free memory: neighbours on a shared device take some, and blocks of it are lost between others
+
+
+def peak_mb(device: torch.device) -> float:
+    """The most that was in use so far, MB: of the device, or of the process on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def fitting(free: int, each: int, most: int) -> int:
+    """How many images of `each` bytes fit into `free` bytes: at least one, at most `most`."""
+    return max(1, min(most, int(SAFE * free) // max(1, each)))
+
+
+class Meter(Protocol):
+    """Bytes of a device's memory."""
+
+    def start(self) -> None:
+        """What is in use from now on is compared with now."""
+
+    def taken(self) -> int:
+        """The most that came on top since the start."""
+
+    def free(self) -> int:
+        """What could come on top of what was in use at the start."""
+
+
+class CudaMeter:
+    """The memory of a CUDA device, which others may share."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.base = device, 0
+
+    def start(self) -> None:
+        torch.cuda.synchronize(self.device)
+        torch.cuda.reset_peak_memory_stats(self.device)
+        self.base = torch.cuda.memory_allocated(self.device)
+
+    def taken(self) -> int:
+        return int(torch.cuda.max_memory_allocated(self.device)) - self.base
+
+    def free(self) -> int:
+        unclaimed, _ = torch.cuda.mem_get_info(self.device)
+        return int(unclaimed) + int(torch.cuda.memory_reserved(self.device)) - self.base
+
+
+Says = Callable[[str], None]
+
+
+@dataclass(eq=False)
+class Engine:
+    """`replicas` share the weights of `model`, the first of them is `model` itself where it is alone.
+
+    `at_once` images go through a replica together, all where it is None. `meter`, where there is one, measures a
+    step of single images while `probing`, and so finds `at_once`.
+    """
+
+    accelerator: Any
+    model: Any
+    replicas: Sequence[Any]
+    pool: ThreadPoolExecutor
+    seed: int
+    at_once: int | None
+    says: Says
+    meter: Meter | None = None
+    probing: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self.accelerator.device
+        return device
+
+
+def gradients(engine: Engine, batch: Batch) -> dict[str, float]:
+    """Leaves the mean gradients of a step's batch in the model; the mean of each term.
+
+    Out of memory, the step is done again with half as many images at once, until it is one.
+    """
+    if engine.probing and engine.meter is not None:
+        engine.at_once = 1
+        engine.meter.start()
+    while True:
+        try:
+            sums, exhausted = _local(engine, batch), False
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            sums, exhausted = {}, True
+        if not _any(engine, exhausted):
+            _settle(engine, batch)
+            return _gathered(engine, sums, batch)
+        _back_off(engine, batch)
+
+
+def _settle(engine: Engine, batch: Batch) -> None:
+    """After a step of single images: as many at once as fit into what is free."""
+    if not engine.probing or engine.meter is None:
+        return
+    engine.probing, most = False, math.ceil(len(batch.targets) / len(engine.replicas))
+    each, free = engine.meter.taken(), engine.meter.free()
+    engine.at_once = fitting(free, each, most)
+    engine.says(
+        f"an image takes {each / 1e6:.0f} MB and {free / 1e6:.0f} MB are free: {engine.at_once} of {most} at once"
+        + ("" if engine.at_once == most else f", the batch stays {batch.images} by accumulation")
+    )
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """CUDA's error has a type of its own, the CPU's allocator only words."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _back_off(engine: Engine, batch: Batch) -> None:
+    largest = math.ceil(len(batch.targets) / len(engine.replicas))
+    before = min(engine.at_once or largest, largest)
+    if before <= 1:
+        height, width = batch.pixels.shape[-2:]
+        raise ModelError(
+            f"out of memory with one image of {height}x{width} px at a time; lower phases.crop_px or longest_edge, "
+            "take a smaller network, or free memory on the device"
+        )
+    engine.at_once = before // 2
+    for model in (engine.model, *engine.replicas):
+        model.zero_grad(set_to_none=True)
+    if engine.device.type == "cuda":
+        torch.cuda.empty_cache()
+    engine.says(
+        f"out of memory with {before} images at once; going on with {engine.at_once} at once, "
+        f"the batch stays {batch.images} by accumulation"
+    )
+
+
+def _local(engine: Engine, batch: Batch) -> dict[str, float]:
+    """Gradients of this process's images in the model; the sum of each term over them."""
+    cut = np.array_split(np.arange(len(batch.targets)), len(engine.replicas))
+    shares = [share.tolist() for share in cut if len(share)]
+    used = engine.replicas[: len(shares)]
+    if len(used) == 1:
+        sums = [_accumulate(engine, used[0], batch, shares[0])]
+    else:
+        work = lambda model, share: _accumulate(engine, model, batch, share)  # noqa: E731
+        sums = list(engine.pool.map(work, used, shares))
+    if used[0] is not engine.model:
+        _add_up(engine.model, used)
+        _share_statistics(engine.model, engine.replicas, len(used))
+    return {name: sum(one[name] for one in sums) for name in sums[0]}
+
+
+def _add_up(model: Any, replicas: Sequence[Any]) -> None:
+    for mine, *theirs in zip(model.parameters(), *(m.parameters() for m in replicas), strict=True):
+        there = [p.grad for p in theirs if p.grad is not None]
+        mine.grad = torch.stack(there).sum(0) if there else None
+
+
+@torch.no_grad()
+def _share_statistics(model: Any, replicas: Sequence[Any], used: int) -> None:
+    """Every replica gathers batch norm's statistics for itself, so that no race decides them; then their mean over
+    the first `used` goes to all."""
+    for mine, *theirs in zip(model.buffers(), *(m.buffers() for m in replicas), strict=True):
+        mine.copy_(torch.stack(theirs[:used]).mean(0) if mine.is_floating_point() else theirs[0])
+        for buffer in theirs:
+            buffer.copy_(mine)
+
+
+def _accumulate(engine: Engine, model: Any, batch: Batch, share: list[int]) -> dict[str, float]:
+    """Adds up in `model` the gradients of some images, `at_once` of them at a time; the sums of the terms."""
+    if len(engine.replicas) > 1:
+        torch.set_num_threads(1)  # it counts for the calling thread alone
+    model.zero_grad(set_to_none=True)
+    sums: dict[str, float] = {}
+    step = engine.at_once or len(share)
+    for start in range(0, len(share), step):
+        images = share[start : start + step]
+        now = part(batch, images, engine.device, engine.seed)
+        with engine.accelerator.autocast():
+            terms = model(now)
+        loss = torch.stack(list(terms.values())).sum()
+        engine.accelerator.backward(loss * (len(images) / batch.images))
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0.0) + value.item() * len(images)
+    return sums
+
+
+def _any(engine: Engine, exhausted: bool) -> bool:
+    """Whether any process ran out of memory."""
+    if engine.accelerator.num_processes == 1:
+        return exhausted
+    flag = torch.tensor([float(exhausted)], device=engine.device)
+    return bool(engine.accelerator.reduce(flag, "sum").item())
+
+
+def _gathered(engine: Engine, sums: dict[str, float], batch: Batch) -> dict[str, float]:
+    """Gradients and terms of all processes, added up; the terms' mean over the batch. Statistics are averaged."""
+    if engine.accelerator.num_processes > 1:
+        learning = [p for p in engine.model.parameters() if p.requires_grad]
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in learning]
+        for parameter, total in zip(learning, _reduced(engine, grads, "sum"), strict=True):
+            parameter.grad = total
+        statistics = [buffer for buffer in engine.model.buffers() if buffer.is_floating_point()]
+        for buffer, mean in zip(statistics, _reduced(engine, statistics, "mean"), strict=True):
+            buffer.copy_(mean)
+        values: Tensor = torch.tensor(list(sums.values()), device=engine.device)
+        sums = dict(zip(sums, engine.accelerator.reduce(values, "sum").tolist(), strict=True))
+    return {name: value / batch.images for name, value in sums.items()}
+
+
+def _reduced(engine: Engine, tensors: Sequence[Tensor], how: str) -> list[Tensor]:
+    """The sum or the mean of each over all processes, in one message."""
+    if not tensors:
+        return []
+    flat = engine.accelerator.reduce(torch.cat([tensor.flatten() for tensor in tensors]), how)
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    return [piece.view_as(tensor) for piece, tensor in zip(parts, tensors, strict=True)]

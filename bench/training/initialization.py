@@ -1,0 +1,213 @@
+"""Random, stored or transplanted weights; class heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from bench.adapters.class_head import class_head, set_layer
+from bench.adapters.hub import load_pretrained, read_config
+from bench.datasets.dataset import Dataset
+from bench.errors import ModelError, UsageError
+from bench.io.config import shipped
+from bench.models.loading import load_model
+from bench.models.resolve import resolve_model
+from bench.models.weights import weights_file
+from bench.training.families.family import Family
+from bench.training.families.hub import label_names
+from bench.training.gradients import Says
+from bench.training.recipe import Recipe
+from bench.types import Categories
+
+
+def fit_classes(network: Any, family: Family, categories: Categories) -> str:
+    """Gives a network from a checkpoint a class layer for other classes, which keeps the rows of those that it
+    knew by name; what was done, or ""."""
+    if family.class_head is None:
+        return ""
+    known = {name: i for i, name in sorted(network.config.id2label.items())}
+    wanted = [category.name for category in categories]
+    if list(known) == wanted:
+        return ""
+    by_id = (
+        len(network.config.id2label) == 250 and max(categories.ids) < 250
+    )  # DETR's head for COCO: a category's id is its row
+    rows = [i if by_id else known.get(name) for i, name in zip(categories.ids, wanted, strict=True)]
+    old = network.get_submodule(family.class_head)
+    set_layer(network, family.class_head, _with_rows(old, [*rows, old.out_features - 1]))
+    for key, value in label_names(categories).items():
+        setattr(network.config, key, value)
+    _fit_criterion(network, len(wanted))
+    fresh = [name for name, row in zip(wanted, rows, strict=True) if row is None]
+    anew = f"; the rows of {', '.join(fresh)} begin anew" if fresh else ""
+    return f"{len(wanted)} classes, {len(wanted) - len(fresh)} of them among its {len(known)}{anew}"
+
+
+def _fit_criterion(network: Any, classes: int) -> None:
+    """The framework's own loss keeps a weight a class, which is saved with the network though ours does not read it."""
+    old = getattr(getattr(network, "criterion", None), "empty_weight", None)
+    if old is not None:
+        weight = torch.ones(classes + 1, dtype=old.dtype, device=old.device)
+        weight[-1] = old[-1]
+        network.criterion.empty_weight = weight
+
+
+@torch.no_grad()
+def _with_rows(old: Any, rows: Sequence[int | None]) -> Any:
+    """A linear layer with these rows of the old one, and fresh ones where there is none."""
+    new = nn.Linear(old.in_features, len(rows))
+    for i, row in enumerate(rows):
+        if row is not None:
+            new.weight[i], new.bias[i] = old.weight[row], old.bias[row]
+    return new
+
+
+def deepen(network: Any, family: Family, recipe: Recipe) -> None:
+    """Puts the recipe's class head in the place of the one layer."""
+    spec = recipe.class_head
+    if spec is None:
+        return
+    if family.class_head is None:
+        raise UsageError(f"class_head: {family.name} has no such layer; leave the block out")
+    old = network.get_submodule(family.class_head)
+    widths = [old.in_features, *spec.hidden, old.out_features]
+    set_layer(network, family.class_head, class_head(widths, spec.activation, spec.dropout))
+    if spec.activation != "none":
+        network.config.class_head = {"name": family.class_head, "widths": widths, "activation": spec.activation}
+
+
+def plain(network: Any, family: Family, recipe: Recipe) -> Any:
+    """The network as it is saved: layers without an activation between them are one matrix."""
+    if recipe.class_head is None or recipe.class_head.activation != "none" or family.class_head is None:
+        return network
+    copy = deepcopy(network)
+    layers = [layer for layer in copy.get_submodule(family.class_head) if isinstance(layer, nn.Linear)]
+    set_layer(copy, family.class_head, multiplied(layers))
+    return copy
+
+
+@torch.no_grad()
+def multiplied(layers: list[nn.Linear]) -> nn.Linear:
+    """The one linear layer that does what all of them do in turn."""
+    weight, bias = layers[0].weight.double(), layers[0].bias.double()
+    for layer in layers[1:]:
+        weight, bias = layer.weight.double() @ weight, layer.weight.double() @ bias + layer.bias.double()
+    one = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device)
+    one.weight.copy_(weight)
+    one.bias.copy_(bias)
+    return one
+
+
+# What the backbone's parameters are called in each architecture; a checkpoint of one may begin another.
+BACKBONES = ("model.pixel_level_module.encoder.", "detr.model.backbone.model.", "model.backbone.model.", "backbone.")
+
+# MaskFormer's transformer is DETR's (arXiv 2107.06278, 4.1): what it has learned under DETR's names for it.
+DETR_NAMES = {
+    "model.transformer_module.queries_embedder.": "detr.model.query_position_embeddings.",
+    "model.transformer_module.": "detr.model.",
+    "class_predictor.": "detr.class_labels_classifier.",
+}
+
+
+def network_of(recipe: Recipe, family: Family, data: Dataset, says: Says) -> Any:
+    """The network that training begins with; `says` hears what was carried over from a checkpoint."""
+    if recipe.network is None:
+        network, note = _whole(recipe, family, data)
+    else:
+        network, note = build(recipe, family, data.categories), ""
+        if recipe.init is not None:
+            note = transplant(network, _tensors(recipe.init, family, data), family.backbone, recipe.init)
+    if note:
+        says(note)
+    deepen(network, family, recipe)
+    return network.float()
+
+
+def build(recipe: Recipe, family: Family, categories: Categories) -> Any:
+    """The recipe's network with random weights; one that its framework refuses is a UsageError."""
+    try:
+        return family.build(recipe, categories)
+    except (ValueError, RuntimeError, AssertionError) as error:
+        raise UsageError(f"network: {family.name} cannot be built so ({str(error).splitlines()[0]})") from None
+
+
+def _whole(recipe: Recipe, family: Family, data: Dataset) -> tuple[Any, str]:
+    """The checkpoint's own network."""
+    network = _loaded(recipe.init or "", family, data)
+    network.requires_grad_(True)
+    note = fit_classes(network, family, data.categories)
+    return network, f"init: {recipe.init}, {note or 'as it is'}"
+
+
+def _loaded(name: str, family: Family, data: Dataset) -> Any:
+    """The network of `coco/swin-tiny` of the family, of a folder, or of `mask2former/minicity/tiny`, another's."""
+    other = name.partition("/")[0] in shipped("models")
+    model, checkpoint = (name, None) if other else (family.name, name)
+    adapter: Any = load_model(resolve_model(model, data.name, base=data.base, checkpoint=checkpoint), "cpu")
+    return adapter.model
+
+
+def _tensors(name: str, family: Family, data: Dataset) -> Mapping[str, Tensor]:
+    """The weights of a folder of any architecture, or of a checkpoint of the family's. transformers stores some
+    under other names than it has them in memory, so what is its own is read by it."""
+    folder = Path(name)
+    if not folder.is_dir():
+        state: Mapping[str, Tensor] = _loaded(name, family, data).state_dict()
+        return state
+    import transformers
+
+    written = read_config(folder).get("architectures") or [""]
+    if hasattr(transformers, written[0]):
+        known: Mapping[str, Tensor] = load_pretrained(folder, written[0]).state_dict()
+        return known
+    file = weights_file(folder)
+    if file is None or file.suffix != ".safetensors":
+        raise ModelError(f"{folder}: no model.safetensors here; a checkpoint is a folder in hub format")
+    return load_file(file)
+
+
+def transplant(network: Any, source: Mapping[str, Tensor], backbone: str, name: str) -> str:
+    """Copies every tensor that has a counterpart of the same shape; the backbone's may be called differently.
+
+    A sentence with what was carried over, missing and left over. Nothing in common is a ModelError.
+    """
+    own = network.state_dict()
+    given = _renamed(_as_detr(source, own), backbone)
+    fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
+    missing, left = sorted(own.keys() - fitting.keys()), sorted(given.keys() - fitting.keys())
+    if not any(tensor.ndim > 1 for tensor in fitting.values()):  # a bias here and there always fits
+        raise ModelError(
+            f"init: {name} has nothing in common with this network: missing {_some(missing)}, left over {_some(left)}; "
+            "take a checkpoint of the same widths and depths, or drop `init`"
+        )
+    network.load_state_dict({**own, **fitting})
+    return f"init: {len(fitting)} tensors of {name}; {_some(missing)} begin anew, {_some(left)} left over"
+
+
+def _renamed(source: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor]:
+    """The source's tensors, its backbone's under our name for it."""
+    theirs = next((p for p in BACKBONES if any(n.startswith(p) for n in source)), backbone)
+    return {(backbone + n.removeprefix(theirs) if n.startswith(theirs) else n): t for n, t in source.items()}
+
+
+def _as_detr(source: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """MaskFormer's tensors under DETR's names, where DETR is to begin with them."""
+    of_maskformer = "model.transformer_module.input_projection.weight" in source
+    if not of_maskformer or "detr.class_labels_classifier.bias" not in own:
+        return source
+    renamed = {}
+    for name, tensor in source.items():
+        theirs = next((prefix for prefix in DETR_NAMES if name.startswith(prefix)), "")
+        renamed[DETR_NAMES.get(theirs, "") + name.removeprefix(theirs)] = tensor
+    return renamed
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:2]) + (", …" if len(names) > 2 else "")
+    return f"{len(names)} ({shown})" if names else "none"

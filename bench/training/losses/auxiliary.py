@@ -1,0 +1,83 @@
+"""An auxiliary head of training on the mask features: what stands where, and where its middle is. It is not saved.
+
+The queries of a small network learn late, since little reaches them before they have settled on places; a term
+for every cell teaches the features below them from the first step on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate, smooth_l1_loss
+
+from bench.training.data.batches import Target
+from bench.training.recipe import DenseSpec
+
+WAVES = (2.0, 0.5, 0.25, 0.125)  # wavelengths of the code of a place, as fractions of the image's width
+CODE = 4 * len(WAVES)  # sine and cosine, of x and y
+
+
+class DenseHead(nn.Module):
+    """A 1×1 convolution from `width` features to the classes and the code of a place."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(width, classes + CODE, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.project(features)
+        return logits
+
+
+def dense_loss(dense: Tensor, targets: Sequence[Target], grid: tuple[int, int], spec: DenseSpec) -> dict[str, Tensor]:
+    """Weighted terms, the mean over images, of `dense` (B, C + CODE, h, w) against the cells, which are a `grid`
+    (rows, columns). Coarser features are enlarged; void counts for nothing."""
+    if dense.shape[-2:] != grid:
+        dense = interpolate(dense, grid, mode="bilinear", align_corners=False)
+    terms: dict[str, list[Tensor]] = {"semantic": [], "centre": []}
+    for flat, target in zip(dense.float().flatten(2), targets, strict=True):
+        cells = (target.index >= 0).nonzero()[:, 0]
+        if len(cells):
+            here = flat[:, cells].T
+            terms["semantic"].append(spec.semantic_weight * _semantic(here[:, :-CODE], target, cells, spec))
+            terms["centre"].append(spec.centre_weight * _centre(here[:, -CODE:], target, cells, grid[1]))
+        else:
+            for values in terms.values():
+                values.append(flat.sum() * 0)
+    return {
+        name: torch.stack(values).mean() for name, values in terms.items() if name == "semantic" or spec.centre_weight
+    }
+
+
+def _semantic(logits: Tensor, target: Target, cells: Tensor, spec: DenseSpec) -> Tensor:
+    """Cross entropy of the (N, C) logits of some cells: its mean, and the mean over the hardest."""
+    each = cross_entropy(logits, target.classes[target.index[cells]], reduction="none")
+    hardest = each.topk(max(1, int(len(each) * spec.hard_share)), sorted=False).values
+    return each.mean() + hardest.mean()
+
+
+def _centre(code: Tensor, target: Target, cells: Tensor, columns: int) -> Tensor:
+    """Smooth L1 between the (N, CODE) code of some cells and that of their targets' centroids; a cell weighs less
+    the larger its target is."""
+    of = target.index[cells]
+    count = torch.bincount(of, minlength=len(target.classes)).clamp_min(1).float()
+    weight = (1 / count.sqrt())[of]
+    wanted = code_of(centroids(target, cells, count, columns))[of]
+    error = smooth_l1_loss(code, wanted, reduction="none", beta=0.5).mean(1)
+    return (error * weight).sum() / weight.sum()
+
+
+def centroids(target: Target, cells: Tensor, count: Tensor, columns: int) -> Tensor:
+    """(T, 2) mean x and y of each target's cells, as fractions of the width. `count` (T,) are its cells."""
+    of, number = target.index[cells], len(target.classes)
+    places = (cells % columns / columns, cells.div(columns, rounding_mode="floor") / columns)
+    return torch.stack([torch.zeros(number, device=of.device).index_add_(0, of, p) / count for p in places], 1)
+
+
+def code_of(places: Tensor) -> Tensor:
+    """(T, CODE) sines and cosines of (T, 2) places."""
+    phase = torch.cat([places * (2 * math.pi / wave) for wave in WAVES], 1)
+    return torch.cat([phase.sin(), phase.cos()], 1)

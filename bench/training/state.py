@@ -1,0 +1,114 @@
+"""A training run between two steps: the weights and their average, the optimiser, the clock; its checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.errors import ModelError, UsageError
+from bench.io.canonical_json import digest
+from bench.training.learner import Learner, parameter_groups
+from bench.training.recipe import Recipe
+
+
+@dataclass(eq=False)
+class Run:
+    """What a checkpoint holds, and the clock. `seconds` were spent before `started` (monotonic seconds).
+
+    All that is drawn at random is a function of the recipe's seed and of `step` or `seen`, the images so far, so
+    a checkpoint holds no state of a generator. `best` is the best PQ on the scenes held back.
+    """
+
+    recipe: Recipe
+    learner: Learner
+    average: Any
+    optimizer: Any
+    accelerator: Any
+    scenes: int
+    step: int = 0
+    seen: int = 0
+    best: float = -1.0
+    seconds: float = 0.0
+    started: float = 0.0
+    stored: float = 0.0  # monotonic seconds
+
+    def spent(self) -> float:
+        return self.seconds + time.monotonic() - self.started
+
+    def done(self) -> float:
+        """The fraction of the run that lies behind, at most 1."""
+        return self.done_at(self.step, self.seen)
+
+    def done_at(self, step: int, seen: int) -> float:
+        """The fraction after `step` steps and `seen` images; by the clock where the recipe counts minutes."""
+        if self.recipe.steps is not None:
+            return min(1.0, step / self.recipe.steps)
+        if self.recipe.epochs is not None:
+            return min(1.0, seen / (self.recipe.epochs * self.scenes))
+        return min(1.0, self.spent() / (60 * (self.recipe.minutes or 0)))
+
+
+def optimizer_of(learner: Learner, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser over the learner's parameters."""
+    groups, spec = parameter_groups(learner, recipe), recipe.optimizer
+    if spec.name == "sgd":
+        return torch.optim.SGD(groups, momentum=spec.momentum, weight_decay=spec.weight_decay, fused=True)
+    kind = torch.optim.AdamW if spec.name == "adamw" else torch.optim.Adam
+    return kind(groups, weight_decay=spec.weight_decay, fused=True)
+
+
+def begin(recipe: Recipe, learner: Learner, accelerator: Any, scenes: int, out: Path) -> Run:
+    """A fresh run, or the interrupted one whose checkpoint lies in `out`. `scenes` are learned from."""
+    learner.to(accelerator.device)
+    optimizer = accelerator.prepare_optimizer(optimizer_of(learner, recipe))
+    run = Run(recipe, learner, deepcopy(learner.network), optimizer, accelerator, scenes)
+    run.average.requires_grad_(False)
+    if checkpoint(out).is_file():
+        _resume(run, out)
+    if accelerator.is_main_process:
+        (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+    run.started = run.stored = time.monotonic()
+    return run
+
+
+def checkpoint(out: Path) -> Path:
+    return out / "checkpoint.pt"
+
+
+def store(run: Run, out: Path) -> None:
+    """Replaces the checkpoint, which is complete at any moment."""
+    scaler = run.accelerator.scaler
+    state = {
+        "recipe": digest(run.recipe), "step": run.step, "seen": run.seen, "best": run.best, "seconds": run.spent(),
+        "learner": run.learner.state_dict(), "average": run.average.state_dict(),
+        "optimizer": run.optimizer.state_dict(), "scaler": scaler.state_dict() if scaler else {},
+    }  # fmt: skip
+    temporary = checkpoint(out).with_suffix(".part")
+    with temporary.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(checkpoint(out))
+
+
+def _resume(run: Run, out: Path) -> None:
+    path = checkpoint(out)
+    try:
+        state = torch.load(path, weights_only=True, map_location=run.accelerator.device)
+    except Exception as error:
+        raise ModelError(f"{path}: cannot be read ({type(error).__name__}); delete it to start anew") from None
+    if state["recipe"] != digest(run.recipe):
+        raise UsageError(f"{path}: belongs to another recipe; give another --out or delete it")
+    run.learner.load_state_dict(state["learner"])
+    run.average.load_state_dict(state["average"])
+    run.optimizer.load_state_dict(state["optimizer"])
+    if run.accelerator.scaler:
+        run.accelerator.scaler.load_state_dict(state["scaler"])
+    run.step, run.seen, run.best, run.seconds = state["step"], state["seen"], state["best"], state["seconds"]

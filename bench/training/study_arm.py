@@ -1,0 +1,57 @@
+"""The trainings of a study: a recipe with other values, trained unless its folder holds it finished.
+
+A folder named in `init` may be trained anew, so beside finished weights stands the digest of those they began with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UsageError
+from bench.io.config import load_yaml
+from bench.io.hashing import folder_digest
+from bench.training.recipe import Recipe
+
+BEGINNING = "init.json"
+
+
+def arm_recipe(file: Path, changes: Mapping[str, Any], seed: int) -> Recipe:
+    """The recipe of one seed; `changes` are `{"path.to.key": value}`."""
+    return load_yaml(file, Recipe, {**changes, "seed": seed})
+
+
+def is_finished(recipe: Recipe, out: Path) -> bool:
+    """Whether a folder holds this training to its end; one of another recipe is a UsageError."""
+    if not (out / "model.safetensors").is_file():
+        return False
+    told = json.loads((out / "recipe.json").read_text(encoding="utf-8"))
+    ours = json.loads(json.dumps(asdict(recipe)))
+    if told != ours:
+        differing = [key for key in {**told, **ours} if told.get(key) != ours.get(key)]
+        raise UsageError(
+            f"{out}: was trained by a recipe that differs in {', '.join(sorted(differing))}; "
+            "give another --out or delete the folder"
+        )
+    began = out / BEGINNING
+    now = _beginning(recipe)
+    if now is not None and began.is_file() and json.loads(began.read_text(encoding="utf-8")) != now:
+        raise UsageError(
+            f"{out}: began with other weights than {recipe.init} holds now; give another --out or delete the folder"
+        )
+    return True
+
+
+def note_beginning(recipe: Recipe, out: Path) -> None:
+    """Writes down which weights a finished training began with, where `init` names a folder."""
+    if (found := _beginning(recipe)) is not None:
+        (out / BEGINNING).write_text(json.dumps(found) + "\n", encoding="utf-8")
+
+
+def _beginning(recipe: Recipe) -> dict[str, str] | None:
+    if recipe.init is None or not Path(recipe.init).is_dir():
+        return None
+    return {"init": recipe.init, "weights": folder_digest(Path(recipe.init))}

@@ -1,0 +1,154 @@
+"""The training loop: resumable, annealed by the clock or by the count of steps, on one process or many."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.datasets.registry import load_dataset
+from bench.errors import ModelError, UsageError
+from bench.training.data.batches import Batch, Feed, ahead, batches
+from bench.training.data.scenes import Scenes, split
+from bench.training.families.family import find_family
+from bench.training.gradients import CudaMeter, Engine, Says, gradients
+from bench.training.initialization import network_of
+from bench.training.learner import Learner, follow, freeze, replica
+from bench.training.log import Log, OnStep
+from bench.training.monitor import Watch, compete, finish, report
+from bench.training.recipe import Phase, Recipe
+from bench.training.state import Run, begin, checkpoint, store
+from bench.training.validation import Judge
+
+
+def train(recipe: Recipe, out: Path, on_step: OnStep, root: Path | None = None, says: Says = lambda note: None) -> Path:
+    """Trains, resuming from `out` where a run of the same recipe was interrupted; returns the weights' folder.
+
+    `out` gets config.json, preprocessor_config.json, model.safetensors, bench.json (how to use them), fusion.json,
+    recipe.json, training.jsonl, a line a report, and tensorboard/. `root` is the data set's, for one that does not
+    come embedded. `says` hears what the recipe leaves open, such as how many images fit into memory.
+    """
+    if (out / "model.safetensors").is_file():
+        raise UsageError(f"{out}: holds a finished model; give another --out")
+    accelerator, family = accelerator_of(recipe), find_family(recipe.family)
+    data = load_dataset(recipe.dataset, root)
+    learn, held = split(data, recipe)
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    learner = Learner(network_of(recipe, family, data, says), family, recipe, data.categories)
+    scenes = Scenes(learn, data.categories, recipe.longest_edge, int(recipe.memory_gb * 1e9))
+    run = begin(recipe, learner, accelerator, len(scenes), out)
+    if run.step:
+        says(f"{checkpoint(out)}: going on after step {run.step}")
+    judge = Judge(recipe, family, data, held, accelerator.device.type)
+    log = Log(out, run.step) if accelerator.is_main_process else None
+    watch = Watch(judge, out, log, on_step)
+    feed = Feed(family.stride, accelerator.process_index, accelerator.num_processes)
+    source = batches(scenes, recipe, feed, run.seen, lambda step, seen: recipe.phase(run.done_at(step, seen)), run.step)
+    with closing(ahead(source)) as ready, ThreadPoolExecutor(recipe.threads) as pool:
+        loop(run, ready, engine_of(run, pool, says), watch)
+    if log is not None:
+        log.close()
+        finish(run, watch)
+    accelerator.wait_for_everyone()
+    return out
+
+
+def accelerator_of(recipe: Recipe) -> Any:
+    """Devices, processes and precision; what the recipe and the launch do not agree on is a UsageError."""
+    try:
+        from accelerate import Accelerator
+    except ModuleNotFoundError as error:
+        raise ModelError(f"training needs {error.name}; pip install 'panoptic-bench[models,train]'") from None
+    accelerator: Any = Accelerator(mixed_precision=recipe.precision)
+    if accelerator.num_processes > 1 and recipe.minutes is not None:
+        raise UsageError("minutes: processes do not agree on the time; give steps or epochs instead")
+    smallest = min(phase.batch for phase in recipe.phases)
+    if smallest < accelerator.num_processes:
+        raise UsageError(f"phases: a batch of {smallest} leaves some of {accelerator.num_processes} processes idle")
+    return accelerator
+
+
+def engine_of(run: Run, pool: ThreadPoolExecutor, says: Says) -> Engine:
+    """On one process's CPU a replica a thread, else the model itself."""
+    recipe, accelerator = run.recipe, run.accelerator
+    alone = accelerator.device.type != "cpu" or accelerator.num_processes > 1 or recipe.threads == 1
+    torch.set_num_threads(recipe.threads if alone else 1)
+    replicas = [run.learner] if alone else [replica(run.learner) for _ in range(recipe.threads)]
+    at_once = None if recipe.at_once == "auto" else recipe.at_once
+    measured = recipe.at_once == "auto" and accelerator.device.type == "cuda"
+    meter = CudaMeter(accelerator.device) if measured else None
+    return Engine(accelerator, run.learner, replicas, pool, recipe.seed, at_once, says, meter)
+
+
+def loop(run: Run, ready: Iterator[Batch], engine: Engine, watch: Watch) -> None:
+    """Steps until the run is done; a report every few steps, PQ a few times in all, a checkpoint then and every
+    few minutes."""
+    recipe, losses = run.recipe, list[dict[str, float]]()
+    due, phase = math.floor(run.done() * recipe.checkpoints) + 1, None
+    while run.done() < 1:
+        batch = next(ready)
+        if batch.phase is not phase:
+            phase = enter(batch.phase, engine, recipe)
+        losses.append(one_step(run, batch, engine))
+        checked = run.done() * recipe.checkpoints >= due
+        measured = compete(run, watch) if checked and not batch.phase.boxes_only else None  # boxes have no PQ
+        if checked or time.monotonic() - run.stored > 60 * recipe.save_minutes:
+            due = math.floor(run.done() * recipe.checkpoints) + 1
+            keep(run, watch)
+        if checked or run.step % recipe.log_every_steps == 0:
+            report(run, losses, watch, measured)
+            losses.clear()
+    if losses:  # the clock ran out after the last look at it
+        report(run, losses, watch, compete(run, watch))
+
+
+def enter(phase: Phase, engine: Engine, recipe: Recipe) -> Phase:
+    """Lets rest what rests in a phase, and has the memory of an image measured anew."""
+    engine.probing = engine.meter is not None
+    for model in {id(m): m for m in (engine.model, *engine.replicas)}.values():
+        freeze(model, (*recipe.freeze, *phase.freeze))
+    return phase
+
+
+def learning_rate(recipe: Recipe, step: int, done: float) -> float:
+    """The share of the full rate: linear warm-up, then half a cosine that reaches zero at the end, or one."""
+    warm = min(1.0, (step + 1) / max(1, recipe.optimizer.warmup_steps))
+    if recipe.optimizer.schedule == "constant":
+        return warm
+    return warm * 0.5 * (1 + math.cos(math.pi * recipe.within_schedule(done)))
+
+
+def one_step(run: Run, batch: Batch, engine: Engine) -> dict[str, float]:
+    """One update of the weights and of their average; the terms of the loss. One that is no number is a
+    ModelError."""
+    spec, share = run.recipe.optimizer, learning_rate(run.recipe, run.step, run.done())
+    place = run.step * run.accelerator.num_processes + run.accelerator.process_index
+    torch.manual_seed(run.recipe.seed * 1_000_003 + place)  # what layers draw, such as dropout
+    terms = gradients(engine, batch)
+    if not math.isfinite(sum(terms.values())):
+        culprits = ", ".join(name for name, value in terms.items() if not math.isfinite(value))
+        raise ModelError(
+            f"step {run.step + 1}: the loss is {sum(terms.values())} ({culprits}); lower optimizer.lr, raise "
+            "optimizer.warmup_steps or train with precision: no"
+        )
+    run.accelerator.clip_grad_norm_(run.learner.parameters(), spec.clip_norm)
+    for group in run.optimizer.param_groups:
+        group["lr"] = group["full_lr"] * share
+    run.optimizer.step()
+    run.step, run.seen = run.step + 1, batch.seen
+    follow(run.average, run.learner.network, min(spec.ema, (1 + run.step) / (10 + run.step)))
+    return terms
+
+
+def keep(run: Run, watch: Watch) -> None:
+    """Stores a checkpoint, from the first process."""
+    if watch.log is not None:
+        store(run, watch.out)
+    run.stored = time.monotonic()

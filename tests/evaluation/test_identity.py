@@ -1,0 +1,75 @@
+"""What makes a run the same run, and what run.json records beyond that."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fakes import write_model, write_tree
+
+from bench.datasets.dataset import Dataset
+from bench.datasets.registry import load_dataset
+from bench.errors import DataError
+from bench.evaluation import run as launch
+from bench.evaluation.identity import model_identity
+from bench.io.hashing import FileDigests
+from bench.models.adapter import torch_threads
+from bench.models.hub import repo_folder
+from bench.models.resolve import resolve_model, with_commits
+from bench.models.weights import weights_digest
+from bench.results.run import read_run
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    write_tree(tmp_path / "data", 2)
+    return load_dataset("cityscapes", tmp_path / "data")
+
+
+def test_threads_are_told_where_torch_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(get_num_threads=lambda: 3))
+    assert torch_threads() == 3
+    monkeypatch.delitem(sys.modules, "torch")
+    assert torch_threads() is None
+
+
+def test_other_threads_are_no_other_run(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    yaml, folders = str(write_model(tmp_path)), []
+    for threads in (3, 5):
+        monkeypatch.setattr("bench.evaluation.identity.torch_threads", lambda threads=threads: threads)
+        run = launch.run(yaml, data, tmp_path / "out", again=True)
+        assert run.meta["threads"] == threads
+        folders.append(run.folder)
+    assert folders[0] == folders[1]
+
+
+def test_a_run_that_does_not_tell_its_threads_is_read(data: Dataset, tmp_path: Path) -> None:
+    run = launch.run(str(write_model(tmp_path)), data, tmp_path / "out")
+    file = run.folder / "run.json"
+    meta = json.loads(file.read_text("utf-8"))
+    file.write_text(json.dumps({name: value for name, value in meta.items() if name != "threads"}), "utf-8")
+    assert "threads" not in read_run(run.folder).meta
+    file.write_text(json.dumps({**meta, "threads": "two"}), "utf-8")
+    with pytest.raises(DataError, match="threads is 'two'"):
+        read_run(run.folder)
+
+
+def test_a_hub_model_is_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A branch that moved on is another model; parts of a composed one, too."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    found = []
+    for commit in ("a" * 40, "b" * 40):
+        for size in ("large", "small"):
+            reference = repo_folder(f"facebook/mask2former-swin-{size}-cityscapes-panoptic") / "refs" / "main"
+            reference.parent.mkdir(parents=True, exist_ok=True)
+            reference.write_text(commit, encoding="utf-8")
+        spec = with_commits(resolve_model("compose/cityscapes/swin", "cityscapes"))
+        assert {part.revision for part in spec.parts.values()} == {commit}
+        found.append(weights_digest(spec))
+        assert found[-1].count(f"@{commit}") == 2
+        identity = model_identity(with_commits(resolve_model("mask2former", "cityscapes")), FileDigests())
+        assert identity["weights"] == f"facebook/mask2former-swin-large-cityscapes-panoptic@{commit}"
+    assert found[0] != found[1]
