@@ -51,14 +51,14 @@ class ConfusionTable:
 
 def confusion_table(lines: Lines, categories: Categories, rule: Rule) -> ConfusionTable:
     """From image lines in any order; `rule` is for the semantic output, as in the score."""
-    sums = {"semantic": semantic.empty(categories), "panoptic": semantic.empty(categories)}
+    sums = {"semantic": semantic.empty_confusion(categories), "panoptic": semantic.empty_confusion(categories)}
     seen = set()
     for line in lines:
         if line.get("semantic") is not None:
             seen.add("semantic")
-            semantic.add(sums["semantic"], semantic.checked(line["semantic"], len(categories)))
+            semantic.add_to_confusion(sums["semantic"], semantic.validated_rows(line["semantic"], len(categories)))
         if line.get("overlap") is not None:
             seen.add("panoptic")
-            semantic.add(sums["panoptic"], semantic.cells_of(overlap_of(line), categories))
+            semantic.add_to_confusion(sums["panoptic"], semantic.confusion_entries(overlap_of(line), categories))
     matrices = {kind: matrix for kind, matrix in sums.items() if kind in seen}
     return ConfusionTable(categories, matrices, {"semantic": rule, "panoptic": "cityscapes"})

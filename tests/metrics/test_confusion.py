@@ -2,7 +2,7 @@ import pytest
 from scenes import SPACE, panoptic, strip
 
 from bench.metrics.confusion import confusion_table
-from bench.metrics.semantic import empty, iou_table
+from bench.metrics.semantic import empty_confusion, iou_table
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
 
@@ -39,4 +39,4 @@ def test_precision_and_recall_give_iou() -> None:
     row = table.to_json()["semantic"]["per_class"][0]
     assert 1 / (1 / row["precision"] + 1 / row["recall"] - 1) == pytest.approx(iou, abs=1e-15)
     assert confusion_table([], SPACE, "cityscapes").to_json() == {}
-    assert empty(SPACE).shape == table.matrices["semantic"].shape
+    assert empty_confusion(SPACE).shape == table.matrices["semantic"].shape

@@ -55,7 +55,7 @@ def sizes(views: Sequence[RunView]) -> list[tuple[str, list[tuple[str, int, list
 
 def _bin(views: Sequence[RunView], kind: str, b: int) -> tuple[str, int, list[Cell]]:
     rows = [view.views["by_size"][kind][b] for view in views]
-    cells = [Cell(v.k, v.label, row["PQ"]["all"]["PQ"]) for v, row in zip(views, rows, strict=True)]
+    cells = [Cell(v.color_index, v.label, row["PQ"]["all"]["PQ"]) for v, row in zip(views, rows, strict=True)]
     return rows[0]["bin"], rows[0]["TP"] + rows[0]["FN"], cells
 
 
