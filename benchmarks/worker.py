@@ -76,7 +76,7 @@ def dataset(images: int, size: tuple[int, int]) -> Dataset:
 
 def measure(spec: ModelSpec, data: Dataset) -> tuple[float, float]:
     """Images a second once the model is loaded, and seconds of processor time an image, a worker's start included."""
-    account = RunAccumulator(data.categories, {"protocol": "coco", "semantic_rule": data.semantic_rule})
+    accumulator = RunAccumulator(data.categories, {"protocol": "coco", "semantic_rule": data.semantic_rule})
     before = processor()
     with (
         tempfile.TemporaryDirectory() as out,
@@ -84,7 +84,7 @@ def measure(spec: ModelSpec, data: Dataset) -> tuple[float, float]:
         RunWriter(Path(out) / "run", {}) as writer,
     ):
         start = time.perf_counter()
-        predict_and_score(model, data, writer, account)
+        predict_and_score(model, data, writer, accumulator)
         seconds = time.perf_counter() - start
     return len(data.samples) / seconds, (processor() - before) / len(data.samples)
 

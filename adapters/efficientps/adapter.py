@@ -71,8 +71,8 @@ class EfficientPS:
 
         from bench.fusion.logits import ImageGeometry, to_target
 
-        frame = ImageGeometry(output.padded_size, output.image_size, size)
-        return torch.stack([to_target(logits, frame) for logits in output.found.semantic])
+        geometry = ImageGeometry(output.padded_size, output.image_size, size)
+        return torch.stack([to_target(logits, geometry) for logits in output.found.semantic])
 
     def instances(self, output: Output, size: tuple[int, int]) -> Any:
         """The `Instances` of the original image of `size` (H, W)."""

@@ -54,7 +54,7 @@ class GateResult:
     def to_json(self) -> dict[str, Any]:
         """The verdict as JSON: every check, the failed ones first."""
         ordered = sorted(self.checks, key=lambda check: check.passed)
-        rows = [{**vars(check), "moved": check.delta, "passed": check.passed} for check in ordered]
+        rows = [{**vars(check), "delta": check.delta, "passed": check.passed} for check in ordered]
         return {"passed": not self.failed, "checks": rows, "seconds": dict(self.seconds)}
 
 

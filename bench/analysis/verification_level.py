@@ -33,15 +33,15 @@ class RunScan:
 
 def scan_run(run: Run) -> RunScan:
     """Holds no line; a DataError names the run and the image whose line is broken."""
-    ledger = LineDigests()
+    digests = LineDigests()
     with error_context(run.folder):
-        counted = tuple(statistics_of_lines(_digested(run, ledger), run.categories, run.score["protocol"]))
-    return RunScan(run, ledger.digest(), counted)
+        counted = tuple(statistics_of_lines(_digested(run, digests), run.categories, run.score["protocol"]))
+    return RunScan(run, digests.digest(), counted)
 
 
-def _digested(run: Run, ledger: LineDigests) -> Iterator[Line]:
+def _digested(run: Run, digests: LineDigests) -> Iterator[Line]:
     for line in run.lines():
-        ledger.read(line)
+        digests.read(line)
         yield line
 
 

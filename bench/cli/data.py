@@ -109,7 +109,9 @@ def register(app: typer.Typer) -> None:
     data = typer.Typer(help="Make, damage and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
     data.command("make")(make_command)
     data.command("damage")(damage_command)
-    data.command("map")(map_command)
+    data.command("map", context_settings={"token_normalize_func": lambda token: {"keep": "record"}.get(token, token)})(
+        map_command
+    )
     register_checks(data)
     app.add_typer(data, name="data")
 
@@ -157,7 +159,9 @@ def map_command(
     name: Annotated[str, typer.Argument(help="Data set whose labels are mapped from another's, with :split.")],
     data_root: Root = None,
     limit: Limit = None,
-    keep: Annotated[Path | None, typer.Option(help="Keep it beside this run on the data set, for its report.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Keep it beside this run on the data set, for its report.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Audit a label map: pixels covered, classes out of reach, the ceiling that it leaves, its sha256."""
@@ -165,7 +169,7 @@ def map_command(
     from bench.datasets.registry import load_base
     from bench.results.run import read_run
 
-    data, run = open_data(name, data_root, limit, None), read_run(keep) if keep else None
+    data, run = open_data(name, data_root, limit, None), read_run(record) if record else None
     if run is not None:
         require_same_truth(run, data)
     base = load_base(data, data_root)

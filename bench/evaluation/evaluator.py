@@ -28,7 +28,7 @@ FORK_FROM = 50  # images; a fork takes as long as some of them
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """An image's entry in the account, and the seconds that its stages took."""
+    """An image's entry in the accumulator, and the seconds that its stages took."""
 
     entry: ScoredLine
     seconds: dict[str, float]
@@ -38,7 +38,7 @@ def predict_and_score(
     adapter: Adapter,
     dataset: Dataset,
     run: RunWriter,
-    account: RunAccumulator,
+    accumulator: RunAccumulator,
     *,
     batch_size: int = 1,
     workers: int = 2,
@@ -66,17 +66,17 @@ def predict_and_score(
             if labels is not None:
                 prediction = remap_prediction(prediction, labels)
         seconds = {**seconds, "postprocess": time.perf_counter() - start}
-        return _score(sample, prediction, seconds, account, dataset.categories, save, metrics)
+        return _score(sample, prediction, seconds, accumulator, dataset.categories, save, metrics)
 
     with closing(_infer(adapter, todo, workers)) as outputs:
-        _append_all(run, account, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
+        _append_all(run, accumulator, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
 
 
 def score_predictions(
     predictions: PredictionFolder,
     dataset: Dataset,
     run: RunWriter,
-    account: RunAccumulator,
+    accumulator: RunAccumulator,
     *,
     workers: int = 2,
     save: PredictionWriter | None = None,
@@ -93,13 +93,13 @@ def score_predictions(
         plain = None if save is not None or metrics else predictions.panoptic_only(sample.image_id, dataset.categories)
         line = None if plain is None else image_line_from_files(sample, plain)
         if line is not None:
-            return Scored(account.score_line(line), {"score": time.perf_counter() - start})
+            return Scored(accumulator.score_line(line), {"score": time.perf_counter() - start})
         prediction = predictions.read(sample.image_id, dataset.categories)
-        return _score(sample, prediction, {}, account, dataset.categories, save, metrics)
+        return _score(sample, prediction, {}, accumulator, dataset.categories, save, metrics)
 
     forked = save is None and not metrics and workers > 1 and _should_fork(todo)
     scored = forked_map(finish, todo, workers) if forked else ordered_map(finish, todo, workers)
-    _append_all(run, account, scored, len(mine), on_image)
+    _append_all(run, accumulator, scored, len(mine), on_image)
 
 
 def _should_fork(todo: Sequence[Sample]) -> bool:
@@ -110,7 +110,7 @@ def _should_fork(todo: Sequence[Sample]) -> bool:
 
 def _append_all(
     run: RunWriter,
-    account: RunAccumulator,
+    accumulator: RunAccumulator,
     scored: Generator[Scored, None, None],
     total: int,
     on_image: ProgressCallback | None,
@@ -120,7 +120,7 @@ def _append_all(
     with closing(scored):
         for item in scored:
             if run.append(item.entry.image_id, item.entry.text, item.seconds):
-                account.add(item.entry)
+                accumulator.add(item.entry)
             if on_image:
                 on_image(len(run.done), total)
 
@@ -129,7 +129,7 @@ def _score(
     sample: Sample,
     prediction: Prediction,
     seconds: dict[str, float],
-    account: RunAccumulator,
+    accumulator: RunAccumulator,
     categories: Categories,
     save: PredictionWriter | None,
     metrics: Metrics,
@@ -138,7 +138,7 @@ def _score(
         save.write(sample.image_id, prediction)
     start = time.perf_counter()
     line = image_line(sample, prediction, categories, metrics)
-    return Scored(account.score_line(line), {**seconds, "score": time.perf_counter() - start})
+    return Scored(accumulator.score_line(line), {**seconds, "score": time.perf_counter() - start})
 
 
 def _infer(

@@ -95,11 +95,11 @@ def run(
         with isolated(own, listed) as unlisted, open_model(spec, device) as adapter:
             beyond = getattr(adapter, "unlisted_modules", unlisted)
 
-            def work(writer: RunWriter, account: RunAccumulator, save: PredictionWriter | None) -> None:
+            def work(writer: RunWriter, accumulator: RunAccumulator, save: PredictionWriter | None) -> None:
                 writer.set_metadata("unlisted_modules", beyond() or None)
                 try:
                     predict_and_score(
-                        adapter, dataset, writer, account,
+                        adapter, dataset, writer, accumulator,
                         batch_size=batch_size, workers=workers, save=save, labels=labels, metrics=metrics, shard=shard,
                         on_image=on_image,
                     )  # fmt: skip

@@ -57,9 +57,9 @@ def score(
     model = {"predictions": made.digest(digests, inputs) if inputs else ""}
     identity = run_identity(name or made.name, dataset, model, 1, protocol, metrics, inputs=inputs)
 
-    def work(writer: RunWriter, account: RunAccumulator, save: PredictionWriter | None) -> None:
+    def work(writer: RunWriter, accumulator: RunAccumulator, save: PredictionWriter | None) -> None:
         score_predictions(
-            made, dataset, writer, account,
+            made, dataset, writer, accumulator,
             workers=workers, save=save, metrics=metrics, shard=shard, on_image=on_image,
         )  # fmt: skip
 

@@ -59,12 +59,12 @@ def carried_out(job: Job) -> Run:
         meta = {**job.identity, "identity": identity, "settings": settings, **about}
         if not job.overwrite:
             take_over(folder, settings, job.inputs, job.identity["batch_size"])
-        account = RunAccumulator(job.dataset.categories, job.identity["rules"], job.identity.get("metrics", ()))
-        with _writer(folder, meta, job, account) as writer:
+        accumulator = RunAccumulator(job.dataset.categories, job.identity["rules"], job.identity.get("metrics", ()))
+        with _writer(folder, meta, job, accumulator) as writer:
             note_inputs(folder, job.inputs)
             with _saving(folder, job) as save:
-                work(writer, account, save)
-            _finish(writer, account, job)
+                work(writer, accumulator, save)
+            _finish(writer, accumulator, job)
     return read_run(folder)
 
 
@@ -81,9 +81,11 @@ def _saving(folder: Path, job: Job) -> Iterator[PredictionWriter | None]:
 
 
 @contextmanager
-def _writer(folder: Path, meta: Mapping[str, Any], job: Job, account: RunAccumulator) -> Iterator[RunWriter]:
+def _writer(folder: Path, meta: Mapping[str, Any], job: Job, accumulator: RunAccumulator) -> Iterator[RunWriter]:
     """The run's writer; what ends it early says how far it came and that the same command goes on."""
-    with RunWriter(folder, meta, shard=job.shard, fresh=job.overwrite, on_existing_line=account.add_stored) as writer:
+    with RunWriter(
+        folder, meta, shard=job.shard, fresh=job.overwrite, on_existing_line=accumulator.add_stored
+    ) as writer:
         try:
             yield writer
         except BenchError as error:
@@ -102,7 +104,7 @@ def _order(dataset: Dataset) -> list[str]:
     return [sample.image_id for sample in dataset.samples]
 
 
-def _finish(writer: RunWriter, account: RunAccumulator, job: Job) -> None:
+def _finish(writer: RunWriter, accumulator: RunAccumulator, job: Job) -> None:
     """The totals of a whole run; a shard leaves the order of all images, for the merge.
 
     PartialRun where data have changed since they were hashed: their images may be of other content than the identity.
@@ -114,7 +116,7 @@ def _finish(writer: RunWriter, account: RunAccumulator, job: Job) -> None:
             "images are dropped, and the same command computes them again"
         )
     if job.shard == WHOLE:
-        account.complete(writer, _order(job.dataset))
+        accumulator.complete(writer, _order(job.dataset))
         forget_inputs(writer.folder)
     else:
         write_json(writer.folder / "image_ids.json", _order(job.dataset))

@@ -40,12 +40,12 @@ class ConfusionTable:
         names = [*(c.name for c in self.categories), VOID]
         counted = matrix[:-1] if rule == "cityscapes" else matrix[:-1, :-1]
         truth, predicted, hits = int(counted[k].sum()), int(counted[:, k].sum()), int(counted[k, k])
-        taken_for = {names[i]: pixels for i, pixels in enumerate(counted[k].tolist()) if pixels and i != k}
+        confused_with = {names[i]: pixels for i, pixels in enumerate(counted[k].tolist()) if pixels and i != k}
         return {
             "name": names[k], "truth_px": truth, "predicted_px": predicted,
             "precision": hits / predicted if predicted else None,
             "recall": hits / truth if truth else None,
-            "taken_for": dict(sorted(taken_for.items(), key=lambda item: (-item[1], item[0]))),
+            "confused_with": dict(sorted(confused_with.items(), key=lambda item: (-item[1], item[0]))),
         }  # fmt: skip
 
 

@@ -96,7 +96,7 @@ def confusion_tables(found: Mapping[str, Any]) -> list[Table]:
 
 
 def _confusion_row(row: Mapping[str, Any]) -> tuple[str, ...]:
-    worst = [f"{name} {percent(pixels / row['truth_px'])}" for name, pixels in list(row["taken_for"].items())[:3]]
+    worst = [f"{name} {percent(pixels / row['truth_px'])}" for name, pixels in list(row["confused_with"].items())[:3]]
     return (
         row["name"],
         str(row["truth_px"]),

@@ -21,10 +21,10 @@ def lines_digest(lines: Iterable[Line]) -> str:
 
 def digests_of(lines: Iterable[Line]) -> LineDigests:
     """What lines are known by that nobody else reads."""
-    ledger = LineDigests()
+    digests = LineDigests()
     for line in lines:
-        ledger.read(line)
-    return ledger
+        digests.read(line)
+    return digests
 
 
 class LineDigests:

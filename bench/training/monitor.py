@@ -21,7 +21,7 @@ from bench.training.validation import Validator, choose_fusion, evaluate, held_b
 class Monitor:
     """Who is told how the run goes, and who measures it."""
 
-    judge: Validator
+    validator: Validator
     out: Path
     log: Log | None  # None on all processes but the first
     on_step: OnStep
@@ -55,20 +55,20 @@ def update_best(run: TrainingState, monitor: Monitor) -> Measured | None:
     if monitor.log is None:
         return None
     candidate, best = monitor.out / "candidate", monitor.out / "best"
-    monitor.judge.export(run.average, candidate)
-    table = evaluate(monitor.judge, candidate)[0]
+    monitor.validator.export(run.average, candidate)
+    table = evaluate(monitor.validator, candidate)[0]
     if (table.all.pq or 0.0) >= run.best:
         run.best = table.all.pq or 0.0
         shutil.rmtree(best, ignore_errors=True)
         candidate.replace(best)
-    return Measured(table, held_back_loss(monitor.judge, run.average))
+    return Measured(table, held_back_loss(monitor.validator, run.average))
 
 
 def finalize(run: TrainingState, monitor: Monitor) -> None:
     """Hands over the best weights with the thresholds that suit them on the scenes held back; ends the run."""
-    best, out, judge = monitor.out / "best", monitor.out, monitor.judge
-    fusion, table = choose_fusion(judge, best)
-    chosen = {"fusion": asdict(fusion), "held_back": {"images": len(judge.samples), "PQ": table.all.pq}}
+    best, out, validator = monitor.out / "best", monitor.out, monitor.validator
+    fusion, table = choose_fusion(validator, best)
+    chosen = {"fusion": asdict(fusion), "held_back": {"images": len(validator.samples), "PQ": table.all.pq}}
     (out / "fusion.json").write_text(json.dumps(chosen, indent=2) + "\n", encoding="utf-8")
     note = json.loads((best / "bench.json").read_text(encoding="utf-8"))
     note["fusion"] = {**note["fusion"], **thresholds(fusion)}

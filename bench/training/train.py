@@ -48,9 +48,9 @@ def train(
     run = start_or_resume(recipe, learner, accelerator, len(scenes), out)
     if run.step:
         notify(f"{checkpoint(out)}: going on after step {run.step}")
-    judge = Validator(recipe, family, data, held, accelerator.device.type)
+    validator = Validator(recipe, family, data, held, accelerator.device.type)
     log = Log(out, run.step) if accelerator.is_main_process else None
-    monitor = Monitor(judge, out, log, on_step)
+    monitor = Monitor(validator, out, log, on_step)
     feed = DataShard(family.stride, accelerator.process_index, accelerator.num_processes)
     source = batches(scenes, recipe, feed, run.seen, lambda step, seen: recipe.phase(run.done_at(step, seen)), run.step)
     with closing(prefetch(source)) as ready, ThreadPoolExecutor(recipe.threads) as pool:

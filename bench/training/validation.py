@@ -76,10 +76,10 @@ class Validator:
         return resolve_model(self.family.name, self.data.name, base=self.data.base, checkpoint=str(folder))
 
 
-def evaluate(judge: Validator, folder: Path, fusions: Sequence[FusionSpec] | None = None) -> list[PQTable]:
+def evaluate(validator: Validator, folder: Path, fusions: Sequence[FusionSpec] | None = None) -> list[PQTable]:
     """PQ, SQ and RQ of the folder's model by each way of fusion, its own where none is given."""
-    spec = judge.spec(folder)
-    adapter: Any = load_model(spec, judge.device)
+    spec = validator.spec(folder)
+    adapter: Any = load_model(spec, validator.device)
     posts = [_fused_by(adapter, fusion) for fusion in fusions or [spec.fusion]]
 
     def one(sample: Sample) -> list[dict[int, PQStat]]:
@@ -89,8 +89,8 @@ def evaluate(judge: Validator, folder: Path, fusions: Sequence[FusionSpec] | Non
         predictions = [post.postprocess(output, image.size).panoptic for post in posts]
         return [pq_stat(Overlap.of(truth, prediction)) for prediction in predictions]
 
-    images = list(ordered_map(one, judge.samples, judge.threads))
-    return [pq_table(sum_stats(column), judge.data.categories) for column in zip(*images, strict=True)]
+    images = list(ordered_map(one, validator.samples, validator.threads))
+    return [pq_table(sum_stats(column), validator.data.categories) for column in zip(*images, strict=True)]
 
 
 def _fused_by(adapter: Any, fusion: FusionSpec) -> Any:
@@ -113,31 +113,35 @@ def candidates(preset: FusionSpec) -> list[FusionSpec]:
     return list(dict.fromkeys([preset, *varied]))
 
 
-def choose_fusion(judge: Validator, folder: Path) -> tuple[FusionSpec, PQTable]:
+def choose_fusion(validator: Validator, folder: Path) -> tuple[FusionSpec, PQTable]:
     """The thresholds with the best PQ, and that PQ; the preset's own are among them."""
-    tried = candidates(judge.spec(folder).fusion)
-    tables = evaluate(judge, folder, tried)
+    tried = candidates(validator.spec(folder).fusion)
+    tables = evaluate(validator, folder, tried)
     best = max(range(len(tried)), key=lambda i: tables[i].all.pq or 0.0)
     return tried[best], tables[best]
 
 
 @torch.no_grad()
-def held_back_loss(judge: Validator, network: Any) -> dict[str, float]:
+def held_back_loss(validator: Validator, network: Any) -> dict[str, float]:
     """The terms of the family's loss on scenes held back, whole or cut as in the last phase, as they are; the mean
     over the scenes."""
-    recipe, family, phase = judge.recipe, judge.family, replace(judge.recipe.phases[-1], batch=1, zoom=(0.0, 1.0))
+    recipe, family, phase = (
+        validator.recipe,
+        validator.family,
+        replace(validator.recipe.phases[-1], batch=1, zoom=(0.0, 1.0)),
+    )
     still = replace(recipe, geometry=GeometryPolicy(0.0), color=ColorPolicy(NEVER, NEVER))
-    scenes = SampleCache(judge.samples, judge.data.categories, recipe.longest_edge, 0)
-    device, weights = torch.device(judge.device), class_weights(recipe.loss, judge.data.categories)
+    scenes = SampleCache(validator.samples, validator.data.categories, recipe.longest_edge, 0)
+    device, weights = torch.device(validator.device), class_weights(recipe.loss, validator.data.categories)
     network.eval()
 
     def one(number: int) -> dict[str, float]:
-        torch.set_num_threads(1 if judge.device == "cpu" else recipe.threads)
+        torch.set_num_threads(1 if validator.device == "cpu" else recipe.threads)
         rng = np.random.default_rng([recipe.seed, 3, number])
         pixels, cells = augment(scenes.read(number), still, phase, family.stride, rng)
         batch = Batch(pixels[None], (cells,), (number,), phase, 1, 1)
         terms = family.losses(network, micro_batch(batch, [0], device, recipe.seed), recipe, weights).terms
         return {name: value.item() for name, value in terms.items()}
 
-    each = list(ordered_map(one, range(len(scenes)), judge.threads))
+    each = list(ordered_map(one, range(len(scenes)), validator.threads))
     return {name: sum(terms[name] for terms in each) / len(each) for name in each[0]}

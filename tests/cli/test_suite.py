@@ -131,7 +131,7 @@ def test_the_gate_catches_half_a_point_lost_in_the_fusion(
     monkeypatch.setattr(queries, "assign_pixels", faulty)
     said = call(*options, "--json")
     assert said.code == 1
-    moved = {check["metric"]: check["moved"] for check in json.loads(said.out)["checks"] if not check["passed"]}
+    moved = {check["metric"]: check["delta"] for check in json.loads(said.out)["checks"] if not check["passed"]}
     assert -0.7 < moved["PQ all"] < -0.3
     assert moved["SQ all"] < 0
 

@@ -69,7 +69,7 @@ def confusions(view: RunView) -> dict[str, Any] | None:
     taken = [
         (row["name"], other, pixels, pixels / row["truth_px"])
         for row in rows
-        for other, pixels in row["taken_for"].items()
+        for other, pixels in row["confused_with"].items()
     ]
     matrix = [_shares(row, names) for row in rows if row["truth_px"]] if len(rows) <= LARGEST_MATRIX else []
     return {
@@ -82,6 +82,6 @@ def confusions(view: RunView) -> dict[str, Any] | None:
 
 def _shares(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, list[Cell]]:
     """A row of the matrix: what share of the class's pixels is predicted as each; the right ones are the recall."""
-    shares = {name: pixels / row["truth_px"] for name, pixels in row["taken_for"].items()}
+    shares = {name: pixels / row["truth_px"] for name, pixels in row["confused_with"].items()}
     shares[row["name"]] = row["recall"]
     return row["name"], [Cell(0, name, shares.get(name, 0.0)) for name in names]
