@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.models.adapter import Adapter
-from bench.models.flops import multiply_adds
+from bench.models.flops import count_macs
 from bench.models.loading import load_model
 from bench.models.spec import ModelSpec
 from bench.types import Image, Prediction
@@ -34,7 +34,7 @@ class Compose:
 
     def multiply_adds(self, image: Image) -> int | None:
         """Those of both parts; None where one of them is not counted."""
-        counts = [multiply_adds(part, image) for part in (self.semantic, self.instances)]
+        counts = [count_macs(part, image) for part in (self.semantic, self.instances)]
         return None if None in counts else sum(count or 0 for count in counts)
 
     def preprocess(self, image: Image) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 
-from bench.adapters import standins
+from bench.adapters import stub_modules
 from bench.adapters.transformers_models import pick_device, scaled_size
 from bench.adapters.weights_only import load_pickle, load_torch, tensors_of
 from bench.errors import ModelError
@@ -148,8 +148,8 @@ def prepare_imports(*, stand_in: bool) -> None:
     if not hasattr(PilImage, "LINEAR"):
         PilImage.LINEAR = PilImage.Resampling.BILINEAR  # type: ignore[attr-defined]
     if stand_in:
-        standins.torchvision()
-        standins.detectron2_c()
+        stub_modules.torchvision()
+        stub_modules.detectron2_c()
 
 
 def read_config(spec: ModelSpec, device: str) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.adapters.class_head import restore
-from bench.errors import ModelError, check_packages
+from bench.errors import ModelError, require_packages
 from bench.models.hub import CONFIG
 from bench.models.hub import fetch as fetch
 from bench.models.hub import first_line as _first_line
@@ -45,7 +45,7 @@ def load_pretrained(folder: Path, model_class: str) -> Any:
     """
     config = read_config(folder)
     if uses_timm(config):
-        check_packages(str(folder), {"detr": ("timm", "torchvision")})
+        require_packages(str(folder), {"detr": ("timm", "torchvision")})
     check_torchvision()
     import torch
     import transformers

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.adapters import standins
+from bench.adapters import stub_modules
 from bench.adapters.transformers_models import Output, pick_device
 from bench.adapters.weights_only import load_torch, tensors_of
 from bench.errors import ModelError
@@ -35,7 +35,7 @@ class MMDetection:
         if spec.framework is None:
             raise ModelError(f"{spec.name}: an mmdetection checkpoint needs `framework: {{config: ...}}`")
         if spec.framework.compiled_ops == "stand-in":
-            standins.mmcv_ext()
+            stub_modules.mmcv_ext()
         self.spec = spec
         self.categories = spec.space
         self.device = pick_device(device)
@@ -83,14 +83,14 @@ class MMDetection:
             for category, position in zip(self.categories, self.order):  # noqa: B905 - `strict` came with Python 3.10
                 ids[position] = category.id
             return Prediction(panoptic_of(output, ids))
-        from bench.fusion.logits import Frame
+        from bench.fusion.logits import ImageGeometry
         from bench.fusion.queries import fuse
         from bench.fusion.semantic import semantic
 
-        frame = Frame(output.padded_size, output.image_size, size)
+        geometry = ImageGeometry(output.padded_size, output.image_size, size)
         logits = output.class_logits, output.mask_logits
-        panoptic = fuse(*logits, frame, self.categories, self.spec.fusion)
-        return Prediction(panoptic, semantic(*logits, frame, self.categories))
+        panoptic = fuse(*logits, geometry, self.categories, self.spec.fusion)
+        return Prediction(panoptic, semantic(*logits, geometry, self.categories))
 
 
 def panoptic_of(ids: NDArray[np.integer[Any]], category_ids: Sequence[int]) -> Panoptic:

@@ -120,14 +120,14 @@ class QueryModel:
             torch.cuda.synchronize(self.device)
 
     def postprocess(self, output: Output, size: tuple[int, int]) -> Prediction:
-        from bench.fusion.logits import Frame
+        from bench.fusion.logits import ImageGeometry
         from bench.fusion.queries import fuse
         from bench.fusion.semantic import semantic
 
-        frame = Frame(output.padded_size, output.image_size, size)
+        geometry = ImageGeometry(output.padded_size, output.image_size, size)
         logits = output.class_logits, output.mask_logits
-        panoptic = fuse(*logits, frame, self.categories, self.spec.fusion)
-        return Prediction(panoptic, semantic(*logits, frame, self.categories))
+        panoptic = fuse(*logits, geometry, self.categories, self.spec.fusion)
+        return Prediction(panoptic, semantic(*logits, geometry, self.categories))
 
 
 class Mask2Former(QueryModel):

@@ -45,7 +45,7 @@ class NotComparable(BenchError):
 
 
 @contextmanager
-def naming(where: object) -> Iterator[None]:
+def error_context(where: object) -> Iterator[None]:
     """A BenchError from inside says where, if it does not say so already."""
     try:
         yield
@@ -55,15 +55,15 @@ def naming(where: object) -> Iterator[None]:
         raise type(error)(f"{where}: {error}") from error.__cause__
 
 
-def check_packages(who: str, needs: Mapping[str, tuple[str, ...]]) -> None:
-    """`needs` are extra → packages; a ModelError names what is not installed. Imports nothing."""
-    for extra, packages in needs.items():
+def require_packages(owner: str, packages_by_extra: Mapping[str, tuple[str, ...]]) -> None:
+    """`packages_by_extra` are extra → packages; a ModelError names what is not installed. Imports nothing."""
+    for extra, packages in packages_by_extra.items():
         absent = [name for name in packages if importlib.util.find_spec(name) is None]
         if absent:
-            raise ModelError(f"{who} needs {' and '.join(absent)}; pip install 'panoptic-bench[{extra}]'")
+            raise ModelError(f"{owner} needs {' and '.join(absent)}; pip install 'panoptic-bench[{extra}]'")
 
 
-def summary(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """The kind of an error and the first line of what it says."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

@@ -240,5 +240,3 @@ class Prediction:
 
 
 Precision = Literal["fp32", "bf16", "fp16"]
-
-OnImage = Callable[[int, int], None]

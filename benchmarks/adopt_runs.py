@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.datasets.dataset import Dataset
-from bench.datasets.label_map_files import prediction_map
+from bench.datasets.label_map_files import find_label_map
 from bench.datasets.registry import load_dataset
 from bench.evaluation import run as launch
-from bench.evaluation import score as scoring
+from bench.evaluation import score
 from bench.evaluation.damage import damage_dataset
 from bench.evaluation.identity import identity_digest, image_inputs, model_identity, run_identity
 from bench.io.files import write_json
@@ -40,11 +40,11 @@ def adopted(run: Run, scratch: Path, images: int) -> str:
         made = damage_dataset(data, scratch / run.name)
         model: dict[str, Any] = {"predictions": open_predictions(made).digest(digests)}
         identity = run_identity(run.name, data, model, batch_size, protocol, metrics, inputs=inputs)
-        again, shown = scoring.score(made, few, scratch / "out", protocol=protocol, metrics=metrics), model
+        again, shown = score.score(made, few, scratch / "out", protocol=protocol, metrics=metrics), model
     else:
         spec = resolve_model(run.name, data.name, base=data.base, space=data.space,
                              checkpoint=run.meta["model"]["checkpoint"])  # fmt: skip
-        labels = prediction_map((spec.categories, spec.space), (data.space or data.name, data.categories), None)
+        labels = find_label_map((spec.categories, spec.space), (data.space or data.name, data.categories), None)
         model = model_identity(spec, digests)
         identity = run_identity(run.name, data, model, batch_size, protocol, metrics, device=run.meta["device"],
                                 labels=labels, inputs=inputs)  # fmt: skip

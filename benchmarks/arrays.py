@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.io import coco
-from bench.metrics.pq import tally
+from bench.metrics.pq import pq_stat
 from bench.overlap import Overlap
 from bench.types import Panoptic
 
@@ -56,12 +56,12 @@ def sides(name: str, which: str, pairs: int) -> list[Side]:
 
 def by_ids(truth: Side, prediction: Side) -> None:
     """Ours, from raw ids."""
-    tally(Overlap.of(Panoptic.from_ids(truth.ids, truth.infos), Panoptic.from_ids(prediction.ids, prediction.infos)))
+    pq_stat(Overlap.of(Panoptic.from_ids(truth.ids, truth.infos), Panoptic.from_ids(prediction.ids, prediction.infos)))
 
 
 def by_maps(truth: Side, prediction: Side) -> None:
     """Ours, from the maps of an adapter; nothing that a map remembers is used twice."""
-    tally(Overlap.of(_again(truth.panoptic), _again(prediction.panoptic)))
+    pq_stat(Overlap.of(_again(truth.panoptic), _again(prediction.panoptic)))
 
 
 def _again(panoptic: Panoptic) -> Any:

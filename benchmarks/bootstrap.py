@@ -11,7 +11,7 @@ import time
 import numpy as np
 from rich.console import Console
 
-from bench.metrics.bootstrap import estimates, point, resample
+from bench.metrics.bootstrap import estimates, point_estimates, resample
 from bench.metrics.image_statistics import PARTS, ImageSums
 from bench.types import Categories, Category
 
@@ -44,7 +44,7 @@ def main() -> None:
     runs = [run(asked.images, seed) for seed in (1, 2)]
     wall, cpu = time.perf_counter(), time.process_time()
     a, b = resample(runs, replicates=asked.replicates, workers=asked.workers)
-    estimates(point(runs[1]) - point(runs[0]), b - a)
+    estimates(point_estimates(runs[1]) - point_estimates(runs[0]), b - a)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     classes = np.mean([(one.parts[2] > 0).sum(axis=0).mean() for one in runs])
     Console().print(

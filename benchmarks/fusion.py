@@ -18,7 +18,7 @@ from rich.table import Table
 from torch import Tensor
 from transformers import Mask2FormerImageProcessorPil
 
-from bench.fusion.logits import Frame
+from bench.fusion.logits import ImageGeometry
 from bench.fusion.presets import PRESETS
 from bench.fusion.queries import fuse
 from bench.types import Categories, Category
@@ -30,13 +30,13 @@ QUERIES = 100
 class Setting:
     name: str
     logit_size: tuple[int, int]  # (h, w)
-    frame: Frame
+    frame: ImageGeometry
     classes: int
 
 
 SETTINGS = (
-    Setting("COCO 480x640", (256, 256), Frame((1024, 1024), (768, 1024), (480, 640)), 133),
-    Setting("Cityscapes 1024x2048", (256, 512), Frame((1024, 2048), (1024, 2048), (1024, 2048)), 19),
+    Setting("COCO 480x640", (256, 256), ImageGeometry((1024, 1024), (768, 1024), (480, 640)), 133),
+    Setting("Cityscapes 1024x2048", (256, 512), ImageGeometry((1024, 2048), (1024, 2048), (1024, 2048)), 19),
 )
 
 

@@ -26,7 +26,7 @@ from rich.table import Table
 from bench.adapters.mmdet_models import class_order, panoptic_of
 from bench.datasets.dataset import Dataset
 from bench.datasets.registry import load_dataset
-from bench.fusion.logits import Frame
+from bench.fusion.logits import ImageGeometry
 from bench.fusion.presets import PRESETS, FusionSpec
 from bench.fusion.queries import fuse
 from bench.metrics import pq
@@ -46,7 +46,7 @@ class Item:
 
     classes: Any
     masks: Any
-    frame: Frame
+    frame: ImageGeometry
     truth: Panoptic
 
 
@@ -57,7 +57,7 @@ def items(spec: ModelSpec, data: Dataset) -> list[Item]:
     for sample in data.samples:
         image = sample.read_image()
         output = model.infer([model.preprocess(image)])[0]
-        frame = Frame(output.padded_size, output.image_size, image.size)
+        frame = ImageGeometry(output.padded_size, output.image_size, image.size)
         made.append(Item(output.class_logits, output.mask_logits, frame, sample.read_target()))
     return made
 
@@ -97,8 +97,8 @@ def by_mmdet(todo: list[Item], space: Categories, spec: FusionSpec) -> list[Pano
 
 def quality(truths: list[Panoptic], maps: list[Panoptic], space: Categories) -> float:
     """PQ of maps against truths, in percent."""
-    tallies = [pq.tally(Overlap.of(truth, made)) for truth, made in zip(truths, maps, strict=True)]
-    return 100 * (pq.pq_table(pq.total(tallies), space).all.pq or 0.0)
+    tallies = [pq.pq_stat(Overlap.of(truth, made)) for truth, made in zip(truths, maps, strict=True)]
+    return 100 * (pq.pq_table(pq.sum_stats(tallies), space).all.pq or 0.0)
 
 
 def class_map(panoptic: Panoptic) -> np.ndarray:

@@ -21,11 +21,11 @@ import numpy as np
 
 from bench.datasets.dataset import Dataset
 from bench.datasets.label_spaces import load_space
-from bench.evaluation.evaluator import run_model
-from bench.models.loading import opened
+from bench.evaluation.evaluator import predict_and_score
+from bench.models.loading import open_model
 from bench.models.resolve import resolve_model
 from bench.models.spec import ModelSpec
-from bench.results.accumulator import Account
+from bench.results.accumulator import RunAccumulator
 from bench.results.writer import RunWriter
 from bench.types import Image, Panoptic, Sample, SegmentInfo
 
@@ -66,7 +66,7 @@ def dataset(images: int, size: tuple[int, int]) -> Dataset:
     """Images of noise in memory, and a truth of vertical bands."""
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-    space = load_space("cityscapes-19").scored
+    space = load_space("cityscapes-19").evaluated
     ids = (np.arange(size[1], dtype=np.int32) * SEGMENTS // size[1] + 1)[None].repeat(size[0], 0)
     truth = Panoptic(ids, tuple(SegmentInfo(space.ids[i % len(space)]) for i in range(SEGMENTS)))
     names = [f"image{i:04d}" for i in range(images)]
@@ -76,11 +76,15 @@ def dataset(images: int, size: tuple[int, int]) -> Dataset:
 
 def measure(spec: ModelSpec, data: Dataset) -> tuple[float, float]:
     """Images a second once the model is loaded, and seconds of processor time an image, a worker's start included."""
-    account = Account(data.categories, {"protocol": "coco", "semantic_rule": data.semantic_rule})
+    accumulator = RunAccumulator(data.categories, {"protocol": "coco", "semantic_rule": data.semantic_rule})
     before = processor()
-    with tempfile.TemporaryDirectory() as out, opened(spec, "cpu") as model, RunWriter(Path(out) / "run", {}) as writer:
+    with (
+        tempfile.TemporaryDirectory() as out,
+        open_model(spec, "cpu") as model,
+        RunWriter(Path(out) / "run", {}) as writer,
+    ):
         start = time.perf_counter()
-        run_model(model, data, writer, account)
+        predict_and_score(model, data, writer, accumulator)
         seconds = time.perf_counter() - start
     return len(data.samples) / seconds, (processor() - before) / len(data.samples)
 

@@ -25,34 +25,34 @@ INSIDE = """
 import json, sys
 from pathlib import Path
 import bench
-from bench.io.config import load_yaml, shipped
-from bench.datasets.dataset import place_of
+from bench.io.config import load_yaml, shipped_configs
+from bench.datasets.dataset import parse_dataset_name
 from bench.datasets.registry import read_spec
 from bench.datasets.synthetic.generate import marker
 from bench.datasets.synthetic.minicity import write
 from bench.datasets.label_map_files import load_map
 from bench.models.model_file import ModelFile
-from bench.models.weights import check_source
+from bench.models.weights import check_available
 from bench.models.resolve import resolve_model
 from bench.training.recipe import Recipe
 from bench.datasets.label_spaces import load_space
 
 def main():
-    for path in shipped("datasets").values():
+    for path in shipped_configs("datasets").values():
         read_spec(path)
-    for name in shipped("labels"):
+    for name in shipped_configs("labels"):
         load_map(name) if "-to-" in name else load_space(name)
-    for name, path in shipped("models").items():
+    for name, path in shipped_configs("models").items():
         for checkpoint in load_yaml(path, ModelFile).checkpoints:
             spec = resolve_model(name, "", checkpoint=checkpoint)
             if not spec.needs and spec.env is None:  # what those want is not in every environment
-                check_source(spec)
-    for path in shipped("train").values():
+                check_available(spec)
+    for path in shipped_configs("train").values():
         load_yaml(path, Recipe)
     root = write.MINICITY.write_split(write.MINICITY.cache_root(), "demo", limit=2, workers=2)
     note = marker(root, "demo")
     note.write_text(json.dumps({**json.loads(note.read_text()), "images": 50}))
-    kinds = {kind: sorted(shipped(kind)) for kind in ("datasets", "labels", "models", "train")}
+    kinds = {kind: sorted(shipped_configs(kind)) for kind in ("datasets", "labels", "models", "train")}
     print(json.dumps({"file": bench.__file__, **kinds}))
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def network(seed: int = 0) -> Any:
     from bench.adapters.efficientps.network import build
 
     torch.manual_seed(seed)
-    return build(CONFIG, load_space("cityscapes-19").scored)
+    return build(CONFIG, load_space("cityscapes-19").evaluated)
 
 
 def varied(seed: int = 0) -> Any:

@@ -18,7 +18,7 @@ def save_tiny(family: str, folder: Path, names: Sequence[str] = ()) -> Path:
     import torch
 
     torch.manual_seed(0)
-    model = network(family, list(names) or [category.name for category in load_space("cityscapes-19").scored])
+    model = network(family, list(names) or [category.name for category in load_space("cityscapes-19").evaluated])
     spread(model)
     model.save_pretrained(folder)
     if family == "oneformer":

@@ -51,9 +51,9 @@ def strike(folder, image_id, stage):
             os.write(frame_pipe(), b"\\xf5PBW\\x40\\x00\\x00\\x00\\x00\\x00")
             os._exit(0)
         elif kind == "stray":
-            from bench.models.worker.protocol import Frame, write_frame
+            from bench.models.worker.protocol import Message, write_frame
             import io
-            write_frame(io.FileIO(frame_pipe(), "w", closefd=False), Frame({"id": 10**9, "result": {}}))
+            write_frame(io.FileIO(frame_pipe(), "w", closefd=False), Message({"id": 10**9, "result": {}}))
             time.sleep(3600)
 
 

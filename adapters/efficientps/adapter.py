@@ -69,10 +69,10 @@ class EfficientPS:
         """(C, H, W) float32 logits at the size of the original image."""
         import torch
 
-        from bench.fusion.logits import Frame, to_target
+        from bench.fusion.logits import ImageGeometry, to_target
 
-        frame = Frame(output.padded_size, output.image_size, size)
-        return torch.stack([to_target(logits, frame) for logits in output.found.semantic])
+        geometry = ImageGeometry(output.padded_size, output.image_size, size)
+        return torch.stack([to_target(logits, geometry) for logits in output.found.semantic])
 
     def instances(self, output: Output, size: tuple[int, int]) -> Any:
         """The `Instances` of the original image of `size` (H, W)."""

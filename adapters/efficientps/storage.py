@@ -12,8 +12,8 @@ from torch import Tensor
 from bench.adapters.efficientps.config import NetworkConfig
 from bench.adapters.efficientps.network import Network
 from bench.errors import BenchError, ModelError
-from bench.io.canonical_json import plain
-from bench.io.config import build as build_config
+from bench.io.canonical_json import to_plain
+from bench.io.config import from_dict
 from bench.models.weights import weights_file
 
 MODEL_TYPE = "bench-efficientps"
@@ -30,7 +30,7 @@ def save(model: Network, folder: Path, input_px: tuple[int, int]) -> None:
         "model_type": MODEL_TYPE,
         "id2label": {str(i): name for i, name in enumerate(model.names)},
         "things": list(model.things),
-        "network": plain(model.config),
+        "network": to_plain(model.config),
     }
     _write(folder / "config.json", config)
     height, width = input_px
@@ -55,7 +55,7 @@ def load(folder: Path) -> Network:
     config = _read_config(folder / "config.json")
     try:
         network = Network(
-            build_config(NetworkConfig, config["network"], str(folder / "config.json")),
+            from_dict(NetworkConfig, config["network"], str(folder / "config.json")),
             [config["id2label"][str(i)] for i in range(len(config["id2label"]))],
             [int(i) for i in config["things"]],
         )

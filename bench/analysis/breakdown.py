@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.analysis.comparison import CONFIDENCE, notes, run_sums
-from bench.errors import naming
-from bench.metrics.bootstrap import MEANS, estimates, point, resample
+from bench.errors import error_context
+from bench.metrics.bootstrap import MEANS, estimates, point_estimates, resample
 from bench.metrics.boundary import boundary_table
 from bench.metrics.confusion import confusion_table
 from bench.metrics.errors import error_table
@@ -46,7 +46,7 @@ def intervals(run: Run, replicates: int = 10_000, seed: int = 0) -> dict[str, An
     """Every number with its bootstrap interval over images."""
     sums = run_sums(run)
     (draws,) = resample([sums], replicates=replicates, seed=seed)
-    found = [asdict(estimate) for estimate in estimates(point(sums), draws, CONFIDENCE)]
+    found = [asdict(estimate) for estimate in estimates(point_estimates(sums), draws, CONFIDENCE)]
     classes = zip(run.score["per_class"], found[len(MEANS) :], strict=True)
     return {
         "images": len(sums.image_ids), "replicates": replicates, "seed": seed, "confidence": CONFIDENCE,
@@ -56,7 +56,7 @@ def intervals(run: Run, replicates: int = 10_000, seed: int = 0) -> dict[str, An
     }  # fmt: skip
 
 
-VIEWS: Mapping[str, Callable[[Run], dict[str, Any]]] = {
+BREAKDOWNS: Mapping[str, Callable[[Run], dict[str, Any]]] = {
     "errors": errors,
     "by_size": by_size,
     "thresholds": thresholds,
@@ -66,8 +66,8 @@ VIEWS: Mapping[str, Callable[[Run], dict[str, Any]]] = {
 }
 
 
-def explain(run: Run, view: str) -> dict[str, Any]:
+def breakdown(run: Run, view: str) -> dict[str, Any]:
     """A view, by its name, as plain data; a run that is not complete is a PartialRun."""
     _ = run.score
-    with naming(run.folder):
-        return VIEWS[view](run)
+    with error_context(run.folder):
+        return BREAKDOWNS[view](run)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import NotComparable, UsageError, naming
-from bench.metrics.bootstrap import MEANS, Estimate, chance_above, estimates, point, resample
-from bench.metrics.image_statistics import ImageSums, image_sums
+from bench.errors import NotComparable, UsageError, error_context
+from bench.metrics.bootstrap import MEANS, Estimate, estimates, point_estimates, probability_greater, resample
+from bench.metrics.image_statistics import ImageSums, image_sums_of_lines
 from bench.results.run import Run, read_run, semantic_rule
 
 CONFIDENCE = 0.95
@@ -105,7 +105,7 @@ def compare(
     if replicates < 100:
         raise UsageError(f"{replicates} replicates: an interval of 95 % needs at least 100")
     a, b = (run if isinstance(run, Run) else read_run(Path(run)) for run in (run_a, run_b))
-    demand_comparable(a, b)
+    require_comparable(a, b)
     runs = [run_sums(a), run_sums(b)]
     groups = len(set(runs[0].groups))
     if by_group and groups < 2:
@@ -125,7 +125,7 @@ def compare(
     )  # fmt: skip
 
 
-def demand_comparable(a: Run, b: Run) -> None:
+def require_comparable(a: Run, b: Run) -> None:
     """NotComparable unless both were scored on the same truth by the same rules."""
     ours, theirs = a.complete["key"], b.complete["key"]
     differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
@@ -138,8 +138,8 @@ def demand_comparable(a: Run, b: Run) -> None:
 
 def run_sums(run: Run) -> ImageSums:
     """What each image of a run adds to its score."""
-    with naming(run.folder):
-        return image_sums(run.lines(), run.categories, semantic_rule(run), run.score["protocol"])
+    with error_context(run.folder):
+        return image_sums_of_lines(run.lines(), run.categories, semantic_rule(run), run.score["protocol"])
 
 
 Row = tuple[Estimate, Estimate, Estimate, float | None]
@@ -147,13 +147,13 @@ Row = tuple[Estimate, Estimate, Estimate, float | None]
 
 def _differences(runs: Sequence[ImageSums], draws: Sequence[Any]) -> list[Row]:
     """(A, B, B - A, P(B > A)) of every quantity."""
-    points = [point(run) for run in runs]
+    points = [point_estimates(run) for run in runs]
     delta = draws[1] - draws[0]
     columns = (
         estimates(points[0], draws[0], CONFIDENCE),
         estimates(points[1], draws[1], CONFIDENCE),
         estimates(np.subtract(points[1], points[0]), delta, CONFIDENCE),
-        chance_above(delta),
+        probability_greater(delta),
     )
     return list(zip(*columns, strict=True))
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.comparison import CONFIDENCE, demand_comparable, run_sums
+from bench.analysis.comparison import CONFIDENCE, require_comparable, run_sums
 from bench.analysis.study import StudyOutcome
 from bench.errors import UsageError
-from bench.metrics.bootstrap import MEANS, Draws, Estimate, estimates, point, resample
+from bench.metrics.bootstrap import MEANS, Draws, Estimate, estimates, point_estimates, resample
 from bench.results.run import Run
 
 NO_DIFFERENCE = "no difference seen"
@@ -84,14 +84,14 @@ def arms(outcome: StudyOutcome, replicates: int = 10_000) -> list[Arm]:
     named = [(t.name, outcome.seeds_of(t.name)) for t in outcome.scored()]
     runs = [one.runs[outcome.study.dataset] for _, seeds in named for one in seeds]
     for run in runs[1:]:
-        demand_comparable(runs[0], run)
+        require_comparable(runs[0], run)
     sums = [run_sums(run) for run in runs]
     draws = resample(sums, replicates=replicates) if sums else []
     found, start = [], 0
     for name, seeds in named:
         part = slice(start, start + len(seeds))
         start = part.stop
-        points = np.stack([point(one)[: len(MEANS)] for one in sums[part]], axis=1)
+        points = np.stack([point_estimates(one)[: len(MEANS)] for one in sums[part]], axis=1)
         mean = np.mean([one[: len(MEANS)] for one in draws[part]], axis=0)
         means = tuple(estimates(points.mean(axis=1), mean, CONFIDENCE))
         found.append(Arm(name, tuple(one.seed for one in seeds), tuple(runs[part]), points, means, mean))
@@ -117,14 +117,14 @@ def verdict(contrast: str, reference: Arm, arm: Arm, others: Sequence[Arm], quic
     delta = estimates(values, arm.draws[pq : pq + 1] - reference.draws[pq : pq + 1], CONFIDENCE)[0]
     if delta.value is None or delta.low is None or delta.high is None:
         raise UsageError(f"contrast {contrast!r}: {reference.runs[0].dataset} has no PQ; contrast on another data set")
-    yardstick, seeds = _yardstick([reference, arm], others)
-    said, why = _decide(delta.value, (delta.low, delta.high), yardstick)
+    yardstick, seeds = _noise_threshold([reference, arm], others)
+    said, why = _verdict(delta.value, (delta.low, delta.high), yardstick)
     if quick:
         said = NO_CONCLUSION
     return Verdict(contrast, reference.name, arm.name, delta, yardstick, seeds, said, why)
 
 
-def _decide(delta: float, interval: tuple[float, float], yardstick: float | None) -> tuple[str, str]:
+def _verdict(delta: float, interval: tuple[float, float], yardstick: float | None) -> tuple[str, str]:
     """The verdict and its reason."""
     if interval[0] <= 0 <= interval[1]:
         return NO_DIFFERENCE, "the interval over images covers zero"
@@ -135,7 +135,7 @@ def _decide(delta: float, interval: tuple[float, float], yardstick: float | None
     return (BETTER if delta > 0 else WORSE), "beyond the interval over images and what seeds do"
 
 
-def _yardstick(pair: Sequence[Arm], others: Sequence[Arm]) -> tuple[float | None, str]:
+def _noise_threshold(pair: Sequence[Arm], others: Sequence[Arm]) -> tuple[float | None, str]:
     """How far seeds alone may move a difference, and where that is from."""
     scatter = [_typical(arm) for arm in others if len(arm.seeds) > 1]
     if not scatter:

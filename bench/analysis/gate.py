@@ -19,42 +19,42 @@ ROUNDING = 1e-9  # points: what the last bit of a sum may move; a single pixel m
 
 
 @dataclass(frozen=True)
-class Check:
-    """One metric of one run, in points (percent); `was` or `now` is None where it is undefined there."""
+class MetricChange:
+    """One metric of one run, in points (percent); `baseline` or `current` is None where it is undefined there."""
 
     run: str
     metric: str
-    was: float | None
-    now: float | None
+    baseline: float | None
+    current: float | None
     tolerance: float
 
     @property
-    def moved(self) -> float | None:
-        """now − was, where both are defined."""
-        return None if self.was is None or self.now is None else self.now - self.was
+    def delta(self) -> float | None:
+        """current − baseline, where both are defined."""
+        return None if self.baseline is None or self.current is None else self.current - self.baseline
 
     @property
     def passed(self) -> bool:
-        if self.moved is None:
-            return self.was is None and self.now is None
-        return abs(self.moved) <= self.tolerance + ROUNDING
+        if self.delta is None:
+            return self.baseline is None and self.current is None
+        return abs(self.delta) <= self.tolerance + ROUNDING
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateResult:
     """All checks of a suite; `seconds` of each run are shown, not judged."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[MetricChange, ...]
     seconds: Mapping[str, float]
 
     @property
-    def failed(self) -> tuple[Check, ...]:
+    def failed(self) -> tuple[MetricChange, ...]:
         return tuple(check for check in self.checks if not check.passed)
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as JSON: every check, the failed ones first."""
         ordered = sorted(self.checks, key=lambda check: check.passed)
-        rows = [{**vars(check), "moved": check.moved, "passed": check.passed} for check in ordered]
+        rows = [{**vars(check), "delta": check.delta, "passed": check.passed} for check in ordered]
         return {"passed": not self.failed, "checks": rows, "seconds": dict(self.seconds)}
 
 
@@ -110,7 +110,7 @@ def _is_entry(entry: Any) -> bool:
     return isinstance(entry, dict) and all(isinstance(entry.get(part), dict) for part in ("key", "metrics"))
 
 
-def judge(suite: Suite, outcomes: Sequence[Outcome], baseline: Mapping[str, Any]) -> Verdict:
+def compare_to_baseline(suite: Suite, outcomes: Sequence[Outcome], baseline: Mapping[str, Any]) -> GateResult:
     """Each metric of each run against the baseline.
 
     A run that failed raises its error; runs that the baseline does not know, or knows of another ground truth
@@ -123,10 +123,10 @@ def judge(suite: Suite, outcomes: Sequence[Outcome], baseline: Mapping[str, Any]
             f"run {name!r} is only in {'the baseline' if name in known else 'the suite'}; --update mends it"
         )
     checks = [check for outcome in outcomes for check in _checks(outcome, suite.tolerances, baseline)]
-    return Verdict(tuple(checks), {o.planned.name: seconds(_done(o)) for o in outcomes})
+    return GateResult(tuple(checks), {o.planned.name: seconds(_done(o)) for o in outcomes})
 
 
-def _checks(outcome: Outcome, tolerances: Tolerances, baseline: Mapping[str, Any]) -> Iterator[Check]:
+def _checks(outcome: Outcome, tolerances: Tolerances, baseline: Mapping[str, Any]) -> Iterator[MetricChange]:
     run, name = _done(outcome), outcome.planned.name
     before = baseline[name]
     if changed := sorted(k for k, v in {**before["key"], **_key(run)}.items() if before["key"].get(k) != v):
@@ -137,7 +137,9 @@ def _checks(outcome: Outcome, tolerances: Tolerances, baseline: Mapping[str, Any
     now, was = metrics(run.score), before["metrics"]
     for metric in [*now, *(m for m in was if m not in now)]:
         limit = tolerances.per_class if " of " in metric else tolerances.headline
-        yield Check(name, metric, was.get(metric), now.get(metric), limit if outcome.planned.kind == "model" else 0.0)
+        yield MetricChange(
+            name, metric, was.get(metric), now.get(metric), limit if outcome.planned.kind == "model" else 0.0
+        )
 
 
 def seconds(run: Run) -> float:

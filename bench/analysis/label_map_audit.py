@@ -15,7 +15,7 @@ from bench.datasets.dataset import Dataset
 from bench.datasets.label_map_files import map_digest
 from bench.datasets.label_maps import LabelMap, remap, remap_semantic, void_id
 from bench.errors import DataError, UsageError
-from bench.io import json_schema as shape
+from bench.io import json_schema
 from bench.io.canonical_json import digest
 from bench.io.files import read_json, write_json
 from bench.metrics import semantic
@@ -24,7 +24,7 @@ from bench.parallel import ordered_map
 from bench.results import schema
 from bench.results.image_line import image_line
 from bench.results.run import Run
-from bench.types import Categories, OnImage, Panoptic, Prediction, Sample
+from bench.types import Categories, Panoptic, Prediction, ProgressCallback, Sample
 
 Cells = NDArray[np.int64]  # (S + 1, T + 1) pixels; base's classes down, mapped truth across, void last
 Line = dict[str, Any]
@@ -80,7 +80,9 @@ class MapAudit:
         return any(self._target(category.name) == name for category in self.base)
 
 
-def audit_map(derived: Dataset, base: Dataset, *, workers: int = 2, on_image: OnImage | None = None) -> MapAudit:
+def audit_map(
+    derived: Dataset, base: Dataset, *, workers: int = 2, on_image: ProgressCallback | None = None
+) -> MapAudit:
     """Reads the truth of every image twice: in the classes of `base`, and as `derived` maps it."""
     if derived.labels is None:
         raise UsageError(f"{derived.name}: its labels are not mapped from another data set's")
@@ -109,7 +111,9 @@ def _compared(
     if base.read_semantic is None:
         panoptic = remap(_without_crowds(base.read_target()), labels)
     line = image_line(derived, Prediction(panoptic, remap_semantic(ids, labels)), categories)
-    return line, _cells(semantic.positions(ids, known), semantic.positions(mapped, categories), known, categories)
+    return line, _cells(
+        semantic.category_indices(ids, known), semantic.category_indices(mapped, categories), known, categories
+    )
 
 
 def _semantic_ids(sample: Sample, space: Categories) -> NDArray[np.int32]:
@@ -141,7 +145,7 @@ AUDIT = {
 }  # fmt: skip
 
 
-def demand_truth_of(run: Run, dataset: Dataset) -> None:
+def require_same_truth(run: Run, dataset: Dataset) -> None:
     """UsageError unless the run was scored on the truth of this data set, by its map and on its images."""
     data = run.meta["dataset"]
     mapped = dataset.labels is not None and map_digest(dataset.labels) == (data.get("label_map") or {}).get("sha256")
@@ -151,7 +155,7 @@ def demand_truth_of(run: Run, dataset: Dataset) -> None:
         raise UsageError(f"{run.folder}: is of other images than these of {dataset.name}; give the split of the run")
 
 
-def keep_audit(audit: Mapping[str, Any], run: Run) -> Path:
+def write_audit(audit: Mapping[str, Any], run: Run) -> Path:
     """Writes what `MapAudit.to_json` gives into the run's folder."""
     write_json(run.folder / FILE, audit)
     return run.folder / FILE
@@ -164,9 +168,9 @@ def read_audit(run: Run, sha256: str) -> Mapping[str, Any] | None:
         return None
     try:
         found: Mapping[str, Any] = read_json(path)
-        shape.check(found, AUDIT)
+        json_schema.validate(found, AUDIT)
         for name in found["to_void"]:
-            shape.check(found["to_void"], {name: int})
-    except shape.Misshapen as error:
+            json_schema.validate(found["to_void"], {name: int})
+    except json_schema.SchemaError as error:
         raise DataError(f"{path}: is no audit of a label map ({error}); delete it, or make it again") from None
     return found if found["sha256"] == sha256 else None

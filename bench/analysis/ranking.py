@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.verification_level import level, read_through
+from bench.analysis.verification_level import scan_run, verification_level
 from bench.errors import DataError
 from bench.fusion.presets import PRESETS
 from bench.io.canonical_json import digest
-from bench.metrics.bootstrap import MEANS, Estimate, estimates, mean_pq, point, rank_ranges, resample
+from bench.metrics.bootstrap import MEANS, Estimate, estimates, mean_pq, point_estimates, rank_ranges, resample
 from bench.metrics.image_statistics import ImageSums
 from bench.results.latency import read_latency
 from bench.results.run import Run
@@ -119,10 +119,10 @@ UNSEEN: Mapping[str, Any] = dict.fromkeys(("rank_low", "rank_high", "PQ_low", "P
 
 def _looked_into(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
     """Run folder → the fields of its row that its lines tell; each run's lines are read once."""
-    readings = [read_through(run) for run in runs]
+    readings = [scan_run(run) for run in runs]
     sure = _resampled({reading.run.folder: reading.sums() for reading in readings})
     return {
-        reading.run.folder: {**UNSEEN, **sure.get(reading.run.folder, {}), "checked": level(reading)}
+        reading.run.folder: {**UNSEEN, **sure.get(reading.run.folder, {}), "checked": verification_level(reading)}
         for reading in readings
     }
 
@@ -135,7 +135,7 @@ def _resampled(sums: Mapping[Path, ImageSums]) -> dict[Path, dict[str, Any]]:
         return {}
     pq = np.concatenate(resample(list(held.values()), replicates=REPLICATES, of=mean_pq))
     spans = rank_ranges(pq) if len(held) > 1 else [None]
-    intervals = estimates(np.array([point(one)[AT] for one in held.values()]), pq)
+    intervals = estimates(np.array([point_estimates(one)[AT] for one in held.values()]), pq)
     return {folder: _sure(one, ranks) for folder, one, ranks in zip(held, intervals, spans, strict=True)}
 
 

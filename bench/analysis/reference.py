@@ -18,18 +18,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.verify import Check
+from bench.analysis.verify import VerificationCheck
 from bench.datasets.dataset import Dataset
-from bench.errors import DataError, UsageError, naming
+from bench.errors import DataError, UsageError, error_context
 from bench.io.canonical_json import canonical_json
 from bench.io.coco_writer import write_panoptic
 from bench.metrics.score import score
 from bench.parallel import ordered_map
 from bench.results.image_line import image_line
-from bench.results.line_digests import spelled
-from bench.results.predictions import PredictionFolder, file_stem
+from bench.results.line_digests import json_line
+from bench.results.predictions import PredictionFolder, safe_file_stem
 from bench.results.run import Run
-from bench.types import Categories, OnImage, Sample
+from bench.types import Categories, ProgressCallback, Sample
 
 TOLERANCE = 1e-12  # of PQ, SQ and RQ; counts must be equal
 Table = dict[str, dict[str, float]]  # class, or "mean of all" → quantity → number
@@ -38,7 +38,7 @@ QUALITIES = ("PQ", "SQ", "RQ")
 
 
 @dataclass(frozen=True)
-class Difference:
+class ReferenceDifference:
     """The largest absolute difference of one quantity, and the class or group of classes where it is."""
 
     quantity: str
@@ -54,9 +54,9 @@ class Difference:
 class Reference:
     """`deviation` is what the run's own protocol makes of the same lines, where it is not `coco`: meant, not judged."""
 
-    checks: tuple[Check, ...]
-    differences: tuple[Difference, ...]
-    deviation: tuple[Difference, ...] = ()
+    checks: tuple[VerificationCheck, ...]
+    differences: tuple[ReferenceDifference, ...]
+    deviation: tuple[ReferenceDifference, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Differences by quantity; qualities are fractions."""
@@ -72,7 +72,7 @@ def verify_reference(
     predictions: PredictionFolder,
     *,
     workers: int = 2,
-    on_image: OnImage | None = None,
+    on_image: ProgressCallback | None = None,
 ) -> Reference:
     """Scores predictions by panopticapi against the data set that the run was scored on.
 
@@ -98,14 +98,14 @@ def verify_reference(
     same = len(truths) - len(findings)
     note = f"{same} of {len(truths)} lines come again from {dataset.name}:{dataset.split} and the predictions"
     with _stored(run):
-        return _judged(run, theirs, Check("rescored", note, tuple(findings)))
+        return _judged(run, theirs, VerificationCheck("rescored", note, tuple(findings)))
 
 
 @contextlib.contextmanager
 def _stored(run: Run) -> Iterator[None]:
     """What a run stored may have any form; a DataError says so."""
     try:
-        with naming(run.folder):
+        with error_context(run.folder):
             yield
     except (LookupError, TypeError, ValueError) as error:
         raise DataError(
@@ -114,12 +114,12 @@ def _stored(run: Run) -> Iterator[None]:
         ) from error
 
 
-def _judged(run: Run, theirs: Table, rescored: Check) -> Reference:
+def _judged(run: Run, theirs: Table, rescored: VerificationCheck) -> Reference:
     """The reference counts by protocol `coco`, so the run's lines are scored by that."""
     rule = run.meta["rules"]["semantic_rule"]
     found = _differences(_own_table(score(run.lines(), run.categories, rule).to_json()), theirs)
     findings = tuple(f"{d.quantity} differs by {d.largest:g} at {d.at}" for d in found if not d.agrees)
-    check = Check("reference", "panopticapi on the same files, protocol coco", findings)
+    check = VerificationCheck("reference", "panopticapi on the same files, protocol coco", findings)
     own = run.meta["rules"]["protocol"]
     return Reference((rescored, check), found, () if own == "coco" else _differences(_own_table(run.score), theirs))
 
@@ -140,8 +140,8 @@ def _again(
     """Writes the truth of one image; its annotation, and the line that truth and prediction give now."""
     truth = sample.read_target()
     prediction = predictions.read(sample.image_id, categories)
-    annotation = write_panoptic(folder / f"{file_stem(sample.image_id)}.png", truth)
-    line = spelled(image_line(replace(sample, read_target=lambda: truth), prediction, categories))
+    annotation = write_panoptic(folder / f"{safe_file_stem(sample.image_id)}.png", truth)
+    line = json_line(image_line(replace(sample, read_target=lambda: truth), prediction, categories))
     return {**annotation, "image_id": sample.image_id}, json.loads(line)
 
 
@@ -200,7 +200,7 @@ def _own_table(total: Mapping[str, Any]) -> Table:
     }
 
 
-def _differences(ours: Table, theirs: Table) -> tuple[Difference, ...]:
+def _differences(ours: Table, theirs: Table) -> tuple[ReferenceDifference, ...]:
     """For each quantity the largest; a class that one side alone has counts as 0 on the other."""
     found = []
     for quantity in (*QUALITIES, *COUNTS):
@@ -209,5 +209,5 @@ def _differences(ours: Table, theirs: Table) -> tuple[Difference, ...]:
             for name in [*ours, *(name for name in theirs if name not in ours)]
         }
         at = max(gaps, key=lambda name: gaps[name], default="")
-        found.append(Difference(quantity, gaps.get(at, 0.0), at if gaps.get(at) else ""))
+        found.append(ReferenceDifference(quantity, gaps.get(at, 0.0), at if gaps.get(at) else ""))
     return tuple(found)

@@ -39,7 +39,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ExtraDataset:
     """A training on a further data set; `label_map` as --label-map."""
 
     training: str
@@ -86,7 +86,7 @@ class Study:
     dataset: str
     trainings: tuple[Training, ...]
     contrasts: tuple[Contrast, ...] = ()
-    runs: tuple[Scored, ...] = ()
+    runs: tuple[ExtraDataset, ...] = ()
     limit: int | None = None
     quick: Quick | None = None
     notes: tuple[str, ...] = ()
@@ -107,9 +107,9 @@ class Study:
         in_contrasts = [(f"contrast {c.name!r}", arm) for c in self.contrasts for arm in c.arms]
         return [*in_contrasts, *((f"run on {run.dataset}", run.training) for run in self.runs)]
 
-    def all_runs(self) -> list[Scored]:
+    def all_runs(self) -> list[ExtraDataset]:
         """Every training on the study's data set, then what is beyond."""
-        return [*(Scored(training.name, self.dataset, self.limit) for training in self.trainings), *self.runs]
+        return [*(ExtraDataset(training.name, self.dataset, self.limit) for training in self.trainings), *self.runs]
 
 
 def is_study(path: Path) -> bool:
@@ -126,10 +126,10 @@ def load_study(path: Path, quick: bool = False) -> Study:
         return study
     if study.quick is None:
         raise UsageError(f"{path}: has no block `quick`; leave --quick out")
-    return quickened(study, study.quick)
+    return quick_version(study, study.quick)
 
 
-def quickened(study: Study, quick: Quick) -> Study:
+def quick_version(study: Study, quick: Quick) -> Study:
     """The same study of few steps on few images, which concludes nothing."""
     trainings = tuple(replace(t, set={**quick.set, **t.set, **t.quick}) for t in study.trainings)
     runs = tuple(replace(run, limit=min(run.limit or quick.limit, quick.limit)) for run in study.runs)
@@ -143,7 +143,7 @@ def _once(what: str, names: Sequence[object]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedSeed:
     """One seed of a training: its folder, and its finished runs by the name of the data set as the study has it."""
 
     training: str
@@ -160,12 +160,12 @@ class StudyOutcome:
     study: Study
     folder: Path
     quick: bool
-    trained: tuple[Trained, ...]
+    trained: tuple[TrainedSeed, ...]
 
     def errors(self) -> list[BenchError]:
         return [error for one in self.trained for error in one.errors]
 
-    def seeds_of(self, training: str, dataset: str = "") -> list[Trained]:
+    def seeds_of(self, training: str, dataset: str = "") -> list[TrainedSeed]:
         """Those seeds of a training that were scored on a data set, the study's own where none is named."""
         wanted = dataset or self.study.dataset
         return [one for one in self.trained if one.training == training and wanted in one.runs]

@@ -8,52 +8,52 @@ from pathlib import Path
 from typing import Literal
 
 from bench.analysis.verify import totals_check
-from bench.errors import DataError, UsageError, naming
+from bench.errors import DataError, UsageError, error_context
 from bench.io.files import read_json, write_json
 from bench.io.hashing import FileDigests
-from bench.metrics.image_statistics import Counted, ImageSums, count, counted_sums
-from bench.results.line_digests import Ledger, Line
+from bench.metrics.image_statistics import ImageStatistics, ImageSums, image_sums, statistics_of_lines
+from bench.results.line_digests import Line, LineDigests
 from bench.results.predictions import PredictionFolder
 from bench.results.run import Run, semantic_rule
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class RunScan:
     """`digest` is the sha256 of the lines as they lie there, `counted` what each adds, in their order."""
 
     run: Run
     digest: str
-    counted: tuple[Counted, ...]
+    counted: tuple[ImageStatistics, ...]
 
     def sums(self) -> ImageSums:
         """What each image adds to the score, for resampling."""
-        with naming(self.run.folder):
-            return counted_sums(self.counted, self.run.categories, semantic_rule(self.run))
+        with error_context(self.run.folder):
+            return image_sums(self.counted, self.run.categories, semantic_rule(self.run))
 
 
-def read_through(run: Run) -> Reading:
+def scan_run(run: Run) -> RunScan:
     """Holds no line; a DataError names the run and the image whose line is broken."""
-    ledger = Ledger()
-    with naming(run.folder):
-        counted = tuple(count(_noted(run, ledger), run.categories, run.score["protocol"]))
-    return Reading(run, ledger.digest(), counted)
+    digests = LineDigests()
+    with error_context(run.folder):
+        counted = tuple(statistics_of_lines(_digested(run, digests), run.categories, run.score["protocol"]))
+    return RunScan(run, digests.digest(), counted)
 
 
-def _noted(run: Run, ledger: Ledger) -> Iterator[Line]:
+def _digested(run: Run, digests: LineDigests) -> Iterator[Line]:
     for line in run.lines():
-        ledger.read(line)
+        digests.read(line)
         yield line
 
 
-Level = Literal["changed", "intact", "re-scored", "re-run"]
+VerificationLevel = Literal["changed", "intact", "re-scored", "re-run"]
 KEPT = "again.json"
-SAID = (
+LEVEL_NOTE = (
     "checked: *intact*, the stored lines have the checksum of the run; *re-scored*, they also give its totals again; "
     "*re-run*, predictions made again were held against them, too; *changed*, none of it"
 )
 
 
-def level(reading: Reading) -> Level | None:
+def verification_level(reading: RunScan) -> VerificationLevel | None:
     """None where the image lines are not at hand.
 
     intact      the sha256 of the image lines is the one that done.json was written with

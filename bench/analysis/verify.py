@@ -11,12 +11,12 @@ import numpy as np
 
 from bench.errors import DataError
 from bench.io.canonical_json import digest
-from bench.metrics.image_statistics import Counted, Lines, overlap_of
+from bench.metrics.image_statistics import ImageStatistics, Lines, overlap_of
 from bench.metrics.pq import DEVIATIONS, PQ_VERSION
 from bench.metrics.score import totals
-from bench.metrics.semantic import SEMANTIC_VERSION, confusion_of, positions
+from bench.metrics.semantic import SEMANTIC_VERSION, category_indices, confusion_of
 from bench.overlap import Overlap, PredictedSegment
-from bench.results.line_digests import ledger_of, lines_digest
+from bench.results.line_digests import digests_of, lines_digest
 from bench.results.predictions import PredictionFolder
 from bench.results.run import Run
 from bench.types import Categories, Prediction
@@ -27,7 +27,7 @@ Result = Literal["ok", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
-class Check:
+class VerificationCheck:
     """One question about a run. `findings` are what is wrong, a sentence each; `note` says what was looked at."""
 
     name: str
@@ -43,7 +43,7 @@ class Check:
         return {"check": self.name, "result": self.result, "note": self.note, "findings": list(self.findings)}
 
 
-def verify(run: Run, predictions: PredictionFolder | None = None) -> list[Check]:
+def verify(run: Run, predictions: PredictionFolder | None = None) -> list[VerificationCheck]:
     """Every check that needs no data set; a run that is not complete is a PartialRun.
 
     `predictions` are held against the lines: those that the run saved, or others that should be the same.
@@ -52,7 +52,7 @@ def verify(run: Run, predictions: PredictionFolder | None = None) -> list[Check]
     try:
         lines = list(run.lines())
     except DataError as error:
-        return [Check("lines", "the image lines as they lie there", (str(error),))]
+        return [VerificationCheck("lines", "the image lines as they lie there", (str(error),))]
     return [
         _tried("images", lambda: _images(run, lines)),
         _tried("lines", lambda: _consistency(lines, run.categories)),
@@ -63,16 +63,16 @@ def verify(run: Run, predictions: PredictionFolder | None = None) -> list[Check]
     ]
 
 
-def _tried(name: str, check: Callable[[], Check]) -> Check:
+def _tried(name: str, check: Callable[[], VerificationCheck]) -> VerificationCheck:
     """The check; where something is not even of the right form, that is what is wrong."""
     try:
         return check()
     except (DataError, LookupError, TypeError, ValueError) as error:
         reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__} {error}"
-        return Check(name, "", (f"what is stored cannot be read: {reason}",))
+        return VerificationCheck(name, "", (f"what is stored cannot be read: {reason}",))
 
 
-def _images(run: Run, lines: Sequence[Line]) -> Check:
+def _images(run: Run, lines: Sequence[Line]) -> VerificationCheck:
     """As many lines as images were asked for, of those images, each once."""
     data = run.meta["dataset"]
     ids = [str(line["image_id"]) for line in lines]
@@ -84,7 +84,7 @@ def _images(run: Run, lines: Sequence[Line]) -> Check:
         findings.append(f"{len(ids)} lines for {data['images']} images")
     elif digest(ids)[:16] != data["image_ids"] and not findings:
         findings.append("the image ids, or their order, are not those of run.json")
-    return Check("images", f"{len(ids)} lines", tuple(findings))
+    return VerificationCheck("images", f"{len(ids)} lines", tuple(findings))
 
 
 def _timed(run: Run) -> list[str]:
@@ -92,12 +92,12 @@ def _timed(run: Run) -> list[str]:
     return list(dict.fromkeys(str(line["image_id"]) for line in run.timings()))
 
 
-def _consistency(lines: Iterable[Line], categories: Categories) -> Check:
+def _consistency(lines: Iterable[Line], categories: Categories) -> VerificationCheck:
     """Areas are the sums of the shared pixels, and both tables of a line saw the same truth."""
     findings = tuple(
         f"image {line['image_id']!r}: {fault}" for line in lines for fault in _contradictions(line, categories)
     )
-    return Check("lines", "areas against shared pixels, overlap against semantic rows", findings)
+    return VerificationCheck("lines", "areas against shared pixels, overlap against semantic rows", findings)
 
 
 def _contradictions(line: Line, categories: Categories) -> Iterator[str]:
@@ -130,18 +130,20 @@ def _truth_pixels(rows: Iterable[Sequence[int]]) -> Counter[int]:
     return counted
 
 
-def _checksum(run: Run, lines: Iterable[Line]) -> Check:
+def _checksum(run: Run, lines: Iterable[Line]) -> VerificationCheck:
     stored, found = str(run.complete["images_sha256"]), lines_digest(lines)
     wrong = () if stored == found else (f"done.json says {stored[:12]}…, the lines give {found[:12]}…",)
-    return Check("checksum", f"sha256 of the sorted lines {found[:12]}…", wrong)
+    return VerificationCheck("checksum", f"sha256 of the sorted lines {found[:12]}…", wrong)
 
 
-def totals_check(run: Run, lines: Callable[[], Lines], counted: Iterable[Counted] | None = None) -> Check:
+def totals_check(
+    run: Run, lines: Callable[[], Lines], counted: Iterable[ImageStatistics] | None = None
+) -> VerificationCheck:
     """Whether the lines give every stored number again; `counted` as in `totals`."""
     return _tried("totals", lambda: _totals(run, lines, counted))
 
 
-def _totals(run: Run, lines: Callable[[], Lines], counted: Iterable[Counted] | None) -> Check:
+def _totals(run: Run, lines: Callable[[], Lines], counted: Iterable[ImageStatistics] | None) -> VerificationCheck:
     """Every stored number, scored again. Numbers that a later version added are not asked of an older run."""
     rules, versions = run.meta["rules"], {"pq_version": PQ_VERSION, "semantic_version": SEMANTIC_VERSION}
     if rules.get("protocol") not in DEVIATIONS:
@@ -154,7 +156,7 @@ def _totals(run: Run, lines: Callable[[], Lines], counted: Iterable[Counted] | N
     if not findings:
         again = totals(lines, run.categories, rules, run.meta.get("metrics", ()), counted)
         findings = list(differences(run.score, again))
-    return Check("totals", "every number of done.json, from the lines", tuple(findings))
+    return VerificationCheck("totals", "every number of done.json, from the lines", tuple(findings))
 
 
 def differences(stored: Any, computed: Any, name: str = "") -> Iterator[str]:
@@ -170,21 +172,21 @@ def differences(stored: Any, computed: Any, name: str = "") -> Iterator[str]:
         yield f"{name}: done.json says {stored}, the lines give {computed}"
 
 
-def _key(run: Run, lines: Sequence[Line]) -> Check:
+def _key(run: Run, lines: Sequence[Line]) -> VerificationCheck:
     """The comparability key: the digest of the truths in the lines' order, and the rules."""
     order = [str(line["image_id"]) for line in lines]
-    findings = differences(run.complete["key"], ledger_of(lines).comparability(order, run.meta["rules"]))
-    return Check("key", "comparability key, from the lines and run.json", tuple(findings))
+    findings = differences(run.complete["key"], digests_of(lines).comparability_key(order, run.meta["rules"]))
+    return VerificationCheck("key", "comparability key, from the lines and run.json", tuple(findings))
 
 
-def _predictions(run: Run, lines: Sequence[Line], folder: PredictionFolder | None) -> Check:
+def _predictions(run: Run, lines: Sequence[Line], folder: PredictionFolder | None) -> VerificationCheck:
     """The segments of every saved map, and the classes of every semantic one, are those of its line."""
     if folder is None:
-        return Check("predictions", "none are kept here", skipped=True)
+        return VerificationCheck("predictions", "none are kept here", skipped=True)
     found = {str(line["image_id"]): list(_unlike(line, folder, run.categories)) for line in lines}
     findings = tuple(f"image {image_id!r}: {fault}" for image_id, faults in found.items() for fault in faults)
     alike = sum(not faults for faults in found.values())
-    return Check("predictions", f"{alike} of {len(found)} images have the segments of their line", findings)
+    return VerificationCheck("predictions", f"{alike} of {len(found)} images have the segments of their line", findings)
 
 
 def _unlike(line: Line, folder: PredictionFolder, categories: Categories) -> Iterator[str]:
@@ -229,7 +231,7 @@ def _other_classes(rows: Iterable[Sequence[int]], prediction: Prediction, catego
     told = np.zeros(len(categories) + 1, dtype=np.int64)
     for _, predicted, pixels in rows:
         told[predicted] += pixels
-    saved = np.bincount(positions(prediction.semantic, categories).ravel(), minlength=len(told))
+    saved = np.bincount(category_indices(prediction.semantic, categories).ravel(), minlength=len(told))
     names = [*(category.name for category in categories), "void"]
     for k in np.flatnonzero(saved != told):
         yield f"its semantic map has {saved[k]} px of {names[k]} and the line {told[k]}"

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from bench.types import ProgressCallback
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -24,7 +26,7 @@ def _console(stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
-def say(text: str) -> None:
+def print_status(text: str) -> None:
     """Plain lines on stderr."""
     _console(stderr=True).print(text, markup=False)
 
@@ -60,13 +62,13 @@ def print_tables(tables: Iterable[Any]) -> None:
 
 
 @contextmanager
-def progress(label: str, *, announced: bool = False) -> Iterator[Callable[[int, int], None]]:
+def progress(label: str, *, announced: bool = False) -> Iterator[ProgressCallback]:
     """A bar on stderr with images a second and the time left; yields `on_image(done, total)`.
 
     Where stderr is no terminal nothing is shown, but for a line at the beginning of what is to be `announced`.
     """
     if not sys.stderr.isatty():
-        yield lambda done, total: say(f"{label}: {total} images") if announced and done == 1 else None
+        yield lambda done, total: print_status(f"{label}: {total} images") if announced and done == 1 else None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 
@@ -91,7 +93,7 @@ def progress(label: str, *, announced: bool = False) -> Iterator[Callable[[int, 
 
 @contextmanager
 def training_progress() -> Iterator[tuple[Callable[[Any], None], Callable[[str], None]]]:
-    """A bar over the fraction of a training that is done; yields `on_step(StepReport)` and `says(note)`."""
+    """A bar over the fraction of a training that is done; yields `on_step(StepReport)` and `notify(note)`."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli import render as show
-from bench.cli.console import print_json, print_table, print_text, progress, say
+from bench.cli import render
+from bench.cli.console import print_json, print_status, print_table, print_text, progress
 from bench.cli.run import Json, Limit, Root, Workers, open_data
 
 SEVERITIES = ("error", "warning", "note")
@@ -30,13 +30,13 @@ def check_command(
     json_: Json = False,
 ) -> None:
     """Find every fault of a data set; exit code 3 where there is an error."""
-    from bench.datasets.check import Walk, check_dataset, check_files
+    from bench.datasets.check import CheckOptions, check_dataset, check_files
     from bench.errors import UsageError
 
     if (dataset is None) == (gt is None):
         raise UsageError("give a data set, or --gt")
     with progress("checking") as on_image:
-        walk = Walk(limit, workers, on_image)
+        walk = CheckOptions(limit, workers, on_image)
         report = check_files(gt, gt_dir or gt.with_suffix(""), walk) if gt else None
         report = report or check_dataset(str(dataset), data_root, walk)
     print_json(report.to_json()) if json_ else _show(report)
@@ -76,7 +76,7 @@ def stats_command(
     if out is not None:
         from bench.reports.figures import class_histogram
 
-        say(f"class histogram: {class_histogram(stats, out)}")
+        print_status(f"class histogram: {class_histogram(stats, out)}")
 
 
 def _show_stats(stats: Any) -> None:
@@ -109,7 +109,9 @@ def register(app: typer.Typer) -> None:
     data = typer.Typer(help="Make, damage and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
     data.command("make")(make_command)
     data.command("damage")(damage_command)
-    data.command("map")(map_command)
+    data.command("map", context_settings={"token_normalize_func": lambda token: {"keep": "record"}.get(token, token)})(
+        map_command
+    )
     register_checks(data)
     app.add_typer(data, name="data")
 
@@ -120,9 +122,9 @@ def make_command(
 ) -> None:
     """Generate an embedded data set into the cache (done on first use anyway)."""
     from bench.datasets.registry import read_spec
-    from bench.io.config import find
+    from bench.io.config import find_config
 
-    splits = [name] if ":" in name else [f"{name}:{s}" for s in read_spec(find("datasets", name)).splits]
+    splits = [name] if ":" in name else [f"{name}:{s}" for s in read_spec(find_config("datasets", name)).splits]
     for split in splits:
         data = open_data(split, data_root, None, None)
         print_text(f"{data.name}:{data.split}: {len(data.samples)} images")
@@ -157,20 +159,22 @@ def map_command(
     name: Annotated[str, typer.Argument(help="Data set whose labels are mapped from another's, with :split.")],
     data_root: Root = None,
     limit: Limit = None,
-    keep: Annotated[Path | None, typer.Option(help="Keep it beside this run on the data set, for its report.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Keep it beside this run on the data set, for its report.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Audit a label map: pixels covered, classes out of reach, the ceiling that it leaves, its sha256."""
-    from bench.analysis.label_map_audit import audit_map, demand_truth_of, keep_audit
-    from bench.datasets.registry import unmapped
+    from bench.analysis.label_map_audit import audit_map, require_same_truth, write_audit
+    from bench.datasets.registry import load_base
     from bench.results.run import read_run
 
-    data, run = open_data(name, data_root, limit, None), read_run(keep) if keep else None
+    data, run = open_data(name, data_root, limit, None), read_run(record) if record else None
     if run is not None:
-        demand_truth_of(run, data)
-    base = unmapped(data, data_root)
+        require_same_truth(run, data)
+    base = load_base(data, data_root)
     with progress("reading the truth") as on_image:
         audit = audit_map(data, base, on_image=on_image)
     if run is not None:
-        say(f"kept: {keep_audit(audit.to_json(), run)}")
-    show.show_map(audit, json_)
+        print_status(f"kept: {write_audit(audit.to_json(), run)}")
+    render.render_map(audit, json_)

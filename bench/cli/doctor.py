@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.datasets.registry import read_spec
 from bench.errors import BenchError
-from bench.io.config import load_yaml, shipped
+from bench.io.config import load_yaml, shipped_configs
 from bench.models.hub import missing_files, state
 from bench.models.model_file import ModelFile
 from bench.models.resolve import resolve_model
@@ -24,7 +24,7 @@ def examine() -> dict[str, Any]:
 
 def _data() -> dict[str, str]:
     found = {}
-    for name, path in shipped("datasets").items():
+    for name, path in shipped_configs("datasets").items():
         spec = read_spec(path)
         if spec.embedded:
             found[f"data: {name}"] = "embedded"
@@ -41,7 +41,7 @@ def _data() -> dict[str, str]:
 def _weights() -> dict[str, str]:
     """How much of each checkpoint is here: all, half of a download, or nothing."""
     found = {}
-    for family, path in shipped("models").items():
+    for family, path in shipped_configs("models").items():
         for name in load_yaml(path, ModelFile).checkpoints:
             spec = resolve_model(family, "", checkpoint=name)
             if not spec.parts:

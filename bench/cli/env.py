@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.console import print_json, print_table, print_text, say
+from bench.cli.console import print_json, print_status, print_table, print_text
 from bench.cli.run import Json
 
 Name = Annotated[str, typer.Argument(help="Name (bench env list), or a requirements file ending in .txt.")]
@@ -28,15 +28,17 @@ def create_command(
     """Make an environment; minutes and gigabytes where it brings a framework. One that is ready is left alone."""
     from bench.models.environments import create_env, read_env
 
-    folder = create_env(read_env(name), python, say)
+    folder = create_env(read_env(name), python, print_status)
     print_text(str(folder))
 
 
 def list_command(json_: Json = False) -> None:
     """List the environments: ready, outdated or missing."""
-    from bench.models.environments import env_files, envs_folder, read_env, state
+    from bench.models.environments import env_files, environment_status, envs_folder, read_env
 
-    found = {name: {"state": state(read_env(name)), "folder": str(envs_folder() / name)} for name in env_files()}
+    found = {
+        name: {"state": environment_status(read_env(name)), "folder": str(envs_folder() / name)} for name in env_files()
+    }
     if json_:
         print_json(found)
         return

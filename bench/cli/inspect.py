@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bench.cli import render as show
+from bench.cli import render
 from bench.cli.console import print_json, print_table, print_text
 from bench.cli.run import Json, Root
 
@@ -40,11 +40,11 @@ def show_command(
     from bench.results.run import read_run
 
     asked = (errors, by_size, thresholds, confusion, boundary, intervals)
-    views = [view for view, wanted in zip(show.VIEWS, asked, strict=True) if wanted]
+    views = [view for view, wanted in zip(render.VIEWS, asked, strict=True) if wanted]
     if views:
-        show.show_views(read_run(run), views, json_)
+        render.render_views(read_run(run), views, json_)
     else:
-        show.show_run(read_run(run), json_, per_class)
+        render.render_run(read_run(run), json_, per_class)
 
 
 def compare_command(
@@ -58,7 +58,7 @@ def compare_command(
     """Compare two runs: B - A with its interval, and how sure the images make us that B is better."""
     from bench.analysis.comparison import compare
 
-    show.show_comparison(compare(a, b, replicates=replicates, seed=seed, by_group=by_group), json_)
+    render.render_comparison(compare(a, b, replicates=replicates, seed=seed, by_group=by_group), json_)
 
 
 def leaderboard_command(
@@ -84,7 +84,7 @@ def leaderboard_command(
     if check and write is None:
         raise UsageError("--check says whether a file is current: give the file with --write")
     style = "json" if json_ else format_
-    show.show_boards(boards, style) if write is None else show.write_boards(write, boards, style, check)
+    render.render_boards(boards, style) if write is None else render.write_boards(write, boards, style, check)
 
 
 def report_command(
@@ -109,10 +109,10 @@ def _data_of(run: Any, root: Path | None) -> tuple[Any, str]:
     """The data set of a run, for its pictures; or why there is none."""
     from bench.cli.run import open_data
     from bench.errors import DataError
-    from bench.io.config import shipped
+    from bench.io.config import shipped_configs
 
     name, split = run.meta["dataset"]["name"], run.meta["dataset"]["split"]
-    if name not in shipped("datasets"):
+    if name not in shipped_configs("datasets"):
         return None, f"{name} is not a data set that ships, so its images cannot be found"
     try:
         return open_data(f"{name}:{split}", root, None, None), ""
@@ -125,12 +125,12 @@ def _data_of(run: Any, root: Path | None) -> tuple[Any, str]:
 def datasets_command(json_: Json = False) -> None:
     """List the data sets, their splits, and where they are looked for."""
     from bench.datasets.registry import read_spec
-    from bench.io.canonical_json import plain
-    from bench.io.config import shipped
+    from bench.io.canonical_json import to_plain
+    from bench.io.config import shipped_configs
 
-    specs = {name: read_spec(path) for name, path in shipped("datasets").items()}
+    specs = {name: read_spec(path) for name, path in shipped_configs("datasets").items()}
     if json_:
-        print_json({name: plain(spec) for name, spec in specs.items()})
+        print_json({name: to_plain(spec) for name, spec in specs.items()})
         return
     rows = [
         [name, ", ".join(spec.splits), spec.labels, ", ".join(spec.roots) or "embedded", spec.title]

@@ -36,14 +36,14 @@ def models_command(
 
 
 def _list(json_: bool, style: str) -> None:
-    from bench.io.canonical_json import plain
-    from bench.io.config import load_yaml, shipped
+    from bench.io.canonical_json import to_plain
+    from bench.io.config import load_yaml, shipped_configs
     from bench.models.catalog import model_page
     from bench.models.model_file import ModelFile
 
-    files = {name: load_yaml(path, ModelFile) for name, path in shipped("models").items()}
+    files = {name: load_yaml(path, ModelFile) for name, path in shipped_configs("models").items()}
     if json_:
-        return print_json({name: plain(file) for name, file in files.items()})
+        return print_json({name: to_plain(file) for name, file in files.items()})
     if style == "md":
         return print_text(model_page(files).rstrip("\n"))
     rows = [
@@ -77,18 +77,18 @@ def check_command(
     """Try a model on two images: does it keep the adapter's contract? Exit code 1 where it does not."""
     from bench.io.config import parse_overrides
     from bench.models.resolve import resolve_model
-    from bench.models.weights import check_source
+    from bench.models.weights import check_available
 
     spec = resolve_model(
         model, dataset, checkpoint=checkpoint, precision=precision, overrides=parse_overrides(set_ or [])
     )
-    check_source(spec)
+    check_available(spec)
     scene = open_data("minicity:demo", None, 1, None).samples[0].read_image()
-    from bench.models.contract import check_contract, two_images
-    from bench.models.loading import opened
+    from bench.models.contract import check_contract, contract_images
+    from bench.models.loading import open_model
 
-    with opened(spec, device) as adapter:
-        report = check_contract(f"{spec.name}/{spec.checkpoint}", adapter, two_images(scene.rgb))
+    with open_model(spec, device) as adapter:
+        report = check_contract(f"{spec.name}/{spec.checkpoint}", adapter, contract_images(scene.rgb))
     print_json(report.to_json()) if json_ else _show(report)
     raise typer.Exit(1 if report.failed else 0)
 
@@ -123,10 +123,10 @@ def _fetched(spec: ModelSpec) -> dict[str, Any]:
     """Where one checkpoint lies, after a download where it is of the hub; bars on stderr are huggingface_hub's."""
     from bench.models.hub import fetch
     from bench.models.loading import adapter_module
-    from bench.models.weights import check_source
+    from bench.models.weights import check_available
 
     if spec.local:
-        check_source(replace(spec, env=None, needs={}))  # what it takes to run the model is another matter
+        check_available(replace(spec, env=None, needs={}))  # what it takes to run the model is another matter
         path = Path(spec.source)
     else:
         module, name = adapter_module(spec)

@@ -8,12 +8,12 @@ from typing import Any
 
 import typer
 
-from bench.cli.console import print_json, print_table, print_tables, print_text, say
+from bench.cli.console import print_json, print_status, print_table, print_tables, print_text
 
 VIEWS = ("errors", "by_size", "thresholds", "confusion", "boundary", "intervals")
 
 
-def show_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: bool = False) -> None:
+def render_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: bool = False) -> None:
     """The totals of a run on stdout; in JSON also that it was finished before the command."""
     cost = {name: run.meta.get(name) for name in ("parameters", "multiply_adds")}
     if as_json:
@@ -31,18 +31,18 @@ def show_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: boo
         print_text(line)
 
 
-def show_run(run: Any, as_json: bool, per_class: bool = False) -> None:
+def render_run(run: Any, as_json: bool, per_class: bool = False) -> None:
     """The totals, and where the run lies (on stderr)."""
-    show_score(run, run.score, as_json, per_class)
-    say(f"run: {run.folder}")
+    render_score(run, run.score, as_json, per_class)
+    print_status(f"run: {run.folder}")
 
 
-def show_views(run: Any, views: list[Any], as_json: bool) -> None:
+def render_views(run: Any, views: list[Any], as_json: bool) -> None:
     """Explanations of a run; as JSON an object with a key a view."""
-    from bench.analysis.breakdown import explain
+    from bench.analysis.breakdown import breakdown
     from bench.reports.breakdown_tables import explanation_tables
 
-    found = {view: explain(run, view) for view in views}
+    found = {view: breakdown(run, view) for view in views}
     if as_json:
         print_json(found)
         return
@@ -50,7 +50,7 @@ def show_views(run: Any, views: list[Any], as_json: bool) -> None:
     print_tables(explanation_tables(found))
 
 
-def show_comparison(comparison: Any, as_json: bool) -> None:
+def render_comparison(comparison: Any, as_json: bool) -> None:
     """Two runs side by side, and what the intervals leave out."""
     from bench.reports.tables import comparison_tables
 
@@ -61,10 +61,10 @@ def show_comparison(comparison: Any, as_json: bool) -> None:
     print_text("\n".join(comparison.notes))
 
 
-def show_run_or_shard(run: Any, shard: Any, as_json: bool) -> None:
+def render_run_or_shard(run: Any, shard: Any, as_json: bool) -> None:
     """The totals; of a shard, which has none, how many images the run has so far."""
     if run.done is not None:
-        show_run(run, as_json)
+        render_run(run, as_json)
         return
     images, total = sum(1 for _ in run.lines()), run.meta["dataset"]["images"]
     if as_json:
@@ -73,12 +73,12 @@ def show_run_or_shard(run: Any, shard: Any, as_json: bool) -> None:
         print_text(f"shard {shard.name} is done; {images} of {total} images are there: bench merge {run.folder}")
 
 
-def say_what_is_missing(data: Any) -> None:
+def print_missing(data: Any) -> None:
     """Why there is no PQ, on stderr, where the data set has no instances."""
     if "panoptic" not in data.carries:
         from bench.datasets.semantic_rgb import NO_PQ
 
-        say(f"{data.name} {NO_PQ}")
+        print_status(f"{data.name} {NO_PQ}")
 
 
 def boards_text(boards: list[Any], style: str) -> str:
@@ -97,11 +97,11 @@ def write_boards(path: Path, boards: list[Any], style: str, check: bool) -> None
     if not check:
         write_between_markers(path, text)
     elif not is_current(path, text):
-        say(f"{path}: its leaderboard is stale; write it again by the same command without --check")
+        print_status(f"{path}: its leaderboard is stale; write it again by the same command without --check")
         raise typer.Exit(1)
 
 
-def show_boards(boards: list[Any], style: str) -> None:
+def render_boards(boards: list[Any], style: str) -> None:
     """Leaderboards on stdout: tables for people, or a format for files."""
     from bench.reports.leaderboard import to_tables
 
@@ -113,7 +113,7 @@ def show_boards(boards: list[Any], style: str) -> None:
         print_text("no complete runs; `bench run` makes one")
 
 
-def show_map(audit: Any, as_json: bool) -> None:
+def render_map(audit: Any, as_json: bool) -> None:
     """What a label map does to a data set."""
     found = audit.to_json()
     if as_json:
@@ -135,12 +135,12 @@ def show_map(audit: Any, as_json: bool) -> None:
     )
 
 
-def show_demo(runs: list[Any], data: Any, out: Path) -> None:
+def render_demo(runs: list[Any], data: Any, out: Path) -> None:
     """The leaderboard of the demo, its plots, and last the page over all of it."""
     from bench.reports.leaderboard import leaderboard
     from bench.reports.report import report
 
-    show_boards(leaderboard(runs), "table")
+    render_boards(leaderboard(runs), "table")
     page, *others = report(runs, out / "report", data)
     for path in [*(path for path in others if path.parent == page.parent and path.suffix == ".png"), page]:
         print_text(str(path))

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bench.cli import render as show
-from bench.cli.console import progress, say
+from bench.cli import render
+from bench.cli.console import print_status, progress
 
 Out = Annotated[Path, typer.Option(help="Where results go.", envvar="BENCH_OUT")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -60,7 +60,7 @@ def run_command(
     """Run a model on a data set and score it; an interrupted run resumes, a finished one is shown."""
     from bench.io.config import parse_overrides
     from bench.models.resolve import resolve_model
-    from bench.models.weights import check_source
+    from bench.models.weights import check_available
     from bench.results.shards import parse_shard
 
     part = parse_shard(shard)
@@ -70,21 +70,21 @@ def run_command(
         model, data.name, base=data.base, space=data.space, checkpoint=checkpoint, precision=precision,
         overrides=overrides,
     )  # fmt: skip
-    check_source(spec)
-    from bench.evaluation import run as launch
+    check_available(spec)
+    from bench.evaluation import run
 
     _hash_inputs(data, pictures=True)
     with progress(f"{spec.name} on {data.name}:{data.split}") as on_image:
-        done = launch.run(
-            spec, data, out, device=device, batch_size=batch_size, workers=workers, protocol=protocol, again=overwrite,
-            save_predictions=save_predictions, label_map=label_map, metrics=[metrics] if metrics else [], shard=part,
-            command=["bench", *sys.argv[1:]], on_image=on_image,
+        done = run.run(
+            spec, data, out, device=device, batch_size=batch_size, workers=workers, protocol=protocol,
+            overwrite=overwrite, save_predictions=save_predictions, label_map=label_map,
+            metrics=[metrics] if metrics else [], shard=part, command=["bench", *sys.argv[1:]], on_image=on_image,
         )  # fmt: skip
     _say_how_it_came(done)
     if timing:
         _time(spec, data, done.folder, device)
-    show.show_run_or_shard(done, part, json_)
-    show.say_what_is_missing(data)
+    render.render_run_or_shard(done, part, json_)
+    render.print_missing(data)
 
 
 def _hash_inputs(data: Any, pictures: bool) -> None:
@@ -101,13 +101,13 @@ def _say_how_it_came(run: Any) -> None:
     if run.reused:
         finished = datetime.fromisoformat(run.done["finished"]).astimezone()
         today = finished.date() == datetime.now().astimezone().date()
-        say(
+        print_status(
             f"finished {finished:%H:%M}, shown again; --overwrite computes it anew"
             if today
             else f"finished {finished:%Y-%m-%d %H:%M}, shown again; --overwrite computes it anew"
         )
     if names := run.meta.get("unlisted_modules"):
-        say(
+        print_status(
             f"the adapter ran local code that its imports do not name ({', '.join(names[:3])}): this run is computed "
             "anew each time, since changes there would go unnoticed; list the files under `reads:` in the model's YAML"
         )
@@ -119,7 +119,7 @@ def _time(spec: Any, data: Any, folder: Path, device: str) -> None:
 
     with progress(f"timing {spec.name}") as on_image:
         path = time_run(spec, data, folder, device=device, on_image=on_image)
-    say(f"latency: {path}")
+    print_status(f"latency: {path}")
 
 
 def score_command(
@@ -151,17 +151,17 @@ def score_command(
         _hash_inputs(truth, pictures=False)
     with tempfile.TemporaryDirectory() as scratch, progress("scoring") as on_image:
         done = scoring.score(
-            made, truth, out or Path(scratch), name=name, workers=workers, protocol=protocol, again=overwrite,
+            made, truth, out or Path(scratch), name=name, workers=workers, protocol=protocol, overwrite=overwrite,
             save_predictions=out is not None, metrics=[metrics] if metrics else [], shard=part,
             command=["bench", *sys.argv[1:]], on_image=on_image, identified=out is not None,
         )  # fmt: skip
         _say_how_it_came(done)
         score = None if done.done is None else done.score
     if score is None:
-        show.show_run_or_shard(done, part, json_)
+        render.render_run_or_shard(done, part, json_)
     else:
-        show.show_score(done, score, json_)
-    show.say_what_is_missing(truth)
+        render.render_score(done, score, json_)
+    render.print_missing(truth)
 
 
 def _part(shard: str, out: Path | None) -> Any:
@@ -182,7 +182,7 @@ def merge_command(
     """Unite the shards of a run (bench run or score --shard I/N); into the first folder where there are several."""
     from bench.results.merge import merge
 
-    show.show_run(merge(folders), json_)
+    render.render_run(merge(folders), json_)
 
 
 def _pair(
@@ -190,15 +190,15 @@ def _pair(
     gt: Path | None, gt_dir: Path | None, pred: Path | None, pred_dir: Path | None, root: Path | None,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Ground truth and predictions, from either pair of options."""
-    from bench.datasets.registry import coco_truth
+    from bench.datasets.registry import load_coco_files
     from bench.errors import UsageError
-    from bench.results.predictions import open_predictions, predictions_of
+    from bench.results.predictions import open_coco_predictions, open_predictions
 
     if dataset and predictions:
         return open_data(dataset, root, None, None), open_predictions(predictions)
     if gt and pred:
-        truth = coco_truth(gt, gt_dir or gt.with_suffix(""))
-        return truth, predictions_of(pred, pred_dir or pred.with_suffix(""), pred.stem)
+        truth = load_coco_files(gt, gt_dir or gt.with_suffix(""))
+        return truth, open_coco_predictions(pred, pred_dir or pred.with_suffix(""), pred.stem)
     raise UsageError("give --dataset with --predictions, or --gt with --pred")
 
 
@@ -214,11 +214,11 @@ def open_data(dataset: str, root: Path | None, limit: int | None, images: Path |
 def select(data: Any, limit: int | None, images: Path | None) -> Any:
     """The images that --images and --limit leave."""
     from bench.errors import UsageError
-    from bench.io import files as untrusted
+    from bench.io import files
 
     if images is not None:
         try:
-            wanted = untrusted.read_bytes(images).decode("utf-8").split()
+            wanted = files.read_bytes(images).decode("utf-8").split()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--images {images}: cannot be read ({error})") from None
         if not wanted:
@@ -233,7 +233,7 @@ def demo_command(
     limit: Limit = None,
 ) -> None:
     """The main job in miniature: the models that ship with weights and a damaged truth, scored, ranked and drawn."""
-    from bench.evaluation import run as launch
+    from bench.evaluation import run
     from bench.evaluation import score as scoring
     from bench.evaluation.damage import damage_dataset
     from bench.models.resolve import shipped_models
@@ -242,10 +242,10 @@ def demo_command(
     runs = []
     for spec in shipped_models(data.name):
         with progress(spec.name) as on_image:
-            runs.append(launch.run(spec, data, out, command=["bench", *sys.argv[1:]], on_image=on_image))
+            runs.append(run.run(spec, data, out, command=["bench", *sys.argv[1:]], on_image=on_image))
     with progress("damaging the truth") as on_image:
         made = damage_dataset(data, out / "damaged-truth", on_image=on_image)
     with progress("scoring the damaged truth") as on_image:
         runs.append(scoring.score(made, data, out, on_image=on_image))
-    say(f"results: {out}")
-    show.show_demo(runs, data, out)
+    print_status(f"results: {out}")
+    render.render_demo(runs, data, out)

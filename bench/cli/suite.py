@@ -10,17 +10,27 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.console import print_json, print_table, print_tables, print_text, progress, say, training_progress
+from bench.cli.console import (
+    print_json,
+    print_status,
+    print_table,
+    print_tables,
+    print_text,
+    progress,
+    training_progress,
+)
 from bench.cli.run import Json, Out, Overwrite, open_data
 
 
-def study(where: Path, out: Path, device: str, plan: bool, again: bool, quick: bool, shard: str, as_json: bool) -> None:
+def study(
+    where: Path, out: Path, device: str, plan: bool, overwrite: bool, quick: bool, shard: str, as_json: bool
+) -> None:
     """Trains and scores what a study asks for and writes its page; the first failure is raised at the end.
 
     Of a part of it no page is written: the same command without --shard finds everything done.
     """
     from bench.analysis.study import load_study
-    from bench.evaluation.study import Place
+    from bench.evaluation.study import StudyOptions
     from bench.results.shards import WHOLE, parse_shard
 
     part = parse_shard(shard)
@@ -28,7 +38,7 @@ def study(where: Path, out: Path, device: str, plan: bool, again: bool, quick: b
     _print_study_plan(asked, quick, as_json and plan)
     if plan:
         return
-    place = Place(where.parent, out, device, ["bench", *sys.argv[1:]], again, part)
+    place = StudyOptions(where.parent, out, device, ["bench", *sys.argv[1:]], overwrite, part)
     outcome = _carried_out(asked, quick, place)
     if part == WHOLE:
         _show_study(outcome, as_json)
@@ -42,34 +52,36 @@ def study(where: Path, out: Path, device: str, plan: bool, again: bool, quick: b
 
 def _carried_out(asked: Any, quick: bool, place: Any) -> Any:
     """The outcome, with a bar for each training and each run."""
-    from bench.evaluation.study import carry_out
-    from bench.evaluation.suite import near
+    from bench.evaluation.study import run_study
+    from bench.evaluation.suite import relative_to_suite
 
     with ExitStack() as bars:
 
         def watch(planned: Any) -> Any:
             bars.close()
-            open_data(near(place.where, planned.dataset), None, None, None)  # an embedded one is made here, with a bar
+            open_data(
+                relative_to_suite(place.where, planned.dataset), None, None, None
+            )  # an embedded one is made here, with a bar
             return bars.enter_context(progress(planned.name))
 
         def train(training: Any, seed: int, recipe: str, folder: Path) -> str:
             bars.close()
             return _train(training, seed, recipe, folder)
 
-        return carry_out(asked, quick, place, train, watch)
+        return run_study(asked, quick, place, train, watch)
 
 
 def _train(training: Any, seed: int, recipe: str, folder: Path) -> str:
     """The family of the weights in `folder`, trained now unless they were before."""
-    from bench.io.config import find
+    from bench.io.config import find_config
     from bench.training.study_arm import arm_recipe, is_finished, note_beginning
 
-    chosen = arm_recipe(find("train", recipe), training.set, seed)
+    chosen = arm_recipe(find_config("train", recipe), training.set, seed)
     if not is_finished(chosen, folder):
         open_data(chosen.dataset, None, None, None)  # an embedded data set is made here, with a bar
         from bench.training.train import train
 
-        say(f"training {training.name}, seed {seed}: {folder}")
+        print_status(f"training {training.name}, seed {seed}: {folder}")
         with training_progress() as (on_step, says):
             train(chosen, folder, on_step, None, says)
         note_beginning(chosen, folder)
@@ -77,16 +89,16 @@ def _train(training: Any, seed: int, recipe: str, folder: Path) -> str:
 
 
 def _print_study_plan(asked: Any, quick: bool, as_json: bool) -> None:
-    from bench.io.canonical_json import plain
+    from bench.io.canonical_json import to_plain
 
     if as_json:
-        return print_json(plain(asked))
+        return print_json(to_plain(asked))
     seeds = sum(len(training.seeds) for training in asked.trainings)
-    say(f"{asked.title}: {seeds} trainings{', a quick look that concludes nothing' if quick else ''}")
+    print_status(f"{asked.title}: {seeds} trainings{', a quick look that concludes nothing' if quick else ''}")
     for training in asked.trainings:
         changes = ", ".join(f"{key}={value}" for key, value in training.set.items())
         named = f"{len(training.seeds)} x {training.recipe}" + (f" with {changes}" if changes else "")
-        say(f"  {training.name}: {named}")
+        print_status(f"  {training.name}: {named}")
 
 
 def _show_study(outcome: Any, as_json: bool) -> None:
@@ -125,10 +137,10 @@ def suite_command(
     from bench.analysis.study import is_study
     from bench.analysis.suite import load_suite
     from bench.errors import UsageError
-    from bench.io.config import find
+    from bench.io.config import find_config
     from bench.results.shards import WHOLE, parse_shard
 
-    where = find("suites", suite)
+    where = find_config("suites", suite)
     if quick or is_study(where):
         return study(where, out, device, plan, overwrite, quick, shard, json_)
     if parse_shard(shard) != WHOLE:
@@ -150,11 +162,11 @@ def check_command(
     json_: Json = False,
 ) -> None:
     """Run a suite afresh and compare every metric with a baseline; exit code 1 where one moved too far."""
-    from bench.analysis.gate import judge, read_baseline, write_baseline
+    from bench.analysis.gate import compare_to_baseline, read_baseline, write_baseline
     from bench.analysis.suite import load_suite
-    from bench.io.config import find
+    from bench.io.config import find_config
 
-    where = find("suites", suite)
+    where = find_config("suites", suite)
     chosen = load_suite(where)
     known = {} if update else read_baseline(baseline)
     _print_plan(chosen, False)
@@ -163,14 +175,14 @@ def check_command(
         if update:
             write_baseline(baseline, outcomes)
             return print_text(str(baseline))
-        verdict = judge(chosen, outcomes, known)
+        verdict = compare_to_baseline(chosen, outcomes, known)
     _write(verdict, junit, markdown)
     _show_verdict(verdict, json_)
     if verdict.failed:
         raise typer.Exit(1)
 
 
-def _run(chosen: Any, where: Path, out: Path, device: str, again: bool) -> list[Any]:
+def _run(chosen: Any, where: Path, out: Path, device: str, overwrite: bool) -> list[Any]:
     """The outcomes of a suite, with a bar for each run."""
     from contextlib import ExitStack
 
@@ -183,19 +195,19 @@ def _run(chosen: Any, where: Path, out: Path, device: str, again: bool) -> list[
             return bars.enter_context(progress(planned.name))
 
         command = ["bench", *sys.argv[1:]]
-        return run_suite(chosen, where.parent, out, watch, command=command, again=again, device=device)
+        return run_suite(chosen, where.parent, out, watch, command=command, overwrite=overwrite, device=device)
 
 
 def _print_plan(chosen: Any, as_json: bool) -> None:
     """What will run: on stderr, so that stdout holds the result alone."""
-    from bench.io.canonical_json import plain
+    from bench.io.canonical_json import to_plain
 
     if as_json:
-        return print_json(plain(chosen))
-    say(f"{chosen.title}: {len(chosen.runs)} runs")
+        return print_json(to_plain(chosen))
+    print_status(f"{chosen.title}: {len(chosen.runs)} runs")
     for run in chosen.runs:
         limit = f", first {run.limit} images" if run.limit else ""
-        say(f"  {run.name}: {run.model or run.predictions} on {run.dataset}{limit}")
+        print_status(f"  {run.name}: {run.model or run.predictions} on {run.dataset}{limit}")
 
 
 def _show(outcomes: list[Any], as_json: bool) -> None:

@@ -25,10 +25,10 @@ def train_command(
     set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the recipe.")] = None,
 ) -> None:
     """Train a model by a recipe; prints the folder to give to --checkpoint. Resumes what is in --out."""
-    from bench.io.config import find, load_yaml, parse_overrides
+    from bench.io.config import find_config, load_yaml, parse_overrides
     from bench.training.recipe import Recipe
 
-    chosen = load_yaml(find("train", recipe), Recipe, parse_overrides(set_ or []))
+    chosen = load_yaml(find_config("train", recipe), Recipe, parse_overrides(set_ or []))
     open_data(chosen.dataset, data_root, None, None)  # an embedded data set is made here, with a bar
     from bench.training.train import train
 

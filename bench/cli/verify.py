@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.console import print_json, print_table, print_text, progress, say
+from bench.cli.console import print_json, print_status, print_table, print_text, progress
 from bench.cli.inspect import RunFolder
 from bench.cli.run import Json, Root, Workers, open_data
 
@@ -55,7 +55,7 @@ def verify_command(
 def _keep(run: Any, made: Any) -> None:
     from bench.analysis.verification_level import keep_rerun
 
-    say(f"kept: {keep_rerun(run, made)}")
+    print_status(f"kept: {keep_rerun(run, made)}")
 
 
 def _refuse_without(made: Any, run: Any) -> None:
@@ -75,14 +75,14 @@ def _by_reference(run: Any, made: Any, data: Any, workers: int) -> Any:
 
 def _truth(run: Any, dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path | None) -> Any:
     """The data set that is named, else the one that the run was scored on."""
-    from bench.datasets.registry import coco_truth
+    from bench.datasets.registry import load_coco_files
     from bench.errors import UsageError
-    from bench.io.config import shipped
+    from bench.io.config import shipped_configs
 
     if gt:
-        return coco_truth(gt, gt_dir or gt.with_suffix(""))
+        return load_coco_files(gt, gt_dir or gt.with_suffix(""))
     name, split = run.meta["dataset"]["name"], run.meta["dataset"]["split"]
-    if dataset is None and name not in shipped("datasets"):
+    if dataset is None and name not in shipped_configs("datasets"):
         raise UsageError(f"the run was scored on {name}:{split}, which does not ship; give --dataset or --gt")
     return open_data(dataset or f"{name}:{split}", root, None, None)
 

@@ -45,10 +45,10 @@ def _segment(value: int, space: LabelSpace, pixels: int) -> SegmentInfo | None:
     label = value if value < 1000 else value // 1000
     if label in space.void_ids:
         return None
-    index = space.scored.index_of.get(label)
+    index = space.evaluated.index_of.get(label)
     if index is None:
         raise DataError(f"value {value} ({pixels} pixels) belongs to no label of this space")
-    isthing = space.scored.items[index].isthing
+    isthing = space.evaluated.items[index].isthing
     if value >= 1000 and not isthing:
         raise DataError(f"value {value} ({pixels} pixels) numbers an instance of a stuff class")
     return SegmentInfo(label, iscrowd=isthing and value < 1000, source_id=value)

@@ -11,7 +11,7 @@ from typing import Any
 from bench.datasets.label_spaces import LabelSpace
 from bench.errors import DataError, UsageError
 from bench.io import coco
-from bench.io.archive import File, is_there, locate, refuse_link_out
+from bench.io.archive import File, check_inside, exists, locate
 from bench.io.images import read_rgb
 from bench.types import Categories, Image, Sample
 
@@ -63,7 +63,7 @@ def open_files(root: Path, places: CocoPlaces, remedy: str) -> CocoFiles:
 def _first(root: Path, places: tuple[str, ...], what: str, remedy: str) -> File:
     for place in places:
         file = locate(root, place)
-        if is_there(file):
+        if exists(file):
             return file
     raise DataError(f"{root}: no {what}; looked for {', '.join(places)}.\n{remedy}")
 
@@ -71,7 +71,7 @@ def _first(root: Path, places: tuple[str, ...], what: str, remedy: str) -> File:
 def samples(files: CocoFiles, space: LabelSpace | None) -> tuple[tuple[Sample, ...], Categories]:
     """The samples in the order of the JSON, and the space of their classes (None: the JSON's own)."""
     truth = coco.load_json(files.json)
-    categories = truth.categories if space is None else _agreed(truth, space.scored)
+    categories = truth.categories if space is None else _agreed(truth, space.evaluated)
     pictures = {image_id: _picture(files, truth, image_id) for image_id in truth.annotations}
     missing = [path for path in pictures.values() if path is not None and not path.is_file()]
     if missing:
@@ -116,5 +116,5 @@ def _read_image(image_id: str, path: File | None, files: CocoFiles) -> Image:
     if path is None:
         raise DataError(f"{files.json}, image {image_id!r}: the data set's YAML names no pictures; add `images:` to it")
     if isinstance(path, Path) and isinstance(files.images, Path):
-        refuse_link_out(path, str(path.relative_to(files.images)))
+        check_inside(path, str(path.relative_to(files.images)))
     return Image(image_id, read_rgb(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -14,12 +14,11 @@ from bench.datasets import coco as coco_panoptic
 from bench.datasets.coco import FROM_FILE, CocoPlaces
 from bench.datasets.label_maps import LabelMap
 from bench.datasets.label_spaces import LabelSpace, load_space
-from bench.errors import DataError, UsageError, naming
+from bench.errors import DataError, UsageError, error_context
 from bench.io.canonical_json import digest
-from bench.io.config import did_you_mean, find, load_yaml
-from bench.types import Categories, Sample
+from bench.io.config import did_you_mean, find_config, load_yaml
+from bench.types import Categories, ProgressCallback, Sample
 
-Progress = Callable[[int, int], None]
 SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 Carried = Literal["semantic", "instance", "panoptic"]
 
@@ -51,7 +50,7 @@ class DatasetSpec:
         if unsafe:  # folders are called by it, of the data and of results
             raise UsageError(f"split {unsafe[0][:80]!r}: write letters, digits, '_', '-' and '.', a letter first")
 
-    def ready(self, name: str, root: Path | None, split: str, on_image: Progress | None = None) -> Path:
+    def ready(self, name: str, root: Path | None, split: str, on_image: ProgressCallback | None = None) -> Path:
         """The folder of a split; embedded data are generated first, in the cache unless a root is given."""
         if not self.embedded:
             return self.locate(name, root)
@@ -115,27 +114,27 @@ class Dataset:
         return replace(self, samples=tuple(s for s in self.samples if s.image_id in wanted))
 
 
-def place_of(name: str) -> tuple[Path, str]:
+def parse_dataset_name(name: str) -> tuple[Path, str]:
     """The YAML of a name, and the split that it asks for: "" is the default one."""
     base, _, split = name.partition(":") if not name.endswith((".yaml", ".yml")) else (name, "", "")
-    return find("datasets", base), split
+    return find_config("datasets", base), split
 
 
 def load_plain(
-    path: Path, split: str, root: Path | None, on_image: Progress | None, count: tuple[str, ...] = ()
+    path: Path, split: str, root: Path | None, on_image: ProgressCallback | None, count: tuple[str, ...] = ()
 ) -> Dataset:
     """The data set of a YAML that has no base; `count` names further void labels that are read as classes."""
     spec, split = plain_spec(path, split)
     if spec.layout == "coco":
-        with naming(path):
+        with error_context(path):
             return _coco(path.stem, spec, split, root, on_image)
-    with naming(path):
-        space = load_space(spec.labels).counting((*spec.count, *count))
+    with error_context(path):
+        space = load_space(spec.labels).with_void_as_classes((*spec.count, *count))
     folder = spec.ready(path.stem, root, split, on_image)
     return Dataset(
         path.stem,
         split,
-        space.scored,
+        space.evaluated,
         _samples(path.stem, spec, split, space, folder),
         spec.semantic_rule,
         tuple(label.name for label in space.void),
@@ -156,7 +155,7 @@ def plain_spec(path: Path, split: str) -> tuple[DatasetSpec, str]:
 
 
 def coco_files(
-    name: str, spec: DatasetSpec, split: str, root: Path | None, on_image: Progress | None = None
+    name: str, spec: DatasetSpec, split: str, root: Path | None, on_image: ProgressCallback | None = None
 ) -> coco_panoptic.CocoFiles:
     """Where a split of the layout `coco` lies."""
     if split not in spec.files:
@@ -164,7 +163,7 @@ def coco_files(
     return coco_panoptic.open_files(spec.ready(name, root, split, on_image), spec.files[split], spec.help())
 
 
-def _coco(name: str, spec: DatasetSpec, split: str, root: Path | None, on_image: Progress | None) -> Dataset:
+def _coco(name: str, spec: DatasetSpec, split: str, root: Path | None, on_image: ProgressCallback | None) -> Dataset:
     space = None if spec.labels == FROM_FILE else load_space(spec.labels)
     files = coco_files(name, spec, split, root, on_image)
     samples, categories = coco_panoptic.samples(files, space)

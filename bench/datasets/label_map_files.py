@@ -10,7 +10,7 @@ from bench.datasets.label_maps import VOID, LabelMap, compose
 from bench.datasets.label_spaces import LabelSpace, load_space
 from bench.errors import UsageError
 from bench.io.canonical_json import digest
-from bench.io.config import find, load_yaml, shipped
+from bench.io.config import find_config, load_yaml, shipped_configs
 from bench.types import Categories
 
 
@@ -29,10 +29,10 @@ def load_map(name: str, count: Collection[str] = ()) -> LabelMap:
     `count` names void labels of the target space that count as classes. Void labels of the source that the
     map gives a class follow the source's own categories: what the data draws of them becomes valid.
     """
-    path = find("labels", name)
+    path = find_config("labels", name)
     file = load_yaml(path, MapFile)
     try:
-        return _label_map(file, load_space(file.source), load_space(file.target).counting(count))
+        return _label_map(file, load_space(file.source), load_space(file.target).with_void_as_classes(count))
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
 
@@ -43,10 +43,10 @@ def _label_map(file: MapFile, source: LabelSpace, target: LabelSpace) -> LabelMa
         raise UsageError(f"the label map does not list the void label {unlisted[0]!r}; map it to {VOID} or a class")
     void = {VOID, *(label.name for label in target.void)}
     names = {label: None if to in void else to for label, to in file.map.items()}
-    raised = [label.name for label in source.void if names[label.name] is not None]
-    dropped = {label.name for label in source.void} - set(raised)
+    promoted = [label.name for label in source.void if names[label.name] is not None]
+    dropped = {label.name for label in source.void} - set(promoted)
     listed = {label: to for label, to in names.items() if label not in dropped}
-    return LabelMap(source.counting(raised).scored, target.scored, listed)
+    return LabelMap(source.with_void_as_classes(promoted).evaluated, target.evaluated, listed)
 
 
 def map_digest(labels: LabelMap) -> str:
@@ -55,21 +55,21 @@ def map_digest(labels: LabelMap) -> str:
     return digest({"source": spaces[0], "target": spaces[1], "names": labels.names})
 
 
-def same_space(one: Categories, other: Categories) -> bool:
+def same_categories(one: Categories, other: Categories) -> bool:
     """Equal ids, names and kinds in the same order; colours are taste."""
     return [(c.id, c.name, c.isthing) for c in one] == [(c.id, c.name, c.isthing) for c in other]
 
 
-def prediction_map(model: tuple[str, Categories], data: tuple[str, Categories], given: str | None) -> LabelMap | None:
+def find_label_map(model: tuple[str, Categories], data: tuple[str, Categories], given: str | None) -> LabelMap | None:
     """From a model's space to a data set's, each (its name, its categories): None where they are the same.
 
     `given` is the name or path of a map; else a shipped one is looked for, then two of them in a row.
     """
     if given is not None:
-        return _given(model, data, given)
-    if same_space(model[1], data[1]):
+        return _named_map(model, data, given)
+    if same_categories(model[1], data[1]):
         return None
-    found = next(_between(model[1], data[1]), None)
+    found = next(_shipped_chain(model[1], data[1]), None)
     if found is None:
         raise UsageError(
             f"the model predicts in the label space {model[0]} and the data set is scored in {data[0]}; no map leads "
@@ -79,17 +79,17 @@ def prediction_map(model: tuple[str, Categories], data: tuple[str, Categories], 
     return found
 
 
-def _given(model: tuple[str, Categories], data: tuple[str, Categories], name: str) -> LabelMap:
-    target = load_space(load_yaml(find("labels", name), MapFile).target)
+def _named_map(model: tuple[str, Categories], data: tuple[str, Categories], name: str) -> LabelMap:
+    target = load_space(load_yaml(find_config("labels", name), MapFile).target)
     labels = load_map(name, _counted(target, data[1]))
-    if not _covers(labels.source, model[1]) or not same_space(labels.target, data[1]):
+    if not _covers(labels.source, model[1]) or not same_categories(labels.target, data[1]):
         raise UsageError(f"{name}: does not lead from {model[0]}, the model's label space, to {data[0]}, the data's")
     return labels
 
 
-def _between(source: Categories, target: Categories) -> Iterator[LabelMap]:
+def _shipped_chain(source: Categories, target: Categories) -> Iterator[LabelMap]:
     """Shipped maps from one space to the other, the direct ones first."""
-    last = [labels for name in _names() if same_space((labels := _toward(name, target)).target, target)]
+    last = [labels for name in _names() if same_categories((labels := _map_to(name, target)).target, target)]
     yield from (labels for labels in last if _covers(labels.source, source))
     for name in _names():
         first = load_map(name)
@@ -99,12 +99,12 @@ def _between(source: Categories, target: Categories) -> Iterator[LabelMap]:
 
 def _names() -> list[str]:
     """Of the shipped files, those that hold a map."""
-    return [name for name in shipped("labels") if "-to-" in name]
+    return [name for name in shipped_configs("labels") if "-to-" in name]
 
 
-def _toward(name: str, target: Categories) -> LabelMap:
+def _map_to(name: str, target: Categories) -> LabelMap:
     """The map, counting those void labels of its target that `target` counts."""
-    space = load_space(load_yaml(find("labels", name), MapFile).target)
+    space = load_space(load_yaml(find_config("labels", name), MapFile).target)
     return load_map(name, _counted(space, target))
 
 
@@ -115,9 +115,9 @@ def _counted(space: LabelSpace, target: Categories) -> list[str]:
 
 def _covers(large: Categories, small: Categories) -> bool:
     """The first of `large` are `small`; void labels that were given a class may follow."""
-    return same_space(Categories(large.items[: len(small)]), small)
+    return same_categories(Categories(large.items[: len(small)]), small)
 
 
-def described(labels: LabelMap) -> dict[str, Any]:
+def label_map_record(labels: LabelMap) -> dict[str, Any]:
     """What a run records of a map."""
     return {"sha256": map_digest(labels), "names": dict(labels.names)}

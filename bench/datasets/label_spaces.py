@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.errors import UsageError
-from bench.io.config import did_you_mean, find, load_yaml
+from bench.io.config import did_you_mean, find_config, load_yaml
 from bench.types import Categories, Category
 
 
@@ -29,30 +29,30 @@ class LabelSpace:
     void: tuple[VoidLabel, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.scored:
+        if not self.evaluated:
             raise UsageError("a label space needs at least one category")
         for label in self.void:
             if not all(0 <= value <= 255 for value in label.color):
                 raise UsageError(f"void label {label.name!r}: color {label.color} is not in 0..255")
 
     @cached_property
-    def scored(self) -> Categories:
+    def evaluated(self) -> Categories:
         return Categories(self.categories)
 
     @cached_property
     def void_ids(self) -> frozenset[int]:
         return frozenset(label.id for label in self.void)
 
-    def counting(self, names: Collection[str]) -> LabelSpace:
+    def with_void_as_classes(self, names: Collection[str]) -> LabelSpace:
         """The space in which these of its void labels are categories, after the others."""
         known = [label.name for label in self.void]
         for name in names:
             if name not in known:
                 raise UsageError(f"the label space has no void label {name!r}; {did_you_mean(name, known)}")
-        raised = tuple(Category(v.id, v.name, v.isthing, v.color) for v in self.void if v.name in names)
-        return LabelSpace((*self.categories, *raised), tuple(v for v in self.void if v.name not in names))
+        promoted = tuple(Category(v.id, v.name, v.isthing, v.color) for v in self.void if v.name in names)
+        return LabelSpace((*self.categories, *promoted), tuple(v for v in self.void if v.name not in names))
 
 
 def load_space(name: str) -> LabelSpace:
     """The label space `name` (a shipped one, or the path of a YAML)."""
-    return load_yaml(find("labels", name), LabelSpace)
+    return load_yaml(find_config("labels", name), LabelSpace)

@@ -11,15 +11,15 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.datasets.dataset import Dataset, DatasetSpec, Progress, load_plain, place_of
-from bench.datasets.label_map_files import MapFile, load_map, same_space
+from bench.datasets.dataset import Dataset, DatasetSpec, load_plain, parse_dataset_name
+from bench.datasets.label_map_files import MapFile, load_map, same_categories
 from bench.datasets.label_maps import LabelMap, remap, remap_semantic
 from bench.datasets.label_spaces import load_space
-from bench.errors import DataError, UsageError, naming
+from bench.errors import DataError, UsageError, error_context
 from bench.io import coco
 from bench.io.coco import PanopticFile
-from bench.io.config import build, find, load_yaml, read_yaml
-from bench.types import Panoptic, Sample
+from bench.io.config import find_config, from_dict, load_yaml, read_yaml
+from bench.types import Panoptic, ProgressCallback, Sample
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class DerivedSpec:
 def read_derived(path: Path) -> DerivedSpec | None:
     """The file as a derived data set; None where it names no base."""
     data = read_yaml(path)
-    return build(DerivedSpec, data, str(path)) if "base" in data else None
+    return from_dict(DerivedSpec, data, str(path)) if "base" in data else None
 
 
 def read_spec(path: Path) -> DatasetSpec:
@@ -48,22 +48,22 @@ def read_spec(path: Path) -> DatasetSpec:
 
 
 def _base(path: Path, derived: DerivedSpec) -> Path:
-    with naming(path):
-        base = find("datasets", derived.base)
+    with error_context(path):
+        base = find_config("datasets", derived.base)
     if "base" in read_yaml(base):
         raise UsageError(f"{path}: its base {derived.base!r} is derived itself; derive from that one's base")
     return base
 
 
-def derive(path: Path, spec: DerivedSpec, split: str, root: Path | None, on_image: Progress | None) -> Dataset:
+def derive(path: Path, spec: DerivedSpec, split: str, root: Path | None, on_image: ProgressCallback | None) -> Dataset:
     """The base with its truth mapped when it is read. Void labels that the map gives a class are read as such."""
-    with naming(path):
+    with error_context(path):
         labels = load_map(spec.labels, spec.count)
-        file = load_yaml(find("labels", spec.labels), MapFile)
-    source, target = load_space(file.source), load_space(file.target).counting(spec.count)
-    raised = tuple(category.name for category in labels.source.items[len(source.categories) :])
-    base = load_plain(_base(path, spec), split, root, on_image, count=raised)
-    if not same_space(base.categories, labels.source):
+        file = load_yaml(find_config("labels", spec.labels), MapFile)
+    source, target = load_space(file.source), load_space(file.target).with_void_as_classes(spec.count)
+    promoted = tuple(category.name for category in labels.source.items[len(source.categories) :])
+    base = load_plain(_base(path, spec), split, root, on_image, count=promoted)
+    if not same_categories(base.categories, labels.source):
         raise UsageError(f"{path}: the map {spec.labels} starts at {file.source}, not at the classes of {spec.base}")
     return replace(
         base,
@@ -97,15 +97,15 @@ def _read_semantic(read: Callable[[], NDArray[np.int32]], labels: LabelMap) -> N
     return remap_semantic(read(), labels)
 
 
-def unmapped(dataset: Dataset, root: Path | None, on_image: Progress | None = None) -> Dataset:
+def load_base(dataset: Dataset, root: Path | None, on_image: ProgressCallback | None = None) -> Dataset:
     """The base of a derived data set in its own label space, with the same images."""
     if dataset.labels is None:
         raise UsageError(f"{dataset.name}: its labels are not mapped from another data set's")
-    base = load_plain(find("datasets", dataset.base), dataset.split, root, on_image)
+    base = load_plain(find_config("datasets", dataset.base), dataset.split, root, on_image)
     return base.only([sample.image_id for sample in dataset.samples])
 
 
-def load_dataset(name: str, root: Path | None = None, on_image: Progress | None = None) -> Dataset:
+def load_dataset(name: str, root: Path | None = None, on_image: ProgressCallback | None = None) -> Dataset:
     """`cityscapes`, `minicity:demo`, `./mine.yaml:val`: opens no image; DataError where it is not there.
 
     `on_image(done, total)` is called while an embedded data set is generated.
@@ -118,12 +118,12 @@ def load_dataset(name: str, root: Path | None = None, on_image: Progress | None 
     ((256, 512), True)
     """
 
-    path, split = place_of(name)
+    path, split = parse_dataset_name(name)
     derived = read_derived(path)
     return load_plain(path, split, root, on_image) if derived is None else derive(path, derived, split, root, on_image)
 
 
-def coco_truth(file: Path, folder: Path) -> Dataset:
+def load_coco_files(file: Path, folder: Path) -> Dataset:
     """The annotations of `file` in its own order; mIoU by detectron2's rule, as COCO's is reported."""
     truth = coco.load_json(file)
     samples = tuple(

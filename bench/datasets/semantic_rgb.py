@@ -63,7 +63,7 @@ def _read_semantic(path: Path, space: LabelSpace) -> NDArray[np.int32]:
 
 def semantic_of(rgb: RGB, space: LabelSpace) -> NDArray[np.int32]:
     """(H, W, 3) colours as (H, W) category ids, void as `void_id`; a colour of no label is a DataError."""
-    void = void_id(space.scored)
+    void = void_id(space.evaluated)
     ids = {_packed(label.color): void for label in space.void} | {_packed(c.color): c.id for c in space.categories}
     colors = np.array(sorted(ids), dtype=np.int64)
     pixels = rgb.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])  # (H, W)

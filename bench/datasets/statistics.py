@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.datasets.dataset import Dataset
 from bench.parallel import ordered_map
-from bench.types import Categories, Sample
+from bench.types import Categories, ProgressCallback, Sample
 
 SMALL_PX = 32 * 32  # below this area COCO calls a segment small
 CROWD, SEGMENT = 1, 0
@@ -59,9 +58,7 @@ class _Image:
     rows: NDArray[np.int64]
 
 
-def dataset_stats(
-    data: Dataset, *, workers: int = 2, on_image: Callable[[int, int], None] | None = None
-) -> DatasetStats:
+def dataset_stats(data: Dataset, *, workers: int = 2, on_image: ProgressCallback | None = None) -> DatasetStats:
     """One pass over the truth."""
     images: list[_Image] = []
     for image in ordered_map(lambda sample: _read(sample, data.categories), data.samples, workers):

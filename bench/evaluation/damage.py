@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from bench.datasets.dataset import Dataset
 from bench.parallel import ordered_map
 from bench.results.predictions import PredictionWriter
-from bench.types import Categories, IdMap, Panoptic, Prediction, Sample, SegmentInfo
+from bench.types import Categories, IdMap, Panoptic, Prediction, ProgressCallback, Sample, SegmentInfo
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def damage_dataset(
     *,
     seed: int = 0,
     faults: Damage | None = None,
-    on_image: Callable[[int, int], None] | None = None,
+    on_image: ProgressCallback | None = None,
 ) -> Path:
     """Writes damaged truth for every image as predictions; each image's faults depend on its id and `seed`."""
     work = partial(_damaged, categories=dataset.categories, faults=faults or Damage(), seed=seed)

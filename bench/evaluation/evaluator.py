@@ -12,33 +12,33 @@ from typing import Any
 
 from bench.datasets.dataset import Dataset
 from bench.datasets.label_maps import LabelMap, remap_prediction
-from bench.errors import BenchError, ModelError, PartialRun, summary
+from bench.errors import BenchError, ModelError, PartialRun, describe_error
 from bench.io.coco import PanopticFile
 from bench.models.adapter import Adapter
 from bench.parallel import batches, forked_map, ordered_map
-from bench.results.accumulator import Account, Entry
-from bench.results.image_line import Metrics, files_line, image_line
+from bench.results.accumulator import RunAccumulator, ScoredLine
+from bench.results.image_line import Metrics, image_line, image_line_from_files
 from bench.results.predictions import PredictionFolder, PredictionWriter
 from bench.results.shards import WHOLE, Shard
 from bench.results.writer import RunWriter
-from bench.types import Categories, Image, OnImage, Prediction, Sample
+from bench.types import Categories, Image, Prediction, ProgressCallback, Sample
 
 FORK_FROM = 50  # images; a fork takes as long as some of them
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """An image's entry in the account, and the seconds that its stages took."""
+    """An image's entry in the accumulator, and the seconds that its stages took."""
 
-    entry: Entry
+    entry: ScoredLine
     seconds: dict[str, float]
 
 
-def run_model(
+def predict_and_score(
     adapter: Adapter,
     dataset: Dataset,
     run: RunWriter,
-    account: Account,
+    accumulator: RunAccumulator,
     *,
     batch_size: int = 1,
     workers: int = 2,
@@ -46,7 +46,7 @@ def run_model(
     labels: LabelMap | None = None,
     metrics: Metrics = (),
     shard: Shard = WHOLE,
-    on_image: OnImage | None = None,
+    on_image: ProgressCallback | None = None,
 ) -> None:
     """Predicts and scores what the run lacks. Stages overlap; the device belongs to the calling thread.
 
@@ -66,23 +66,23 @@ def run_model(
             if labels is not None:
                 prediction = remap_prediction(prediction, labels)
         seconds = {**seconds, "postprocess": time.perf_counter() - start}
-        return _score(sample, prediction, seconds, account, dataset.categories, save, metrics)
+        return _score(sample, prediction, seconds, accumulator, dataset.categories, save, metrics)
 
     with closing(_infer(adapter, todo, workers)) as outputs:
-        _append_all(run, account, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
+        _append_all(run, accumulator, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
 
 
-def run_predictions(
+def score_predictions(
     predictions: PredictionFolder,
     dataset: Dataset,
     run: RunWriter,
-    account: Account,
+    accumulator: RunAccumulator,
     *,
     workers: int = 2,
     save: PredictionWriter | None = None,
     metrics: Metrics = (),
     shard: Shard = WHOLE,
-    on_image: OnImage | None = None,
+    on_image: ProgressCallback | None = None,
 ) -> None:
     """Scores predictions that lie in files; of a sharded run only the images of `shard`."""
     mine = shard.of(dataset.samples)
@@ -90,33 +90,37 @@ def run_predictions(
 
     def finish(sample: Sample) -> Scored:
         start = time.perf_counter()
-        plain = None if save is not None or metrics else predictions.plain(sample.image_id, dataset.categories)
-        line = None if plain is None else files_line(sample, plain)
+        plain = None if save is not None or metrics else predictions.panoptic_only(sample.image_id, dataset.categories)
+        line = None if plain is None else image_line_from_files(sample, plain)
         if line is not None:
-            return Scored(account.entry(line), {"score": time.perf_counter() - start})
+            return Scored(accumulator.score_line(line), {"score": time.perf_counter() - start})
         prediction = predictions.read(sample.image_id, dataset.categories)
-        return _score(sample, prediction, {}, account, dataset.categories, save, metrics)
+        return _score(sample, prediction, {}, accumulator, dataset.categories, save, metrics)
 
-    forked = save is None and not metrics and workers > 1 and _pays_to_fork(todo)
+    forked = save is None and not metrics and workers > 1 and _should_fork(todo)
     scored = forked_map(finish, todo, workers) if forked else ordered_map(finish, todo, workers)
-    _append_all(run, account, scored, len(mine), on_image)
+    _append_all(run, accumulator, scored, len(mine), on_image)
 
 
-def _pays_to_fork(todo: Sequence[Sample]) -> bool:
+def _should_fork(todo: Sequence[Sample]) -> bool:
     """Whether there is enough to do, and nothing that a fork would share: a zip's handle, the threads of torch."""
     files = all(isinstance(s.read_target, PanopticFile) and isinstance(s.read_target.png, Path) for s in todo)
     return len(todo) >= FORK_FROM and files and sys.platform == "linux" and "torch" not in sys.modules
 
 
 def _append_all(
-    run: RunWriter, account: Account, scored: Generator[Scored, None, None], total: int, on_image: OnImage | None
+    run: RunWriter,
+    accumulator: RunAccumulator,
+    scored: Generator[Scored, None, None],
+    total: int,
+    on_image: ProgressCallback | None,
 ) -> None:
     if on_image:
         on_image(len(run.done), total)
     with closing(scored):
         for item in scored:
             if run.append(item.entry.image_id, item.entry.text, item.seconds):
-                account.add(item.entry)
+                accumulator.add(item.entry)
             if on_image:
                 on_image(len(run.done), total)
 
@@ -125,7 +129,7 @@ def _score(
     sample: Sample,
     prediction: Prediction,
     seconds: dict[str, float],
-    account: Account,
+    accumulator: RunAccumulator,
     categories: Categories,
     save: PredictionWriter | None,
     metrics: Metrics,
@@ -134,7 +138,7 @@ def _score(
         save.write(sample.image_id, prediction)
     start = time.perf_counter()
     line = image_line(sample, prediction, categories, metrics)
-    return Scored(account.entry(line), {**seconds, "score": time.perf_counter() - start})
+    return Scored(accumulator.score_line(line), {**seconds, "score": time.perf_counter() - start})
 
 
 def _infer(
@@ -180,7 +184,7 @@ def _stage(name: str, image_ids: Sequence[str]) -> Iterator[None]:
     except PartialRun:
         raise
     except Exception as error:
-        reason = str(error) if isinstance(error, BenchError) else summary(error)
+        reason = str(error) if isinstance(error, BenchError) else describe_error(error)
         memory = "memory" in reason.lower()
         hint = "try a smaller --batch-size or --precision bf16" if memory else "BENCH_DEBUG=1 shows where"
         images = ", ".join(map(repr, image_ids[:3]))

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.datasets.dataset import Dataset
-from bench.datasets.label_map_files import described
+from bench.datasets.label_map_files import label_map_record
 from bench.datasets.label_maps import LABELS_VERSION, LabelMap
 from bench.errors import DataError, ModelError, UsageError
 from bench.evaluation.versions import adapter_versions, edited_files
 from bench.fusion.presets import FUSION_VERSION
-from bench.io.canonical_json import digest, plain
+from bench.io.canonical_json import digest, to_plain
 from bench.io.config import did_you_mean
 from bench.io.hashing import ABSENT, FileDigests, folder_digest
 from bench.io.images import READING_VERSION
@@ -64,17 +64,17 @@ def run_identity(
             "split": dataset.split,
             "images": len(dataset.samples),
             "image_ids": digest([sample.image_id for sample in dataset.samples])[:16],
-            "categories": plain(dataset.categories.items),
+            "categories": to_plain(dataset.categories.items),
             "label_table": dataset.label_table,
             "content": digest(list((inputs or {}).values()))[:16],
-            **({} if dataset.labels is None else {"base": dataset.base, "label_map": described(dataset.labels)}),
+            **({} if dataset.labels is None else {"base": dataset.base, "label_map": label_map_record(dataset.labels)}),
         },
         "rules": _rules(dataset, protocol),
         "code": {} if inputs is None else _code(metrics, device is not None),
         "batch_size": batch_size,
         **({"metrics": sorted(metrics)} if metrics else {}),
         **({} if device is None else {"device_kind": device}),
-        **({} if labels is None else {"label_map": described(labels)}),
+        **({} if labels is None else {"label_map": label_map_record(labels)}),
     }
 
 
@@ -124,12 +124,12 @@ def model_identity(spec: ModelSpec, digests: FileDigests, exclude: Collection[Pa
 
     `exclude` are files and folders below that of the weights which are not part of them: results, data, the YAML.
     """
-    settings: dict[str, Any] = {name: plain(getattr(spec, name)) for name in ("input", "fusion", "precision")}
+    settings: dict[str, Any] = {name: to_plain(getattr(spec, name)) for name in ("input", "fusion", "precision")}
     if spec.framework is not None:  # the digest of the weights covers a config that is a file
-        settings["framework"] = {**plain(spec.framework), "config": Path(spec.framework.config).name}
+        settings["framework"] = {**to_plain(spec.framework), "config": Path(spec.framework.config).name}
     return {
         **settings,
-        "categories": digest(plain(spec.space.items))[:16],
+        "categories": digest(to_plain(spec.space.items))[:16],
         "parts": {role: model_identity(part, digests, exclude) for role, part in spec.parts.items()},
         "weights": weights_digest(spec, exclude, digests),
         "adapter": _adapter(spec, digests),
@@ -140,7 +140,7 @@ def model_identity(spec: ModelSpec, digests: FileDigests, exclude: Collection[Pa
 def _adapter(spec: ModelSpec, digests: FileDigests) -> dict[str, Any]:
     """A shipped adapter by name and version; a user's by class and code, and by all versions, since it may use ours."""
     module, _, class_name = spec.adapter.rpartition(":")
-    if not spec.own_code:
+    if not spec.is_user_adapter:
         return {"name": spec.adapter, "version": adapter_versions().get(module)}
     named = code_names(Path(module))
     found = digests.of([path for _, path in named])
@@ -150,13 +150,13 @@ def _adapter(spec: ModelSpec, digests: FileDigests) -> dict[str, Any]:
 
 def own_adapters(spec: ModelSpec) -> list[Path]:
     """The files of the users' adapters of a model and of its parts that run in this process."""
-    own = [Path(spec.adapter.rpartition(":")[0])] if spec.own_code and spec.env is None else []
+    own = [Path(spec.adapter.rpartition(":")[0])] if spec.is_user_adapter and spec.env is None else []
     return [*own, *(path for part in spec.parts.values() for path in own_adapters(part))]
 
 
 def listed_files(spec: ModelSpec) -> list[Path]:
     """What the identity holds of a model's own code: local modules, and the files and folders under `reads:`."""
-    own = local_modules(Path(spec.adapter.rpartition(":")[0])) if spec.own_code else []
+    own = local_modules(Path(spec.adapter.rpartition(":")[0])) if spec.is_user_adapter else []
     parts = [path for part in spec.parts.values() for path in listed_files(part)]
     return [*own, *(Path(name).resolve() for name in spec.reads), *parts]
 
@@ -209,7 +209,7 @@ def model_metadata(spec: ModelSpec, adapter: Adapter, identity: Mapping[str, Any
 def _shown(spec: ModelSpec) -> dict[str, Any]:
     """The specification as run.json has it."""
     parts = {role: _shown(part) for role, part in spec.parts.items()}
-    shown = {**plain(spec), "source": _portable(spec.source), "parts": parts}
+    shown = {**to_plain(spec), "source": _portable(spec.source), "parts": parts}
     del shown["yaml"]
     return shown
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, ModelError, UsageError, summary
+from bench.errors import BenchError, ModelError, UsageError, describe_error
 from bench.io.images import read_rgb
 from bench.models.adapter import Adapter
 from bench.reports.pictures import predicted_page, write
-from bench.results.predictions import PredictionWriter, file_stem
-from bench.types import Categories, Image, Prediction
+from bench.results.predictions import PredictionWriter, safe_file_stem
+from bench.types import Categories, Image, Prediction, ProgressCallback
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -42,7 +42,7 @@ def image_files(places: Sequence[Path]) -> list[Path]:
 
 
 def predict(
-    adapter: Adapter, files: Sequence[Path], out: Path, name: str, on_image: Callable[[int, int], None] | None = None
+    adapter: Adapter, files: Sequence[Path], out: Path, name: str, on_image: ProgressCallback | None = None
 ) -> list[Predicted]:
     """`out`/<image>.png and `out`/predictions/ in COCO panoptic format, in the model's own classes."""
     ids = image_ids(files)
@@ -53,7 +53,7 @@ def predict(
             made = _predicted(adapter, image, file)
             writer.write(image_id, made)
             picture = predicted_page(f"{image_id}:  {name}", image.rgb, made.panoptic, adapter.categories)
-            path = write(out / f"{file_stem(image_id)}.png", picture)
+            path = write(out / f"{safe_file_stem(image_id)}.png", picture)
             results.append(Predicted(file, path, tuple(_segments(made, adapter.categories))))
             if on_image:
                 on_image(k, len(files))
@@ -67,7 +67,7 @@ def _predicted(adapter: Adapter, image: Image, file: Path) -> Prediction:
         (output,) = adapter.infer([adapter.preprocess(image)])
         return adapter.postprocess(output, image.size)
     except Exception as error:
-        reason = str(error) if isinstance(error, BenchError) else summary(error)
+        reason = str(error) if isinstance(error, BenchError) else describe_error(error)
         raise ModelError(f"{file}: the model failed: {reason}; BENCH_DEBUG=1 shows where") from error
 
 

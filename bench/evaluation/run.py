@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.datasets.dataset import Dataset
-from bench.datasets.label_map_files import prediction_map
+from bench.datasets.label_map_files import find_label_map
 from bench.errors import UsageError
-from bench.evaluation.evaluator import run_model
+from bench.evaluation.evaluator import predict_and_score
 from bench.evaluation.identity import (
     image_inputs,
     listed_files,
@@ -23,18 +23,18 @@ from bench.io.hashing import FileDigests
 from bench.metrics.pq import Protocol
 from bench.models.adapter import Adapter
 from bench.models.devices import device_kind
-from bench.models.flops import multiply_adds
-from bench.models.loading import opened
-from bench.models.resolve import resolved, with_commits
+from bench.models.flops import count_macs
+from bench.models.loading import open_model
+from bench.models.resolve import ensure_resolved, with_commits
 from bench.models.spec import ModelSpec
 from bench.models.user_code import isolated, require_distinct
-from bench.results.accumulator import Account
+from bench.results.accumulator import RunAccumulator
 from bench.results.image_line import Metrics
 from bench.results.predictions import PredictionWriter
 from bench.results.run import Run
 from bench.results.shards import WHOLE, Shard
 from bench.results.writer import RunWriter
-from bench.types import OnImage, ProgressCallback
+from bench.types import ProgressCallback
 
 
 def run(
@@ -47,12 +47,12 @@ def run(
     workers: int = 2,
     protocol: Protocol = "coco",
     save_predictions: bool = True,
-    again: bool = False,
+    overwrite: bool = False,
     label_map: str | None = None,
     metrics: Metrics = (),
     shard: Shard = WHOLE,
     command: Sequence[str] = (),
-    on_image: OnImage | None = None,
+    on_image: ProgressCallback | None = None,
     on_file: ProgressCallback | None = None,
 ) -> Run:
     """Predicts and scores a data set; a finished run is read, an interrupted one resumed.
@@ -74,9 +74,9 @@ def run(
     """
     if batch_size < 1 or workers < 1:
         raise UsageError("--batch-size and --workers must be at least 1")
-    spec = with_commits(resolved(model, dataset.name, dataset.base, dataset.space))
+    spec = with_commits(ensure_resolved(model, dataset.name, dataset.base, dataset.space))
     data_space = (dataset.space or dataset.name, dataset.categories)
-    labels = prediction_map((spec.categories, spec.space), data_space, label_map)
+    labels = find_label_map((spec.categories, spec.space), data_space, label_map)
     require_distinct(own_adapters(spec))
     digests, elsewhere = FileDigests(), [Path(out), Path(spec.yaml), *([] if dataset.root is None else [dataset.root])]
     kind = device_kind(device, spec.env)
@@ -92,30 +92,30 @@ def run(
 
     @contextmanager
     def begin() -> Iterator[Begun]:
-        with isolated(own, listed) as unlisted, opened(spec, device) as adapter:
+        with isolated(own, listed) as unlisted, open_model(spec, device) as adapter:
             beyond = getattr(adapter, "unlisted_modules", unlisted)
 
-            def work(writer: RunWriter, account: Account, save: PredictionWriter | None) -> None:
-                writer.tell("unlisted_modules", beyond() or None)
+            def work(writer: RunWriter, accumulator: RunAccumulator, save: PredictionWriter | None) -> None:
+                writer.set_metadata("unlisted_modules", beyond() or None)
                 try:
-                    run_model(
-                        adapter, dataset, writer, account,
+                    predict_and_score(
+                        adapter, dataset, writer, accumulator,
                         batch_size=batch_size, workers=workers, save=save, labels=labels, metrics=metrics, shard=shard,
                         on_image=on_image,
                     )  # fmt: skip
                 finally:  # an interrupted run may not be resumed either; a worker may hang, and is not asked
-                    writer.tell("unlisted_modules", unlisted() or None)
-                writer.tell("unlisted_modules", beyond() or None)
-                writer.tell("multiply_adds", _counted(adapter, dataset))
+                    writer.set_metadata("unlisted_modules", unlisted() or None)
+                writer.set_metadata("unlisted_modules", beyond() or None)
+                writer.set_metadata("multiply_adds", _counted(adapter, dataset))
 
             yield model_metadata(spec, adapter, identity["model"], device), work
 
-    job = Job(dataset, Path(out), identity, inputs, digests, begin, save_predictions, again, command, shard)
+    job = Job(dataset, Path(out), identity, inputs, digests, begin, save_predictions, overwrite, command, shard)
     return carried_out(job)
 
 
 def _counted(adapter: Adapter, dataset: Dataset) -> int | None:
     """Multiply-adds of the network for the first image; a count that fails is none, and costs no run."""
     with suppress(Exception):
-        return multiply_adds(adapter, dataset.samples[0].read_image())
+        return count_macs(adapter, dataset.samples[0].read_image())
     return None

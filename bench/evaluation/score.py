@@ -7,18 +7,18 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from bench.datasets.dataset import Dataset
-from bench.evaluation.evaluator import run_predictions
+from bench.evaluation.evaluator import score_predictions
 from bench.evaluation.identity import image_inputs, run_identity
 from bench.evaluation.session import Begun, Job, carried_out
 from bench.io.hashing import FileDigests
 from bench.metrics.pq import Protocol
-from bench.results.accumulator import Account
+from bench.results.accumulator import RunAccumulator
 from bench.results.image_line import Metrics
 from bench.results.predictions import PredictionFolder, PredictionWriter, open_predictions
 from bench.results.run import Run
 from bench.results.shards import WHOLE, Shard
 from bench.results.writer import RunWriter
-from bench.types import OnImage, ProgressCallback
+from bench.types import ProgressCallback
 
 
 def score(
@@ -30,11 +30,11 @@ def score(
     workers: int = 2,
     protocol: Protocol = "coco",
     save_predictions: bool = True,
-    again: bool = False,
+    overwrite: bool = False,
     metrics: Metrics = (),
     shard: Shard = WHOLE,
     command: Sequence[str] = (),
-    on_image: OnImage | None = None,
+    on_image: ProgressCallback | None = None,
     on_file: ProgressCallback | None = None,
     identified: bool = True,
 ) -> Run:
@@ -57,14 +57,14 @@ def score(
     model = {"predictions": made.digest(digests, inputs) if inputs else ""}
     identity = run_identity(name or made.name, dataset, model, 1, protocol, metrics, inputs=inputs)
 
-    def work(writer: RunWriter, account: Account, save: PredictionWriter | None) -> None:
-        run_predictions(
-            made, dataset, writer, account,
+    def work(writer: RunWriter, accumulator: RunAccumulator, save: PredictionWriter | None) -> None:
+        score_predictions(
+            made, dataset, writer, accumulator,
             workers=workers, save=save, metrics=metrics, shard=shard, on_image=on_image,
         )  # fmt: skip
 
     def begin() -> AbstractContextManager[Begun]:
         return nullcontext(({}, work))
 
-    job = Job(dataset, Path(out), identity, inputs or {}, digests, begin, save_predictions, again, command, shard)
+    job = Job(dataset, Path(out), identity, inputs or {}, digests, begin, save_predictions, overwrite, command, shard)
     return carried_out(job)

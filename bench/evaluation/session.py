@@ -13,7 +13,7 @@ from bench.errors import BenchError, PartialRun
 from bench.evaluation.identity import identity_digest, input_files
 from bench.io.files import read_json, write_json
 from bench.io.hashing import FileDigests
-from bench.results.accumulator import Account
+from bench.results.accumulator import RunAccumulator
 from bench.results.predictions import PredictionWriter
 from bench.results.provenance import provenance
 from bench.results.run import Run, read_run
@@ -21,7 +21,9 @@ from bench.results.shards import WHOLE, Shard
 from bench.results.takeover import drop_changed, forget_inputs, note_inputs, take_over
 from bench.results.writer import RunWriter
 
-Work = Callable[[RunWriter, Account, PredictionWriter | None], None]  # appends what the run lacks, saves where it may
+Work = Callable[
+    [RunWriter, RunAccumulator, PredictionWriter | None], None
+]  # appends what the run lacks, saves where it may
 Begun = tuple[Mapping[str, Any], Work]  # what else run.json shall tell, and the work
 
 
@@ -37,7 +39,7 @@ class Job:
     digests: FileDigests
     begin: Callable[[], AbstractContextManager[Begun]]
     save_predictions: bool
-    again: bool
+    overwrite: bool
     command: Sequence[str]
     shard: Shard = WHOLE
 
@@ -46,23 +48,23 @@ def carried_out(job: Job) -> Run:
     """The run of a job: read if it is finished, else begun or resumed, and finished."""
     identity = identity_digest(job.identity)
     folder = job.out / job.dataset.slug / job.identity["name"] / identity[:12]
-    if (folder / "run.json").exists() and not job.again:
+    if (folder / "run.json").exists() and not job.overwrite:
         if read_json(folder / "run.json").get("unlisted_modules"):  # code that no digest holds: nothing is kept of it
-            job = replace(job, again=True)
+            job = replace(job, overwrite=True)
         elif (folder / "done.json").exists():
             return replace(read_run(folder), reused=True)
     with job.begin() as (about, work):
         about = {**about, "provenance": provenance(), "command": list(job.command)}
         settings = identity_digest(job.identity, without=["content"])
         meta = {**job.identity, "identity": identity, "settings": settings, **about}
-        if not job.again:
+        if not job.overwrite:
             take_over(folder, settings, job.inputs, job.identity["batch_size"])
-        account = Account(job.dataset.categories, job.identity["rules"], job.identity.get("metrics", ()))
-        with _writer(folder, meta, job, account) as writer:
+        accumulator = RunAccumulator(job.dataset.categories, job.identity["rules"], job.identity.get("metrics", ()))
+        with _writer(folder, meta, job, accumulator) as writer:
             note_inputs(folder, job.inputs)
             with _saving(folder, job) as save:
-                work(writer, account, save)
-            _finish(writer, account, job)
+                work(writer, accumulator, save)
+            _finish(writer, accumulator, job)
     return read_run(folder)
 
 
@@ -79,9 +81,11 @@ def _saving(folder: Path, job: Job) -> Iterator[PredictionWriter | None]:
 
 
 @contextmanager
-def _writer(folder: Path, meta: Mapping[str, Any], job: Job, account: Account) -> Iterator[RunWriter]:
+def _writer(folder: Path, meta: Mapping[str, Any], job: Job, accumulator: RunAccumulator) -> Iterator[RunWriter]:
     """The run's writer; what ends it early says how far it came and that the same command goes on."""
-    with RunWriter(folder, meta, shard=job.shard, fresh=job.again, seen=account.read) as writer:
+    with RunWriter(
+        folder, meta, shard=job.shard, fresh=job.overwrite, on_existing_line=accumulator.add_stored
+    ) as writer:
         try:
             yield writer
         except BenchError as error:
@@ -100,7 +104,7 @@ def _order(dataset: Dataset) -> list[str]:
     return [sample.image_id for sample in dataset.samples]
 
 
-def _finish(writer: RunWriter, account: Account, job: Job) -> None:
+def _finish(writer: RunWriter, accumulator: RunAccumulator, job: Job) -> None:
     """The totals of a whole run; a shard leaves the order of all images, for the merge.
 
     PartialRun where data have changed since they were hashed: their images may be of other content than the identity.
@@ -112,7 +116,7 @@ def _finish(writer: RunWriter, account: Account, job: Job) -> None:
             "images are dropped, and the same command computes them again"
         )
     if job.shard == WHOLE:
-        account.complete(writer, _order(job.dataset))
+        accumulator.complete(writer, _order(job.dataset))
         forget_inputs(writer.folder)
     else:
         write_json(writer.folder / "image_ids.json", _order(job.dataset))

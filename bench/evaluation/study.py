@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.analysis.study import Study, StudyOutcome, Trained, Training
+from bench.analysis.study import Study, StudyOutcome, TrainedSeed, Training
 from bench.analysis.suite import Suite, SuiteRun
 from bench.errors import BenchError
-from bench.evaluation.suite import Watch, near, run_suite
+from bench.evaluation.suite import ProgressFactory, relative_to_suite, run_suite
 from bench.results.run import Run
 from bench.results.shards import WHOLE, Shard
 
@@ -17,7 +17,7 @@ Train = Callable[[Training, int, str, Path], str]  # training, seed, its recipe,
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class StudyOptions:
     """`where` is the folder of the study's file; everything is kept below `out`. Of several processes each does the
     trainings of its `shard`."""
 
@@ -25,13 +25,13 @@ class Place:
     out: Path
     device: str = "auto"
     command: Sequence[str] = ()
-    again: bool = False
+    overwrite: bool = False
     shard: Shard = WHOLE
 
 
-def carry_out(study: Study, quick: bool, place: Place, train: Train, watch: Watch) -> StudyOutcome:
+def run_study(study: Study, quick: bool, place: StudyOptions, train: Train, watch: ProgressFactory) -> StudyOutcome:
     """Every training with every seed, each scored as soon as it is done. `train` leaves the weights in a folder,
-    reading a finished one and going on with one that was interrupted; `again` repeats scoring, never training."""
+    reading a finished one and going on with one that was interrupted; `overwrite` repeats scoring, never training."""
     if quick:
         place = replace(place, out=place.out / "quick")
     asked = [(training, seed) for training in study.trainings for seed in training.seeds]
@@ -39,13 +39,15 @@ def carry_out(study: Study, quick: bool, place: Place, train: Train, watch: Watc
     return StudyOutcome(study, place.out, quick, tuple(found))
 
 
-def _one(study: Study, training: Training, seed: int, place: Place, train: Train, watch: Watch) -> Trained:
+def _one(
+    study: Study, training: Training, seed: int, place: StudyOptions, train: Train, watch: ProgressFactory
+) -> TrainedSeed:
     folder = place.out / "trainings" / training.name / f"seed-{seed}"
     try:
-        family = train(training, seed, near(place.where, training.recipe), folder)
+        family = train(training, seed, relative_to_suite(place.where, training.recipe), folder)
     except BenchError as error:
         said = type(error)(f"training {training.name}, seed {seed}: {error}")
-        return Trained(training.name, seed, folder, {}, (said,))
+        return TrainedSeed(training.name, seed, folder, {}, (said,))
     planned = tuple(
         SuiteRun(
             name=f"{training.name} seed {seed} on {run.dataset}", dataset=run.dataset, model=family,
@@ -55,8 +57,8 @@ def _one(study: Study, training: Training, seed: int, place: Place, train: Train
         if run.training == training.name
     )  # fmt: skip
     outcomes = run_suite(
-        Suite(study.title, planned), place.where, place.out, watch, command=place.command, again=place.again,
+        Suite(study.title, planned), place.where, place.out, watch, command=place.command, overwrite=place.overwrite,
         device=place.device,
     )  # fmt: skip
     runs: dict[str, Run] = {outcome.planned.dataset: outcome.run for outcome in outcomes if outcome.run is not None}
-    return Trained(training.name, seed, folder, runs, tuple(o.error for o in outcomes if o.error is not None))
+    return TrainedSeed(training.name, seed, folder, runs, tuple(o.error for o in outcomes if o.error is not None))

@@ -9,17 +9,16 @@ from bench.analysis.suite import Outcome, Suite, SuiteRun
 from bench.datasets.dataset import Dataset
 from bench.datasets.registry import load_dataset
 from bench.errors import BenchError
-from bench.evaluation import run as launch
-from bench.evaluation import score as scoring
+from bench.evaluation import run, score
 from bench.models.resolve import resolve_model
 from bench.results.run import Run
-from bench.types import OnImage
+from bench.types import ProgressCallback
 
-Watch = Callable[[SuiteRun], OnImage]
+ProgressFactory = Callable[[SuiteRun], ProgressCallback]
 
 
-def run_suite(suite: Suite, where: Path, out: Path, watch: Watch, *, command: Sequence[str] = (), again: bool = False,
-              device: str = "auto") -> list[Outcome]:  # fmt: skip
+def run_suite(suite: Suite, where: Path, out: Path, watch: ProgressFactory, *, command: Sequence[str] = (),
+              overwrite: bool = False, device: str = "auto") -> list[Outcome]:  # fmt: skip
     """Every run of the suite, in its order, below `out`; `where` is the folder of the suite's file.
 
     A run that fails leaves its error and the next one starts. Interrupted and repeated, finished runs are read.
@@ -27,36 +26,36 @@ def run_suite(suite: Suite, where: Path, out: Path, watch: Watch, *, command: Se
     outcomes = []
     for planned in suite.runs:
         try:
-            run = _one(planned, where, out, watch(planned), command, again, device)
+            run = _one(planned, where, out, watch(planned), command, overwrite, device)
             outcomes.append(Outcome(planned, run))
         except BenchError as error:
             outcomes.append(Outcome(planned, None, error))
     return outcomes
 
 
-def _one(planned: SuiteRun, where: Path, out: Path, on_image: OnImage, command: Sequence[str], again: bool,
+def _one(planned: SuiteRun, where: Path, out: Path, on_image: ProgressCallback, command: Sequence[str], overwrite: bool,
          device: str) -> Run:  # fmt: skip
-    data = load_dataset(near(where, planned.dataset)).limited(planned.limit)
+    data = load_dataset(relative_to_suite(where, planned.dataset)).limited(planned.limit)
     if planned.predictions is not None:
-        return scoring.score(
+        return score.score(
             where / planned.predictions, data, out, name=planned.name, protocol=planned.protocol,
-            save_predictions=False, again=again, command=command, on_image=on_image,
+            save_predictions=False, overwrite=overwrite, command=command, on_image=on_image,
         )  # fmt: skip
-    return _live(planned, where, data, out, on_image, command, again, device)
+    return _live(planned, where, data, out, on_image, command, overwrite, device)
 
 
-def _live(planned: SuiteRun, where: Path, data: Dataset, out: Path, on_image: OnImage, command: Sequence[str],
-          again: bool, device: str) -> Run:  # fmt: skip
+def _live(planned: SuiteRun, where: Path, data: Dataset, out: Path, on_image: ProgressCallback, command: Sequence[str],
+          overwrite: bool, device: str) -> Run:  # fmt: skip
     spec = resolve_model(
-        near(where, planned.model or ""), data.name, base=data.base, checkpoint=planned.checkpoint,
+        relative_to_suite(where, planned.model or ""), data.name, base=data.base, checkpoint=planned.checkpoint,
         precision=planned.precision, overrides=planned.set,
     )  # fmt: skip
-    return launch.run(
-        spec, data, out, device=device, batch_size=planned.batch_size, again=again, label_map=planned.label_map,
+    return run.run(
+        spec, data, out, device=device, batch_size=planned.batch_size, overwrite=overwrite, label_map=planned.label_map,
         protocol=planned.protocol, save_predictions=False, command=command, on_image=on_image,
     )  # fmt: skip
 
 
-def near(where: Path, name: str) -> str:
+def relative_to_suite(where: Path, name: str) -> str:
     """A name as it is; a file beside the suite's."""
     return str(where / name) if name.endswith((".yaml", ".yml")) else name

@@ -16,16 +16,15 @@ from bench.models.loading import load_model
 from bench.models.spec import ModelSpec
 from bench.results.latency import STAGES, Latency, write_latency
 from bench.results.provenance import git_state, processor
-from bench.types import Image, Sample
+from bench.types import Image, ProgressCallback, Sample
 
 WARM_UP, IMAGES = 10, 100
 
 Clock = Callable[[], float]
-OnImage = Callable[[int, int], None]
 
 
 def time_run(
-    spec: ModelSpec, dataset: Dataset, folder: Path, *, device: str = "auto", on_image: OnImage | None = None
+    spec: ModelSpec, dataset: Dataset, folder: Path, *, device: str = "auto", on_image: ProgressCallback | None = None
 ) -> Path:
     """Measures a model on the first images of a data set and keeps it in a run's folder; the path of the file.
 
@@ -55,7 +54,7 @@ def measure(
     *,
     warm_up: int = WARM_UP,
     clock: Clock = time.perf_counter,
-    on_image: OnImage | None = None,
+    on_image: ProgressCallback | None = None,
 ) -> list[dict[str, float]]:
     """Seconds of each stage of each sample. Before them, `warm_up` images (again from the first) are not counted."""
     measured = []

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.fusion.logits import Frame, Kept, resize
+from bench.fusion.logits import ImageGeometry, SelectedQueries, resize
 
 
 def detr_segments(
-    kept: Kept, frame: Frame, isthing: NDArray[np.bool_], min_area_px: int
+    kept: SelectedQueries, geometry: ImageGeometry, isthing: NDArray[np.bool_], min_area_px: int
 ) -> tuple[NDArray[np.int32], list[int]]:
     """(H, W) positions in the second result, and the kept queries that have a segment.
 
@@ -20,7 +20,7 @@ def detr_segments(
     whole to the image. Every position is 0 if no query is left.
     """
     alive = list(range(len(kept.labels)))
-    winner = _winners(kept.masks, frame)
+    winner = _winners(kept.masks, geometry)
     first = {label: k for k, label in reversed(list(enumerate(kept.labels)))}
     winner = np.array([k if isthing[v] else first[v] for k, v in enumerate(kept.labels)], np.int32)[winner]
     while alive:
@@ -28,19 +28,19 @@ def detr_segments(
         if area.min() >= min_area_px:
             break
         alive = [k for position, k in enumerate(alive) if area[position] >= min_area_px]
-        winner = _winners(kept.masks[alive], frame)
+        winner = _winners(kept.masks[alive], geometry)
     return winner, alive
 
 
-def _winners(masks: Tensor, frame: Frame) -> NDArray[np.int32]:
+def _winners(masks: Tensor, geometry: ImageGeometry) -> NDArray[np.int32]:
     """(H, W) index of the highest of the (n, h, w) logits, the first on a tie; zeros for n = 0."""
-    rows = nearest(frame.image_size[0], frame.target_size[0])
-    columns = nearest(frame.image_size[1], frame.target_size[1])
-    winner = np.zeros(frame.target_size, dtype=np.int32)
+    rows = nearest(geometry.image_size[0], geometry.target_size[0])
+    columns = nearest(geometry.image_size[1], geometry.target_size[1])
+    winner = np.zeros(geometry.target_size, dtype=np.int32)
     best: NDArray[np.float32] | None = None
     for k, mask in enumerate(masks):
         # only the pixels that the nearest-neighbour resize of the result picks can matter
-        logit = resize(mask, frame.image_size).numpy()[rows[:, None], columns]
+        logit = resize(mask, geometry.image_size).numpy()[rows[:, None], columns]
         if best is None:
             best = logit
             continue

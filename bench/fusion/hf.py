@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.fusion.logits import Contest, Size, contest, paint, resize, select
+from bench.fusion.logits import PixelAssignment, Size, assign_pixels, fill_ids, resize, select
 from bench.fusion.presets import FusionSpec
 
 
@@ -39,7 +39,7 @@ def hf_segments(
         return torch.full(target_size, -1, dtype=torch.int32), []
     inner = spec.inner_size or (kept.masks.shape[1], kept.masks.shape[2])
     masks = (resize(resize(mask, inner).sigmoid(), target_size) for mask in kept.masks)
-    result = contest(masks, kept.scores, target_size, spec.mask_threshold, weigh_first=True)
+    result = assign_pixels(masks, kept.scores, target_size, spec.mask_threshold, weigh_first=True)
     ids = np.zeros((len(kept.labels), 2), dtype=np.int32)
     segments: list[HfSegment] = []
     fused: dict[int, int] = {}  # label → id
@@ -52,10 +52,10 @@ def hf_segments(
         if label in fuse:
             fused[label] = current
         segments.append(HfSegment(current, label, label in fuse, round(float(kept.scores[k]), 6)))
-    return torch.from_numpy(paint(ids, result.code)), segments
+    return torch.from_numpy(fill_ids(ids, result.code)), segments
 
 
-def _passes(result: Contest, k: int, threshold: float) -> bool:
+def _passes(result: PixelAssignment, k: int, threshold: float) -> bool:
     won, extent = int(result.area[k].sum()), result.extent[k]
     # the quotient of two integer tensors is float32
     return won > 0 and extent > 0 and float(np.float32(won) / np.float32(extent)) > threshold

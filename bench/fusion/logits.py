@@ -19,7 +19,7 @@ Size = tuple[int, int]  # (h, w) in pixels
 
 
 @dataclass(frozen=True)
-class Frame:
+class ImageGeometry:
     """Where the logits lie, all (h, w) in pixels.
 
     Mask logits cover `padded_size`, the network's input; the image is `image_size` of it, at the top
@@ -38,7 +38,7 @@ class Frame:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class SelectedQueries:
     """The K queries past the score threshold, in query order; float32 on the CPU."""
 
     scores: Tensor  # (K,) probability of the best class
@@ -47,7 +47,7 @@ class Kept:
 
 
 @dataclass(frozen=True, eq=False)
-class Contest:
+class PixelAssignment:
     """Which query won each pixel, and how surely.
 
     `code` (H, W) is 2k + 1 where query k won with a mask probability >= the threshold, 2k where it won
@@ -61,7 +61,7 @@ class Contest:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def single_threaded() -> Iterator[None]:
     """One torch thread inside: for maps of this size a busy neighbour makes more threads far slower."""
     before = torch.get_num_threads()
     if before == 1:
@@ -95,7 +95,7 @@ def class_probabilities(class_logits: Tensor) -> Tensor:
     return logits.softmax(-1)
 
 
-def select(class_logits: Tensor, mask_logits: Tensor, threshold: float) -> Kept:
+def select(class_logits: Tensor, mask_logits: Tensor, threshold: float) -> SelectedQueries:
     """The queries whose best class is not "no object" (the last column) and scores > `threshold`.
 
     Only their masks leave the device, become float32 and are checked.
@@ -105,7 +105,7 @@ def select(class_logits: Tensor, mask_logits: Tensor, threshold: float) -> Kept:
     keep = ((labels != probabilities.shape[1] - 1) & (scores > threshold)).nonzero()[:, 0]
     masks = mask_logits[keep.to(mask_logits.device)].to("cpu", torch.float32)
     check_finite(masks, "mask")
-    return Kept(scores[keep], labels[keep].tolist(), masks)
+    return SelectedQueries(scores[keep], labels[keep].tolist(), masks)
 
 
 def check_finite(logits: Tensor, kind: str) -> None:
@@ -126,17 +126,17 @@ def resize(mask: Tensor, size: Size) -> Tensor:
     return interpolate(mask[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
 
 
-def to_target(mask: Tensor, frame: Frame) -> Tensor:
+def to_target(mask: Tensor, geometry: ImageGeometry) -> Tensor:
     """Mask logits (h, w) → `target_size`: to the padded input, cut, to the target.
 
     Two resizes, as detectron2's `sem_seg_postprocess` does; one would decide about 0.15 % of pixels
     otherwise.
     """
-    height, width = frame.image_size
-    return resize(resize(mask, frame.padded_size)[:height, :width], frame.target_size)
+    height, width = geometry.image_size
+    return resize(resize(mask, geometry.padded_size)[:height, :width], geometry.target_size)
 
 
-def first_max(rows: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+def argmax_first(rows: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     """Maximum and position of the first maximum over some float tensors of one shape, the positions int32.
 
     A running maximum: torch's argmax over the first axis is slow.
@@ -150,9 +150,9 @@ def first_max(rows: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     return best, index
 
 
-def contest(
+def assign_pixels(
     probabilities: Iterable[Tensor], scores: Tensor, size: Size, threshold: float, *, weigh_first: bool
-) -> Contest:
+) -> PixelAssignment:
     """The argmax of score × mask probability, the first query on a tie.
 
     `probabilities` yields a fresh (H, W) for each of the (K,) `scores`; only one is held at a time.
@@ -173,10 +173,10 @@ def contest(
         np.maximum(code, (p > best) * (past + code.dtype.type(2 * k)), out=code)
         np.maximum(best, p, out=best)
     area = torch.bincount(torch.from_numpy(code.ravel()), minlength=2 * len(extent))
-    return Contest(code, area.view(-1, 2).numpy(), tuple(extent))
+    return PixelAssignment(code, area.view(-1, 2).numpy(), tuple(extent))
 
 
-def paint(ids: NDArray[np.int32], code: NDArray[Any]) -> NDArray[np.int32]:
+def fill_ids(ids: NDArray[np.int32], code: NDArray[Any]) -> NDArray[np.int32]:
     """(K, 2) id of a query's pixels below and past the threshold, (H, W) code → (H, W) ids."""
     index = torch.from_numpy(code.astype(np.int32).ravel())
     return torch.from_numpy(ids.ravel()).index_select(0, index).view(code.shape).numpy()

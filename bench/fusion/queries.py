@@ -13,15 +13,27 @@ from torch import Tensor
 from bench.errors import UsageError
 from bench.fusion.detr import detr_segments
 from bench.fusion.hf import hf_segments
-from bench.fusion.logits import Contest, Frame, Kept, check_shapes, contest, one_thread, paint, select, to_target
+from bench.fusion.logits import (
+    ImageGeometry,
+    PixelAssignment,
+    SelectedQueries,
+    assign_pixels,
+    check_shapes,
+    fill_ids,
+    select,
+    single_threaded,
+    to_target,
+)
 from bench.fusion.presets import FusionSpec
 from bench.types import Categories, Panoptic, SegmentInfo
 
-__all__ = ["Frame", "FusionSpec", "fuse"]
+__all__ = ["FusionSpec", "ImageGeometry", "fuse"]
 
 
-def fuse(class_logits: Tensor, mask_logits: Tensor, frame: Frame, categories: Categories, spec: FusionSpec) -> Panoptic:
-    """(Q, C + 1) class and (Q, h, w) mask logits of one image → its segments at `frame.target_size`.
+def fuse(
+    class_logits: Tensor, mask_logits: Tensor, geometry: ImageGeometry, categories: Categories, spec: FusionSpec
+) -> Panoptic:
+    """(Q, C + 1) class and (Q, h, w) mask logits of one image → its segments at `geometry.target_size`.
 
     Class index i is `categories.items[i]`, the last column is "no object". Any device, any float type.
     A segment's `source_id` is the id that the rule gives it.
@@ -31,34 +43,34 @@ def fuse(class_logits: Tensor, mask_logits: Tensor, frame: Frame, categories: Ca
     if spec.rule == "framework":
         raise UsageError("fusion preset 'framework' is for adapters of frameworks that fuse themselves; name another")
     check_shapes(class_logits, mask_logits, len(categories))
-    with torch.no_grad(), one_thread():
+    with torch.no_grad(), single_threaded():
         if spec.rule == "hf":
-            return _hf(class_logits, mask_logits, frame, categories, spec)
+            return _hf(class_logits, mask_logits, geometry, categories, spec)
         kept = select(class_logits, mask_logits, spec.score_threshold)
         if not kept.labels:
-            return _void(frame)
+            return _void(geometry)
         if spec.rule == "detr":
-            return _detr(kept, frame, categories, spec)
-        return _maskformer(kept, frame, categories, spec)
+            return _detr(kept, geometry, categories, spec)
+        return _maskformer(kept, geometry, categories, spec)
 
 
-def _void(frame: Frame) -> Panoptic:
-    return Panoptic(np.zeros(frame.target_size, dtype=np.int32), ())
+def _void(geometry: ImageGeometry) -> Panoptic:
+    return Panoptic(np.zeros(geometry.target_size, dtype=np.int32), ())
 
 
-def _info(kept: Kept, k: int, categories: Categories, source_id: int) -> SegmentInfo:
+def _info(kept: SelectedQueries, k: int, categories: Categories, source_id: int) -> SegmentInfo:
     return SegmentInfo(categories.ids[kept.labels[k]], score=float(kept.scores[k]), source_id=source_id)
 
 
-def _maskformer(kept: Kept, frame: Frame, categories: Categories, spec: FusionSpec) -> Panoptic:
+def _maskformer(kept: SelectedQueries, geometry: ImageGeometry, categories: Categories, spec: FusionSpec) -> Panoptic:
     """Mask2Former (arXiv 2112.01527) and MaskFormer (2107.06278), which differ in one point.
 
     A pixel whose winner has a mask probability below the threshold is void in Mask2Former and the
     winner's in MaskFormer. In both the overlap test counts such pixels as won.
     """
-    masks = (to_target(mask, frame).sigmoid() for mask in kept.masks)
-    size = frame.target_size
-    result = contest(masks, kept.scores, size, spec.mask_threshold, weigh_first=False)
+    masks = (to_target(mask, geometry).sigmoid() for mask in kept.masks)
+    size = geometry.target_size
+    result = assign_pixels(masks, kept.scores, size, spec.mask_threshold, weigh_first=False)
     shown = result.area[:, 1] if spec.rule == "mask2former" else result.area.sum(1)
     ids = np.zeros((len(kept.labels), 2), dtype=np.int32)
     infos: list[SegmentInfo] = []
@@ -74,23 +86,25 @@ def _maskformer(kept: Kept, frame: Frame, categories: Categories, spec: FusionSp
         ids[k] = merged or len(infos)
     if spec.rule == "mask2former":
         ids[:, 0] = 0
-    return Panoptic(paint(ids, result.code), tuple(infos))
+    return Panoptic(fill_ids(ids, result.code), tuple(infos))
 
 
-def _passes(result: Contest, k: int, spec: FusionSpec) -> bool:
+def _passes(result: PixelAssignment, k: int, spec: FusionSpec) -> bool:
     won = int(result.area[k].sum())
     return result.extent[k] > 0 and won / result.extent[k] >= spec.overlap_threshold
 
 
-def _detr(kept: Kept, frame: Frame, categories: Categories, spec: FusionSpec) -> Panoptic:
-    winner, alive = detr_segments(kept, frame, categories.isthing, spec.min_area_px)
+def _detr(kept: SelectedQueries, geometry: ImageGeometry, categories: Categories, spec: FusionSpec) -> Panoptic:
+    winner, alive = detr_segments(kept, geometry, categories.isthing, spec.min_area_px)
     infos = tuple(_info(kept, k, categories, source_id) for source_id, k in enumerate(alive))
-    return Panoptic(winner + np.int32(1), infos) if infos else _void(frame)
+    return Panoptic(winner + np.int32(1), infos) if infos else _void(geometry)
 
 
-def _hf(class_logits: Tensor, mask_logits: Tensor, frame: Frame, categories: Categories, spec: FusionSpec) -> Panoptic:
+def _hf(
+    class_logits: Tensor, mask_logits: Tensor, geometry: ImageGeometry, categories: Categories, spec: FusionSpec
+) -> Panoptic:
     """transformers' map and list as panopticapi reads them: of entries with one id, the last counts."""
     stuff = np.flatnonzero(~categories.isthing).tolist() if spec.fuse_stuff else []
-    id_map, segments = hf_segments(class_logits, mask_logits, frame.target_size, stuff, spec)
+    id_map, segments = hf_segments(class_logits, mask_logits, geometry.target_size, stuff, spec)
     infos = {s.id: SegmentInfo(categories.ids[s.label_id], score=s.score) for s in segments}
-    return Panoptic.from_ids(id_map.numpy(), infos) if infos else _void(frame)
+    return Panoptic.from_ids(id_map.numpy(), infos) if infos else _void(geometry)

@@ -7,29 +7,39 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.fusion.logits import Frame, check_finite, check_shapes, class_probabilities, first_max, one_thread, to_target
+from bench.fusion.logits import (
+    ImageGeometry,
+    argmax_first,
+    check_finite,
+    check_shapes,
+    class_probabilities,
+    single_threaded,
+    to_target,
+)
 from bench.types import Categories
 
 _BLOCK = 8  # queries a matrix product: bounds the memory at 8 maps beside the C of the result
 
 
-def semantic(class_logits: Tensor, mask_logits: Tensor, frame: Frame, categories: Categories) -> NDArray[np.int32]:
+def semantic(
+    class_logits: Tensor, mask_logits: Tensor, geometry: ImageGeometry, categories: Categories
+) -> NDArray[np.int32]:
     """(H, W) category ids: argmax over classes of Σ_q P(class | q) · P(mask q), "no object" left out.
 
     `semantic_inference` of MaskFormer and Mask2Former on masks at the target size, as their panoptic
     models run it.
     """
     check_shapes(class_logits, mask_logits, len(categories))
-    with torch.no_grad(), one_thread():
+    with torch.no_grad(), single_threaded():
         weights = class_probabilities(class_logits)[:, :-1].T  # (C, Q)
         check_finite(mask_logits, "mask")
-        height, width = frame.target_size
+        height, width = geometry.target_size
         total = torch.zeros(len(categories), height * width)
         for start in range(0, len(mask_logits), _BLOCK):
             masks = mask_logits[start : start + _BLOCK].to("cpu", torch.float32)
-            block = torch.stack([to_target(mask, frame).sigmoid().view(-1) for mask in masks])
+            block = torch.stack([to_target(mask, geometry).sigmoid().view(-1) for mask in masks])
             total.addmm_(weights[:, start : start + _BLOCK], block)
-        return category_ids(first_max(total)[1], categories).reshape(height, width)
+        return category_ids(argmax_first(total)[1], categories).reshape(height, width)
 
 
 def category_ids(index: Tensor, categories: Categories) -> NDArray[np.int32]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from bench.errors import ModelError, UsageError
-from bench.fusion.logits import Size, check_finite, first_max, one_thread
+from bench.fusion.logits import Size, argmax_first, check_finite, single_threaded
 from bench.fusion.presets import FusionSpec
 from bench.fusion.semantic import category_ids
 from bench.types import Categories, Panoptic, SegmentInfo
@@ -86,19 +86,19 @@ def fuse_instances(semantic: Tensor, instances: Instances, categories: Categorie
     ids start at 0, not 1, where no pixel is left to stuff; `source_id` follows.
     """
     _check(semantic, instances, categories, spec)
-    with torch.no_grad(), one_thread():
+    with torch.no_grad(), single_threaded():
         logits = semantic.to("cpu", torch.float32)
         stuff = torch.from_numpy(np.flatnonzero(~categories.isthing))
         placed = _place(instances, (int(logits.shape[1]), int(logits.shape[2])), spec)
         owner = _compete(logits, stuff, placed, instances, spec.confined)
-        best_class = first_max(logits)[1]
+        best_class = argmax_first(logits)[1]
     return _segments(owner.numpy(), best_class.numpy(), placed, instances, categories, spec)
 
 
 def semantic_map(semantic: Tensor, categories: Categories) -> NDArray[np.int32]:
     """(C, H, W) logits → (H, W) category ids: the argmax."""
-    with torch.no_grad(), one_thread():
-        return category_ids(first_max(semantic.to("cpu", torch.float32))[1], categories)
+    with torch.no_grad(), single_threaded():
+        return category_ids(argmax_first(semantic.to("cpu", torch.float32))[1], categories)
 
 
 def _check(semantic: Tensor, instances: Instances, categories: Categories, spec: FusionSpec) -> None:
@@ -158,7 +158,7 @@ def box_window(box: Sequence[float], size: Size) -> Window:
 def _compete(logits: Tensor, stuff: Tensor, placed: Sequence[_Placed], of: Instances, confined: bool) -> Tensor:
     """(H, W) int32: the position in `placed` of the instance that a pixel goes to, -1 for stuff."""
     size = int(logits.shape[1]), int(logits.shape[2])
-    best = first_max(logits[stuff])[0] if len(stuff) else torch.full(size, -torch.inf)
+    best = argmax_first(logits[stuff])[0] if len(stuff) else torch.full(size, -torch.inf)
     owner = torch.full(size, -1, dtype=torch.int32)
     open_ = Window(0, 0, *size)  # where no 0 has stood yet: all 0s outside of windows are equal, the first wins
     for j, one in enumerate(placed):

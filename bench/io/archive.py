@@ -25,7 +25,7 @@ from typing import IO, BinaryIO, TypeVar
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from bench.errors import DataError
-from bench.io import files as untrusted
+from bench.io import files
 
 T = TypeVar("T")
 MAX_MEMBER = 1 << 30  # bytes that a file in an archive may declare; COCO's largest JSON has about a quarter
@@ -57,7 +57,7 @@ class Archive:
             listed = [info for info in self._zip.infolist() if not info.is_dir()]
         found = {info.filename: info for info in listed}
         if len(found) < len(listed):
-            twice = untrusted.twice(info.filename for info in listed)
+            twice = files.first_duplicate(info.filename for info in listed)
             raise DataError(f"{self.path}: holds {twice[:80]!r} twice; pack the archive again")
         outside = next((name for name in found if name.startswith("/") or ".." in PurePosixPath(name).parts), None)
         if outside is not None:
@@ -126,7 +126,7 @@ class Archive:
 
 
 def _zip_at(path: Path) -> ZipFile:
-    untrusted.check_regular(path, limit=1 << 62)
+    files.check_regular(path, limit=1 << 62)
     return ZipFile(path)
 
 
@@ -186,17 +186,17 @@ def locate(root: Path, place: str) -> File:
     return found
 
 
-def is_there(file: File) -> bool:
+def exists(file: File) -> bool:
     """Whether a file or folder is there; what lies in an archive that is missing is not."""
     if isinstance(file, Member):
-        return is_there(file.archive.path) and (not file.inside or file.is_file() or file.is_dir())
+        return exists(file.archive.path) and (not file.inside or file.is_file() or file.is_dir())
     try:
         return file.exists()
     except OSError:  # a name that is too long for the file system
         return False
 
 
-def refuse_link_out(file: File, name: object) -> None:
+def check_inside(file: File, name: object) -> None:
     """DataError where a file, by the `name` below its folder that data gave it, is a link out of that folder."""
     if not isinstance(file, Path):
         return

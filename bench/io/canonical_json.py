@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 
-def plain(spec: Any) -> Any:
+def to_plain(spec: Any) -> Any:
     """A dataclass as JSON-ready values."""
     if dataclasses.is_dataclass(spec) and not isinstance(spec, type):
-        return {field.name: plain(getattr(spec, field.name)) for field in dataclasses.fields(spec)}
+        return {field.name: to_plain(getattr(spec, field.name)) for field in dataclasses.fields(spec)}
     if isinstance(spec, Mapping):
-        return {str(key): plain(value) for key, value in spec.items()}
+        return {str(key): to_plain(value) for key, value in spec.items()}
     if isinstance(spec, list | tuple):
-        return [plain(value) for value in spec]
+        return [to_plain(value) for value in spec]
     return str(spec) if isinstance(spec, Path) else spec
 
 
 def canonical_json(value: Any) -> str:
     """The one spelling of a value: sorted keys, no spaces, no NaN."""
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(value: Any) -> str:

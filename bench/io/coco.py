@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
-from bench.io import files as untrusted
-from bench.io.archive import File, refuse_link_out
+from bench.io import files
+from bench.io.archive import File, check_inside
 from bench.io.images import read_rgb
 from bench.types import Categories, Category, Panoptic, SegmentInfo
 
@@ -109,7 +109,7 @@ class PanopticFile:
         _check_known(infos, self.known, self.where)
         if self.is_truth and 0 in infos:
             raise DataError(f"{self.where}: the ground truth lists segment id 0, which means void; renumber it")
-        refuse_link_out(self.png, self.annotation.get("file_name"))
+        check_inside(self.png, self.annotation.get("file_name"))
         return infos
 
 
@@ -123,7 +123,7 @@ def read_panoptic(
 def parse_json(path: File) -> Any:
     """What a JSON file says, within the bounds of `bench.io.files`."""
     try:
-        return untrusted.parse_json(untrusted.read_bytes(path) if isinstance(path, Path) else path.read_bytes())
+        return files.loads_strict(files.read_bytes(path) if isinstance(path, Path) else path.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except OSError as error:

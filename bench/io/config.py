@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.errors import BenchError, UsageError
-from bench.io import files as untrusted
+from bench.io.files import read_bytes
 
 T = TypeVar("T")
 MAX_YAML = 1 << 18  # bytes; the largest that ships has nine thousand
 WHOLE_LIMIT = 1 << 53
-UNSPEAKABLE = re.compile(r"[\x00\ud800-\udfff]")  # what no file can be named by
-NOUNS = {"models": "model", "datasets": "dataset", "labels": "label space", "train": "recipe", "suites": "suite"}
+INVALID_CHARACTERS = re.compile(r"[\x00\ud800-\udfff]")  # what no file can be named by
+KIND_NAMES = {"models": "model", "datasets": "dataset", "labels": "label space", "train": "recipe", "suites": "suite"}
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
@@ -34,7 +34,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     from bench.io.yaml import NOT_YAML, parse_yaml  # here, since whoever scores files reads none
 
     try:
-        data = parse_yaml(untrusted.read_bytes(path, MAX_YAML).decode("utf-8"))
+        data = parse_yaml(read_bytes(path, MAX_YAML).decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error}); mend the file or name another") from None
     except NOT_YAML as error:
@@ -49,7 +49,7 @@ def load_yaml(path: Path, cls: type[T], overrides: Mapping[str, Any] | None = No
     data = read_yaml(path)
     for dotted, value in (overrides or {}).items():
         _override(data, dotted, value)
-    return build(cls, data, str(path))
+    return from_dict(cls, data, str(path))
 
 
 def parse_overrides(pairs: Collection[str]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _override(data: dict[str, Any], dotted: str, value: Any) -> None:
     data[last] = value
 
 
-def build(cls: type[T], data: Any, where: str) -> T:
+def from_dict(cls: type[T], data: Any, where: str) -> T:
     """A mapping as the dataclass `cls`; unknown, missing and mistyped keys are UsageErrors."""
     if not isinstance(data, Mapping):
         raise UsageError(f"{where}: expected keys, found {_short(data)}")
@@ -109,7 +109,7 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 def _convert(hint: Any, value: Any, where: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
-        return _free(value, where)
+        return _check_json_value(value, where)
     if origin in (types.UnionType, typing.Union):
         return _convert_union(args, value, where)
     if origin is typing.Literal:
@@ -117,7 +117,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise UsageError(f"{where}: {_short(value)} is not one of {', '.join(map(str, args))}")
         return value
     if dataclasses.is_dataclass(hint):
-        return build(hint, value, where)  # type: ignore[arg-type]
+        return from_dict(hint, value, where)  # type: ignore[arg-type]
     if origin is tuple:
         return _convert_tuple(args, value, where)
     if origin is not None and issubclass(origin, Mapping):
@@ -149,12 +149,12 @@ def _convert_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, 
     return tuple(_convert(arg, item, where) for arg, item in zip(args, value, strict=True))
 
 
-def _free(value: Any, where: str) -> Any:
+def _check_json_value(value: Any, where: str) -> Any:
     """What no type is asked of: it is hashed as JSON, so it must be what JSON can hold."""
     if isinstance(value, Mapping):
-        return {_scalar(str, key, where): _free(inner, f"{where}.{key}") for key, inner in value.items()}
+        return {_scalar(str, key, where): _check_json_value(inner, f"{where}.{key}") for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_free(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return [_check_json_value(item, f"{where}[{i}]") for i, item in enumerate(value)]
     kinds = [kind for kind in (bool, int, float, str) if isinstance(value, kind)]
     if value is not None and not kinds:
         raise UsageError(f"{where}: expected a number, a text, a list or keys, found {_short(value)}")
@@ -169,22 +169,22 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise UsageError(f"{where}: expected {hint.__name__}, found {_short(value)}")
-    if isinstance(value, str) and UNSPEAKABLE.search(value):
+    if isinstance(value, str) and INVALID_CHARACTERS.search(value):
         raise UsageError(f"{where}: {_short(value)} holds a character that is none; leave it out")
     return value
 
 
-def shipped(kind: str) -> dict[str, Path]:
+def shipped_configs(kind: str) -> dict[str, Path]:
     """Name → file of the YAML of a kind (a key of NOUNS) that ships."""
     folder = Path(str(files("bench.configs"))) / kind
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def find(kind: str, name: str) -> Path:
+def find_config(kind: str, name: str) -> Path:
     """The YAML called `name`: a path ends in .yaml, anything else is the name of a shipped one."""
     if name.endswith((".yaml", ".yml")):
         return Path(name)
-    known = shipped(kind)
+    known = shipped_configs(kind)
     if name not in known:
-        raise UsageError(f"there is no {NOUNS[kind]} {name!r}; {did_you_mean(name, known)}")
+        raise UsageError(f"there is no {KIND_NAMES[kind]} {name!r}; {did_you_mean(name, known)}")
     return known[name]

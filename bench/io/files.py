@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bench.errors import DataError
-from bench.io import json_schema as shape
+from bench.io import json_schema
 
 MAX_BYTES = 1 << 30  # of a file that is read whole; COCO's largest JSON has about a third
 MAX_LINE = 1 << 26  # bytes of a line; an image of ten thousand segments needs a hundredth
@@ -42,7 +42,7 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     return path.read_bytes()
 
 
-def lines_of(path: Path) -> Iterator[bytes]:
+def iter_lines(path: Path) -> Iterator[bytes]:
     """The lines of a file of any length, each with its newline where it has one."""
     check_regular(path, limit=1 << 62)
     with path.open("rb") as stream:
@@ -52,12 +52,14 @@ def lines_of(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def parse_json(text: bytes) -> Any:
+def loads_strict(text: bytes) -> Any:
     """What UTF-8 JSON says. Also refused: NaN and infinities, a key that an object has twice, too deep a nesting,
     and half a character (\\ud800 alone), which no file could be named by."""
     decoded = text.decode("utf-8")
     try:
-        value = json.loads(decoded, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
+        value = json.loads(
+            decoded, object_pairs_hook=_reject_duplicates, parse_constant=_no_number, parse_float=_finite
+        )
         if ESCAPED_SURROGATE.search(decoded) and LONE_SURROGATE.search(json.dumps(value, ensure_ascii=False)):
             raise ValueError("it holds half a character (a lone surrogate)")
     except RecursionError:
@@ -65,14 +67,14 @@ def parse_json(text: bytes) -> Any:
     return value
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError(f"an object has the key {twice(key for key, _ in pairs)[:80]!r} twice")
+        raise ValueError(f"an object has the key {first_duplicate(key for key, _ in pairs)[:80]!r} twice")
     return found
 
 
-def twice(names: Iterable[str]) -> str:
+def first_duplicate(names: Iterable[str]) -> str:
     """The first name that comes again; there must be one."""
     seen: set[str] = set()
     return next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
@@ -98,7 +100,7 @@ def cache_folder() -> Path:
     return Path.home() / ".cache" / "panoptic-bench"
 
 
-AGAIN = "repeat the run with --overwrite"
+RERUN_HINT = "repeat the run with --overwrite"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -117,9 +119,9 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """What the file holds; a broken one is a DataError that names it."""
     try:
-        return parse_json(read_bytes(path))
+        return loads_strict(read_bytes(path))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); {AGAIN}, or copy its folder anew") from None
+        raise DataError(f"{path}: cannot be read ({error}); {RERUN_HINT}, or copy its folder anew") from None
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -127,20 +129,20 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     try:
-        for number, text in enumerate(lines_of(path), 1):
+        for number, text in enumerate(iter_lines(path), 1):
             if not text.endswith(b"\n"):
                 return
             yield _parsed(text, f"{path}: line {number}")
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); {AGAIN}") from None
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); {RERUN_HINT}") from None
 
 
 def _parsed(text: bytes, where: str) -> dict[str, Any]:
     try:
-        line = parse_json(text)
-        shape.check(line, shape.LINE)
+        line = loads_strict(text)
+        json_schema.validate(line, json_schema.LINE)
     except ValueError as error:
-        raise DataError(f"{where} is broken ({error}); {AGAIN}") from None
+        raise DataError(f"{where} is broken ({error}); {RERUN_HINT}") from None
     found: dict[str, Any] = line
     return found
 
@@ -148,7 +150,7 @@ def _parsed(text: bytes, where: str) -> dict[str, Any]:
 def open_append(path: Path) -> IO[str]:
     """Ready to append after the last complete line."""
     if path.is_symlink():
-        raise DataError(f"{path}: is a link, and what it leads to would be written into; {AGAIN}")
+        raise DataError(f"{path}: is a link, and what it leads to would be written into; {RERUN_HINT}")
     if path.exists():
         check_regular(path)
         content = path.read_bytes()

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import ModelError
-from bench.io import files as untrusted
 from bench.io.archive import Member
-from bench.io.files import cache_folder
+from bench.io.files import cache_folder, check_regular, read_bytes
 from bench.parallel import ordered_map
 from bench.types import ProgressCallback, Readable
 
@@ -101,7 +100,7 @@ class FileDigests:
 def _read_table(place: Path, folder: str) -> dict[str, Any]:
     """The cached entries of a folder; a broken cache file counts as none."""
     try:
-        stored = json.loads(untrusted.read_bytes(place))
+        stored = json.loads(read_bytes(place))
         files: dict[str, Any] = stored["files"]
         if stored["folder"] == folder and all(isinstance(entry, list) and len(entry) == 5 for entry in files.values()):
             return files
@@ -126,7 +125,7 @@ def _digest(file: Path) -> tuple[str, Stamp | None]:
     """sha256 (hex) of a file, and the stamp to cache it under: None where it may have changed meanwhile."""
     now = time.time_ns()
     try:
-        untrusted.check_regular(file, MAX_FILE)
+        check_regular(file, MAX_FILE)
         with file.open("rb") as stream:
             before = _stamp(os.fstat(stream.fileno()))
             digest = hashlib.file_digest(stream, "sha256").hexdigest()

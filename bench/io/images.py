@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
-from bench.io import files as untrusted
+from bench.io import files
 from bench.io.archive import File
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def _open(path: File, formats: tuple[str, ...]) -> PilImage.Image:
     from PIL import Image as PilImage
 
     try:
-        content = untrusted.read_bytes(path, MAX_FILE) if isinstance(path, Path) else path.read_bytes()
-        refuse_hollow(content)
+        content = files.read_bytes(path, MAX_FILE) if isinstance(path, Path) else path.read_bytes()
+        check_png_size(content)
         image = PilImage.open(io.BytesIO(content), formats=formats)
         try:
-            _refuse_bomb(image.width, image.height)
+            _check_pixel_limit(image.width, image.height)
             image.load()
         except BaseException:
             image.close()
@@ -66,18 +66,18 @@ def _open(path: File, formats: tuple[str, ...]) -> PilImage.Image:
         raise DataError(f"{path}: cannot be read as an image ({reason}); replace the file") from None
 
 
-def _refuse_bomb(width: int, height: int) -> None:
+def _check_pixel_limit(width: int, height: int) -> None:
     """Pillow only warns up to twice its limit; a declared size costs memory before a byte is decoded."""
     if width * height > MAX_PIXELS:
         raise ValueError(f"it declares {width} x {height} px, more than {MAX_PIXELS}")
 
 
-def refuse_hollow(content: bytes) -> None:
+def check_png_size(content: bytes) -> None:
     """A PNG whose file is too small for the pixels that it declares: nothing of it need be decoded to know."""
     if content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR" or len(content) < 26:
         return
     width, height, depth, kind = struct.unpack(">IIBB", content[16:26])
-    _refuse_bomb(width, height)
+    _check_pixel_limit(width, height)
     channels = {2: 3, 4: 2, 6: 4}.get(kind, 1)
     needed = height * (1 + (width * depth * channels + 7) // 8)
     if needed > DEFLATE_RATIO * len(content):

@@ -11,11 +11,11 @@ LIMIT = 1 << 53  # below it a number means the same to everybody
 LINE = {"image_id": str}
 
 
-class Misshapen(ValueError):
+class SchemaError(ValueError):
     """Says where in the document (`score.PQ.all`) what was expected, and what was found."""
 
 
-def check(value: Any, shape: Any, at: str = "") -> None:
+def validate(value: Any, shape: Any, at: str = "") -> None:
     """Misshapen unless the value has the shape.
 
     A shape is a type (`float` takes whole numbers, `int` no flags); a dict of the keys that must be there, with
@@ -27,12 +27,12 @@ def check(value: Any, shape: Any, at: str = "") -> None:
         _expect(isinstance(value, Mapping), value, "keys", at)
         for key, inner in shape.items():
             if key not in value:
-                raise Misshapen(f"the key {f'{at}.{key}'.lstrip('.')!r} is missing")
-            check(value[key], inner, f"{at}.{key}".lstrip("."))
+                raise SchemaError(f"the key {f'{at}.{key}'.lstrip('.')!r} is missing")
+            validate(value[key], inner, f"{at}.{key}".lstrip("."))
     elif isinstance(shape, list):
         _expect(isinstance(value, list), value, "a list", at)
         for position, item in enumerate(value):
-            check(item, shape[0], f"{at}[{position}]")
+            validate(item, shape[0], f"{at}[{position}]")
     elif shape is None:
         _expect(value is None, value, "null", at)
     else:
@@ -43,10 +43,10 @@ def _one_of(value: Any, shapes: tuple[Any, ...], at: str) -> None:
     """The last of them is the one that a message speaks of."""
     for shape in shapes[:-1]:
         try:
-            return check(value, shape, at)
-        except Misshapen:
+            return validate(value, shape, at)
+        except SchemaError:
             continue
-    check(value, shapes[-1], at)
+    validate(value, shapes[-1], at)
 
 
 def _is(value: Any, kind: type) -> bool:
@@ -60,4 +60,4 @@ def _is(value: Any, kind: type) -> bool:
 
 def _expect(fits: bool, value: Any, expected: str, at: str) -> None:
     if not fits:
-        raise Misshapen(f"{at or 'it'} is {repr(value)[:60]}, not {expected}")
+        raise SchemaError(f"{at or 'it'} is {repr(value)[:60]}, not {expected}")

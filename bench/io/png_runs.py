@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from bench._native import optional
 from bench.errors import DataError
-from bench.io import files as untrusted
+from bench.io import files
 from bench.io.archive import File
 from bench.io.coco import PanopticFile
-from bench.io.images import MAX_FILE, refuse_hollow
+from bench.io.images import MAX_FILE, check_png_size
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
 
@@ -81,10 +81,10 @@ def _int32(ids: Iterable[int]) -> NDArray[np.int32]:
 
 def _rows(png: File) -> Rows | None:
     """The filtered rows of a plain PNG."""
-    content = untrusted.read_bytes(png, MAX_FILE) if isinstance(png, Path) else png.read_bytes()
+    content = files.read_bytes(png, MAX_FILE) if isinstance(png, Path) else png.read_bytes()
     if content[:8] != SIGNATURE or content[24:29] != PLAIN:
         return None
-    refuse_hollow(content)
+    check_png_size(content)
     width, height = int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
     stream = _stream(content)
     if not stream or not height or not width:

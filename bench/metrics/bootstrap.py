@@ -25,7 +25,7 @@ TIE = 1e-6  # differences that single precision cannot tell from none
 MEANS = ("PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic")
 
 Draws = NDArray[np.float32]  # (len(MEANS) + C, replicates); NaN where undefined
-Quantities = Callable[[NDArray[np.floating], Categories], NDArray[np.floating]]  # (len(PARTS), C, n) sums → (rows, n)
+Statistic = Callable[[NDArray[np.floating], Categories], NDArray[np.floating]]  # (len(PARTS), C, n) sums → (rows, n)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def resample(
     seed: int = 0,
     by_group: bool = False,
     workers: int = 2,
-    of: Quantities | None = None,
+    of: Statistic | None = None,
 ) -> list[Draws]:
     """The replicates of each run, drawn together. Rows are what `of` makes of sums: `quantities` unless told."""
     made = of or quantities
@@ -128,7 +128,7 @@ def _mean(rows: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.where(count > 0, np.nansum(rows, axis=0) / np.maximum(count, 1), np.nan)
 
 
-def point(run: ImageSums) -> NDArray[np.floating]:
+def point_estimates(run: ImageSums) -> NDArray[np.floating]:
     """(len(MEANS) + C,) the quantities of the run itself."""
     return quantities(run.parts.sum(axis=2, keepdims=True), run.categories)[:, 0]
 
@@ -157,7 +157,7 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def chance_above(delta: Draws) -> list[float | None]:
+def probability_greater(delta: Draws) -> list[float | None]:
     """The share of each row's defined replicates that are above 0, a tie counting half; None where none is."""
     defined = np.isfinite(delta).sum(axis=1)
     above = (delta > TIE).sum(axis=1) + 0.5 * (np.abs(delta) <= TIE).sum(axis=1)

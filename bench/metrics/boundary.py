@@ -19,15 +19,15 @@ from bench.metrics.image_statistics import Lines, overlap_of
 from bench.metrics.pq import (
     Match,
     Matches,
+    PQStat,
     PQTable,
     Protocol,
-    Tally,
     mean,
+    pq_stat_of,
     pq_table,
-    same_class,
-    settle,
-    tally_of,
-    total,
+    resolve_matches,
+    same_category_pairs,
+    sum_stats,
 )
 from bench.overlap import Overlap
 from bench.types import Categories, IdMap, Panoptic
@@ -95,7 +95,7 @@ def boundary_pairs(
 ) -> Iterator[tuple[Match, float]]:
     """Every touching pair of one category with its mask IoU, and its boundary IoU."""
     pixels = {(i, j): n for i, j, n in column["pairs"]}
-    for hit in same_class(overlap, protocol):
+    for hit in same_category_pairs(overlap, protocol):
         i, j, _ = hit
         common = pixels.get((i, j), 0)
         union = column["predicted"][j - 1] + column["truth"][i - 1] - common - pixels.get((0, j), 0)
@@ -132,8 +132,8 @@ class BoundarySums:
 
     def __init__(self, categories: Categories, protocol: Protocol = "coco") -> None:
         self._categories, self._protocol = categories, protocol
-        self._sums: dict[int, Tally] = {}
-        self._plain: dict[int, Tally] = {}
+        self._sums: dict[int, PQStat] = {}
+        self._plain: dict[int, PQStat] = {}
 
     def add(self, line: Mapping[str, Any]) -> None:
         """One line, which stores boundaries."""
@@ -144,10 +144,10 @@ class BoundarySums:
         overlap = overlap_of(line)
         pairs = list(boundary_pairs(overlap, line["boundary"], self._protocol))
         hits = (Match(hit.truth, hit.predicted, min(hit.iou, iou)) for hit, iou in pairs)
-        matches = settle(overlap, (hit for hit in hits if hit.iou > 0.5), self._protocol)
-        self._sums = total([self._sums, tally_of(overlap, matches)])
+        matches = resolve_matches(overlap, (hit for hit in hits if hit.iou > 0.5), self._protocol)
+        self._sums = sum_stats([self._sums, pq_stat_of(overlap, matches)])
         matched = tuple(Match(hit.truth, hit.predicted, iou) for hit, iou in pairs if hit.iou > 0.5)
-        self._plain = total([self._plain, tally_of(overlap, Matches(matched, (), ()))])
+        self._plain = sum_stats([self._plain, pq_stat_of(overlap, Matches(matched, (), ()))])
 
     def table(self) -> BoundaryTable:
         """What all lines came to."""

@@ -40,25 +40,25 @@ class ConfusionTable:
         names = [*(c.name for c in self.categories), VOID]
         counted = matrix[:-1] if rule == "cityscapes" else matrix[:-1, :-1]
         truth, predicted, hits = int(counted[k].sum()), int(counted[:, k].sum()), int(counted[k, k])
-        taken_for = {names[i]: pixels for i, pixels in enumerate(counted[k].tolist()) if pixels and i != k}
+        confused_with = {names[i]: pixels for i, pixels in enumerate(counted[k].tolist()) if pixels and i != k}
         return {
             "name": names[k], "truth_px": truth, "predicted_px": predicted,
             "precision": hits / predicted if predicted else None,
             "recall": hits / truth if truth else None,
-            "taken_for": dict(sorted(taken_for.items(), key=lambda item: (-item[1], item[0]))),
+            "confused_with": dict(sorted(confused_with.items(), key=lambda item: (-item[1], item[0]))),
         }  # fmt: skip
 
 
 def confusion_table(lines: Lines, categories: Categories, rule: Rule) -> ConfusionTable:
     """From image lines in any order; `rule` is for the semantic output, as in the score."""
-    sums = {"semantic": semantic.empty(categories), "panoptic": semantic.empty(categories)}
+    sums = {"semantic": semantic.empty_confusion(categories), "panoptic": semantic.empty_confusion(categories)}
     seen = set()
     for line in lines:
         if line.get("semantic") is not None:
             seen.add("semantic")
-            semantic.add(sums["semantic"], semantic.checked(line["semantic"], len(categories)))
+            semantic.add_to_confusion(sums["semantic"], semantic.validated_rows(line["semantic"], len(categories)))
         if line.get("overlap") is not None:
             seen.add("panoptic")
-            semantic.add(sums["panoptic"], semantic.cells_of(overlap_of(line), categories))
+            semantic.add_to_confusion(sums["panoptic"], semantic.confusion_entries(overlap_of(line), categories))
     matrices = {kind: matrix for kind, matrix in sums.items() if kind in seen}
     return ConfusionTable(categories, matrices, {"semantic": rule, "panoptic": "cityscapes"})

@@ -4,7 +4,7 @@
 
 holds for each category, so a kind's share is half its count over the denominator, and a true positive's is what
 its mask lacks. Nothing is corrected and scored again (as TIDE does, Bolya et al., ECCV 2020), so that no order of
-corrections can move a share. The first kind that fits is taken, in the order of `KINDS`:
+corrections can move a share. The first kind that fits is taken, in the order of `ERROR_TYPES`:
 
 - mask quality: matched, but the masks differ
 - misclassified: a segment of another category has IoU > 0.5 with it
@@ -24,16 +24,16 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bench.metrics.image_statistics import Lines, overlaps
-from bench.metrics.pq import UNIT, Matches, Protocol, Tally, ious, match, mean, tally_of
+from bench.metrics.pq import FIXED_POINT_ONE, Matches, PQStat, Protocol, match, mean, pair_ious, pq_stat_of
 from bench.overlap import Overlap
 from bench.types import Categories
 
-KINDS = ("mask quality", "misclassified", "split", "merged", "poor mask", "left void", "missed", "spurious")
+ERROR_TYPES = ("mask quality", "misclassified", "split", "merged", "poor mask", "left void", "missed", "spurious")
 POOR_IOU = 0.1  # below it two segments have nothing to do with each other (TIDE's background threshold)
 
 
 @dataclass(frozen=True)
-class Blame:
+class ErrorAssignment:
     """The kind of every false negative (by truth's dense id) and of every false positive (by predicted id)."""
 
     fn: dict[int, str]
@@ -54,7 +54,7 @@ class _Touch(NamedTuple):
 Group = tuple[str, Iterable[int], Iterable[int]]  # a kind, and the segments of truth and prediction it may be of
 
 
-def blame(overlap: Overlap, matches: Matches, protocol: Protocol = "coco") -> Blame:
+def assign_error_types(overlap: Overlap, matches: Matches, protocol: Protocol = "coco") -> ErrorAssignment:
     """One kind for each segment that found no partner: the first that fits."""
     truth: dict[int, str] = {}
     predicted: dict[int, str] = {}
@@ -63,7 +63,7 @@ def blame(overlap: Overlap, matches: Matches, protocol: Protocol = "coco") -> Bl
             truth.setdefault(i, kind)
         for j in of_prediction:
             predicted.setdefault(j, kind)
-    return Blame(
+    return ErrorAssignment(
         {i: truth.get(i, "missed") for i in matches.fn},
         {j: predicted.get(j, "spurious") for j in matches.fp},
     )
@@ -87,7 +87,7 @@ def _groups(overlap: Overlap, protocol: Protocol) -> Iterator[Group]:
 
 def _touching(overlap: Overlap, protocol: Protocol) -> Iterator[_Touch]:
     void = overlap.void_pixels.tolist()
-    for (i, j, pixels), iou in zip(overlap.pairs, ious(overlap, protocol).tolist(), strict=True):
+    for (i, j, pixels), iou in zip(overlap.pairs, pair_ious(overlap, protocol).tolist(), strict=True):
         if i and j and not overlap.truth[i - 1].iscrowd:
             predicted = overlap.predicted[j - 1]
             same = overlap.truth[i - 1].category_id == predicted.category_id
@@ -123,7 +123,7 @@ def _merges(overlap: Overlap, same: Iterable[_Touch]) -> Iterator[Group]:
 class _Sums:
     """Running sums of one category."""
 
-    tally: Tally = field(default_factory=Tally)
+    tally: PQStat = field(default_factory=PQStat)
     fn: Counter[str] = field(default_factory=Counter)
     fp: Counter[str] = field(default_factory=Counter)
 
@@ -174,9 +174,9 @@ def error_table(lines: Lines, categories: Categories, protocol: Protocol = "coco
     sums: dict[int, _Sums] = defaultdict(_Sums)
     for overlap in overlaps(lines):
         matches = match(overlap, protocol=protocol)
-        for category_id, part in tally_of(overlap, matches).items():
+        for category_id, part in pq_stat_of(overlap, matches).items():
             sums[category_id].tally += part
-        kinds = blame(overlap, matches, protocol)
+        kinds = assign_error_types(overlap, matches, protocol)
         for i, kind in kinds.fn.items():
             sums[overlap.truth[i - 1].category_id].fn[kind] += 1
         for j, kind in kinds.fp.items():
@@ -188,9 +188,9 @@ def _class_errors(sums: _Sums) -> ClassErrors:
     one = sums.tally
     halves = one.tp + 0.5 * one.fp + 0.5 * one.fn
     if not halves:
-        return ClassErrors(None, dict.fromkeys(KINDS), 0, {}, {}, None, None)
-    loss = {kind: 0.5 * (sums.fn[kind] + sums.fp[kind]) / halves for kind in KINDS}
-    loss["mask quality"] = (one.tp * UNIT - one.iou) / UNIT / halves
+        return ClassErrors(None, dict.fromkeys(ERROR_TYPES), 0, {}, {}, None, None)
+    loss = {kind: 0.5 * (sums.fn[kind] + sums.fp[kind]) / halves for kind in ERROR_TYPES}
+    loss["mask quality"] = (one.tp * FIXED_POINT_ONE - one.iou) / FIXED_POINT_ONE / halves
     return ClassErrors(
         one.iou_sum / halves, loss, one.tp, sums.fn, sums.fp,
         precision=one.tp / (one.tp + one.fp) if one.tp + one.fp else None,
@@ -202,7 +202,7 @@ def _group(rows: Iterable[ClassErrors]) -> dict[str, Any]:
     defined = [row for row in rows if row.pq is not None]
     return {
         "PQ": mean(row.pq for row in defined),
-        "loss": {kind: mean(row.loss[kind] for row in defined) for kind in KINDS},
+        "loss": {kind: mean(row.loss[kind] for row in defined) for kind in ERROR_TYPES},
         "TP": sum(row.tp for row in defined),
         "FN": dict(sum((Counter(row.fn) for row in defined), Counter())),
         "FP": dict(sum((Counter(row.fp) for row in defined), Counter())),

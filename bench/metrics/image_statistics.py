@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError, naming
+from bench.errors import DataError, error_context
 from bench.metrics import pq, semantic
-from bench.metrics.pq import Protocol, Tally
-from bench.metrics.semantic import Cells, Rule
+from bench.metrics.pq import PQStat, Protocol
+from bench.metrics.semantic import ConfusionEntries, Rule
 from bench.overlap import Overlap
 from bench.types import Categories
 
@@ -37,7 +37,7 @@ def overlaps(lines: Lines) -> Iterator[Overlap]:
 
 
 @dataclass(frozen=True, eq=False)
-class Counted:
+class ImageStatistics:
     """One image: the PQ statistics of its categories, and the confusion of its panoptic and its semantic map.
 
     `tallies` and `panoptic` are None where its truth has no instances, `semantic` where the model has no such output.
@@ -45,28 +45,28 @@ class Counted:
 
     image_id: str
     group: str
-    tallies: Mapping[int, Tally] | None
-    panoptic: Cells | None
-    semantic: Cells | None
+    tallies: Mapping[int, PQStat] | None
+    panoptic: ConfusionEntries | None
+    semantic: ConfusionEntries | None
 
 
-def count(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> Iterator[Counted]:
+def statistics_of_lines(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> Iterator[ImageStatistics]:
     """Goes through image lines one by one and holds none."""
     for line in lines:
-        yield count_line(line, categories, protocol)
+        yield statistics_of_line(line, categories, protocol)
 
 
-def count_line(line: Mapping[str, Any], categories: Categories, protocol: Protocol = "coco") -> Counted:
+def statistics_of_line(line: Mapping[str, Any], categories: Categories, protocol: Protocol = "coco") -> ImageStatistics:
     """One line. A DataError names the image whose line is broken."""
     tallies, panoptic, own = None, None, None
-    with naming(f"image {line.get('image_id')!r}"):
+    with error_context(f"image {line.get('image_id')!r}"):
         if line.get("semantic") is not None:
-            own = semantic.checked(line["semantic"], len(categories))
+            own = semantic.validated_rows(line["semantic"], len(categories))
         if line.get("overlap") is not None:  # a data set of semantic labels has none
             overlap = overlap_of(line)
-            panoptic = semantic.cells_of(overlap, categories)
-            tallies = pq.tally(overlap, protocol=protocol)
-    return Counted(str(line.get("image_id")), str(line.get("group")), tallies, panoptic, own)
+            panoptic = semantic.confusion_entries(overlap, categories)
+            tallies = pq.pq_stat(overlap, protocol=protocol)
+    return ImageStatistics(str(line.get("image_id")), str(line.get("group")), tallies, panoptic, own)
 
 
 # Of each category: sum of IoU, TP, TP + FP/2 + FN/2; then of each kind of semantic map pixels that are right,
@@ -95,12 +95,12 @@ class ImageSums:
         return np.stack([self.parts[..., groups == name].sum(axis=2) for name in sorted(set(self.groups))], axis=2)
 
 
-def image_sums(lines: Lines, categories: Categories, rule: Rule, protocol: Protocol = "coco") -> ImageSums:
+def image_sums_of_lines(lines: Lines, categories: Categories, rule: Rule, protocol: Protocol = "coco") -> ImageSums:
     """The sums of image lines in any order; `rule` is for the semantic output, as in the score."""
-    return counted_sums(count(lines, categories, protocol), categories, rule)
+    return image_sums(statistics_of_lines(lines, categories, protocol), categories, rule)
 
 
-def counted_sums(images: Iterable[Counted], categories: Categories, rule: Rule) -> ImageSums:
+def image_sums(images: Iterable[ImageStatistics], categories: Categories, rule: Rule) -> ImageSums:
     """The same, of images that were counted before."""
     rows = sorted((_image(image, categories, rule) for image in images), key=lambda row: row.image_id)
     shape = (len(PARTS), len(categories), len(rows))
@@ -125,12 +125,12 @@ class _Image:
     kinds: tuple[str, ...]
 
 
-def _image(image: Counted, categories: Categories, rule: Rule) -> _Image:
+def _image(image: ImageStatistics, categories: Categories, rule: Rule) -> _Image:
     entries: list[Entry] = []
     kinds = []
     if image.tallies is not None and image.panoptic is not None:
         entries += _pixels("panoptic", image.panoptic, len(categories), "cityscapes")
-        with naming(f"image {image.image_id!r}"):
+        with error_context(f"image {image.image_id!r}"):
             entries += _segments(image.tallies, categories)
         kinds.append("panoptic")
     if image.semantic is not None:
@@ -139,8 +139,8 @@ def _image(image: Counted, categories: Categories, rule: Rule) -> _Image:
     return _Image(image.image_id, image.group, tuple(entries), tuple(kinds))
 
 
-def _segments(tallies: Mapping[int, pq.Tally], categories: Categories) -> list[Entry]:
-    pq.demand_known(tallies, categories)
+def _segments(tallies: Mapping[int, pq.PQStat], categories: Categories) -> list[Entry]:
+    pq.check_categories_known(tallies, categories)
     places = [categories.index_of[category_id] for category_id in tallies]
     found = list(tallies.values())
     return [
@@ -150,7 +150,7 @@ def _segments(tallies: Mapping[int, pq.Tally], categories: Categories) -> list[E
     ]
 
 
-def _pixels(kind: str, cells: Cells, void: int, rule: Rule) -> list[Entry]:
+def _pixels(kind: str, cells: ConfusionEntries, void: int, rule: Rule) -> list[Entry]:
     """`iou_table` of one image's confusion, before the division; whole numbers, so exact."""
     truth_at, predicted_at, pixels = cells[cells[:, 0] != void].T
     if rule == "detectron2":

@@ -52,14 +52,16 @@ def match(overlap: Overlap, iou_threshold: float = 0.5, protocol: Protocol = "co
     """Pairs segments of one category whose IoU is above the threshold; below 0.5 pairs are not unique."""
     if iou_threshold < 0.5:
         raise ValueError(f"an IoU threshold of {iou_threshold} is below 0.5, where matches are not unique")
-    return settle(overlap, (hit for hit in same_class(overlap, protocol) if hit.iou > iou_threshold), protocol)
+    return resolve_matches(
+        overlap, (hit for hit in same_category_pairs(overlap, protocol) if hit.iou > iou_threshold), protocol
+    )
 
 
-def settle(overlap: Overlap, hits: Iterable[Match], protocol: Protocol = "coco") -> Matches:
+def resolve_matches(overlap: Overlap, hits: Iterable[Match], protocol: Protocol = "coco") -> Matches:
     """What becomes of all the other segments, where `hits` are the true positives."""
     tp = tuple(hits)
     found, used = {hit.truth for hit in tp}, {hit.predicted for hit in tp}
-    forgiven = _forgiven_pixels(overlap, protocol).tolist()
+    forgiven = _ignored_pixels(overlap, protocol).tolist()
     return Matches(
         tp,
         fp=tuple(
@@ -69,16 +71,16 @@ def settle(overlap: Overlap, hits: Iterable[Match], protocol: Protocol = "coco")
     )
 
 
-def same_class(overlap: Overlap, protocol: Protocol = "coco") -> list[Match]:
+def same_category_pairs(overlap: Overlap, protocol: Protocol = "coco") -> list[Match]:
     """Every touching pair of one category with its IoU; crowd regions match nothing."""
     meant = np.array([-1, *(-1 if s.iscrowd else s.category_id for s in overlap.truth)])
     made = np.array([-2, *(s.category_id for s in overlap.predicted)])
     i, j, _ = overlap.table.T
     rows = meant[i] == made[j]
-    return list(map(Match, i[rows].tolist(), j[rows].tolist(), ious(overlap, protocol)[rows].tolist()))
+    return list(map(Match, i[rows].tolist(), j[rows].tolist(), pair_ious(overlap, protocol)[rows].tolist()))
 
 
-def ious(overlap: Overlap, protocol: Protocol = "coco") -> NDArray[np.float64]:
+def pair_ious(overlap: Overlap, protocol: Protocol = "coco") -> NDArray[np.float64]:
     """(n,) IoU of each row of the table, meaningless for void; the predicted segment's pixels on void of the truth
     are not in the union."""
     truth = np.array([0, *(_scored_area(segment, protocol) for segment in overlap.truth)])
@@ -95,7 +97,7 @@ def _scored_area(segment: TruthSegment, protocol: Protocol) -> int:
     return segment.declared_area
 
 
-def _forgiven_pixels(overlap: Overlap, protocol: Protocol) -> NDArray[np.int64]:
+def _ignored_pixels(overlap: Overlap, protocol: Protocol) -> NDArray[np.int64]:
     """(P + 1,) pixels of each predicted segment on void and on crowd of its own category."""
     crowds = {s.category_id: i for i, s in enumerate(overlap.truth, 1) if s.iscrowd}  # the last listed
     if not crowds:
@@ -109,16 +111,16 @@ def _forgiven_pixels(overlap: Overlap, protocol: Protocol) -> NDArray[np.int64]:
     return overlap.predicted_pixels((i == 0) | forgives)
 
 
-UNIT = 1 << 53  # floats above one half are whole numbers of its parts
+FIXED_POINT_ONE = 1 << 53  # floats above one half are whole numbers of its parts
 
 
-def units(iou: float) -> int:
+def to_fixed_point(iou: float) -> int:
     """The IoU of a true positive in units of 2^-53."""
-    return int(iou * UNIT)
+    return int(iou * FIXED_POINT_ONE)
 
 
 @dataclass(frozen=True)
-class Tally:
+class PQStat:
     """The additive statistics of one category. `iou` is the sum of IoU in units of 2^-53: IoU of true positives are
     above one half, so that it is exact, and no order or sharding can move it."""
 
@@ -128,43 +130,43 @@ class Tally:
     iou: int = 0
 
     @classmethod
-    def hit(cls, iou: float) -> Tally:
+    def true_positive(cls, iou: float) -> PQStat:
         """One true positive."""
-        return cls(tp=1, iou=units(iou))
+        return cls(tp=1, iou=to_fixed_point(iou))
 
     @property
     def iou_sum(self) -> float:
         """The sum of IoU, rounded once."""
-        return self.iou / UNIT
+        return self.iou / FIXED_POINT_ONE
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.iou + other.iou)
-
-
-def tally(overlap: Overlap, iou_threshold: float = 0.5, protocol: Protocol = "coco") -> dict[int, Tally]:
-    """The statistics of one image: category id → `Tally`, only for categories with a TP, FP or FN."""
-    return tally_of(overlap, match(overlap, iou_threshold, protocol))
+    def __add__(self, other: PQStat) -> PQStat:
+        return PQStat(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.iou + other.iou)
 
 
-def tally_of(overlap: Overlap, matches: Matches) -> dict[int, Tally]:
+def pq_stat(overlap: Overlap, iou_threshold: float = 0.5, protocol: Protocol = "coco") -> dict[int, PQStat]:
+    """The statistics of one image: category id → `PQStat`, only for categories with a TP, FP or FN."""
+    return pq_stat_of(overlap, match(overlap, iou_threshold, protocol))
+
+
+def pq_stat_of(overlap: Overlap, matches: Matches) -> dict[int, PQStat]:
     """The statistics of one image whose segments were matched before."""
     sums: dict[int, list[int]] = {}  # tp, fp, fn, iou
     for i, _, iou in matches.tp:
         one = sums.setdefault(overlap.truth[i - 1].category_id, [0, 0, 0, 0])
         one[0] += 1
-        one[3] += units(iou)
+        one[3] += to_fixed_point(iou)
     for place, segments, numbers in ((1, overlap.predicted, matches.fp), (2, overlap.truth, matches.fn)):
         for number in numbers:
             sums.setdefault(segments[number - 1].category_id, [0, 0, 0, 0])[place] += 1
-    return {category_id: Tally(*one) for category_id, one in sums.items()}
+    return {category_id: PQStat(*one) for category_id, one in sums.items()}
 
 
-def total(tallies: Iterable[Mapping[int, Tally]]) -> dict[int, Tally]:
+def sum_stats(tallies: Iterable[Mapping[int, PQStat]]) -> dict[int, PQStat]:
     """The sum of any number of tallies, of images or of shards; reads them one by one."""
-    totals: dict[int, Tally] = {}
+    totals: dict[int, PQStat] = {}
     for one in tallies:
         for category_id, part in one.items():
-            totals[category_id] = totals.get(category_id, Tally()) + part
+            totals[category_id] = totals.get(category_id, PQStat()) + part
     return totals
 
 
@@ -212,10 +214,10 @@ class PQTable:
         }
 
 
-def pq_table(totals: Mapping[int, Tally], categories: Categories) -> PQTable:
+def pq_table(totals: Mapping[int, PQStat], categories: Categories) -> PQTable:
     """PQ is the mean of the categories' PQ, never mean SQ times mean RQ."""
-    demand_known(totals, categories)
-    per_class = tuple(_class_quality(totals.get(category.id, Tally())) for category in categories)
+    check_categories_known(totals, categories)
+    per_class = tuple(_class_quality(totals.get(category.id, PQStat())) for category in categories)
     rows = list(zip(per_class, categories, strict=True))
     return PQTable(
         all=_mean(per_class),
@@ -225,14 +227,14 @@ def pq_table(totals: Mapping[int, Tally], categories: Categories) -> PQTable:
     )
 
 
-def demand_known(category_ids: Iterable[int], categories: Categories) -> None:
+def check_categories_known(category_ids: Iterable[int], categories: Categories) -> None:
     """DataError where something was scored that is no category."""
     unknown = sorted(set(category_ids) - set(categories.ids))
     if unknown:
         raise DataError(f"categories {unknown[:5]} were scored but are not among those of the data set")
 
 
-def _class_quality(one: Tally) -> ClassQuality:
+def _class_quality(one: PQStat) -> ClassQuality:
     halves = one.tp + 0.5 * one.fp + 0.5 * one.fn
     if halves == 0:
         return ClassQuality(None, None, None, 0, 0, 0)

@@ -9,8 +9,8 @@ from typing import Any
 from bench.errors import DataError, UsageError
 from bench.metrics import pq, semantic
 from bench.metrics.boundary import BoundarySums
-from bench.metrics.image_statistics import Counted, Lines, count
-from bench.metrics.pq import DEVIATIONS, ClassQuality, PQTable, Protocol, Tally
+from bench.metrics.image_statistics import ImageStatistics, Lines, statistics_of_lines
+from bench.metrics.pq import DEVIATIONS, ClassQuality, PQStat, PQTable, Protocol
 from bench.metrics.semantic import IoUTable, Rule
 from bench.types import Categories, Category
 
@@ -75,21 +75,21 @@ class Scorer:
         if protocol not in DEVIATIONS:
             raise UsageError(f"unknown protocol {protocol!r:.40}; it is one of {', '.join(DEVIATIONS)}")
         self._categories, self._rule, self._protocol = categories, rule, protocol
-        self._tallies: dict[int, Tally] = {}
-        self._semantic, self._panoptic = semantic.empty(categories), semantic.empty(categories)
+        self._tallies: dict[int, PQStat] = {}
+        self._semantic, self._panoptic = semantic.empty_confusion(categories), semantic.empty_confusion(categories)
         self._images = self._with_semantic = self._with_overlap = 0
 
-    def add(self, image: Counted) -> None:
+    def add(self, image: ImageStatistics) -> None:
         """One image, counted by the same protocol."""
         self._images += 1
         if image.semantic is not None:
             self._with_semantic += 1
-            semantic.add(self._semantic, image.semantic)
+            semantic.add_to_confusion(self._semantic, image.semantic)
         if image.tallies is not None and image.panoptic is not None:
             self._with_overlap += 1
-            semantic.add(self._panoptic, image.panoptic)
+            semantic.add_to_confusion(self._panoptic, image.panoptic)
             for category_id, part in image.tallies.items():
-                self._tallies[category_id] = self._tallies.get(category_id, Tally()) + part
+                self._tallies[category_id] = self._tallies.get(category_id, PQStat()) + part
 
     def score(self) -> Score:
         """Of all lines so far."""
@@ -111,7 +111,7 @@ class Scorer:
 def score(lines: Iterable[Mapping[str, Any]], categories: Categories, rule: Rule, protocol: Protocol = "coco") -> Score:
     """The score of image lines in any order."""
     scorer = Scorer(categories, rule, protocol)
-    for image in count(lines, categories, protocol):
+    for image in statistics_of_lines(lines, categories, protocol):
         scorer.add(image)
     return scorer.score()
 
@@ -123,7 +123,7 @@ class Totals:
         self._scorer = Scorer(categories, rules["semantic_rule"], rules["protocol"])
         self._boundary = BoundarySums(categories, rules["protocol"]) if "boundary" in metrics else None
 
-    def add_counted(self, image: Counted) -> None:
+    def add_counted(self, image: ImageStatistics) -> None:
         """What was counted of a line, by the protocol of these rules."""
         self._scorer.add(image)
 
@@ -143,12 +143,12 @@ def totals(
     categories: Categories,
     rules: Mapping[str, Any],
     metrics: Collection[str] = (),
-    counted: Iterable[Counted] | None = None,
+    counted: Iterable[ImageStatistics] | None = None,
 ) -> dict[str, Any]:
     """The numbers of stored lines, which `lines` reads, anew at each call; `counted` are the same lines, for who has
     counted them before by the protocol of these rules."""
     found = Totals(categories, rules, metrics)
-    for image in count(lines(), categories, rules["protocol"]) if counted is None else counted:
+    for image in statistics_of_lines(lines(), categories, rules["protocol"]) if counted is None else counted:
         found.add_counted(image)
     for line in lines() if metrics else ():
         found.add_boundary(line)

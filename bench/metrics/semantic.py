@@ -25,7 +25,7 @@ MOST_PIXELS = 1 << 40  # of one cell of one image
 
 Rule = Literal["cityscapes", "detectron2"]
 Rows = list[list[int]]  # [truth index, predicted index, pixels], sorted; index C is void
-Cells = NDArray[np.int64]  # (n, 3) the same, checked; neither sorted nor summed
+ConfusionEntries = NDArray[np.int64]  # (n, 3) the same, checked; neither sorted nor summed
 Matrix = NDArray[np.int64]  # (C + 1, C + 1) pixels; truth down, prediction across, void last
 
 
@@ -49,7 +49,7 @@ def confusion(truth: NDArray[np.int32], prediction: NDArray[np.integer], categor
     if truth.shape != prediction.shape:
         raise DataError(f"the truth is {truth.shape} px but the semantic map is {prediction.shape} px (H, W)")
     side = len(categories) + 1
-    joint = truth.astype(np.int64) * side + positions(prediction, categories)
+    joint = truth.astype(np.int64) * side + category_indices(prediction, categories)
     counts = np.bincount(joint.ravel(), minlength=side * side)
     keys = np.flatnonzero(counts)
     return [
@@ -57,7 +57,7 @@ def confusion(truth: NDArray[np.int32], prediction: NDArray[np.integer], categor
     ]
 
 
-def positions(ids: NDArray[np.integer], categories: Categories) -> NDArray[np.int32]:
+def category_indices(ids: NDArray[np.integer], categories: Categories) -> NDArray[np.int32]:
     """(H, W) category ids → positions in `categories`; whatever is no category → void = C."""
     beyond = max(categories.ids, default=0) + 1
     table = np.full(beyond + 1, len(categories), dtype=np.int32)
@@ -67,7 +67,7 @@ def positions(ids: NDArray[np.integer], categories: Categories) -> NDArray[np.in
 
 def confusion_of(overlap: Overlap, categories: Categories) -> Rows:
     """The confusion of the two panoptic maps, rasterised; from their overlap, without the pixels."""
-    truth, predicted, pixels = cells_of(overlap, categories).T
+    truth, predicted, pixels = confusion_entries(overlap, categories).T
     side = len(categories) + 1
     cells, places = np.unique(truth * side + predicted, return_inverse=True)
     sums = np.bincount(places, pixels).astype(np.int64)
@@ -75,7 +75,7 @@ def confusion_of(overlap: Overlap, categories: Categories) -> Rows:
     return rows
 
 
-def cells_of(overlap: Overlap, categories: Categories) -> Cells:
+def confusion_entries(overlap: Overlap, categories: Categories) -> ConfusionEntries:
     """The same, a row for each pair of segments."""
     void = len(categories)
     truth = np.array([void, *(_index(s.category_id, categories) for s in overlap.truth)])
@@ -84,17 +84,17 @@ def cells_of(overlap: Overlap, categories: Categories) -> Cells:
     return np.stack([truth[i], predicted[j], pixels], axis=1)
 
 
-def empty(categories: Categories) -> Matrix:
+def empty_confusion(categories: Categories) -> Matrix:
     """A confusion matrix of no pixels."""
     return np.zeros((len(categories) + 1, len(categories) + 1), dtype=np.int64)
 
 
-def add(matrix: Matrix, cells: Cells) -> None:
+def add_to_confusion(matrix: Matrix, cells: ConfusionEntries) -> None:
     """Adds what was counted of one image to the matrix, in place."""
     np.add.at(matrix, (cells[:, 0], cells[:, 1]), cells[:, 2])
 
 
-def checked(rows: Iterable[Sequence[int]], void: int) -> Cells:
+def validated_rows(rows: Iterable[Sequence[int]], void: int) -> ConfusionEntries:
     """The stored rows of one image; a DataError where they are none of `void` categories and void."""
     try:
         table = np.array(list(rows) or np.empty((0, 3), dtype=np.int64))

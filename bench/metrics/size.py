@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.metrics.image_statistics import Lines, overlaps
-from bench.metrics.pq import Matches, PQTable, Protocol, Tally, match, pq_table, total
+from bench.metrics.pq import Matches, PQStat, PQTable, Protocol, match, pq_table, sum_stats
 from bench.overlap import Overlap
 from bench.types import Categories
 
@@ -39,26 +39,26 @@ RELATIVE = Bins(("below 0.1 %", "0.1 to 1 %", "1 to 10 %", "10 % and more"), (0.
 BINS: Mapping[str, Bins] = {"coco": COCO, "relative": RELATIVE}
 
 
-def size_tallies(overlap: Overlap, matches: Matches, bins: Bins) -> list[dict[int, Tally]]:
-    """The statistics of one image for each bin: category id → `Tally`."""
-    found: list[list[dict[int, Tally]]] = [[] for _ in bins.names]
+def size_tallies(overlap: Overlap, matches: Matches, bins: Bins) -> list[dict[int, PQStat]]:
+    """The statistics of one image for each bin: category id → `PQStat`."""
+    found: list[list[dict[int, PQStat]]] = [[] for _ in bins.names]
     image_px = overlap.image_px
     for area, category_id, part in _parts(overlap, matches):
         found[bins.place(area, image_px)].append({category_id: part})
-    return [total(parts) for parts in found]
+    return [sum_stats(parts) for parts in found]
 
 
-def _parts(overlap: Overlap, matches: Matches) -> Iterator[tuple[int, int, Tally]]:
+def _parts(overlap: Overlap, matches: Matches) -> Iterator[tuple[int, int, PQStat]]:
     """(area px, category id, what it counts) of every segment that counts; a pair is one."""
     for hit in matches.tp:
         truth = overlap.truth[hit.truth - 1]
-        yield truth.area, truth.category_id, Tally.hit(hit.iou)
+        yield truth.area, truth.category_id, PQStat.true_positive(hit.iou)
     for i in matches.fn:
         truth = overlap.truth[i - 1]
-        yield truth.area, truth.category_id, Tally(fn=1)
+        yield truth.area, truth.category_id, PQStat(fn=1)
     for j in matches.fp:
         predicted = overlap.predicted[j - 1]
-        yield predicted.area, predicted.category_id, Tally(fp=1)
+        yield predicted.area, predicted.category_id, PQStat(fp=1)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class SizeTable:
     """`totals[kind][k]` are the statistics of bin k of `BINS[kind]`."""
 
     categories: Categories
-    totals: Mapping[str, tuple[Mapping[int, Tally], ...]]
+    totals: Mapping[str, tuple[Mapping[int, PQStat], ...]]
 
     def table(self, kind: str, k: int) -> PQTable:
         """PQ of a bin; its means are over the categories that have truth in it, or nowhere."""
@@ -101,16 +101,16 @@ class SizeTable:
         }
 
 
-def _has_truth(one: Tally | None) -> bool:
+def _has_truth(one: PQStat | None) -> bool:
     return one is not None and one.tp + one.fn > 0
 
 
 def size_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> SizeTable:
     """PQ of each bin, from image lines in any order; reads them one by one."""
-    sums: dict[str, list[dict[int, Tally]]] = {kind: [{} for _ in bins.names] for kind, bins in BINS.items()}
+    sums: dict[str, list[dict[int, PQStat]]] = {kind: [{} for _ in bins.names] for kind, bins in BINS.items()}
     for overlap in overlaps(lines):
         matches = match(overlap, protocol=protocol)
         for kind, bins in BINS.items():
             image = size_tallies(overlap, matches, bins)
-            sums[kind] = [total([old, new]) for old, new in zip(sums[kind], image, strict=True)]
+            sums[kind] = [sum_stats([old, new]) for old, new in zip(sums[kind], image, strict=True)]
     return SizeTable(categories, {kind: tuple(bins) for kind, bins in sums.items()})

@@ -12,7 +12,18 @@ from fractions import Fraction
 from typing import Any
 
 from bench.metrics.image_statistics import Lines, overlaps
-from bench.metrics.pq import Match, PQTable, Protocol, Tally, mean, pq_table, same_class, settle, tally_of, total
+from bench.metrics.pq import (
+    Match,
+    PQStat,
+    PQTable,
+    Protocol,
+    mean,
+    pq_stat_of,
+    pq_table,
+    resolve_matches,
+    same_category_pairs,
+    sum_stats,
+)
 from bench.overlap import Overlap
 from bench.types import Categories
 
@@ -50,14 +61,14 @@ class ThresholdTable:
 
 def threshold_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> ThresholdTable:
     """From image lines in any order; reads them one by one."""
-    sums: list[dict[int, Tally]] = [{} for _ in THRESHOLDS]
+    sums: list[dict[int, PQStat]] = [{} for _ in THRESHOLDS]
     stuff = _Stuff(defaultdict(Fraction), Counter())
     for overlap in overlaps(lines):
-        pairs = list(same_class(overlap, protocol))
+        pairs = list(same_category_pairs(overlap, protocol))
         stuff.add(overlap, pairs)
         for k, at in enumerate(THRESHOLDS):
-            matches = settle(overlap, (hit for hit in pairs if hit.iou > at), protocol)
-            sums[k] = total([sums[k], tally_of(overlap, matches)])
+            matches = resolve_matches(overlap, (hit for hit in pairs if hit.iou > at), protocol)
+            sums[k] = sum_stats([sums[k], pq_stat_of(overlap, matches)])
     tables = tuple(pq_table(one, categories) for one in sums)
     dagger = tuple(
         row.pq if category.isthing else stuff.mean(category.id)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from bench.errors import ModelError, UsageError, summary
+from bench.errors import ModelError, UsageError, describe_error
 from bench.types import Categories, Image, Prediction
 
 
@@ -54,7 +54,7 @@ class Predictor(Protocol):
         """A batch of images, whole."""
 
 
-class Whole:
+class PredictOnlyAdapter:
     """An adapter around a model that only predicts: its one stage is `infer`."""
 
     def __init__(self, model: Predictor) -> None:
@@ -86,11 +86,11 @@ def module_from_file(path: Path) -> ModuleType:
     try:
         module_spec.loader.exec_module(module)
     except Exception as error:
-        raise ModelError(f"{path}: cannot be imported ({summary(error)}); BENCH_DEBUG=1 shows where") from error
+        raise ModelError(f"{path}: cannot be imported ({describe_error(error)}); BENCH_DEBUG=1 shows where") from error
     return module
 
 
-def staged(model: Any) -> Adapter:
+def as_adapter(model: Any) -> Adapter:
     """A model as an adapter of three stages."""
-    adapter: Adapter = model if hasattr(model, "infer") else Whole(model)
+    adapter: Adapter = model if hasattr(model, "infer") else PredictOnlyAdapter(model)
     return adapter

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.errors import BenchError
-from bench.models.adapter import Adapter, Whole
-from bench.models.flops import multiply_adds
+from bench.models.adapter import Adapter, PredictOnlyAdapter
+from bench.models.flops import count_macs
 from bench.types import Categories, Image, Prediction
 
 Verdict = Literal["ok", "differs", "not tested", "failed"]
@@ -18,7 +18,7 @@ SAME_SIZE = 0.05  # share of pixels that rounding may move between batches of 1 
 
 
 @dataclass(frozen=True)
-class Check:
+class ContractCheck:
     """One clause of the contract. `differs` is worth knowing and allowed; `not tested` says what was lacking."""
 
     name: str
@@ -31,7 +31,7 @@ class ContractReport:
     """All checks of a model, in order."""
 
     model: str
-    checks: tuple[Check, ...]
+    checks: tuple[ContractCheck, ...]
 
     @property
     def failed(self) -> bool:
@@ -41,7 +41,7 @@ class ContractReport:
         return {"model": self.model, "failed": self.failed, "checks": [asdict(check) for check in self.checks]}
 
 
-def two_images(rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[Image, Image]:
+def contract_images(rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[Image, Image]:
     """An image (H, W, 3) whole, and a part of it: other sizes and other proportions."""
     height, width = rgb.shape[0] * 2 // 3, rgb.shape[1] // 2
     return Image("whole", rgb), Image("part", np.ascontiguousarray(rgb[:height, :width]))
@@ -56,7 +56,7 @@ def check_contract(name: str, adapter: Adapter, images: tuple[Image, Image]) -> 
     try:
         alone = [predict(adapter, [image])[0] for image in images]
     except Exception as error:
-        checks.append(Check("predicts", "failed", _said(error)))
+        checks.append(ContractCheck("predicts", "failed", _said(error)))
         return ContractReport(name, tuple(checks))
     untouched = all(np.array_equal(kept, image.rgb) for kept, image in zip(before, images, strict=True))
     checks.append(_check("images are left as they are", untouched, "unchanged", "the model writes into image.rgb"))
@@ -74,45 +74,47 @@ def predict(adapter: Adapter, images: Sequence[Image]) -> list[Prediction]:
     return [adapter.postprocess(output, image.size) for output, image in zip(outputs, images, strict=True)]
 
 
-def _check(name: str, passed: bool, found: str, fault: str) -> Check:
-    return Check(name, "ok", found) if passed else Check(name, "failed", fault)
+def _check(name: str, passed: bool, found: str, fault: str) -> ContractCheck:
+    return ContractCheck(name, "ok", found) if passed else ContractCheck(name, "failed", fault)
 
 
 def _said(error: Exception) -> str:
     return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-def _guarded(name: str, work: Callable[[], Check]) -> Check:
+def _guarded(name: str, work: Callable[[], ContractCheck]) -> ContractCheck:
     try:
         return work()
     except Exception as error:
-        return Check(name, "failed", _said(error))
+        return ContractCheck(name, "failed", _said(error))
 
 
-def _cost(adapter: Adapter, image: Image) -> Check:
+def _cost(adapter: Adapter, image: Image) -> ContractCheck:
     """Optional: a model that tells none has "–" in tables."""
-    found = multiply_adds(adapter, image)
+    found = count_macs(adapter, image)
     if found is None:
-        return Check("multiply-adds", "ok", "None: they are not counted")
+        return ContractCheck("multiply-adds", "ok", "None: they are not counted")
     told = isinstance(found, int) and found > 0
     return _check("multiply-adds", told, f"{found / 1e9:.3g} G an image", f"{found!r} is no number above 0"[:200])
 
 
-def _categories(categories: Any) -> Check:
+def _categories(categories: Any) -> ContractCheck:
     if not isinstance(categories, Categories) or not len(categories):
-        return Check("categories", "failed", f"categories must be bench.types.Categories, not {categories!r}"[:200])
+        return ContractCheck(
+            "categories", "failed", f"categories must be bench.types.Categories, not {categories!r}"[:200]
+        )
     things = int(categories.isthing.sum())
-    return Check("categories", "ok", f"{things} things, {len(categories) - things} stuff")
+    return ContractCheck("categories", "ok", f"{things} things, {len(categories) - things} stuff")
 
 
-def _stages(adapter: Adapter) -> Check:
-    if isinstance(adapter, Whole):
+def _stages(adapter: Adapter) -> ContractCheck:
+    if isinstance(adapter, PredictOnlyAdapter):
         return _check("stages", callable(getattr(adapter.model, "predict", None)), "predict", "there is no predict")
     absent = [stage for stage in ("preprocess", "infer", "postprocess") if not callable(getattr(adapter, stage, None))]
     return _check("stages", not absent, "preprocess, infer, postprocess", f"there is no {' and no '.join(absent)}")
 
 
-def _outputs(predictions: Sequence[Any], images: Sequence[Image], categories: Categories) -> Iterator[Check]:
+def _outputs(predictions: Sequence[Any], images: Sequence[Image], categories: Categories) -> Iterator[ContractCheck]:
     """What one image's prediction must be, said of both together."""
     strange = [type(p).__name__ for p in predictions if not isinstance(p, Prediction)]
     yield _check("predictions", not strange, "bench.types.Prediction", f"a {strange[:1]} in place of a Prediction")
@@ -125,12 +127,14 @@ def _outputs(predictions: Sequence[Any], images: Sequence[Image], categories: Ca
     yield _semantic(predictions, images, categories)
 
 
-def _segments(maps: Sequence[Any], categories: Categories) -> Iterator[Check]:
+def _segments(maps: Sequence[Any], categories: Categories) -> Iterator[ContractCheck]:
     counts = [len(panoptic.segments_info) for panoptic in maps]
     found = f"{counts[0]} and {counts[1]} segments"
     names = ("dense ids", "category ids", "stuff is one segment a class", "scores")
     if not any(counts):
-        yield from (Check(name, "not tested", "no segment came out; lower the thresholds with --set") for name in names)
+        yield from (
+            ContractCheck(name, "not tested", "no segment came out; lower the thresholds with --set") for name in names
+        )
         return
     listed = [set(range(1, count + 1)) for count in counts]
     dense = all(set(np.unique(p.id_map).tolist()) - {0} == ids for p, ids in zip(maps, listed, strict=True))
@@ -143,7 +147,7 @@ def _segments(maps: Sequence[Any], categories: Categories) -> Iterator[Check]:
     twice = sorted({i for ids in stuff for i in ids if ids.count(i) > 1})
     kinds = f"{len(infos) - sum(map(len, stuff))} things, {sum(map(len, stuff))} stuff"
     several = f"{kinds}; category ids {twice[:5]} have several, and each counts as a segment"
-    yield Check(names[2], "differs", several) if twice else Check(names[2], "ok", kinds)
+    yield ContractCheck(names[2], "differs", several) if twice else ContractCheck(names[2], "ok", kinds)
     out = [info.score for info in infos if info.score is not None and not 0 <= info.score <= 1]
     yield _check(names[3], not out, "None, or in 0..1", f"{out[:3]} lie outside 0..1")
 
@@ -152,51 +156,53 @@ def _is_stuff(category_id: int, categories: Categories) -> bool:
     return category_id in categories.index_of and not categories.isthing[categories.index_of[category_id]]
 
 
-def _semantic(predictions: Sequence[Prediction], images: Sequence[Image], categories: Categories) -> Check:
+def _semantic(predictions: Sequence[Prediction], images: Sequence[Image], categories: Categories) -> ContractCheck:
     maps = [p.semantic for p in predictions]
     if all(m is None for m in maps):
-        return Check("semantic map", "ok", "None: no semantic mIoU")
+        return ContractCheck("semantic map", "ok", "None: no semantic mIoU")
     for m, image in zip(maps, images, strict=True):
         if m is None:
-            return Check("semantic map", "failed", "one image has one and the other has none")
+            return ContractCheck("semantic map", "failed", "one image has one and the other has none")
         if m.shape != image.size or not np.issubdtype(m.dtype, np.integer):
-            return Check("semantic map", "failed", f"{m.shape} {m.dtype} for an image of {image.size} (H, W)")
+            return ContractCheck("semantic map", "failed", f"{m.shape} {m.dtype} for an image of {image.size} (H, W)")
         strange = sorted(set(np.unique(m).tolist()) - set(categories.ids))
         if strange:
-            return Check("semantic map", "failed", f"{strange[:5]} are not in the model's label space")
-    return Check("semantic map", "ok", "category ids at the size of the image")
+            return ContractCheck("semantic map", "failed", f"{strange[:5]} are not in the model's label space")
+    return ContractCheck("semantic map", "ok", "category ids at the size of the image")
 
 
 def _repeats(
     adapter: Adapter, images: tuple[Image, Image], alone: Sequence[Prediction]
-) -> Iterator[Callable[[], Check]]:
+) -> Iterator[Callable[[], ContractCheck]]:
     """The same again: alone, beside an image of the same size, beside one of another."""
     first, second = images
 
-    def again() -> Check:
-        moved = [difference(predict(adapter, [image])[0], p) for image, p in zip(images, alone, strict=True)]
+    def again() -> ContractCheck:
+        moved = [pixel_disagreement(predict(adapter, [image])[0], p) for image, p in zip(images, alone, strict=True)]
         fault = f"the second time {max(moved):.2%} of the pixels differ: seed it, or use deterministic algorithms"
         return _check("the same twice", max(moved) == 0, "equal", fault)
 
-    def same_size() -> Check:
+    def same_size() -> ContractCheck:
         mirrored = Image("mirrored", np.ascontiguousarray(first.rgb[:, ::-1]))
         expected = [alone[0], predict(adapter, [mirrored])[0]]
-        moved = max(map(difference, predict(adapter, [first, mirrored]), expected))
+        moved = max(map(pixel_disagreement, predict(adapter, [first, mirrored]), expected))
         fault = f"{moved:.2%} of the pixels differ from one by one: outputs out of order, or a state between images?"
         return _check("a batch of one size", moved <= SAME_SIZE, f"{moved:.2%} of the pixels differ", fault)
 
-    def two_sizes() -> Check:
-        moved = max(map(difference, predict(adapter, [first, second]), alone))
+    def two_sizes() -> ContractCheck:
+        moved = max(map(pixel_disagreement, predict(adapter, [first, second]), alone))
         found = f"{moved:.2%} of the pixels differ from one by one"
         name = "a batch of two sizes"
         return (
-            Check(name, "ok", found) if moved == 0 else Check(name, "differs", f"{found}: padding; use --batch-size 1")
+            ContractCheck(name, "ok", found)
+            if moved == 0
+            else ContractCheck(name, "differs", f"{found}: padding; use --batch-size 1")
         )
 
     yield from (again, same_size, two_sizes)
 
 
-def difference(one: Prediction, other: Prediction) -> float:
+def pixel_disagreement(one: Prediction, other: Prediction) -> float:
     """The share of pixels whose segment is another, or whose class in either map is; 1 where sizes differ."""
     maps = [p.panoptic.id_map for p in (one, other)]
     semantic = [p.semantic for p in (one, other)]

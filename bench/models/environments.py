@@ -28,7 +28,7 @@ MARKER = "bench-requirements.sha256"
 
 
 @dataclass(frozen=True)
-class Unpack:
+class SourceArchive:
     """Python files of `folder` in the source archive of `requirement` (name==version)."""
 
     requirement: str
@@ -42,7 +42,7 @@ class EnvFile:
 
     name: str
     path: Path
-    unpack: tuple[Unpack, ...]
+    unpack: tuple[SourceArchive, ...]
     check: tuple[str, ...]
 
     @property
@@ -89,13 +89,13 @@ def read_env(name: str) -> EnvFile:
     return EnvFile(path.stem, path, unpack, tuple(m for words in said if words[:1] == ["check"] for m in words[1:]))
 
 
-def _unpack(path: Path, words: list[str]) -> Unpack:
+def _unpack(path: Path, words: list[str]) -> SourceArchive:
     if len(words) != 3 or not words[1].startswith("sha256:") or "==" not in words[0]:
         raise UsageError(f"{path}: write it as `#: unpack NAME==VERSION sha256:HEX FOLDER`")
-    return Unpack(words[0], words[1].removeprefix("sha256:"), words[2])
+    return SourceArchive(words[0], words[1].removeprefix("sha256:"), words[2])
 
 
-def state(env: EnvFile) -> str:
+def environment_status(env: EnvFile) -> str:
     """`ready`, `outdated` (its file has changed since) or `missing`."""
     folder = envs_folder() / env.name
     marker = folder / MARKER
@@ -104,7 +104,7 @@ def state(env: EnvFile) -> str:
     return "ready" if marker.read_text(encoding="utf-8") == env.digest else "outdated"
 
 
-OnLine = Callable[[str], None]
+OnOutput = Callable[[str], None]
 KEPT = (".py", ".yaml", ".json")  # of an unpacked archive
 # What pip asks of a source archive's build, answered without looking at the archive.
 METADATA_ONLY = """\
@@ -126,18 +126,18 @@ __legacy__ = SimpleNamespace(
 """
 
 
-def create_env(env: EnvFile, python: str | None = None, on_line: OnLine | None = None) -> Path:
+def create_env(env: EnvFile, python: str | None = None, on_output: OnOutput | None = None) -> Path:
     """Makes the environment, in minutes; one that is ready is left alone. `python` is the interpreter to make it of."""
     folder = envs_folder() / env.name
-    if state(env) == "ready":
+    if environment_status(env) == "ready":
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _command([python or sys.executable, "-m", "venv", str(folder)], on_line)
+    _command([python or sys.executable, "-m", "venv", str(folder)], on_output)
     own = folder / "bin" / "python"
-    _command([str(own), "-m", "pip", "install", "--progress-bar", "off", "-r", str(env.path)], on_line)
+    _command([str(own), "-m", "pip", "install", "--progress-bar", "off", "-r", str(env.path)], on_output)
     for archive in env.unpack:
-        unpack(archive, own, on_line)
+        unpack(archive, own, on_output)
     (folder / MARKER).write_text(env.digest, encoding="utf-8")
     return folder
 
@@ -153,7 +153,7 @@ def check_env(env: EnvFile) -> dict[str, str]:
     return {"python": str(python), **versions}
 
 
-def unpack(archive: Unpack, python: Path, on_line: OnLine | None = None) -> None:
+def unpack(archive: SourceArchive, python: Path, on_output: OnOutput | None = None) -> None:
     """Python files of a source archive into site-packages: fetched by pip, its hash checked, its setup not run."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -166,7 +166,7 @@ def unpack(archive: Unpack, python: Path, on_line: OnLine | None = None) -> None
         _command(
             [str(python), "-m", "pip", "download", "--no-deps", "--no-build-isolation", "--use-pep517",
              "--no-binary", name, "--require-hashes", "-r", str(folder / "it.txt"), "-d", str(folder / "got")],
-            on_line, {"PYTHONPATH": str(backend.parent), "BENCH_UNPACK": archive.requirement},
+            on_output, {"PYTHONPATH": str(backend.parent), "BENCH_UNPACK": archive.requirement},
         )  # fmt: skip
         (file,) = (folder / "got").iterdir()
         where = "import sysconfig; print(sysconfig.get_path('purelib'))"
@@ -174,7 +174,7 @@ def unpack(archive: Unpack, python: Path, on_line: OnLine | None = None) -> None
         extract(file, archive, site)
 
 
-def extract(file: Path, archive: Unpack, site: Path) -> None:
+def extract(file: Path, archive: SourceArchive, site: Path) -> None:
     """The regular files of `archive.folder` that are code or configuration."""
     if hashlib.sha256(file.read_bytes()).hexdigest() != archive.sha256:
         raise ModelError(f"{file.name}: its sha256 is not that of {archive.requirement}")
@@ -189,7 +189,7 @@ def extract(file: Path, archive: Unpack, site: Path) -> None:
                 target.write_bytes(content.read())
 
 
-def _command(command: Sequence[str], on_line: OnLine | None, more: dict[str, str] | None = None) -> list[str]:
+def _command(command: Sequence[str], on_output: OnOutput | None, more: dict[str, str] | None = None) -> list[str]:
     """Runs it and passes its lines on as they come; one that fails is a ModelError with its last words."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     try:
@@ -203,8 +203,8 @@ def _command(command: Sequence[str], on_line: OnLine | None, more: dict[str, str
         lines = []
         for line in process.stdout:
             lines.append(line.rstrip())
-            if on_line:
-                on_line(lines[-1])
+            if on_output:
+                on_output(lines[-1])
     if process.returncode:
         raise ModelError(f"{' '.join(command[:4])} ... failed: {_last_words(lines)}")
     return lines

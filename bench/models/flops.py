@@ -11,7 +11,7 @@ from typing import Any
 from bench.types import Image
 
 
-def multiply_adds(adapter: Any, image: Image) -> int | None:
+def count_macs(adapter: Any, image: Image) -> int | None:
     """Multiply-adds of an adapter's network for one image at its input size; None where it has no network of torch.
 
     An adapter's own `multiply_adds` goes first: a number, or a method that takes the image, as the adapters of

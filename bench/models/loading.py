@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from bench.errors import BenchError, ModelError, UsageError, summary
-from bench.models.adapter import Adapter, module_from_file, staged
+from bench.errors import BenchError, ModelError, UsageError, describe_error
+from bench.models.adapter import Adapter, as_adapter, module_from_file
 from bench.models.spec import ModelSpec
 
 
 def adapter_module(spec: ModelSpec) -> tuple[ModuleType, str]:
     """The module and class name of `transformers_models:Mask2Former` or `/path/mine.py:Name`."""
-    from bench.models.spec import spec_file
+    from bench.models.spec import adapter_file
 
     where, _, class_name = spec.adapter.rpartition(":")
     if not where:
         raise UsageError(f"adapter {spec.adapter!r}: write it as module:Class")
-    if (file := spec_file(spec.adapter)) is not None:
+    if (file := adapter_file(spec.adapter)) is not None:
         return module_from_file(file), class_name
     try:
         return importlib.import_module(f"bench.adapters.{where}"), class_name
@@ -44,9 +44,9 @@ def load_model(model: ModelSpec | str, device: str = "auto", *, dataset: str = "
     (256, 512)
     """
     from bench.io.config import did_you_mean
-    from bench.models.resolve import resolved
+    from bench.models.resolve import ensure_resolved
 
-    spec = resolved(model, dataset)
+    spec = ensure_resolved(model, dataset)
     module, class_name = adapter_module(spec)
     adapter_class = getattr(module, class_name, None)
     if adapter_class is None:
@@ -60,13 +60,13 @@ def load_model(model: ModelSpec | str, device: str = "auto", *, dataset: str = "
         raise
     except Exception as error:
         raise ModelError(
-            f"{spec.name}: {class_name} cannot be loaded ({summary(error)}); BENCH_DEBUG=1 shows where"
+            f"{spec.name}: {class_name} cannot be loaded ({describe_error(error)}); BENCH_DEBUG=1 shows where"
         ) from error
-    return staged(loaded)
+    return as_adapter(loaded)
 
 
 @contextmanager
-def opened(spec: ModelSpec, device: str = "auto") -> Iterator[Adapter]:
+def open_model(spec: ModelSpec, device: str = "auto") -> Iterator[Adapter]:
     """The model in this process, or in a worker where its YAML names an `env`."""
     if spec.env is None:
         yield load_model(spec, device)

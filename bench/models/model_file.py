@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bench.errors import UsageError
 from bench.fusion.presets import PRESETS, FusionSpec
-from bench.io.canonical_json import plain
+from bench.io.canonical_json import to_plain
 from bench.io.config import did_you_mean
 
 MAX_SIDE, MAX_DIVISOR = 1 << 15, 1 << 12  # px
@@ -57,7 +57,7 @@ class InputSize:
 
 
 @dataclass(frozen=True)
-class FusionChoice:
+class FusionOverrides:
     """A preset of `bench.fusion.presets`, and thresholds that differ from it."""
 
     preset: str | None = None
@@ -67,19 +67,19 @@ class FusionChoice:
     min_area_px: int | None = None
     confined: bool | None = None
 
-    def applied_to(self, fusion: FusionSpec | None) -> FusionSpec:
+    def apply(self, fusion: FusionSpec | None) -> FusionSpec:
         """The fusion that this choice makes of an earlier one."""
         if self.preset is not None and self.preset not in PRESETS:
             raise UsageError(f"there is no fusion preset {self.preset!r}; {did_you_mean(self.preset, PRESETS)}")
         base = PRESETS[self.preset] if self.preset else fusion
         if base is None:
             raise UsageError("the model's fusion names no preset")
-        thresholds = {name: value for name, value in plain(self).items() if name != "preset" and value is not None}
+        thresholds = {name: value for name, value in to_plain(self).items() if name != "preset" and value is not None}
         return replace(base, **thresholds)
 
 
 @dataclass(frozen=True)
-class Part:
+class Submodel:
     """A model inside another, with a checkpoint of its own; `set` is what --set would change in its YAML."""
 
     model: str
@@ -88,15 +88,15 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Parts:
+class Submodels:
     """What a composed model is made of."""
 
-    semantic: Part
-    instances: Part
+    semantic: Submodel
+    instances: Submodel
 
 
 @dataclass(frozen=True)
-class FrameworkModel:
+class FrameworkConfig:
     """What detectron2 and mmdetection need besides weights.
 
     `config` is a name in the framework's collection, or a file; `set` changes it by dotted keys. `stand-in` puts
@@ -129,11 +129,11 @@ class Checkpoint:
     revision: str | None = None
     path: str | None = None
     url: str | None = None
-    framework: FrameworkModel | None = None
-    fusion: FusionChoice = FusionChoice()
+    framework: FrameworkConfig | None = None
+    fusion: FusionOverrides = FusionOverrides()
     published: Published | None = None
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    parts: Parts | None = None
+    parts: Submodels | None = None
     files: tuple[str, ...] = ()
     weights: Literal["", "none"] = ""
 
@@ -148,12 +148,12 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Folder:
+class CheckpointFolder:
     """What a folder given with --checkpoint is taken for; training says it in the folder's bench.json."""
 
     categories: str
     input: InputSize
-    fusion: FusionChoice = FusionChoice()
+    fusion: FusionOverrides = FusionOverrides()
     files: tuple[str, ...] = ()
 
 
@@ -172,10 +172,10 @@ class ModelFile:
     title: str
     adapter: str
     method: Literal["shared-backbone", "explicit", "one-shot", "cascade"]
-    fusion: FusionChoice
+    fusion: FusionOverrides
     defaults: Mapping[str, str]
     checkpoints: Mapping[str, Checkpoint]
-    folders: Mapping[str, Folder] = field(default_factory=dict)
+    folders: Mapping[str, CheckpointFolder] = field(default_factory=dict)
     env: str | None = None
     deadline: float = 300.0
     reads: tuple[str, ...] = ()

@@ -9,15 +9,15 @@ from typing import Any
 
 from bench.datasets.label_spaces import load_space
 from bench.errors import ModelError, UsageError
-from bench.io import files as untrusted
+from bench.io import files
 from bench.io.config import load_yaml
-from bench.models.model_file import Checkpoint, Folder, ModelFile
+from bench.models.model_file import Checkpoint, CheckpointFolder, ModelFile
 
 NOTE, CONFIG = "bench.json", "config.json"
 MAX_CONFIG = 1 << 24  # bytes
 DETR_COLUMNS, DETR_CLASSES = 250, 133  # a DETR of COCO has a column for every category id
 
-Kind = Folder | Checkpoint
+Kind = CheckpointFolder | Checkpoint
 
 
 def taken_for(file: ModelFile, folder: Path, usual: str | None, names: Collection[str], *, ships: bool = False) -> Kind:
@@ -29,7 +29,7 @@ def taken_for(file: ModelFile, folder: Path, usual: str | None, names: Collectio
     """
     note = folder / NOTE
     if note.is_file():
-        return load_yaml(note, Folder)
+        return load_yaml(note, CheckpointFolder)
     known = list(_known(file, usual, names, ships))
     if not known:
         raise UsageError(f"{folder}: the model's YAML has no settings for a folder of your own; {_write(folder)}")
@@ -60,7 +60,7 @@ def _known(file: ModelFile, usual: str | None, names: Collection[str], ships: bo
 def _config(folder: Path) -> Mapping[str, Any]:
     """What config.json says; nothing where it cannot be read, which is said when the model is loaded."""
     with suppress(OSError, ValueError):
-        said = untrusted.parse_json(untrusted.read_bytes(folder / CONFIG, MAX_CONFIG))
+        said = files.loads_strict(files.read_bytes(folder / CONFIG, MAX_CONFIG))
         return said if isinstance(said, dict) else {}
     return {}
 
@@ -71,7 +71,7 @@ def _classes(config: Mapping[str, Any]) -> int | None:
 
 
 def _fits(kind: Kind, count: int) -> bool:
-    classes = len(load_space(kind.categories).scored)
+    classes = len(load_space(kind.categories).evaluated)
     return classes == count or (classes, count) == (DETR_CLASSES, DETR_COLUMNS)
 
 

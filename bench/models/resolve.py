@@ -10,24 +10,24 @@ from typing import Any
 
 from bench.datasets.label_map_files import MapFile
 from bench.datasets.label_spaces import load_space
-from bench.errors import ModelError, UsageError, naming
-from bench.io.config import build, did_you_mean, find, load_yaml, shipped
+from bench.errors import ModelError, UsageError, error_context
+from bench.io.config import did_you_mean, find_config, from_dict, load_yaml, shipped_configs
 from bench.io.files import cache_folder
 from bench.models.hub import resolve_commit
-from bench.models.model_file import Checkpoint, Folder, FusionChoice, ModelFile
+from bench.models.model_file import Checkpoint, CheckpointFolder, FusionOverrides, ModelFile
 from bench.models.own_folder import taken_for
 from bench.models.spec import ModelSpec
-from bench.models.weights import check_source, weights_file
+from bench.models.weights import check_available, weights_file
 from bench.types import Precision
 
 
-def no_checkpoint(family: str, dataset: str, space: str, checkpoints: Mapping[str, str]) -> str:
+def missing_checkpoint_message(family: str, dataset: str, space: str, checkpoints: Mapping[str, str]) -> str:
     """The message; `space` is the data set's label space ("" for unknown), `checkpoints` are name → label space.
 
     Where the space is unknown, any checkpoint may do, so that all are named.
     """
     ways = [f"train one (bench train {name} --out DIR) and give --checkpoint DIR" for name in _recipes(family, dataset)]
-    sources = {source: label_maps(source, space) for source in dict.fromkeys(checkpoints.values())}
+    sources = {source: label_map_chain(source, space) for source in dict.fromkeys(checkpoints.values())}
     chains = {name: sources[source] for name, source in checkpoints.items()}
     for chain in dict.fromkeys(chain for chain in chains.values() if chain is not None):
         names = " or ".join(name for name, leads in chains.items() if leads == chain)
@@ -40,14 +40,14 @@ def no_checkpoint(family: str, dataset: str, space: str, checkpoints: Mapping[st
 
 def _recipes(family: str, dataset: str) -> list[str]:
     """Shipped recipes are called `<family>-…-<data set>`."""
-    return [name for name in shipped("train") if name.startswith(f"{family}-") and name.endswith(f"-{dataset}")]
+    return [name for name in shipped_configs("train") if name.startswith(f"{family}-") and name.endswith(f"-{dataset}")]
 
 
-def label_maps(source: str, target: str) -> tuple[str, ...] | None:
+def label_map_chain(source: str, target: str) -> tuple[str, ...] | None:
     """The shipped maps that lead from one label space to another, at most two in a row; none where none does."""
     if source == target:
         return ()
-    files = {name: load_yaml(path, MapFile) for name, path in shipped("labels").items() if "-to-" in name}
+    files = {name: load_yaml(path, MapFile) for name, path in shipped_configs("labels").items() if "-to-" in name}
     last = [name for name, file in files.items() if file.target == target]
     direct = [(name,) for name in last if files[name].source == source]
     pairs = [
@@ -81,7 +81,7 @@ def resolve_model(
     A `part` of a composed model may not be composed itself.
     """
     family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml")) else (name, "", "")
-    path = find("models", family)
+    path = find_config("models", family)
     file = load_yaml(path, ModelFile, overrides)
     names = () if dataset is None else (dataset, Path(base).stem)
     usual = next((file.defaults[name] for name in names if name in file.defaults), None)
@@ -89,7 +89,7 @@ def resolve_model(
     wanted = checkpoint or named or usual or (next(iter(file.checkpoints), None) if first else None)
     if wanted is None:
         spaces = {name: known.categories for name, known in file.checkpoints.items()}
-        raise ModelError(no_checkpoint(family, dataset or "any data set", space, spaces))
+        raise ModelError(missing_checkpoint_message(family, dataset or "any data set", space, spaces))
     if wanted not in file.checkpoints:  # the folder of a checkpoint that has a name
         here = {
             _local(path, known).resolve(): known_name for known_name, known in file.checkpoints.items() if known.path
@@ -109,30 +109,30 @@ def resolve_model(
     raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
 
 
-def resolved(model: ModelSpec | str, dataset: str, base: str = "", space: str = "") -> ModelSpec:
+def ensure_resolved(model: ModelSpec | str, dataset: str, base: str = "", space: str = "") -> ModelSpec:
     """The specification itself, or what a name means on a data set; the weights must be where it says."""
     spec = resolve_model(model, dataset, base=base, space=space) if isinstance(model, str) else model
-    check_source(spec)
+    check_available(spec)
     return spec
 
 
 def _of_folder(path: Path, file: ModelFile, usual: str | None, names: Collection[str], folder: str) -> Checkpoint:
     """A folder of the user's, with the settings that fit it."""
-    kind = taken_for(file, Path(folder), usual, names, ships=path in shipped("models").values())
+    kind = taken_for(file, Path(folder), usual, names, ships=path in shipped_configs("models").values())
     return Checkpoint(
         kind.categories,
         kind.input,
         path=str(Path(folder).resolve()),
         fusion=kind.fusion,
-        files=kind.files if isinstance(kind, Folder) else (),
+        files=kind.files if isinstance(kind, CheckpointFolder) else (),
         framework=kind.framework if isinstance(kind, Checkpoint) else None,
     )
 
 
-def _fusion_asked(overrides: Mapping[str, Any]) -> FusionChoice:
+def _fusion_asked(overrides: Mapping[str, Any]) -> FusionOverrides:
     """The thresholds that --set names; they hold against a checkpoint's own, too."""
     asked = {key.removeprefix("fusion."): value for key, value in overrides.items() if key.startswith("fusion.")}
-    return replace(build(FusionChoice, asked, "--set fusion"), preset=None)
+    return replace(from_dict(FusionOverrides, asked, "--set fusion"), preset=None)
 
 
 def _parts(
@@ -162,13 +162,13 @@ def _beside(path: Path, name: str) -> str:
 
 def _spec(
     path: Path, file: ModelFile, name: str, checkpoint: Checkpoint,
-    parts: Mapping[str, ModelSpec], asked: FusionChoice, precision: Precision,
+    parts: Mapping[str, ModelSpec], asked: FusionOverrides, precision: Precision,
 ) -> ModelSpec:  # fmt: skip
     if file.deadline <= 0:
         raise UsageError(f"{path}: deadline: {file.deadline:g} s is no time; give a positive number")
     size = checkpoint.input or parts["semantic"].input
-    with naming(path):
-        fusion = asked.applied_to(checkpoint.fusion.applied_to(file.fusion.applied_to(None)))
+    with error_context(path):
+        fusion = asked.apply(checkpoint.fusion.apply(file.fusion.apply(None)))
         load_space(checkpoint.categories)
     beside, model = path.parent.resolve(), checkpoint.framework
     env = str(beside / file.env) if file.env and file.env.startswith(".") else file.env  # a link to a Python stays one
@@ -203,7 +203,7 @@ def _local(path: Path, checkpoint: Checkpoint) -> Path:
     if checkpoint.url is not None:
         return cache_folder() / "weights" / path.stem / checkpoint.url.rpartition("/")[2]
     folder = checkpoint.path or ""
-    if path in shipped("models").values():
+    if path in shipped_configs("models").values():
         return Path(str(files("bench.adapters"))) / folder
     return (path.parent / folder).resolve()
 
@@ -217,7 +217,7 @@ def with_commits(spec: ModelSpec) -> ModelSpec:
 
 def shipped_models(dataset: str) -> list[ModelSpec]:
     """The families of configs/models whose usual checkpoint for `dataset` is a folder in adapters/weights, by name."""
-    found = (_usual(family, dataset) for family in shipped("models"))
+    found = (_usual(family, dataset) for family in shipped_configs("models"))
     return [spec for spec in found if spec is not None and _has_weights(spec)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.datasets.label_spaces import load_space
 from bench.fusion.presets import FusionSpec
-from bench.models.model_file import FrameworkModel, InputSize, Published
+from bench.models.model_file import FrameworkConfig, InputSize, Published
 from bench.types import Categories, Precision
 
 
@@ -33,23 +33,23 @@ class ModelSpec:
     env: str | None = None
     deadline: float = 300.0
     url: str | None = None
-    framework: FrameworkModel | None = None
+    framework: FrameworkConfig | None = None
     files: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     weightless: bool = False
     yaml: str = ""
 
     @property
-    def own_code(self) -> bool:
+    def is_user_adapter(self) -> bool:
         """The adapter is a user's file, not one that ships."""
-        return spec_file(self.adapter) is not None
+        return adapter_file(self.adapter) is not None
 
     @property
     def space(self) -> Categories:
-        return load_space(self.categories).scored
+        return load_space(self.categories).evaluated
 
 
-def spec_file(adapter: str) -> Path | None:
+def adapter_file(adapter: str) -> Path | None:
     """The file of `/path/mine.py:Name`; None for a shipped module."""
     where = adapter.rpartition(":")[0]
     return Path(where) if where.endswith(".py") else None

@@ -6,25 +6,25 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from bench.errors import ModelError, check_packages
+from bench.errors import ModelError, require_packages
 from bench.io.hashing import FileDigests, files_digest, folder_digest
 from bench.models.environments import interpreter
 from bench.models.hub import resolve_commit
 from bench.models.spec import ModelSpec
 
 
-def check_source(spec: ModelSpec) -> None:
+def check_available(spec: ModelSpec) -> None:
     """Packages must be installed, a local checkpoint hold a config and weights, an environment a Python; before any
     import and download.
 
     What a user's own adapter needs in its folder is its own business.
     """
-    check_packages(f"{spec.name}/{spec.checkpoint}", spec.needs)
+    require_packages(f"{spec.name}/{spec.checkpoint}", spec.needs)
     for part in spec.parts.values():
-        check_source(part)
+        check_available(part)
     if spec.env is not None:
         interpreter(spec.env)
-    if not spec.local or spec.own_code or spec.parts or spec.weightless:
+    if not spec.local or spec.is_user_adapter or spec.parts or spec.weightless:
         return
     folder = Path(spec.source)
     if spec.framework is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from bench.metrics.errors import KINDS
+from bench.metrics.errors import ERROR_TYPES
 from bench.reports.tables import UNDEFINED, Table, interval_tables, percent
 
 GROUPS = ("all", "things", "stuff")
@@ -14,7 +14,9 @@ GROUPS = ("all", "things", "stuff")
 def error_tables(found: Mapping[str, Any]) -> list[Table]:
     """Where 1 - PQ goes; segments that were not found or too many, by kind."""
     rows = [(name, found[name]) for name in GROUPS] + [(row["name"], row) for row in found["per_class"]]
-    losses = tuple((name, percent(row["PQ"]), *(percent(row["loss"][kind]) for kind in KINDS)) for name, row in rows)
+    losses = tuple(
+        (name, percent(row["PQ"]), *(percent(row["loss"][kind]) for kind in ERROR_TYPES)) for name, row in rows
+    )
     counts = tuple(
         (
             name,
@@ -22,15 +24,15 @@ def error_tables(found: Mapping[str, Any]) -> list[Table]:
             str(row["TP"]),
             percent(row.get("precision")),
             percent(row.get("recall")),
-            *(_both(row, kind) for kind in KINDS[1:]),
+            *(_both(row, kind) for kind in ERROR_TYPES[1:]),
         )
         for name, row in rows[len(GROUPS) :]
     )
     return [
-        Table("What is missing to PQ 100; every row adds up to 100", ("", "PQ", *KINDS), losses),
+        Table("What is missing to PQ 100; every row adds up to 100", ("", "PQ", *ERROR_TYPES), losses),
         Table(
             "Segments: missed + too many, by kind (precision and recall in percent)",
-            ("class", "truth", "TP", "precision", "recall", *KINDS[1:]),
+            ("class", "truth", "TP", "precision", "recall", *ERROR_TYPES[1:]),
             counts,
         ),
     ]
@@ -94,7 +96,7 @@ def confusion_tables(found: Mapping[str, Any]) -> list[Table]:
 
 
 def _confusion_row(row: Mapping[str, Any]) -> tuple[str, ...]:
-    worst = [f"{name} {percent(pixels / row['truth_px'])}" for name, pixels in list(row["taken_for"].items())[:3]]
+    worst = [f"{name} {percent(pixels / row['truth_px'])}" for name, pixels in list(row["confused_with"].items())[:3]]
     return (
         row["name"],
         str(row["truth_px"]),

@@ -5,27 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from bench.analysis.gate import Check, Verdict
+from bench.analysis.gate import GateResult, MetricChange
 from bench.reports.tables import UNDEFINED, Table, to_markdown_table
 
 
-def moved_table(verdict: Verdict) -> Table:
+def moved_table(verdict: GateResult) -> Table:
     """What moved further than its tolerance, the furthest first; points of percent."""
     columns = ("run", "metric", "before", "now", "moved", "tolerance")
-    ordered = sorted(verdict.failed, key=lambda check: -abs(check.moved or float("inf")))
+    ordered = sorted(verdict.failed, key=lambda check: -abs(check.delta or float("inf")))
     return Table("Moved", columns, tuple(_row(check) for check in ordered))
 
 
-def _row(check: Check) -> tuple[str, ...]:
-    moved = UNDEFINED if check.moved is None else f"{check.moved:+.3f}"
-    return (check.run, check.metric, _points(check.was), _points(check.now), moved, f"{check.tolerance:g}")
+def _row(check: MetricChange) -> tuple[str, ...]:
+    moved = UNDEFINED if check.delta is None else f"{check.delta:+.3f}"
+    return (check.run, check.metric, _points(check.baseline), _points(check.current), moved, f"{check.tolerance:g}")
 
 
 def _points(value: float | None) -> str:
     return UNDEFINED if value is None else f"{value:.3f}"
 
 
-def headline_table(verdict: Verdict) -> Table:
+def headline_table(verdict: GateResult) -> Table:
     """PQ and mIoU of every run, then and now, and how long it took."""
     columns = (
         "run",
@@ -40,16 +40,16 @@ def headline_table(verdict: Verdict) -> Table:
     return Table("Runs", columns, tuple(_headline(verdict, run) for run in verdict.seconds))
 
 
-def _headline(verdict: Verdict, run: str) -> tuple[str, ...]:
+def _headline(verdict: GateResult, run: str) -> tuple[str, ...]:
     mine = [check for check in verdict.checks if check.run == run]
     by_metric = {check.metric: check for check in mine}
     shown = [by_metric["PQ all"], by_metric["mIoU panoptic"]]
-    numbers = [text for check in shown for text in (_points(check.was), _points(check.now))]
+    numbers = [text for check in shown for text in (_points(check.baseline), _points(check.current))]
     failed = sum(not check.passed for check in mine)
     return (run, *numbers, str(len(mine)), str(failed), f"{verdict.seconds[run]:.1f}")
 
 
-def to_markdown(verdict: Verdict) -> str:
+def to_markdown(verdict: GateResult) -> str:
     """A summary for a pull request."""
     count, bad = len(verdict.checks), len(verdict.failed)
     said = f"{bad} of {count} metrics moved beyond tolerance" if bad else f"all {count} metrics within tolerance"
@@ -59,7 +59,7 @@ def to_markdown(verdict: Verdict) -> str:
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def write_junit(verdict: Verdict, path: Path) -> None:
+def write_junit(verdict: GateResult, path: Path) -> None:
     """A test suite a run, a test case a metric, as Jenkins, GitLab and GitHub's reporters read them."""
     root = ElementTree.Element("testsuites", name="panoptic-bench")
     for run, spent in verdict.seconds.items():
@@ -74,8 +74,8 @@ def write_junit(verdict: Verdict, path: Path) -> None:
     ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
-def _case(suite: ElementTree.Element, check: Check) -> None:
+def _case(suite: ElementTree.Element, check: MetricChange) -> None:
     case = ElementTree.SubElement(suite, "testcase", classname=check.run, name=check.metric)
     if not check.passed:
-        said = f"{_points(check.was)} -> {_points(check.now)}, tolerance {check.tolerance:g} points"
+        said = f"{_points(check.baseline)} -> {_points(check.current)}, tolerance {check.tolerance:g} points"
         ElementTree.SubElement(case, "failure", message=said)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.ranking import DIRTY, Board, Row, leaderboard
-from bench.analysis.verification_level import SAID
+from bench.analysis.verification_level import LEVEL_NOTE
 from bench.errors import DataError
-from bench.io import files as untrusted
+from bench.io import files
 from bench.reports.tables import UNDEFINED, Table, giga, millions, percent, to_markdown_table
 
 __all__ = ["is_current", "leaderboard", "to_csv", "to_json", "to_markdown", "to_tables", "write_between_markers"]
@@ -46,7 +46,7 @@ def _markdown(board: Board) -> str:
     if any(row.PQ_low is not None for row in board.rows):
         about += ";\nPQ 95 %: where its PQ lies in 95 % of them"
     if any(row.checked for row in board.rows):
-        about += f";\n{SAID}"
+        about += f";\n{LEVEL_NOTE}"
     dirty = any((row.commit or "").endswith(DIRTY) for row in board.rows)
     mark = "\n\\* run from a working tree with changes on top of that commit\n" if dirty else ""
     return f"### {board.dataset}\n\n{about}\n\n{table}{mark}"
@@ -145,7 +145,7 @@ def is_current(path: Path, text: str) -> bool:
 def updated(path: Path, text: str) -> str:
     """What the file shall hold."""
     try:
-        old = untrusted.read_bytes(path).decode("utf-8") if path.is_file() else ""
+        old = files.read_bytes(path).decode("utf-8") if path.is_file() else ""
     except ValueError as error:
         raise DataError(f"{path}: is no UTF-8 text ({error}); name another file") from None
     markdown = path.suffix.lower() == ".md"

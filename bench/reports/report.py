@@ -10,7 +10,7 @@ import pandas as pd
 from bench.datasets.dataset import Dataset
 from bench.metrics.bootstrap import Estimate
 from bench.reports.breakdown_tables import explanation_tables
-from bench.reports.figures.class_bars import class_bars, demand_one_board
+from bench.reports.figures.class_bars import class_bars, require_one_board
 from bench.reports.figures.summary import accuracy_and_cost, stacked_errors, training_curves
 from bench.reports.page.gallery import CAP_MB, gallery
 from bench.reports.page.page import write_page
@@ -33,7 +33,7 @@ from bench.reports.views.errors import group_stacks
 from bench.reports.views.label_maps import MapView, map_views
 from bench.reports.views.runs import HEADLINE, RunView, run_views
 from bench.reports.views.training import charts
-from bench.results.predictions import file_stem, saved_predictions
+from bench.results.predictions import safe_file_stem, saved_predictions
 from bench.results.run import Run
 
 PAGE = "index.html"
@@ -48,7 +48,7 @@ def report(
     Runs that were not scored on the same truth by the same rules are a NotComparable. Pictures need the data set and
     runs that kept their predictions; without, the rest is written and the page says `why` and what to do.
     """
-    demand_one_board(runs)
+    require_one_board(runs)
     out.mkdir(parents=True, exist_ok=True)
     views = run_views(runs)
     paths = [*_figures(views, out), *_tables(views, out)]
@@ -122,7 +122,9 @@ def _overlays(views: Sequence[RunView], out: Path, dataset: Dataset | None) -> l
     return together + [
         path
         for view in kept
-        for path in overlays(view.run, dataset, out / "overlays" / (file_stem(view.label) if len(views) > 1 else ""))
+        for path in overlays(
+            view.run, dataset, out / "overlays" / (safe_file_stem(view.label) if len(views) > 1 else "")
+        )
     ]
 
 

@@ -13,9 +13,9 @@ from bench.errors import DataError
 from bench.io.coco import PanopticFile
 from bench.io.png_runs import join
 from bench.metrics.boundary import boundary_column
-from bench.metrics.semantic import Rows, confusion, positions, semantic_from_panoptic
+from bench.metrics.semantic import Rows, category_indices, confusion, semantic_from_panoptic
 from bench.overlap import Overlap
-from bench.results.line_digests import spelled
+from bench.results.line_digests import json_line
 from bench.types import Categories, Panoptic, Prediction, Sample, SegmentInfo
 
 Metrics = Sequence[str]  # what is computed only when asked for: "boundary"
@@ -26,7 +26,7 @@ def truth_digest(truth: Truth) -> str:
     """16 hex that identify a ground truth as scored: its size, its pixels, its segments where it has some."""
     hasher = hashlib.blake2b(digest_size=8)
     if isinstance(truth, np.ndarray):
-        hasher.update(spelled(["semantic", list(truth.shape)]).encode())
+        hasher.update(json_line(["semantic", list(truth.shape)]).encode())
         hasher.update(np.ascontiguousarray(truth, dtype=np.int32).tobytes())
         return hasher.hexdigest()
     return _panoptic_digest(truth.size, truth.segments_info, truth.runs)
@@ -35,7 +35,7 @@ def truth_digest(truth: Truth) -> str:
 def _panoptic_digest(size: tuple[int, int], infos: Sequence[SegmentInfo], runs: NDArray[np.int32]) -> str:
     """The runs stand for the pixels: there are far fewer of them to hash."""
     segments = [[s.category_id, s.iscrowd, s.declared_area] for s in infos]
-    hasher = hashlib.blake2b(spelled([list(size), segments]).encode(), digest_size=8)
+    hasher = hashlib.blake2b(json_line([list(size), segments]).encode(), digest_size=8)
     hasher.update(runs.astype("<i4").tobytes())
     return hasher.hexdigest()
 
@@ -57,7 +57,7 @@ def image_line(sample: Sample, prediction: Prediction, categories: Categories, m
     return {**_line(sample, truth_digest(truth), overlap, semantic), **extra}
 
 
-def files_line(sample: Sample, prediction: PanopticFile) -> dict[str, Any] | None:
+def image_line_from_files(sample: Sample, prediction: PanopticFile) -> dict[str, Any] | None:
     """`image_line` of a panoptic prediction, from the runs of the two PNGs; None where they are not plain."""
     if not isinstance(sample.read_target, PanopticFile) or sample.read_semantic is not None:
         return None
@@ -83,7 +83,7 @@ def _class_positions(truth: Truth, categories: Categories) -> NDArray[np.int32]:
     """(H, W) positions in `categories`, void = C."""
     if isinstance(truth, Panoptic):
         return semantic_from_panoptic(truth, categories)
-    return positions(truth, categories)
+    return category_indices(truth, categories)
 
 
 def _check_fits(sample: Sample, truth: Truth, prediction: Prediction) -> None:

@@ -16,32 +16,32 @@ Line = Mapping[str, Any]  # what "overlap" holds is an Overlap, or the JSON of o
 
 def lines_digest(lines: Iterable[Line]) -> str:
     """sha256 over the image lines in image-id order."""
-    return ledger_of(lines).digest()
+    return digests_of(lines).digest()
 
 
-def ledger_of(lines: Iterable[Line]) -> Ledger:
+def digests_of(lines: Iterable[Line]) -> LineDigests:
     """What lines are known by that nobody else reads."""
-    ledger = Ledger()
+    digests = LineDigests()
     for line in lines:
-        ledger.read(line)
-    return ledger
+        digests.read(line)
+    return digests
 
 
-class Ledger:
+class LineDigests:
     """What a run's lines are known by, noted while somebody reads or writes them."""
 
     def __init__(self) -> None:
         self._digests: list[tuple[str, bytes]] = []
         self._truth: dict[str, str] = {}
 
-    def note(self, image_id: str, truth: str, text: str) -> None:
-        """An image, what its truth is known by, and its line as `spelled` has it."""
+    def add(self, image_id: str, truth: str, text: str) -> None:
+        """An image, what its truth is known by, and its line as `json_line` has it."""
         self._digests.append((image_id, hashlib.sha256(text.encode()).digest()))
         self._truth[image_id] = truth
 
     def read(self, line: Line) -> None:
         """A line that was stored."""
-        self.note(str(line["image_id"]), str(line.get("truth")), spelled(line))
+        self.add(str(line["image_id"]), str(line.get("truth")), json_line(line))
 
     def digest(self) -> str:
         """sha256 over the lines in image-id order."""
@@ -50,7 +50,7 @@ class Ledger:
             hasher.update(line_digest)
         return hasher.hexdigest()
 
-    def comparability(self, order: list[str], rules: Mapping[str, Any]) -> dict[str, Any]:
+    def comparability_key(self, order: list[str], rules: Mapping[str, Any]) -> dict[str, Any]:
         """What two runs must share to be ranked together: the truth as scored, and the rules."""
         if set(self._truth) != set(order):
             strange = sorted(set(self._truth) ^ set(order))[0]
@@ -59,7 +59,7 @@ class Ledger:
         return {"truth": digest([(image_id, self._truth[image_id]) for image_id in order]), **rules}
 
 
-def spelled(value: Any) -> str:
+def json_line(value: Any) -> str:
     """`canonical_json` of what is JSON already, but for overlaps: a line is long, and written and checked for every
     image."""
     return json.dumps(

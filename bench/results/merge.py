@@ -11,7 +11,7 @@ from typing import Any
 from bench.errors import DataError, PartialRun
 from bench.io.canonical_json import canonical_json, digest
 from bench.io.files import read_json, read_lines
-from bench.results.accumulator import Account
+from bench.results.accumulator import RunAccumulator
 from bench.results.predictions import PredictionWriter
 from bench.results.run import Run, read_run
 from bench.results.shards import WHOLE
@@ -42,14 +42,14 @@ def merge(folders: Sequence[Path]) -> Run:
     order = _order(runs)
     lines = _united(runs, "images")
     _demand_all(first.folder, order, lines)
-    account = Account(first.categories, first.meta["rules"], first.meta.get("metrics", ()))
+    accumulator = RunAccumulator(first.categories, first.meta["rules"], first.meta.get("metrics", ()))
     with RunWriter(first.folder, first.meta) as writer:
         _write(writer.folder / f"images-{WHOLE.name}.jsonl", order, lines)
         _write(writer.folder / f"timings-{WHOLE.name}.jsonl", order, _united(runs, "timings"))
         _merge_predictions(runs, order)
         for line in read_lines(writer.folder / f"images-{WHOLE.name}.jsonl"):
-            account.read(line)
-        account.complete(writer, order)
+            accumulator.add_stored(line)
+        accumulator.complete(writer, order)
     _clear(first.folder)
     return read_run(first.folder)
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from bench.errors import DataError
 from bench.io import coco
-from bench.io.archive import refuse_link_out
+from bench.io.archive import check_inside
 from bench.io.coco_writer import write_panoptic
 from bench.io.files import open_append, read_lines, write_json
 from bench.io.hashing import FileDigests, files_digest
@@ -33,7 +33,7 @@ from bench.types import Categories, Panoptic, Prediction, Readable
 SAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
-def file_stem(image_id: str) -> str:
+def safe_file_stem(image_id: str) -> str:
     """An image id as a file name that cannot leave its folder."""
     return SAFE.sub("_", image_id).lstrip(".") or "_"
 
@@ -62,14 +62,14 @@ class PredictionWriter:
         annotation = self._write_png(image_id, prediction.panoptic)
         if prediction.semantic is not None:
             dtype = np.uint8 if prediction.semantic.max(initial=0) < 256 else np.uint16
-            target = self.folder / "semantic" / f"{file_stem(image_id)}.png"
+            target = self.folder / "semantic" / f"{safe_file_stem(image_id)}.png"
             write_png(target, prediction.semantic.astype(dtype))
         with self._lock:
             self._annotations.write(json.dumps(annotation) + "\n")
             self._annotations.flush()
 
     def _write_png(self, image_id: str, panoptic: Panoptic) -> dict[str, Any]:
-        name = f"{file_stem(image_id)}.png"
+        name = f"{safe_file_stem(image_id)}.png"
         annotation = write_panoptic(self.folder / name, panoptic)
         return {**annotation, "image_id": image_id, "file_name": name}
 
@@ -107,12 +107,12 @@ class PredictionFolder:
             if image_ids is not None and image_id not in image_ids:
                 continue
             png = self.folder / annotation["file_name"]
-            refuse_link_out(png, annotation["file_name"])
+            check_inside(png, annotation["file_name"])
             named.append((f"panoptic/{annotation['file_name']}", png))
             named.append((f"semantic/{image_id}", self._semantic(image_id)))
         return files_digest(named, digests)
 
-    def plain(self, image_id: str, categories: Categories) -> coco.PanopticFile | None:
+    def panoptic_only(self, image_id: str, categories: Categories) -> coco.PanopticFile | None:
         """The panoptic map of one image, unread, where it is all that was predicted; None for anything else."""
         if image_id not in self.annotations or self._semantic(image_id).is_file():
             return None
@@ -124,7 +124,7 @@ class PredictionFolder:
         return coco.PanopticFile(self.folder / annotation["file_name"], annotation, categories.index_of, listed=listed)
 
     def _semantic(self, image_id: str) -> Path:
-        return self.folder / "semantic" / f"{file_stem(image_id)}.png"
+        return self.folder / "semantic" / f"{safe_file_stem(image_id)}.png"
 
     def read(self, image_id: str, categories: Categories) -> Prediction:
         """The prediction of one image; a missing or broken one is a DataError."""
@@ -142,10 +142,10 @@ def open_predictions(path: Path) -> PredictionFolder:
             f"{file}: there are no predictions here; `bench run` and `bench data damage` write such folders"
         )
     folder = file.parent / file.stem if (file.parent / file.stem).is_dir() else file.parent
-    return predictions_of(file, folder, file.parent.resolve().name)
+    return open_coco_predictions(file, folder, file.parent.resolve().name)
 
 
-def predictions_of(file: Path, folder: Path, name: str) -> PredictionFolder:
+def open_coco_predictions(file: Path, folder: Path, name: str) -> PredictionFolder:
     """A COCO panoptic prediction JSON with its PNGs in `folder`."""
     return PredictionFolder(name, folder, coco.load_json(file))
 

@@ -17,9 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
-from bench.errors import DataError, PartialRun, naming
-from bench.io import json_schema as shape
-from bench.io.files import AGAIN, read_json, read_lines
+from bench.errors import DataError, PartialRun, error_context
+from bench.io import json_schema
+from bench.io.files import RERUN_HINT, read_json, read_lines
 from bench.metrics.semantic import Rule
 from bench.results import schema
 from bench.results.shards import WHOLE
@@ -49,7 +49,7 @@ class Run:
     def categories(self) -> Categories:
         """The space that it was scored in, with its colours."""
         listed = self.meta["dataset"]["categories"]
-        with naming(self.folder / "run.json"):
+        with error_context(self.folder / "run.json"):
             return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in listed))
 
     @property
@@ -91,7 +91,7 @@ def read_run(folder: Path) -> Run:
         folder = below[0].parent
     meta = read_json(folder / "run.json")
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise DataError(f"{folder / 'run.json'}: not a run of this version (format {FORMAT}); {AGAIN}")
+        raise DataError(f"{folder / 'run.json'}: not a run of this version (format {FORMAT}); {RERUN_HINT}")
     _check(folder / "run.json", meta, schema.META)
     _check(folder / "run.json", meta, {key: inner for key, inner in schema.DESCRIBED.items() if key in meta})
     done = read_json(folder / "done.json") if (folder / "done.json").exists() else None
@@ -104,9 +104,9 @@ def read_run(folder: Path) -> Run:
 
 def _check(path: Path, value: Any, wanted: Any) -> None:
     try:
-        shape.check(value, wanted)
-    except shape.Misshapen as error:
-        raise DataError(f"{path}: {error}; {AGAIN}, or copy its folder anew") from None
+        json_schema.validate(value, wanted)
+    except json_schema.SchemaError as error:
+        raise DataError(f"{path}: {error}; {RERUN_HINT}, or copy its folder anew") from None
 
 
 def read_runs(root: Path) -> list[Run]:

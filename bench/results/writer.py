@@ -10,13 +10,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from bench.errors import PartialRun, naming
+from bench.errors import PartialRun, error_context
 from bench.io.files import open_append, read_json, read_lines, write_json
-from bench.results.line_digests import Line, lines_digest, spelled
+from bench.results.line_digests import Line, json_line, lines_digest
 from bench.results.run import FORMAT
 from bench.results.shards import WHOLE, Shard
 
-Seen = Callable[[Line], None]
+OnExistingLine = Callable[[Line], None]
 
 
 def _now() -> str:
@@ -45,7 +45,7 @@ class RunWriter:
     """The one writer of a run's folder; a second one is refused while this one lives.
 
     `fresh` throws away what an earlier run left there. Shards of one run write side by side, each its own files.
-    `seen` is told of every line that is there already.
+    `on_existing_line` is told of every line that is there already.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class RunWriter:
         *,
         shard: Shard = WHOLE,
         fresh: bool = False,
-        seen: Seen = lambda line: None,
+        on_existing_line: OnExistingLine = lambda line: None,
     ) -> None:
         self.folder = folder
         self.done: set[str] = set()
@@ -69,10 +69,10 @@ class RunWriter:
             if not (folder / "run.json").exists():
                 write_json(folder / "run.json", {"format": FORMAT, "created": _now(), **meta})
             images = folder / f"images-{shard.name}.jsonl"
-            with naming(images):
+            with error_context(images):
                 for line in read_lines(images):
                     self.done.add(str(line["image_id"]))
-                    seen(line)
+                    on_existing_line(line)
             self._images = opened.enter_context(open_append(images))
             self._timings = opened.enter_context(open_append(folder / f"timings-{shard.name}.jsonl"))
             opened.pop_all()
@@ -85,7 +85,7 @@ class RunWriter:
             with suppress(OSError):  # every line was flushed: closing a full disk's file has no news
                 stream.close()
 
-    def tell(self, name: str, value: Any) -> None:
+    def set_metadata(self, name: str, value: Any) -> None:
         """A fact for run.json that only the work brings to light; one that is told there already stays."""
         path = self.folder / "run.json"
         meta = read_json(path)
@@ -93,11 +93,11 @@ class RunWriter:
             write_json(path, {**meta, name: value})
 
     def append(self, image_id: str, text: str, timing: Mapping[str, float]) -> bool:
-        """One image and its line as `spelled` has it, in one write. An image that is there already is not written
+        """One image and its line as `json_line` has it, in one write. An image that is there already is not written
         twice, and False says so."""
         if image_id in self.done:
             return False
-        self._timings.write(spelled({"image_id": image_id, "seconds": timing}) + "\n")
+        self._timings.write(json_line({"image_id": image_id, "seconds": timing}) + "\n")
         self._timings.flush()
         self._images.write(text + "\n")
         self._images.flush()

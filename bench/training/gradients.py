@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import ModelError
-from bench.training.data.batches import Batch, part
+from bench.training.data.batches import Batch, micro_batch
 
 SAFE = 0.9  # of the free memory: neighbours on a shared device take some, and blocks of it are lost between others
 
@@ -31,7 +31,7 @@ def peak_mb(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def fitting(free: int, each: int, most: int) -> int:
+def batch_that_fits(free: int, each: int, most: int) -> int:
     """How many images of `each` bytes fit into `free` bytes: at least one, at most `most`."""
     return max(1, min(most, int(SAFE * free) // max(1, each)))
 
@@ -42,7 +42,7 @@ class Meter(Protocol):
     def start(self) -> None:
         """What is in use from now on is compared with now."""
 
-    def taken(self) -> int:
+    def peak(self) -> int:
         """The most that came on top since the start."""
 
     def free(self) -> int:
@@ -60,7 +60,7 @@ class CudaMeter:
         torch.cuda.reset_peak_memory_stats(self.device)
         self.base = torch.cuda.memory_allocated(self.device)
 
-    def taken(self) -> int:
+    def peak(self) -> int:
         return int(torch.cuda.max_memory_allocated(self.device)) - self.base
 
     def free(self) -> int:
@@ -68,15 +68,15 @@ class CudaMeter:
         return int(unclaimed) + int(torch.cuda.memory_reserved(self.device)) - self.base
 
 
-Says = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(eq=False)
 class Engine:
     """`replicas` share the weights of `model`, the first of them is `model` itself where it is alone.
 
-    `at_once` images go through a replica together, all where it is None. `meter`, where there is one, measures a
-    step of single images while `probing`, and so finds `at_once`.
+    `micro_batch_size` images go through a replica together, all where it is None. `meter`, where there is one,
+    measures a step of single images while `probing`, and so finds `micro_batch_size`.
     """
 
     accelerator: Any
@@ -84,8 +84,8 @@ class Engine:
     replicas: Sequence[Any]
     pool: ThreadPoolExecutor
     seed: int
-    at_once: int | None
-    says: Says
+    micro_batch_size: int | None
+    notify: Notify
     meter: Meter | None = None
     probing: bool = False
 
@@ -101,7 +101,7 @@ def gradients(engine: Engine, batch: Batch) -> dict[str, float]:
     Out of memory, the step is done again with half as many images at once, until it is one.
     """
     if engine.probing and engine.meter is not None:
-        engine.at_once = 1
+        engine.micro_batch_size = 1
         engine.meter.start()
     while True:
         try:
@@ -121,11 +121,12 @@ def _settle(engine: Engine, batch: Batch) -> None:
     if not engine.probing or engine.meter is None:
         return
     engine.probing, most = False, math.ceil(len(batch.targets) / len(engine.replicas))
-    each, free = engine.meter.taken(), engine.meter.free()
-    engine.at_once = fitting(free, each, most)
-    engine.says(
-        f"an image takes {each / 1e6:.0f} MB and {free / 1e6:.0f} MB are free: {engine.at_once} of {most} at once"
-        + ("" if engine.at_once == most else f", the batch stays {batch.images} by accumulation")
+    each, free = engine.meter.peak(), engine.meter.free()
+    engine.micro_batch_size = batch_that_fits(free, each, most)
+    engine.notify(
+        f"an image takes {each / 1e6:.0f} MB and {free / 1e6:.0f} MB are free: "
+        f"{engine.micro_batch_size} of {most} at once"
+        + ("" if engine.micro_batch_size == most else f", the batch stays {batch.images} by accumulation")
     )
 
 
@@ -136,20 +137,20 @@ def out_of_memory(error: RuntimeError) -> bool:
 
 def _back_off(engine: Engine, batch: Batch) -> None:
     largest = math.ceil(len(batch.targets) / len(engine.replicas))
-    before = min(engine.at_once or largest, largest)
+    before = min(engine.micro_batch_size or largest, largest)
     if before <= 1:
         height, width = batch.pixels.shape[-2:]
         raise ModelError(
             f"out of memory with one image of {height}x{width} px at a time; lower phases.crop_px or longest_edge, "
             "take a smaller network, or free memory on the device"
         )
-    engine.at_once = before // 2
+    engine.micro_batch_size = before // 2
     for model in (engine.model, *engine.replicas):
         model.zero_grad(set_to_none=True)
     if engine.device.type == "cuda":
         torch.cuda.empty_cache()
-    engine.says(
-        f"out of memory with {before} images at once; going on with {engine.at_once} at once, "
+    engine.notify(
+        f"out of memory with {before} images at once; going on with {engine.micro_batch_size} at once, "
         f"the batch stays {batch.images} by accumulation"
     )
 
@@ -187,15 +188,15 @@ def _share_statistics(model: Any, replicas: Sequence[Any], used: int) -> None:
 
 
 def _accumulate(engine: Engine, model: Any, batch: Batch, share: list[int]) -> dict[str, float]:
-    """Adds up in `model` the gradients of some images, `at_once` of them at a time; the sums of the terms."""
+    """Adds up in `model` the gradients of some images, `micro_batch_size` of them at a time; the sums of the terms."""
     if len(engine.replicas) > 1:
         torch.set_num_threads(1)  # it counts for the calling thread alone
     model.zero_grad(set_to_none=True)
     sums: dict[str, float] = {}
-    step = engine.at_once or len(share)
+    step = engine.micro_batch_size or len(share)
     for start in range(0, len(share), step):
         images = share[start : start + step]
-        now = part(batch, images, engine.device, engine.seed)
+        now = micro_batch(batch, images, engine.device, engine.seed)
         with engine.accelerator.autocast():
             terms = model(now)
         loss = torch.stack(list(terms.values())).sum()

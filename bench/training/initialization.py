@@ -15,18 +15,18 @@ from bench.adapters.class_head import class_head, set_layer
 from bench.adapters.hub import load_pretrained, read_config
 from bench.datasets.dataset import Dataset
 from bench.errors import ModelError, UsageError
-from bench.io.config import shipped
+from bench.io.config import shipped_configs
 from bench.models.loading import load_model
 from bench.models.resolve import resolve_model
 from bench.models.weights import weights_file
 from bench.training.families.family import Family
 from bench.training.families.hub import label_names
-from bench.training.gradients import Says
+from bench.training.gradients import Notify
 from bench.training.recipe import Recipe
 from bench.types import Categories
 
 
-def fit_classes(network: Any, family: Family, categories: Categories) -> str:
+def adapt_class_head(network: Any, family: Family, categories: Categories) -> str:
     """Gives a network from a checkpoint a class layer for other classes, which keeps the rows of those that it
     knew by name; what was done, or ""."""
     if family.class_head is None:
@@ -68,7 +68,7 @@ def _with_rows(old: Any, rows: Sequence[int | None]) -> Any:
     return new
 
 
-def deepen(network: Any, family: Family, recipe: Recipe) -> None:
+def add_head_layers(network: Any, family: Family, recipe: Recipe) -> None:
     """Puts the recipe's class head in the place of the one layer."""
     spec = recipe.class_head
     if spec is None:
@@ -82,7 +82,7 @@ def deepen(network: Any, family: Family, recipe: Recipe) -> None:
         network.config.class_head = {"name": family.class_head, "widths": widths, "activation": spec.activation}
 
 
-def plain(network: Any, family: Family, recipe: Recipe) -> Any:
+def merge_head_layers(network: Any, family: Family, recipe: Recipe) -> Any:
     """The network as it is saved: layers without an activation between them are one matrix."""
     if recipe.class_head is None or recipe.class_head.activation != "none" or family.class_head is None:
         return network
@@ -115,8 +115,8 @@ DETR_NAMES = {
 }
 
 
-def network_of(recipe: Recipe, family: Family, data: Dataset, says: Says) -> Any:
-    """The network that training begins with; `says` hears what was carried over from a checkpoint."""
+def network_of(recipe: Recipe, family: Family, data: Dataset, notify: Notify) -> Any:
+    """The network that training begins with; `notify` hears what was carried over from a checkpoint."""
     if recipe.network is None:
         network, note = _whole(recipe, family, data)
     else:
@@ -124,8 +124,8 @@ def network_of(recipe: Recipe, family: Family, data: Dataset, says: Says) -> Any
         if recipe.init is not None:
             note = transplant(network, _tensors(recipe.init, family, data), family.backbone, recipe.init)
     if note:
-        says(note)
-    deepen(network, family, recipe)
+        notify(note)
+    add_head_layers(network, family, recipe)
     return network.float()
 
 
@@ -141,13 +141,13 @@ def _whole(recipe: Recipe, family: Family, data: Dataset) -> tuple[Any, str]:
     """The checkpoint's own network."""
     network = _loaded(recipe.init or "", family, data)
     network.requires_grad_(True)
-    note = fit_classes(network, family, data.categories)
+    note = adapt_class_head(network, family, data.categories)
     return network, f"init: {recipe.init}, {note or 'as it is'}"
 
 
 def _loaded(name: str, family: Family, data: Dataset) -> Any:
     """The network of `coco/swin-tiny` of the family, of a folder, or of `mask2former/minicity/tiny`, another's."""
-    other = name.partition("/")[0] in shipped("models")
+    other = name.partition("/")[0] in shipped_configs("models")
     model, checkpoint = (name, None) if other else (family.name, name)
     adapter: Any = load_model(resolve_model(model, data.name, base=data.base, checkpoint=checkpoint), "cpu")
     return adapter.model

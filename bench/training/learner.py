@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UsageError
-from bench.training.data.batches import Part
+from bench.training.data.batches import MicroBatch
 from bench.training.families.family import Family
 from bench.training.losses.auxiliary import DenseHead, dense_loss
 from bench.training.losses.set_loss import Terms, class_weights
@@ -32,7 +32,7 @@ class Learner(nn.Module):
                 raise UsageError(f"dense: {family.name} has no features for an auxiliary head; leave the block out")
             self.dense = DenseHead(family.feature_width(network), len(categories))
 
-    def forward(self, part: Part) -> Terms:
+    def forward(self, part: MicroBatch) -> Terms:
         """Named, weighted terms of the loss."""
         losses = self.family.losses(self.network, part, self.recipe, self.weights)
         if self.dense is None or losses.features is None or self.recipe.dense is None:
@@ -72,7 +72,7 @@ def freeze(learner: Learner, patterns: Iterable[str]) -> None:
 
 
 @torch.no_grad()
-def follow(average: Any, model: Any, decay: float) -> None:
+def update_average(average: Any, model: Any, decay: float) -> None:
     """Moves the averaged weights (and batch norm's statistics) towards the model's."""
     ours = [tensor for tensor in average.state_dict().values() if tensor.is_floating_point()]
     theirs = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]

@@ -10,18 +10,18 @@ from pathlib import Path
 
 from bench.fusion.presets import FusionSpec
 from bench.metrics.pq import PQTable
-from bench.models.model_file import FusionChoice
+from bench.models.model_file import FusionOverrides
 from bench.training.gradients import peak_mb
 from bench.training.log import Log, OnStep, StepReport
-from bench.training.state import Run, checkpoint
-from bench.training.validation import Judge, choose_fusion, held_back_loss, qualities
+from bench.training.state import TrainingState, checkpoint
+from bench.training.validation import Validator, choose_fusion, evaluate, held_back_loss
 
 
 @dataclass(frozen=True, eq=False)
-class Watch:
+class Monitor:
     """Who is told how the run goes, and who measures it."""
 
-    judge: Judge
+    validator: Validator
     out: Path
     log: Log | None  # None on all processes but the first
     on_step: OnStep
@@ -35,9 +35,9 @@ class Measured:
     terms: dict[str, float]
 
 
-def report(run: Run, losses: Sequence[dict[str, float]], watch: Watch, measured: Measured | None) -> None:
+def report(run: TrainingState, losses: Sequence[dict[str, float]], monitor: Monitor, measured: Measured | None) -> None:
     """Tells `on_step` and the log, of PQ too where it was just measured."""
-    if watch.log is None:
+    if monitor.log is None:
         return
     terms = {name: sum(one[name] for one in losses if name in one) / len(losses) for name in losses[-1]}
     line = StepReport(
@@ -45,30 +45,30 @@ def report(run: Run, losses: Sequence[dict[str, float]], watch: Watch, measured:
         None if measured is None else measured.table.all.pq, None if measured is None else measured.table.things.pq,
         terms, peak_mb(run.accelerator.device), {} if measured is None else measured.terms,
     )  # fmt: skip
-    watch.log.add(line)
-    watch.on_step(line)
+    monitor.log.add(line)
+    monitor.on_step(line)
 
 
-def compete(run: Run, watch: Watch) -> Measured | None:
+def update_best(run: TrainingState, monitor: Monitor) -> Measured | None:
     """Measures the averaged weights on the first process, and keeps them in `best` where they beat all earlier
     ones."""
-    if watch.log is None:
+    if monitor.log is None:
         return None
-    candidate, best = watch.out / "candidate", watch.out / "best"
-    watch.judge.hand_over(run.average, candidate)
-    table = qualities(watch.judge, candidate)[0]
+    candidate, best = monitor.out / "candidate", monitor.out / "best"
+    monitor.validator.export(run.average, candidate)
+    table = evaluate(monitor.validator, candidate)[0]
     if (table.all.pq or 0.0) >= run.best:
         run.best = table.all.pq or 0.0
         shutil.rmtree(best, ignore_errors=True)
         candidate.replace(best)
-    return Measured(table, held_back_loss(watch.judge, run.average))
+    return Measured(table, held_back_loss(monitor.validator, run.average))
 
 
-def finish(run: Run, watch: Watch) -> None:
+def finalize(run: TrainingState, monitor: Monitor) -> None:
     """Hands over the best weights with the thresholds that suit them on the scenes held back; ends the run."""
-    best, out, judge = watch.out / "best", watch.out, watch.judge
-    fusion, table = choose_fusion(judge, best)
-    chosen = {"fusion": asdict(fusion), "held_back": {"images": len(judge.samples), "PQ": table.all.pq}}
+    best, out, validator = monitor.out / "best", monitor.out, monitor.validator
+    fusion, table = choose_fusion(validator, best)
+    chosen = {"fusion": asdict(fusion), "held_back": {"images": len(validator.samples), "PQ": table.all.pq}}
     (out / "fusion.json").write_text(json.dumps(chosen, indent=2) + "\n", encoding="utf-8")
     note = json.loads((best / "bench.json").read_text(encoding="utf-8"))
     note["fusion"] = {**note["fusion"], **thresholds(fusion)}
@@ -81,6 +81,6 @@ def finish(run: Run, watch: Watch) -> None:
 
 
 def thresholds(fusion: FusionSpec) -> dict[str, float]:
-    """What a FusionChoice may say of a fusion."""
-    names = [name for name in FusionChoice.__dataclass_fields__ if name != "preset"]
+    """What a FusionOverrides may say of a fusion."""
+    names = [name for name in FusionOverrides.__dataclass_fields__ if name != "preset"]
     return {name: getattr(fusion, name) for name in names}

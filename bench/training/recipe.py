@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.errors import UsageError
-from bench.models.model_file import FusionChoice
+from bench.models.model_file import FusionOverrides
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Recipe:
     longest_edge: int | None = None
     geometry: GeometryPolicy = field(default_factory=GeometryPolicy)
     color: ColorPolicy = field(default_factory=ColorPolicy)
-    fusion: str | FusionChoice | None = None
+    fusion: str | FusionOverrides | None = None
     minutes: float | None = None
     steps: int | None = None
     epochs: float | None = None

@@ -19,7 +19,7 @@ from bench.training.recipe import Recipe
 
 
 @dataclass(eq=False)
-class Run:
+class TrainingState:
     """What a checkpoint holds, and the clock. `seconds` were spent before `started` (monotonic seconds).
 
     All that is drawn at random is a function of the recipe's seed and of `step` or `seen`, the images so far, so
@@ -64,11 +64,11 @@ def optimizer_of(learner: Learner, recipe: Recipe) -> torch.optim.Optimizer:
     return kind(groups, weight_decay=spec.weight_decay, fused=True)
 
 
-def begin(recipe: Recipe, learner: Learner, accelerator: Any, scenes: int, out: Path) -> Run:
+def start_or_resume(recipe: Recipe, learner: Learner, accelerator: Any, scenes: int, out: Path) -> TrainingState:
     """A fresh run, or the interrupted one whose checkpoint lies in `out`. `scenes` are learned from."""
     learner.to(accelerator.device)
     optimizer = accelerator.prepare_optimizer(optimizer_of(learner, recipe))
-    run = Run(recipe, learner, deepcopy(learner.network), optimizer, accelerator, scenes)
+    run = TrainingState(recipe, learner, deepcopy(learner.network), optimizer, accelerator, scenes)
     run.average.requires_grad_(False)
     if checkpoint(out).is_file():
         _resume(run, out)
@@ -82,7 +82,7 @@ def checkpoint(out: Path) -> Path:
     return out / "checkpoint.pt"
 
 
-def store(run: Run, out: Path) -> None:
+def save_checkpoint(run: TrainingState, out: Path) -> None:
     """Replaces the checkpoint, which is complete at any moment."""
     scaler = run.accelerator.scaler
     state = {
@@ -98,7 +98,7 @@ def store(run: Run, out: Path) -> None:
     temporary.replace(checkpoint(out))
 
 
-def _resume(run: Run, out: Path) -> None:
+def _resume(run: TrainingState, out: Path) -> None:
     path = checkpoint(out)
     try:
         state = torch.load(path, weights_only=True, map_location=run.accelerator.device)

@@ -14,25 +14,27 @@ import torch
 
 from bench.datasets.registry import load_dataset
 from bench.errors import ModelError, UsageError
-from bench.training.data.batches import Batch, Feed, ahead, batches
-from bench.training.data.scenes import Scenes, split
+from bench.training.data.batches import Batch, DataShard, batches, prefetch
+from bench.training.data.scenes import SampleCache, split
 from bench.training.families.family import find_family
-from bench.training.gradients import CudaMeter, Engine, Says, gradients
+from bench.training.gradients import CudaMeter, Engine, Notify, gradients
 from bench.training.initialization import network_of
-from bench.training.learner import Learner, follow, freeze, replica
+from bench.training.learner import Learner, freeze, replica, update_average
 from bench.training.log import Log, OnStep
-from bench.training.monitor import Watch, compete, finish, report
+from bench.training.monitor import Monitor, finalize, report, update_best
 from bench.training.recipe import Phase, Recipe
-from bench.training.state import Run, begin, checkpoint, store
-from bench.training.validation import Judge
+from bench.training.state import TrainingState, checkpoint, save_checkpoint, start_or_resume
+from bench.training.validation import Validator
 
 
-def train(recipe: Recipe, out: Path, on_step: OnStep, root: Path | None = None, says: Says = lambda note: None) -> Path:
+def train(
+    recipe: Recipe, out: Path, on_step: OnStep, root: Path | None = None, notify: Notify = lambda note: None
+) -> Path:
     """Trains, resuming from `out` where a run of the same recipe was interrupted; returns the weights' folder.
 
     `out` gets config.json, preprocessor_config.json, model.safetensors, bench.json (how to use them), fusion.json,
     recipe.json, training.jsonl, a line a report, and tensorboard/. `root` is the data set's, for one that does not
-    come embedded. `says` hears what the recipe leaves open, such as how many images fit into memory.
+    come embedded. `notify` hears what the recipe leaves open, such as how many images fit into memory.
     """
     if (out / "model.safetensors").is_file():
         raise UsageError(f"{out}: holds a finished model; give another --out")
@@ -41,21 +43,21 @@ def train(recipe: Recipe, out: Path, on_step: OnStep, root: Path | None = None, 
     learn, held = split(data, recipe)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    learner = Learner(network_of(recipe, family, data, says), family, recipe, data.categories)
-    scenes = Scenes(learn, data.categories, recipe.longest_edge, int(recipe.memory_gb * 1e9))
-    run = begin(recipe, learner, accelerator, len(scenes), out)
+    learner = Learner(network_of(recipe, family, data, notify), family, recipe, data.categories)
+    scenes = SampleCache(learn, data.categories, recipe.longest_edge, int(recipe.memory_gb * 1e9))
+    run = start_or_resume(recipe, learner, accelerator, len(scenes), out)
     if run.step:
-        says(f"{checkpoint(out)}: going on after step {run.step}")
-    judge = Judge(recipe, family, data, held, accelerator.device.type)
+        notify(f"{checkpoint(out)}: going on after step {run.step}")
+    validator = Validator(recipe, family, data, held, accelerator.device.type)
     log = Log(out, run.step) if accelerator.is_main_process else None
-    watch = Watch(judge, out, log, on_step)
-    feed = Feed(family.stride, accelerator.process_index, accelerator.num_processes)
+    monitor = Monitor(validator, out, log, on_step)
+    feed = DataShard(family.stride, accelerator.process_index, accelerator.num_processes)
     source = batches(scenes, recipe, feed, run.seen, lambda step, seen: recipe.phase(run.done_at(step, seen)), run.step)
-    with closing(ahead(source)) as ready, ThreadPoolExecutor(recipe.threads) as pool:
-        loop(run, ready, engine_of(run, pool, says), watch)
+    with closing(prefetch(source)) as ready, ThreadPoolExecutor(recipe.threads) as pool:
+        loop(run, ready, engine_of(run, pool, notify), monitor)
     if log is not None:
         log.close()
-        finish(run, watch)
+        finalize(run, monitor)
     accelerator.wait_for_everyone()
     return out
 
@@ -75,19 +77,19 @@ def accelerator_of(recipe: Recipe) -> Any:
     return accelerator
 
 
-def engine_of(run: Run, pool: ThreadPoolExecutor, says: Says) -> Engine:
+def engine_of(run: TrainingState, pool: ThreadPoolExecutor, notify: Notify) -> Engine:
     """On one process's CPU a replica a thread, else the model itself."""
     recipe, accelerator = run.recipe, run.accelerator
     alone = accelerator.device.type != "cpu" or accelerator.num_processes > 1 or recipe.threads == 1
     torch.set_num_threads(recipe.threads if alone else 1)
     replicas = [run.learner] if alone else [replica(run.learner) for _ in range(recipe.threads)]
-    at_once = None if recipe.at_once == "auto" else recipe.at_once
+    micro_batch_size = None if recipe.at_once == "auto" else recipe.at_once
     measured = recipe.at_once == "auto" and accelerator.device.type == "cuda"
     meter = CudaMeter(accelerator.device) if measured else None
-    return Engine(accelerator, run.learner, replicas, pool, recipe.seed, at_once, says, meter)
+    return Engine(accelerator, run.learner, replicas, pool, recipe.seed, micro_batch_size, notify, meter)
 
 
-def loop(run: Run, ready: Iterator[Batch], engine: Engine, watch: Watch) -> None:
+def loop(run: TrainingState, ready: Iterator[Batch], engine: Engine, monitor: Monitor) -> None:
     """Steps until the run is done; a report every few steps, PQ a few times in all, a checkpoint then and every
     few minutes."""
     recipe, losses = run.recipe, list[dict[str, float]]()
@@ -95,21 +97,21 @@ def loop(run: Run, ready: Iterator[Batch], engine: Engine, watch: Watch) -> None
     while run.done() < 1:
         batch = next(ready)
         if batch.phase is not phase:
-            phase = enter(batch.phase, engine, recipe)
+            phase = start_phase(batch.phase, engine, recipe)
         losses.append(one_step(run, batch, engine))
         checked = run.done() * recipe.checkpoints >= due
-        measured = compete(run, watch) if checked and not batch.phase.boxes_only else None  # boxes have no PQ
+        measured = update_best(run, monitor) if checked and not batch.phase.boxes_only else None  # boxes have no PQ
         if checked or time.monotonic() - run.stored > 60 * recipe.save_minutes:
             due = math.floor(run.done() * recipe.checkpoints) + 1
-            keep(run, watch)
+            checkpoint_now(run, monitor)
         if checked or run.step % recipe.log_every_steps == 0:
-            report(run, losses, watch, measured)
+            report(run, losses, monitor, measured)
             losses.clear()
     if losses:  # the clock ran out after the last look at it
-        report(run, losses, watch, compete(run, watch))
+        report(run, losses, monitor, update_best(run, monitor))
 
 
-def enter(phase: Phase, engine: Engine, recipe: Recipe) -> Phase:
+def start_phase(phase: Phase, engine: Engine, recipe: Recipe) -> Phase:
     """Lets rest what rests in a phase, and has the memory of an image measured anew."""
     engine.probing = engine.meter is not None
     for model in {id(m): m for m in (engine.model, *engine.replicas)}.values():
@@ -125,7 +127,7 @@ def learning_rate(recipe: Recipe, step: int, done: float) -> float:
     return warm * 0.5 * (1 + math.cos(math.pi * recipe.within_schedule(done)))
 
 
-def one_step(run: Run, batch: Batch, engine: Engine) -> dict[str, float]:
+def one_step(run: TrainingState, batch: Batch, engine: Engine) -> dict[str, float]:
     """One update of the weights and of their average; the terms of the loss. One that is no number is a
     ModelError."""
     spec, share = run.recipe.optimizer, learning_rate(run.recipe, run.step, run.done())
@@ -143,12 +145,12 @@ def one_step(run: Run, batch: Batch, engine: Engine) -> dict[str, float]:
         group["lr"] = group["full_lr"] * share
     run.optimizer.step()
     run.step, run.seen = run.step + 1, batch.seen
-    follow(run.average, run.learner.network, min(spec.ema, (1 + run.step) / (10 + run.step)))
+    update_average(run.average, run.learner.network, min(spec.ema, (1 + run.step) / (10 + run.step)))
     return terms
 
 
-def keep(run: Run, watch: Watch) -> None:
+def checkpoint_now(run: TrainingState, monitor: Monitor) -> None:
     """Stores a checkpoint, from the first process."""
-    if watch.log is not None:
-        store(run, watch.out)
+    if monitor.log is not None:
+        save_checkpoint(run, monitor.out)
     run.stored = time.monotonic()

@@ -15,19 +15,19 @@ import torch
 
 from bench.datasets.dataset import Dataset
 from bench.fusion.presets import FusionSpec
-from bench.io.canonical_json import plain as jsonable
-from bench.metrics.pq import PQTable, Tally, pq_table, tally, total
+from bench.io.canonical_json import to_plain
+from bench.metrics.pq import PQStat, PQTable, pq_stat, pq_table, sum_stats
 from bench.models.loading import load_model
-from bench.models.model_file import Folder, FusionChoice, InputSize
+from bench.models.model_file import CheckpointFolder, FusionOverrides, InputSize
 from bench.models.resolve import resolve_model
 from bench.models.spec import ModelSpec
 from bench.overlap import Overlap
 from bench.parallel import ordered_map
 from bench.training.data.augment import augment
-from bench.training.data.batches import Batch, part
-from bench.training.data.scenes import Scenes
+from bench.training.data.batches import Batch, micro_batch
+from bench.training.data.scenes import SampleCache
 from bench.training.families.family import Family
-from bench.training.initialization import plain
+from bench.training.initialization import merge_head_layers
 from bench.training.losses.set_loss import class_weights
 from bench.training.recipe import NEVER, ColorPolicy, GeometryPolicy, Recipe
 from bench.types import Sample
@@ -37,7 +37,7 @@ OVERLAP_THRESHOLDS = (0.5, 0.65, 0.8)
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
+class Validator:
     """Who measures a network: the adapter of its family on `samples` of `data`, on `device`."""
 
     recipe: Recipe
@@ -51,13 +51,13 @@ class Judge:
         return self.recipe.threads if self.device == "cpu" else 1
 
     @property
-    def fusion(self) -> FusionChoice:
+    def fusion(self) -> FusionOverrides:
         """The recipe's, or the family's."""
         said = self.recipe.fusion
-        choice = said if isinstance(said, FusionChoice) else FusionChoice(said)
+        choice = said if isinstance(said, FusionOverrides) else FusionOverrides(said)
         return replace(choice, preset=choice.preset or self.family.name)
 
-    def hand_over(self, network: Any, folder: Path) -> None:
+    def export(self, network: Any, folder: Path) -> None:
         """The network as a folder that `--checkpoint` takes."""
         folder.mkdir(parents=True, exist_ok=True)
         height, width = (side * self.recipe.upscale for side in self.samples[0].read_image().size)
@@ -67,30 +67,30 @@ class Judge:
         else:
             size = InputSize(min(height, width), max(height, width), self.family.divisor(network))
         half = self.recipe.weights == "fp16"
-        self.family.save(plain(network, self.family, self.recipe), folder, (height, width), half)
-        note = Folder(self.data.space, size, self.fusion, files=("config.json", "model.safetensors"))
-        (folder / "bench.json").write_text(json.dumps(jsonable(note), indent=2) + "\n", encoding="utf-8")
+        self.family.save(merge_head_layers(network, self.family, self.recipe), folder, (height, width), half)
+        note = CheckpointFolder(self.data.space, size, self.fusion, files=("config.json", "model.safetensors"))
+        (folder / "bench.json").write_text(json.dumps(to_plain(note), indent=2) + "\n", encoding="utf-8")
 
     def spec(self, folder: Path) -> ModelSpec:
         """The folder, resolved as `bench run --checkpoint` resolves it."""
         return resolve_model(self.family.name, self.data.name, base=self.data.base, checkpoint=str(folder))
 
 
-def qualities(judge: Judge, folder: Path, fusions: Sequence[FusionSpec] | None = None) -> list[PQTable]:
+def evaluate(validator: Validator, folder: Path, fusions: Sequence[FusionSpec] | None = None) -> list[PQTable]:
     """PQ, SQ and RQ of the folder's model by each way of fusion, its own where none is given."""
-    spec = judge.spec(folder)
-    adapter: Any = load_model(spec, judge.device)
+    spec = validator.spec(folder)
+    adapter: Any = load_model(spec, validator.device)
     posts = [_fused_by(adapter, fusion) for fusion in fusions or [spec.fusion]]
 
-    def one(sample: Sample) -> list[dict[int, Tally]]:
+    def one(sample: Sample) -> list[dict[int, PQStat]]:
         torch.set_num_threads(1)  # it counts for the calling thread alone
         image, truth = sample.read_image(), sample.read_target()
         output = adapter.infer([adapter.preprocess(image)])[0]
         predictions = [post.postprocess(output, image.size).panoptic for post in posts]
-        return [tally(Overlap.of(truth, prediction)) for prediction in predictions]
+        return [pq_stat(Overlap.of(truth, prediction)) for prediction in predictions]
 
-    images = list(ordered_map(one, judge.samples, judge.threads))
-    return [pq_table(total(column), judge.data.categories) for column in zip(*images, strict=True)]
+    images = list(ordered_map(one, validator.samples, validator.threads))
+    return [pq_table(sum_stats(column), validator.data.categories) for column in zip(*images, strict=True)]
 
 
 def _fused_by(adapter: Any, fusion: FusionSpec) -> Any:
@@ -113,31 +113,35 @@ def candidates(preset: FusionSpec) -> list[FusionSpec]:
     return list(dict.fromkeys([preset, *varied]))
 
 
-def choose_fusion(judge: Judge, folder: Path) -> tuple[FusionSpec, PQTable]:
+def choose_fusion(validator: Validator, folder: Path) -> tuple[FusionSpec, PQTable]:
     """The thresholds with the best PQ, and that PQ; the preset's own are among them."""
-    tried = candidates(judge.spec(folder).fusion)
-    tables = qualities(judge, folder, tried)
+    tried = candidates(validator.spec(folder).fusion)
+    tables = evaluate(validator, folder, tried)
     best = max(range(len(tried)), key=lambda i: tables[i].all.pq or 0.0)
     return tried[best], tables[best]
 
 
 @torch.no_grad()
-def held_back_loss(judge: Judge, network: Any) -> dict[str, float]:
+def held_back_loss(validator: Validator, network: Any) -> dict[str, float]:
     """The terms of the family's loss on scenes held back, whole or cut as in the last phase, as they are; the mean
     over the scenes."""
-    recipe, family, phase = judge.recipe, judge.family, replace(judge.recipe.phases[-1], batch=1, zoom=(0.0, 1.0))
+    recipe, family, phase = (
+        validator.recipe,
+        validator.family,
+        replace(validator.recipe.phases[-1], batch=1, zoom=(0.0, 1.0)),
+    )
     still = replace(recipe, geometry=GeometryPolicy(0.0), color=ColorPolicy(NEVER, NEVER))
-    scenes = Scenes(judge.samples, judge.data.categories, recipe.longest_edge, 0)
-    device, weights = torch.device(judge.device), class_weights(recipe.loss, judge.data.categories)
+    scenes = SampleCache(validator.samples, validator.data.categories, recipe.longest_edge, 0)
+    device, weights = torch.device(validator.device), class_weights(recipe.loss, validator.data.categories)
     network.eval()
 
     def one(number: int) -> dict[str, float]:
-        torch.set_num_threads(1 if judge.device == "cpu" else recipe.threads)
+        torch.set_num_threads(1 if validator.device == "cpu" else recipe.threads)
         rng = np.random.default_rng([recipe.seed, 3, number])
         pixels, cells = augment(scenes.read(number), still, phase, family.stride, rng)
         batch = Batch(pixels[None], (cells,), (number,), phase, 1, 1)
-        terms = family.losses(network, part(batch, [0], device, recipe.seed), recipe, weights).terms
+        terms = family.losses(network, micro_batch(batch, [0], device, recipe.seed), recipe, weights).terms
         return {name: value.item() for name, value in terms.items()}
 
-    each = list(ordered_map(one, range(len(scenes)), judge.threads))
+    each = list(ordered_map(one, range(len(scenes)), validator.threads))
     return {name: sum(terms[name] for terms in each) / len(each) for name in each[0]}

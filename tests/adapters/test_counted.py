@@ -15,7 +15,7 @@ from tiny_networks import FAMILIES, SIDE
 from bench.datasets.registry import load_dataset
 from bench.io.files import read_json
 from bench.models.adapter import Adapter
-from bench.models.flops import counted, multiply_adds
+from bench.models.flops import count_macs, counted
 from bench.models.loading import load_model
 from bench.models.model_file import InputSize
 from bench.models.resolve import resolve_model
@@ -43,7 +43,7 @@ def test_shapes_alone_give_the_count_of_the_computation(
     assert computed is not None and computed > adapter.parameters
     with monkeypatch.context() as patched:
         patched.setattr(adapter, "infer", None)
-        assert multiply_adds(adapter, image) == computed
+        assert count_macs(adapter, image) == computed
     (after,) = adapter.infer([adapter.preprocess(image)])
     assert torch.equal(after.mask_logits, before.mask_logits)
 
@@ -53,7 +53,7 @@ def test_a_count_before_the_first_image_leaves_nothing_behind(
     tiny: Callable[[str], Path], picture: Callable[[int, int], Image], family: str
 ) -> None:
     fresh, counted_first, image = loaded(tiny, family), loaded(tiny, family), picture(40, 70)
-    assert multiply_adds(counted_first, image)
+    assert count_macs(counted_first, image)
     outputs = [adapter.infer([adapter.preprocess(image)])[0] for adapter in (counted_first, fresh)]
     assert torch.equal(outputs[0].mask_logits, outputs[1].mask_logits)
 
@@ -63,7 +63,7 @@ def test_the_counts_of_committed_runs_come_out_again(name: str) -> None:
     (file,) = COMMITTED.glob(f"{name}/*/run.json")
     adapter: Adapter = load_model(name, "cpu", dataset="minicity")
     image = load_dataset("minicity:val").samples[0].read_image()
-    assert multiply_adds(adapter, image) == read_json(file)["multiply_adds"]
+    assert count_macs(adapter, image) == read_json(file)["multiply_adds"]
 
 
 def test_a_composed_model_has_the_counts_of_its_parts_if_both_are_told() -> None:
@@ -72,6 +72,6 @@ def test_a_composed_model_has_the_counts_of_its_parts_if_both_are_told() -> None
     composed: Any = object.__new__(Compose)
     composed.semantic, composed.instances = SimpleNamespace(multiply_adds=3), SimpleNamespace(multiply_adds=4)
     image = Image("i", np.zeros((2, 2, 3), dtype=np.uint8))
-    assert multiply_adds(composed, image) == 7
+    assert count_macs(composed, image) == 7
     composed.instances = SimpleNamespace(parameters=None)
-    assert multiply_adds(composed, image) is None
+    assert count_macs(composed, image) is None

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.analysis.gate import Check, Verdict, judge, read_baseline, write_baseline
+from bench.analysis.gate import GateResult, MetricChange, compare_to_baseline, read_baseline, write_baseline
 from bench.analysis.suite import Outcome, Suite, SuiteRun, Tolerances
 from bench.errors import DataError, ModelError, NotComparable, UsageError
 from bench.reports.gate import moved_table, to_markdown, write_junit
@@ -34,10 +34,10 @@ def outcome(run: Run | None, kind: str = "model", error: ModelError | None = Non
     return Outcome(SuiteRun("m", "d", **{kind: "x"}), run, error)
 
 
-def verdict(before: Run, now: Run, folder: Path, kind: str = "model") -> Verdict:
+def verdict(before: Run, now: Run, folder: Path, kind: str = "model") -> GateResult:
     write_baseline(folder / "b.json", [outcome(before, kind)])
     suite = Suite("t", (outcome(now, kind).planned,), Tolerances(headline=0.2, per_class=2.0))
-    return judge(suite, [outcome(now, kind)], read_baseline(folder / "b.json"))
+    return compare_to_baseline(suite, [outcome(now, kind)], read_baseline(folder / "b.json"))
 
 
 def test_an_unchanged_run_passes(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_runs_that_only_one_side_knows(tmp_path: Path) -> None:
     write_baseline(tmp_path / "b.json", [outcome(run_of())])
     other = Outcome(SuiteRun("n", "d", model="x"), run_of())
     with pytest.raises(NotComparable, match="only in the baseline"):
-        judge(Suite("t", (other.planned,)), [other], read_baseline(tmp_path / "b.json"))
+        compare_to_baseline(Suite("t", (other.planned,)), [other], read_baseline(tmp_path / "b.json"))
 
 
 def test_a_failed_run_writes_no_baseline_and_is_no_pass(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_failed_run_writes_no_baseline_and_is_no_pass(tmp_path: Path) -> None:
     assert not (tmp_path / "b.json").exists()
     write_baseline(tmp_path / "b.json", [outcome(run_of())])
     with pytest.raises(ModelError, match="it broke"):
-        judge(Suite("t", (failed.planned,)), [failed], read_baseline(tmp_path / "b.json"))
+        compare_to_baseline(Suite("t", (failed.planned,)), [failed], read_baseline(tmp_path / "b.json"))
 
 
 def test_a_missing_or_broken_baseline_names_the_remedy(tmp_path: Path) -> None:
@@ -99,8 +99,8 @@ def test_a_missing_or_broken_baseline_names_the_remedy(tmp_path: Path) -> None:
 
 
 def test_junit_and_markdown_name_what_moved(tmp_path: Path) -> None:
-    checks = (Check("m|n", "PQ all", 40.0, 39.0, 0.2), Check("m|n", "mIoU panoptic", 40.0, 40.0, 0.2))
-    said = Verdict(checks, {"m|n": 1.5})
+    checks = (MetricChange("m|n", "PQ all", 40.0, 39.0, 0.2), MetricChange("m|n", "mIoU panoptic", 40.0, 40.0, 0.2))
+    said = GateResult(checks, {"m|n": 1.5})
     write_junit(said, tmp_path / "junit.xml")
     suite = ElementTree.parse(tmp_path / "junit.xml").getroot().find("testsuite")
     assert suite is not None and (suite.get("tests"), suite.get("failures"), suite.get("time")) == ("2", "1", "1.500")

@@ -10,7 +10,7 @@ from little import STUDY, write_study
 
 from bench.analysis.study import is_study, load_study
 from bench.errors import UsageError
-from bench.io.config import find, load_yaml
+from bench.io.config import find_config, load_yaml
 from bench.training.study_arm import arm_recipe
 
 
@@ -57,15 +57,15 @@ def test_a_study_without_a_quick_look_says_so(tmp_path: Path) -> None:
 
 
 def test_gate_suites_are_none() -> None:
-    assert not is_study(find("suites", "ci")) and is_study(find("suites", "study"))
+    assert not is_study(find_config("suites", "ci")) and is_study(find_config("suites", "study"))
     with pytest.raises(UsageError, match="trains nothing, so it has no quick look"):
-        load_study(find("suites", "ci"), quick=True)
+        load_study(find_config("suites", "ci"), quick=True)
 
 
 @pytest.mark.parametrize("quick", [False, True])
 def test_every_training_of_the_shipped_study_is_a_recipe_and_differs_from_its_base(quick: bool) -> None:
-    study = load_study(find("suites", "study"), quick)
-    recipes = {t.name: arm_recipe(find("train", t.recipe), t.set, t.seeds[0]) for t in study.trainings}
+    study = load_study(find_config("suites", "study"), quick)
+    recipes = {t.name: arm_recipe(find_config("train", t.recipe), t.set, t.seeds[0]) for t in study.trainings}
     assert len({repr(recipe) for recipe in recipes.values()}) == len(recipes)
     assert all(recipe.init is not None and recipe.steps is not None for recipe in recipes.values())
     assert {name for contrast in study.contrasts for name in contrast.arms} == set(recipes)
@@ -79,8 +79,8 @@ def test_every_training_of_the_shipped_study_is_a_recipe_and_differs_from_its_ba
 def test_the_study_goes_on_with_what_a_shipped_recipe_trains() -> None:
     from bench.training.recipe import Recipe
 
-    base = load_yaml(find("train", "study-base"), Recipe)
-    before = load_yaml(find("train", f"{base.family}-tiny-minicoco"), Recipe)
+    base = load_yaml(find_config("train", "study-base"), Recipe)
+    before = load_yaml(find_config("train", f"{base.family}-tiny-minicoco"), Recipe)
     assert base.init == f"{base.family}/minicoco/tiny"
     assert base.family == before.family and before.dataset == "minicoco:train"
 
@@ -95,11 +95,11 @@ def test_the_frozen_transformer_is_that_of_either_family(family: str) -> None:
     from bench.training.initialization import build
     from bench.training.recipe import Recipe
 
-    study = load_study(find("suites", "study"))
+    study = load_study(find_config("suites", "study"))
     (pattern,) = next(t.set["freeze"] for t in study.trainings if t.name == "frozen-transformer")
     found = find_family(family)  # type: ignore[arg-type]
-    recipe = load_yaml(find("train", f"{family}-tiny-minicity"), Recipe)
-    network = build(recipe, found, load_space("cityscapes-19").scored)
+    recipe = load_yaml(find_config("train", f"{family}-tiny-minicity"), Recipe)
+    network = build(recipe, found, load_space("cityscapes-19").evaluated)
     names = [name for name, _ in network.named_parameters()]
     frozen = {name for name in names if fnmatchcase(name, pattern)}
     layers = {name for name in names if "decoder.layers." in name or "model.encoder.layers." in name}

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from fakes import write_model, write_tree
 
-from bench.analysis.verification_level import Level, keep_rerun, read_through
-from bench.analysis.verification_level import level as level_of
+from bench.analysis.verification_level import VerificationLevel, keep_rerun, scan_run, verification_level
 from bench.datasets.registry import load_dataset
 from bench.errors import UsageError
-from bench.evaluation import run as launch
+from bench.evaluation import run
 from bench.results.predictions import saved_predictions
 from bench.results.run import Run, read_run
 
@@ -22,11 +21,11 @@ def runs(tmp_path: Path) -> list[Run]:
     """The same run, made twice."""
     write_tree(tmp_path / "data", 2)
     data, yaml = load_dataset("cityscapes", tmp_path / "data"), str(write_model(tmp_path))
-    return [launch.run(yaml, data, tmp_path / name) for name in ("one", "two")]
+    return [run.run(yaml, data, tmp_path / name) for name in ("one", "two")]
 
 
-def level(run: Run) -> Level | None:
-    return level_of(read_through(run))
+def level(run: Run) -> VerificationLevel | None:
+    return verification_level(scan_run(run))
 
 
 def edited(run: Run, name: str, old: str, new: str) -> Run:

@@ -9,7 +9,7 @@ import pytest
 from place import Call, Place
 
 from bench.metrics.bootstrap import MEANS
-from bench.metrics.errors import KINDS
+from bench.metrics.errors import ERROR_TYPES
 
 VIEWS = ("--errors", "--by-size", "--thresholds", "--confusion", "--intervals")
 
@@ -37,7 +37,7 @@ def test_the_views_of_a_run_agree_with_its_score(scored: Path, call: Call) -> No
 def test_the_views_as_tables(scored: Path, call: Call) -> None:
     answer = call("show", scored, *VIEWS)
     assert answer.code == 0
-    assert all(kind in answer.out for kind in KINDS)
+    assert all(kind in answer.out for kind in ERROR_TYPES)
     for text in ("medium", "10 % and more", "0.95", "PQ†", "taken for", "road", " to "):
         assert text in answer.out
 

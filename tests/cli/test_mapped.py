@@ -129,5 +129,5 @@ def test_an_audit_is_kept_beside_a_run_on_the_mapped_truth(place: Place, scored:
     for keep, more, word in ((scored, (), "not mapped by"), (run, ("--limit", 2), "other images")):
         refused = call("data", "map", "cityscapes-ika", *data, "--keep", keep, *more)
         assert (refused.code, refused.out) == (2, "") and word in refused.err
-    kept = call("data", "map", "cityscapes-ika", *data, "--keep", run, "--json")
+    kept = call("data", "map", "cityscapes-ika", *data, "--record", run, "--json")
     assert kept.code == 0 and json.loads((run / "label_map.json").read_text("utf-8")) == json.loads(kept.out)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from place import Call, Place
 
-from bench.datasets.registry import coco_truth
+from bench.datasets.registry import load_coco_files
 from bench.errors import UsageError
-from bench.evaluation import score as scoring
+from bench.evaluation import score
 from bench.results.predictions import PredictionWriter
 from bench.types import Categories, Category, Panoptic, Prediction, SegmentInfo
 
@@ -83,7 +83,7 @@ def test_an_unknown_protocol_is_refused_before_anything_is_scored(
     call: Call, pair: list[object], tmp_path: Path
 ) -> None:
     assert call("score", *pair, "--protocol", "loose").code == 2
-    truth = coco_truth(Path(str(pair[1])), Path(str(pair[3])))
+    truth = load_coco_files(Path(str(pair[1])), Path(str(pair[3])))
     with pytest.raises(UsageError, match="unknown protocol 'loose'"):
-        scoring.score(Path(str(pair[5])), truth, tmp_path / "out", protocol="loose")  # type: ignore[arg-type]
+        score.score(Path(str(pair[5])), truth, tmp_path / "out", protocol="loose")  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()

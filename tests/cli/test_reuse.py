@@ -19,8 +19,7 @@ from PIL import Image
 from place import Call, Place
 
 from bench.datasets.registry import load_dataset
-from bench.evaluation import run as launch
-from bench.evaluation import versions
+from bench.evaluation import run, versions
 
 MODEL = """\
 title: Bands of the red channel, shifted by what its files say
@@ -340,7 +339,7 @@ def test_a_score_is_of_its_files(place: Place, scored: Path, call: Call, change:
 def test_labels_of_the_fakes_are_those_of_the_space() -> None:
     from bench.datasets.label_spaces import load_space
 
-    assert tuple(load_space("cityscapes-19").scored.ids) == LABELS
+    assert tuple(load_space("cityscapes-19").evaluated.ids) == LABELS
 
 
 @pytest.mark.parametrize(("broken_file", "batch", "kept"), [(image_file, 1, 4), (image_file, 2, 4), (label_file, 3, 3)])
@@ -436,7 +435,7 @@ def test_adapters_of_one_process_have_their_own_modules(world: World, tmp_path: 
     path = list(sys.path)
     try:
         found = [
-            launch.run(str(folder / "mine.yaml"), data.limited(count), tmp_path / "out", label_map=labels).score
+            run.run(str(folder / "mine.yaml"), data.limited(count), tmp_path / "out", label_map=labels).score
             for count in (1, 2)
             for folder in (world.place.folder, other)
         ]

@@ -67,7 +67,7 @@ def test_the_gate_catches_a_swapped_label_map(suite: Path, call: Call, monkeypat
 
     options = ["check", "--suite", suite, "--baseline", suite.parent / "baseline", "--json"]
     assert call(*options, "--update").code == 0
-    honest = maps.prediction_map
+    honest = maps.find_label_map
 
     def swapped(*arguments: Any) -> Any:
         """The same map, but car and person change places."""
@@ -98,13 +98,13 @@ class Fused(Bands):
 
     def postprocess(self, output, size):
         import torch
-        from bench.fusion.queries import Frame, fuse
+        from bench.fusion.queries import ImageGeometry, fuse
 
         index, doubt = (torch.from_numpy(part.astype(np.int64)) for part in output)
         classes = torch.arange(len(self.categories))
         masks = (index == classes[:, None, None]) * torch.where(doubt < 3, 5.1, 9.0) - 5.0
         logits = 20.0 * torch.eye(len(classes), len(classes) + 1)
-        return Prediction(fuse(logits, masks, Frame(size, size, size), self.categories, self.fusion))
+        return Prediction(fuse(logits, masks, ImageGeometry(size, size, size), self.categories, self.fusion))
 '''
 
 
@@ -123,15 +123,15 @@ def test_the_gate_catches_half_a_point_lost_in_the_fusion(
     options = ["check", "--suite", suite, "--baseline", suite.parent / "baseline"]
     assert call(*options, "--update").code == 0
     assert call(*options).code == 0
-    honest = queries.contest
+    honest = queries.assign_pixels
 
     def faulty(masks: Any, scores: Any, size: Any, threshold: float, **more: Any) -> Any:
         return honest(masks, scores, size, threshold + 0.05, **more)
 
-    monkeypatch.setattr(queries, "contest", faulty)
+    monkeypatch.setattr(queries, "assign_pixels", faulty)
     said = call(*options, "--json")
     assert said.code == 1
-    moved = {check["metric"]: check["moved"] for check in json.loads(said.out)["checks"] if not check["passed"]}
+    moved = {check["metric"]: check["delta"] for check in json.loads(said.out)["checks"] if not check["passed"]}
     assert -0.7 < moved["PQ all"] < -0.3
     assert moved["SQ all"] < 0
 

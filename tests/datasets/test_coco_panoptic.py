@@ -17,7 +17,7 @@ from bench.datasets.label_spaces import load_space
 from bench.datasets.registry import load_dataset
 from bench.errors import DataError, UsageError
 from bench.io.archive import locate
-from bench.io.config import load_yaml, shipped
+from bench.io.config import load_yaml, shipped_configs
 
 NAMES = [f"{n:012d}" for n in (139, 285, 632)]
 IDS = np.array([[0, 5, 5, 5], [70000, 70000, 5, 5], [70000, 70000, 5, 300]])
@@ -42,7 +42,7 @@ def jpg_of(n: int) -> bytes:
 
 
 def truth() -> bytes:
-    space = load_space("coco-133").scored
+    space = load_space("coco-133").evaluated
     return json.dumps(
         {
             "categories": [{"id": c.id, "name": c.name, "isthing": int(c.isthing)} for c in space],
@@ -228,12 +228,14 @@ def test_mapillary_lies_as_downloaded(name: str, folder: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["coco", "ade20k", "mapillary-vistas-v1.2", "mapillary-vistas-v2"])
 def test_every_split_has_its_places(name: str) -> None:
-    spec = load_yaml(shipped("datasets")[name], DatasetSpec)
+    spec = load_yaml(shipped_configs("datasets")[name], DatasetSpec)
     assert set(spec.files) == set(spec.splits)
 
 
 def test_a_split_without_places_is_a_usage_error(tmp_path: Path) -> None:
-    text = shipped("datasets")["ade20k"].read_text().replace("splits: [train, val]", "splits: [train, val, test]")
+    text = (
+        shipped_configs("datasets")["ade20k"].read_text().replace("splits: [train, val]", "splits: [train, val, test]")
+    )
     (tmp_path / "mine.yaml").write_text(text.replace("default_split: val", "default_split: test"))
     with pytest.raises(UsageError, match="says nothing of the split 'test'"):
         load_dataset(str(tmp_path / "mine.yaml"), tmp_path)

@@ -12,9 +12,9 @@ from bench.analysis.label_map_audit import audit_map
 from bench.datasets.label_map_files import load_map
 from bench.datasets.label_maps import LabelMap
 from bench.datasets.label_spaces import load_space
-from bench.datasets.registry import load_dataset, read_spec, unmapped
+from bench.datasets.registry import load_base, load_dataset, read_spec
 from bench.errors import UsageError
-from bench.io.config import find
+from bench.io.config import find_config
 
 INSTANCES = np.array(
     [
@@ -84,10 +84,10 @@ def test_none_can_count(tree: Path, tmp_path: Path) -> None:
 def test_the_base_is_as_it_was(tree: Path) -> None:
     base = load_dataset("cityscapes", tree)
     assert np.array_equal(base.samples[0].read_target().id_map == 0, np.isin(INSTANCES, [1, 4, 15, 29000, 30001]))
-    again = unmapped(load_dataset("cityscapes-ika", tree), tree)
+    again = load_base(load_dataset("cityscapes-ika", tree), tree)
     assert np.array_equal(again.samples[0].read_target().id_map, base.samples[0].read_target().id_map)
     with pytest.raises(UsageError, match="not mapped"):
-        unmapped(base, tree)
+        load_base(base, tree)
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,14 @@ def test_a_wrong_derivation_is_said(text: str, said: str, tree: Path, tmp_path: 
 
 
 def test_a_derived_set_is_listed_like_its_base() -> None:
-    spec = read_spec(find("datasets", "cityscapes-ika"))
+    spec = read_spec(find_config("datasets", "cityscapes-ika"))
     assert (spec.splits, spec.labels) == (("train", "val"), "cityscapes-to-ika")
     assert "ika" in spec.title
 
 
 def test_an_audit_counted_by_hand(tree: Path) -> None:
     derived = load_dataset("cityscapes-ika", tree)
-    found = audit_map(derived, unmapped(derived, tree), workers=1).to_json()
+    found = audit_map(derived, load_base(derived, tree), workers=1).to_json()
     assert found["pixels"] == {"all": 36, "covered": 28, "lost": 2, "gained": 1 + 2 + 2}
     assert found["to_void"]["train"] == 2
     assert found["unreachable"] == []
@@ -131,7 +131,7 @@ def test_an_audit_knows_what_is_out_of_reach(tree: Path) -> None:
     derived = load_dataset("cityscapes-ika", tree)
     labels = load_map("cityscapes-to-ika")
     less = LabelMap(labels.source, labels.target, {**labels.names, "bus": None})
-    found = audit_map(replace(derived, labels=less), unmapped(derived, tree), workers=1).to_json()
+    found = audit_map(replace(derived, labels=less), load_base(derived, tree), workers=1).to_json()
     assert found["unreachable"] == ["bus"]  # the caravan comes to it, but no model of the base predicts one
 
 
@@ -143,7 +143,7 @@ def coco_tree(root: Path) -> Path:
         {"id": i, "category_id": category, "iscrowd": crowd, "area": int((ids == i).sum()), "bbox": [0, 0, 1, 1]}
         for i, (category, crowd) in listed.items()
     ]
-    classes = [{"id": c.id, "name": c.name, "isthing": int(c.isthing)} for c in load_space("coco-133").scored]
+    classes = [{"id": c.id, "name": c.name, "isthing": int(c.isthing)} for c in load_space("coco-133").evaluated]
     (root / "annotations" / "panoptic_val2017").mkdir(parents=True)
     (root / "val2017").mkdir()
     rgb = np.stack([ids, 0 * ids, 0 * ids], axis=-1).astype(np.uint8)
@@ -160,7 +160,7 @@ def coco_tree(root: Path) -> Path:
 
 def test_coco_in_classes_of_cityscapes(tmp_path: Path) -> None:
     data = load_dataset("coco-cityscapes", coco_tree(tmp_path))
-    assert data.categories == load_space("cityscapes-19").scored
+    assert data.categories == load_space("cityscapes-19").evaluated
     target = data.samples[0].read_target()
     described = [(s.category_id, s.iscrowd, s.declared_area) for s in target.segments_info]
     assert described == [(24, True, 2), (19, False, 2), (12, False, 4)]

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.datasets.label_map_files import load_map, map_digest, prediction_map
+from bench.datasets.label_map_files import find_label_map, load_map, map_digest
 from bench.datasets.label_spaces import load_space
 from bench.errors import UsageError
-from bench.io.config import find
+from bench.io.config import find_config
 
-SHIPPED = find("labels", "cityscapes-to-ika")
-CITYSCAPES = ("cityscapes-19", load_space("cityscapes-19").scored)
-IKA = ("ika-12", load_space("ika-12").scored)
-COCO = ("coco-133", load_space("coco-133").scored)
+SHIPPED = find_config("labels", "cityscapes-to-ika")
+CITYSCAPES = ("cityscapes-19", load_space("cityscapes-19").evaluated)
+IKA = ("ika-12", load_space("ika-12").evaluated)
+COCO = ("coco-133", load_space("coco-133").evaluated)
 
 
 def test_the_published_reduction() -> None:
@@ -74,28 +74,30 @@ def test_a_wrong_file_is_named(change: dict[str, str | None], said: str, tmp_pat
 
 
 def test_the_way_between_spaces_is_found() -> None:
-    assert prediction_map(CITYSCAPES, CITYSCAPES, None) is None
-    direct = prediction_map(CITYSCAPES, IKA, None)
+    assert find_label_map(CITYSCAPES, CITYSCAPES, None) is None
+    direct = find_label_map(CITYSCAPES, IKA, None)
     assert direct is not None
     assert map_digest(direct) == map_digest(load_map("cityscapes-to-ika"))
-    counted = prediction_map(CITYSCAPES, ("ika-12", load_space("ika-12").counting(["none"]).scored), None)
+    counted = find_label_map(
+        CITYSCAPES, ("ika-12", load_space("ika-12").with_void_as_classes(["none"]).evaluated), None
+    )
     assert counted is not None
     assert counted.names["train"] == "none"
-    chained = prediction_map(COCO, IKA, None)
+    chained = find_label_map(COCO, IKA, None)
     assert chained is not None
     assert (chained.names["stop sign"], chained.names["bicycle"], chained.names["cat"]) == ("pole", "two wheeler", None)
 
 
 def test_no_way_names_both_and_the_remedy() -> None:
     with pytest.raises(UsageError) as error:
-        prediction_map(IKA, COCO, None)
+        find_label_map(IKA, COCO, None)
     for word in ("ika-12", "coco-133", "--label-map"):
         assert word in str(error.value)
 
 
 def test_a_given_map_must_fit() -> None:
-    assert prediction_map(CITYSCAPES, IKA, "cityscapes-to-ika") is not None
+    assert find_label_map(CITYSCAPES, IKA, "cityscapes-to-ika") is not None
     with pytest.raises(UsageError, match="does not lead from ika-12"):
-        prediction_map(IKA, CITYSCAPES, "cityscapes-to-ika")
+        find_label_map(IKA, CITYSCAPES, "cityscapes-to-ika")
     with pytest.raises(UsageError, match="did you mean 'cityscapes-to-ika'"):
-        prediction_map(CITYSCAPES, IKA, "cityscapes-to-ikea")
+        find_label_map(CITYSCAPES, IKA, "cityscapes-to-ikea")

@@ -12,7 +12,7 @@ from scenes import SPACE, Scene, panoptic, scenes
 
 from bench.datasets.label_maps import LabelMap, compose, remap, remap_prediction, remap_semantic, void_id
 from bench.errors import DataError, UsageError
-from bench.metrics.pq import pq_table, tally
+from bench.metrics.pq import pq_stat, pq_table
 from bench.metrics.score import score
 from bench.metrics.semantic import confusion, semantic_from_panoptic
 from bench.overlap import Overlap
@@ -161,7 +161,7 @@ def test_six_by_six_scored_by_hand() -> None:
         i + 1: info._replace(iscrowd=False) for i, info in enumerate(TRUTH.segments_info) if i != 3
     })  # fmt: skip
     truth, mapped = remap(TRUTH, TO_REDUCED), remap(prediction, TO_REDUCED)
-    table = pq_table(tally(Overlap.of(truth, mapped), protocol="coco"), REDUCED)
+    table = pq_table(pq_stat(Overlap.of(truth, mapped), protocol="coco"), REDUCED)
     # Declared areas count in the truth's place. Wheelers: 4 px declared as 5, 4 and 2. Ground: 8 of 12 px, declared
     # as 13. Other: 9 px of the 13 predicted.
     assert [row.pq for row in table.per_class] == pytest.approx([(4 / 5 + 1 + 1) / 3, 8 / 13, 9 / 13])

@@ -16,7 +16,7 @@ from bench.datasets.synthetic.minicoco.labels import CATEGORY_OF, panoptic_of, s
 from bench.datasets.synthetic.minicoco.scene import SIZES, SPLITS, VERSION, Picture, render
 from bench.datasets.synthetic.minicoco.subjects import Aim
 from bench.datasets.synthetic.minicoco.write import MINICOCO
-from bench.io.config import find, load_yaml
+from bench.io.config import find_config, load_yaml
 
 SAMPLE = 40  # images of val that the statistics are taken over
 HASHES = manifest.load("bench.datasets.synthetic.minicoco")
@@ -108,7 +108,7 @@ def test_files_lie_as_in_coco_and_hold_the_pictures(tmp_path) -> None:
     assert MINICOCO.write_split(tmp_path, "demo", limit=3, workers=1) == tmp_path
     data = json.loads((tmp_path / "annotations" / "panoptic_demo2017.json").read_text())
     assert len(data["categories"]) == 133 and [image["id"] for image in data["images"]] == [100_001, 100_002, 100_003]
-    spec = load_yaml(find("datasets", "minicoco"), DatasetSpec)
+    spec = load_yaml(find_config("datasets", "minicoco"), DatasetSpec)
     files = coco_panoptic.open_files(tmp_path, spec.files["demo"], "")
     samples, _ = coco_panoptic.samples(files, load_space(spec.labels))
     for index, (sample, annotation) in enumerate(zip(samples, data["annotations"], strict=True)):

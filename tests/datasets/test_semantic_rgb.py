@@ -36,10 +36,10 @@ def test_colours_are_classes(tree: Path) -> None:
 
 
 def test_none_can_count(tree: Path, tmp_path: Path) -> None:
-    from bench.io.config import find
+    from bench.io.config import find_config
 
     mine = tmp_path / "mine.yaml"
-    mine.write_text(find("datasets", "ika").read_text(encoding="utf-8") + "count: [none]\n", encoding="utf-8")
+    mine.write_text(find_config("datasets", "ika").read_text(encoding="utf-8") + "count: [none]\n", encoding="utf-8")
     data = load_dataset(str(mine), tree)
     assert data.categories.ids == tuple(range(12))
     assert data.void == ()
@@ -64,8 +64,8 @@ def test_an_unknown_colour_names_file_colour_and_pixels(tree: Path) -> None:
 
 
 def test_every_colour_of_the_space_is_read() -> None:
-    space = load_space("ika-12").counting(["none"])
-    row = np.array([[c.color for c in space.scored]], dtype=np.uint8)
+    space = load_space("ika-12").with_void_as_classes(["none"])
+    row = np.array([[c.color for c in space.evaluated]], dtype=np.uint8)
     assert semantic_of(row, space).tolist() == [list(range(12))]
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.datasets.registry import coco_truth
+from bench.datasets.registry import load_coco_files
 from bench.errors import DataError
-from bench.evaluation import evaluator as evaluate
-from bench.evaluation import score as scoring
+from bench.evaluation import evaluator, score
 from bench.io.coco_writer import write_panoptic
 from bench.parallel import forked_map
-from bench.results.predictions import predictions_of
+from bench.results.predictions import open_coco_predictions
 from bench.types import Panoptic, SegmentInfo
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
@@ -35,9 +34,9 @@ def write(root: Path, images: int) -> None:
 
 
 def scored(root: Path, out: str, workers: int) -> tuple[bytes, object]:
-    made = predictions_of(root / "pred.json", root / "pred", "pred")
-    truth = coco_truth(root / "gt.json", root / "gt")
-    run = scoring.score(made, truth, root / out, save_predictions=False, workers=workers)
+    made = open_coco_predictions(root / "pred.json", root / "pred", "pred")
+    truth = load_coco_files(root / "gt.json", root / "gt")
+    run = score.score(made, truth, root / out, save_predictions=False, workers=workers)
     return (run.folder / "images-0-of-1.jsonl").read_bytes(), run.score
 
 
@@ -50,8 +49,8 @@ def forks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seen.append(workers)
         return forked_map(work, items, workers)
 
-    monkeypatch.setattr(evaluate, "forked_map", spied)
-    monkeypatch.setattr(evaluate, "FORK_FROM", 2)
+    monkeypatch.setattr(evaluator, "forked_map", spied)
+    monkeypatch.setattr(evaluator, "FORK_FROM", 2)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     return seen
 

@@ -40,7 +40,7 @@ def test_other_threads_are_no_other_run(data: Dataset, tmp_path: Path, monkeypat
     yaml, folders = str(write_model(tmp_path)), []
     for threads in (3, 5):
         monkeypatch.setattr("bench.evaluation.identity.torch_threads", lambda threads=threads: threads)
-        run = launch.run(yaml, data, tmp_path / "out", again=True)
+        run = launch.run(yaml, data, tmp_path / "out", overwrite=True)
         assert run.meta["threads"] == threads
         folders.append(run.folder)
     assert folders[0] == folders[1]

@@ -10,11 +10,11 @@ import sys
 sys.path.insert(0, sys.argv[1])
 
 from bench.adapters import detectron2_models
-from bench.models.worker.server import spec_of
+from bench.models.worker.server import spec_from_json
 
 
 def main():
-    spec = spec_of(json.loads(sys.argv[2]))
+    spec = spec_from_json(json.loads(sys.argv[2]))
     detectron2_models.prepare_imports(stand_in=True)
     import torch
 

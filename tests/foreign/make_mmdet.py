@@ -8,8 +8,8 @@ import sys
 
 sys.path.insert(0, sys.argv[1])
 
-from bench.adapters import mmdet_models, standins
-from bench.models.worker.server import spec_of
+from bench.adapters import mmdet_models, stub_modules
+from bench.models.worker.server import spec_from_json
 
 
 class HistoryBuffer:
@@ -21,8 +21,8 @@ class HistoryBuffer:
 
 
 def main():
-    spec = spec_of(json.loads(sys.argv[2]))
-    standins.mmcv_ext()
+    spec = spec_from_json(json.loads(sys.argv[2]))
+    stub_modules.mmcv_ext()
     import torch
 
     torch.manual_seed(0)

@@ -17,11 +17,11 @@ from bench.datasets.dataset import Dataset
 from bench.datasets.registry import load_dataset
 from bench.errors import ModelError
 from bench.evaluation import run as launch
-from bench.io.canonical_json import plain
-from bench.models.environments import interpreter, read_env, state
+from bench.io.canonical_json import to_plain
+from bench.models.environments import environment_status, interpreter, read_env
 from bench.models.resolve import resolve_model
 from bench.models.spec import ModelSpec
-from bench.models.worker.deploy import deploy
+from bench.models.worker.deploy import copy_worker_files
 from bench.models.worker.remote import RemoteAdapter
 from bench.types import Image
 
@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 
 def environment(name: str) -> str:
     env = "mmdet" if name.endswith("mmdet") else "detectron2"
-    if state(read_env(env)) != "ready":
+    if environment_status(read_env(env)) != "ready":
         pytest.skip(f"the environment {env!r} is not there; `make test-foreign` makes it")
     return env
 
@@ -48,7 +48,7 @@ def make(folder: Path, name: str) -> Path:
     spec = resolve_model(str(yaml), "minicoco")
     script = HERE / ("make_mmdet.py" if env == "mmdet" else "make_detectron2.py")
     made = subprocess.run(
-        [str(interpreter(env)), "-I", str(script), str(deploy(spec).folder), told(spec), spec.source],
+        [str(interpreter(env)), "-I", str(script), str(copy_worker_files(spec).folder), told(spec), spec.source],
         capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr[-3000:]
@@ -56,7 +56,7 @@ def make(folder: Path, name: str) -> Path:
 
 
 def told(spec: ModelSpec) -> str:
-    return json.dumps({**plain(spec), "space": plain(spec.space.items)})
+    return json.dumps({**to_plain(spec), "space": to_plain(spec.space.items)})
 
 
 @pytest.fixture(scope="module", params=list(CONFIGS))

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from bench.fusion.logits import Frame  # noqa: E402
+from bench.fusion.logits import ImageGeometry  # noqa: E402
 from bench.fusion.presets import PRESETS  # noqa: E402
 from bench.fusion.queries import fuse  # noqa: E402
 from bench.fusion.semantic import semantic  # noqa: E402
@@ -63,8 +63,8 @@ def load(shared_data: Path, rule: str, case: str) -> tuple[dict[str, Any], dict[
     return json.loads(str(arrays.pop("params"))), arrays
 
 
-def frame_of(params: dict[str, Any]) -> Frame:
-    return Frame(*(tuple(params[key]) for key in ("padded_size", "image_size", "target_size")))
+def frame_of(params: dict[str, Any]) -> ImageGeometry:
+    return ImageGeometry(*(tuple(params[key]) for key in ("padded_size", "image_size", "target_size")))
 
 
 def categories_of(params: dict[str, Any]) -> Categories:

@@ -13,7 +13,7 @@ from bench.types import Categories, Panoptic
 torch = pytest.importorskip("torch")
 
 from bench.fusion.detr import nearest  # noqa: E402
-from bench.fusion.logits import Frame, contest, one_thread, resize  # noqa: E402
+from bench.fusion.logits import ImageGeometry, assign_pixels, resize, single_threaded  # noqa: E402
 from bench.fusion.presets import PRESETS, FusionSpec  # noqa: E402
 from bench.fusion.queries import fuse  # noqa: E402
 from bench.fusion.semantic import semantic  # noqa: E402
@@ -33,7 +33,7 @@ def fuse_row(space: Space, scores_to_logits: ToLogits) -> Fuse:
         masks = torch.tensor([q[2] for q in queries], dtype=torch.float32)[:, None]
         size = (1, masks.shape[2])
         spec = replace(PRESETS[rule], inner_size=None)
-        return fuse(classes, masks, Frame(size, size, size), space(kinds), spec)
+        return fuse(classes, masks, ImageGeometry(size, size, size), space(kinds), spec)
 
     return run
 
@@ -105,7 +105,7 @@ def test_the_score_threshold_is_strict_and_no_object_is_dropped(space: Space) ->
     even[1, 1] = 9  # no-object
     even[2, 0] = 0.01
     masks = 10 * torch.eye(3)[:, None] - 5  # each its own pixel
-    frame = Frame((1, 3), (1, 3), (1, 3))
+    frame = ImageGeometry((1, 3), (1, 3), (1, 3))
     kept = fuse(even, masks, frame, space("t"), FusionSpec("maskformer", 0.5))
     assert [info.score for info in kept.segments_info] == pytest.approx([0.5025], abs=1e-4)
 
@@ -114,7 +114,7 @@ def test_padding_is_cut_before_the_second_resize(space: Space, scores_to_logits:
     """4 columns of padded input, 2 of image, drawn on 4: columns 2 and 3 must not be seen."""
     masks = torch.tensor([[[4.0, -4.0, 9.0, 9.0]]])
     classes = torch.from_numpy(scores_to_logits([(0, 0.9)], 1))
-    result = fuse(classes, masks, Frame((1, 4), (1, 2), (1, 4)), space("t"), PRESETS["mask2former"])
+    result = fuse(classes, masks, ImageGeometry((1, 4), (1, 2), (1, 4)), space("t"), PRESETS["mask2former"])
     assert result.id_map.tolist() == [[1, 1, 0, 0]]  # 4, 2, -2, -4
 
 
@@ -125,9 +125,9 @@ def test_the_two_resizes_are_not_one(space: Space, scores_to_logits: ToLogits) -
     """
     masks = torch.tensor([[[6.0, -2.0]], [[-9.0, 1.2]]])
     classes = torch.from_numpy(scores_to_logits([(0, 0.9), (0, 0.9)], 1))
-    result = fuse(classes, masks, Frame((1, 4), (1, 4), (1, 2)), space("t"), PRESETS["mask2former"])
+    result = fuse(classes, masks, ImageGeometry((1, 4), (1, 4), (1, 2)), space("t"), PRESETS["mask2former"])
     assert result.id_map.tolist() == [[1, 0]]
-    straight = fuse(classes, masks, Frame((1, 2), (1, 2), (1, 2)), space("t"), PRESETS["mask2former"])
+    straight = fuse(classes, masks, ImageGeometry((1, 2), (1, 2), (1, 2)), space("t"), PRESETS["mask2former"])
     assert straight.id_map.tolist() == [[1, 2]]
 
 
@@ -190,7 +190,7 @@ def test_nothing_kept_is_void(fuse_row: Fuse, rule: str) -> None:
 
 @pytest.mark.parametrize("rule", QUERY_PRESETS)
 def test_class_logits_must_fit_the_categories(space: Space, rule: str) -> None:
-    frame = Frame((2, 2), (2, 2), (2, 2))
+    frame = ImageGeometry((2, 2), (2, 2), (2, 2))
     with pytest.raises(ModelError, match=r"class logits are \(3, 3\), but 4 classes"):
         fuse(torch.zeros(3, 3), torch.zeros(3, 2, 2), frame, space("ttss"), PRESETS[rule])
     with pytest.raises(ModelError, match=r"mask logits are \(2, 2, 2\), but 3 queries"):
@@ -202,7 +202,7 @@ def test_class_logits_must_fit_the_categories(space: Space, rule: str) -> None:
 def test_non_finite_logits_are_named(space: Space, kind: str, bad: float) -> None:
     classes, masks = torch.tensor([[9.0, 0.0], [9.0, 0.0]]), torch.zeros(2, 2, 2)
     (classes if kind == "class" else masks).view(-1)[1] = bad
-    frame = Frame((2, 2), (2, 2), (2, 2))
+    frame = ImageGeometry((2, 2), (2, 2), (2, 2))
     for call in (
         lambda: fuse(classes, masks, frame, space("t"), PRESETS["mask2former"]),
         lambda: semantic(classes, masks, frame, space("t")),
@@ -213,7 +213,7 @@ def test_non_finite_logits_are_named(space: Space, kind: str, bad: float) -> Non
 
 def test_an_image_larger_than_its_padding_is_refused() -> None:
     with pytest.raises(ModelError, match="larger than its padding"):
-        Frame((4, 4), (4, 5), (4, 4))
+        ImageGeometry((4, 4), (4, 5), (4, 4))
 
 
 def test_presets_refuse_what_is_not_a_rule_or_a_probability() -> None:
@@ -227,14 +227,14 @@ def test_semantic_adds_up_class_times_mask_probability(space: Space) -> None:
     """thing : stuff is .4 : .05, then .05 : .3 (a mask at a half), then .4 + .1 : .05 + .6."""
     classes = torch.tensor([[0.4, 0.05, 0.55], [0.1, 0.6, 0.3]]).log()
     masks = torch.tensor([[[20.0, -20.0, 20.0]], [[-20.0, 0.0, 10.0]]])
-    frame = Frame((1, 3), (1, 3), (1, 3))
+    frame = ImageGeometry((1, 3), (1, 3), (1, 3))
     assert semantic(classes, masks, frame, space("ts")).tolist() == [[10, 13, 13]]
 
 
 def test_more_than_128_queries_are_told_apart() -> None:
     """Past 128 the code needs more than a byte."""
     masks = torch.eye(200)[:, None]
-    result = contest((mask * 1.0 for mask in masks), torch.full((200,), 0.9), (1, 200), 0.5, weigh_first=False)
+    result = assign_pixels((mask * 1.0 for mask in masks), torch.full((200,), 0.9), (1, 200), 0.5, weigh_first=False)
     assert result.code.tolist() == [[2 * k + 1 for k in range(200)]]
     assert result.area.tolist() == [[0, 1]] * 200
 
@@ -244,7 +244,7 @@ def test_contest_is_the_argmax_of_score_times_probability() -> None:
     random = torch.Generator().manual_seed(0)
     p = torch.randint(0, 5, (12, 31, 43), generator=random) / 4
     scores = torch.randint(1, 4, (12,), generator=random) / 4
-    result = contest((mask.clone() for mask in p), scores, (31, 43), 0.5, weigh_first=False)
+    result = assign_pixels((mask.clone() for mask in p), scores, (31, 43), 0.5, weigh_first=False)
     winner = (p * scores[:, None, None]).argmax(0)
     inside = p.gather(0, winner[None])[0] >= 0.5
     assert result.code.tolist() == (2 * winner + inside).tolist()
@@ -263,7 +263,7 @@ def test_half_precision_is_fused_in_float32(space: Space, dtype: torch.dtype) ->
     random = torch.Generator().manual_seed(2)
     classes = (6 * torch.randn(8, 4, generator=random)).to(dtype)
     masks = (4 * torch.randn(8, 5, 7, generator=random)).to(dtype)
-    frame = Frame((20, 28), (19, 25), (30, 41))
+    frame = ImageGeometry((20, 28), (19, 25), (30, 41))
     spec = FusionSpec("maskformer", 0.5, 0.1)
     half = fuse(classes, masks, frame, space("tts"), spec)
     full = fuse(classes.float(), masks.float(), frame, space("tts"), spec)
@@ -274,7 +274,7 @@ def test_half_precision_is_fused_in_float32(space: Space, dtype: torch.dtype) ->
 def test_logits_that_need_gradients_are_taken_and_left_alone(space: Space) -> None:
     classes = torch.tensor([[9.0, 0.0]], requires_grad=True)
     masks = torch.ones(1, 2, 2, requires_grad=True)
-    frame = Frame((2, 2), (2, 2), (2, 2))
+    frame = ImageGeometry((2, 2), (2, 2), (2, 2))
     for preset in map(PRESETS.__getitem__, QUERY_PRESETS):
         fuse(classes, masks, frame, space("t"), replace(preset, inner_size=None, min_area_px=0))
     assert semantic(classes, masks, frame, space("t")).tolist() == [[10, 10], [10, 10]]
@@ -285,7 +285,7 @@ def test_one_thread_puts_back_what_was_set() -> None:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        with pytest.raises(ValueError, match="inside"), one_thread():
+        with pytest.raises(ValueError, match="inside"), single_threaded():
             assert torch.get_num_threads() == 1
             raise ValueError("inside")
         assert torch.get_num_threads() == 2
@@ -295,4 +295,10 @@ def test_one_thread_puts_back_what_was_set() -> None:
 
 def test_the_fusion_of_a_framework_is_not_ours_to_do(space: Space) -> None:
     with pytest.raises(UsageError, match="frameworks that fuse themselves"):
-        fuse(torch.zeros(3, 3), torch.zeros(3, 2, 2), Frame((2, 2), (2, 2), (2, 2)), space("ts"), PRESETS["framework"])
+        fuse(
+            torch.zeros(3, 3),
+            torch.zeros(3, 2, 2),
+            ImageGeometry((2, 2), (2, 2), (2, 2)),
+            space("ts"),
+            PRESETS["framework"],
+        )

@@ -14,7 +14,7 @@ from bench.types import Categories, Category, Panoptic
 
 torch = pytest.importorskip("torch")
 
-from bench.fusion.logits import Frame  # noqa: E402
+from bench.fusion.logits import ImageGeometry  # noqa: E402
 from bench.fusion.presets import PRESETS  # noqa: E402
 from bench.fusion.queries import fuse  # noqa: E402
 from bench.fusion.semantic_instance import Instances, Window, box_window, fuse_instances, paste  # noqa: E402
@@ -175,6 +175,6 @@ def test_what_does_not_fit_is_refused(space: Space) -> None:
     with pytest.raises(UsageError, match="query models"):
         fuse_instances(torch.zeros(2, 4, 4), some, space("ts"), PRESETS["mask2former"])
     with pytest.raises(UsageError, match="instances"):
-        fuse(torch.zeros(1, 3), torch.zeros(1, 4, 4), Frame((4, 4), (4, 4), (4, 4)), space("ts"), RULE)
+        fuse(torch.zeros(1, 3), torch.zeros(1, 4, 4), ImageGeometry((4, 4), (4, 4), (4, 4)), space("ts"), RULE)
     with pytest.raises(ModelError, match="2 labels"):
         Instances(torch.zeros(1), torch.zeros(2), torch.zeros(1, 4), [torch.zeros(2, 2)])

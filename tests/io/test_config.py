@@ -6,7 +6,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.io.canonical_json import canonical_json, digest
-from bench.io.config import build, did_you_mean, find, load_yaml, parse_overrides, shipped
+from bench.io.config import did_you_mean, find_config, from_dict, load_yaml, parse_overrides, shipped_configs
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ GOOD = {"kind": "a", "inner": {"size": [1, 2], "rate": 1}, "names": ["x"]}
 
 
 def test_a_mapping_becomes_frozen_dataclasses() -> None:
-    built = build(Outer, GOOD, "here")
+    built = from_dict(Outer, GOOD, "here")
     assert built == Outer("a", Inner((1, 2), 1.0), ("x",))
     assert isinstance(built.inner.rate, float)
 
@@ -47,7 +47,7 @@ def test_a_mapping_becomes_frozen_dataclasses() -> None:
 )
 def test_whatever_does_not_fit_is_named(change: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError) as error:
-        build(Outer, {**GOOD, **change}, "here.yaml")
+        from_dict(Outer, {**GOOD, **change}, "here.yaml")
     assert said in str(error.value)
     assert str(error.value).startswith("here.yaml")
 
@@ -83,9 +83,9 @@ def test_the_digest_does_not_depend_on_the_order_of_keys() -> None:
 def test_unknown_names_get_a_suggestion() -> None:
     assert did_you_mean("mask2fromer", ["mask2former", "detr"]) == "did you mean 'mask2former'?"
     with pytest.raises(UsageError, match="there is no dataset 'minicty'; did you mean 'minicity'"):
-        find("datasets", "minicty")
+        find_config("datasets", "minicty")
 
 
 def test_configs_ship_with_the_package() -> None:
-    assert {"cityscapes", "minicity"} <= set(shipped("datasets"))
-    assert "mask2former" in shipped("models")
+    assert {"cityscapes", "minicity"} <= set(shipped_configs("datasets"))
+    assert "mask2former" in shipped_configs("models")

@@ -2,14 +2,14 @@ from typing import Any
 
 import pytest
 
-from bench.io.json_schema import Misshapen, check
+from bench.io.json_schema import SchemaError, validate
 
 SHAPE = {"name": str, "scores": [(None, float)], "inner": {"n": int, "flag": bool}}
 FITS: dict[str, Any] = {"name": "x", "scores": [None, 1, 0.5], "inner": {"n": 2, "flag": True}, "more": object()}
 
 
 def test_what_fits_passes_and_more_may_be_there() -> None:
-    check(FITS, SHAPE)
+    validate(FITS, SHAPE)
 
 
 @pytest.mark.parametrize(
@@ -29,5 +29,5 @@ def test_what_fits_passes_and_more_may_be_there() -> None:
     ],
 )
 def test_what_does_not_is_named_with_its_place(change: dict[str, Any], said: str) -> None:
-    with pytest.raises(Misshapen, match=said):
-        check({**FITS, **change}, SHAPE)
+    with pytest.raises(SchemaError, match=said):
+        validate({**FITS, **change}, SHAPE)

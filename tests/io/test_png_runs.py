@@ -17,13 +17,13 @@ from PIL import Image
 from pngs import Memory, chunk, png
 from scenes import SPACE, seeded_scene
 
-from bench.datasets.registry import coco_truth
+from bench.datasets.registry import load_coco_files
 from bench.errors import BenchError
-from bench.evaluation import score as scoring
+from bench.evaluation import score
 from bench.io import png_runs
 from bench.io.coco import PanopticFile
 from bench.overlap import Overlap
-from bench.results.predictions import predictions_of
+from bench.results.predictions import open_coco_predictions
 
 pytestmark = pytest.mark.skipif(not png_runs.available(), reason="the kernel was not compiled here")
 
@@ -102,10 +102,10 @@ def write_pair(root: Path, pngs: dict[str, bytes], ids: NDArray[Any], predicted:
 
 def outcome(root: Path, out: str) -> tuple[str, bytes]:
     """What was said, and the image lines, of a score of the pair."""
-    made = predictions_of(root / "pred.json", root / "pred", "pred")
+    made = open_coco_predictions(root / "pred.json", root / "pred", "pred")
     try:
-        run = scoring.score(
-            made, coco_truth(root / "gt.json", root / "gt"), root / out, save_predictions=False, again=True
+        run = score.score(
+            made, load_coco_files(root / "gt.json", root / "gt"), root / out, save_predictions=False, overwrite=True
         )
     except BenchError as error:
         return re.sub(r" at 0x\w+", "", str(error)), b""

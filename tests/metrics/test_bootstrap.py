@@ -11,8 +11,16 @@ from test_score import image_lines
 
 from bench.errors import DataError
 from bench.metrics import bootstrap
-from bench.metrics.bootstrap import MEANS, chance_above, estimates, mean_pq, point, rank_ranges, resample
-from bench.metrics.image_statistics import PARTS, ImageSums, image_sums
+from bench.metrics.bootstrap import (
+    MEANS,
+    estimates,
+    mean_pq,
+    point_estimates,
+    probability_greater,
+    rank_ranges,
+    resample,
+)
+from bench.metrics.image_statistics import PARTS, ImageSums, image_sums_of_lines
 from bench.metrics.score import score
 from bench.types import Categories, Category
 
@@ -21,7 +29,7 @@ THREE = Categories(tuple(Category(i, str(i), i < 3, (i, i, i)) for i in (1, 2, 3
 
 
 def numbers(lines: list[dict], rule: str = "cityscapes") -> list[float]:
-    """What `point` should give, by the score itself."""
+    """What `point_estimates` should give, by the score itself."""
     data = score(lines, SPACE, rule).to_json()
     groups = data["PQ"]
     means = [*(groups["all"][q] for q in ("PQ", "SQ", "RQ")), groups["things"]["PQ"], groups["stuff"]["PQ"]]
@@ -34,13 +42,13 @@ def numbers(lines: list[dict], rule: str = "cityscapes") -> list[float]:
 @pytest.mark.parametrize("semantic", [True, False])
 def test_the_point_is_the_score(rule: str, semantic: bool) -> None:
     lines = image_lines(8, semantic=semantic)
-    found = point(image_sums(lines, SPACE, rule))
+    found = point_estimates(image_sums_of_lines(lines, SPACE, rule))
     np.testing.assert_allclose(found, numbers(lines, rule), rtol=0, atol=1e-12)
 
 
 def test_a_replicate_is_the_score_of_the_images_drawn() -> None:
     lines = image_lines(9)
-    run = image_sums(lines[::-1], SPACE, "cityscapes")
+    run = image_sums_of_lines(lines[::-1], SPACE, "cityscapes")
     (draws,) = resample([run], replicates=70, seed=5)
     assert draws.shape == (len(MEANS) + len(SPACE), 70)
     for block, replicates in ((0, bootstrap.BLOCK), (1, 70 - bootstrap.BLOCK)):
@@ -53,7 +61,7 @@ def test_a_replicate_is_the_score_of_the_images_drawn() -> None:
 
 
 def test_the_same_seed_gives_the_same_replicates_on_any_number_of_threads() -> None:
-    run = image_sums(image_lines(6), SPACE, "cityscapes")
+    run = image_sums_of_lines(image_lines(6), SPACE, "cityscapes")
     one, four = (resample([run, run], replicates=300, seed=3, workers=workers) for workers in (1, 4))
     for a, b in zip(one, four, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -62,18 +70,18 @@ def test_the_same_seed_gives_the_same_replicates_on_any_number_of_threads() -> N
 
 
 def test_a_run_against_itself_differs_by_nothing() -> None:
-    run = image_sums(image_lines(6), SPACE, "cityscapes")
+    run = image_sums_of_lines(image_lines(6), SPACE, "cityscapes")
     a, b = resample([run, run], replicates=200)
     delta = b - a
     assert np.nanmax(np.abs(delta)) == 0
-    assert {chance for chance in chance_above(delta) if chance is not None} == {0.5}
-    for found in estimates(point(run) - point(run), delta):
+    assert {chance for chance in probability_greater(delta) if chance is not None} == {0.5}
+    for found in estimates(point_estimates(run) - point_estimates(run), delta):
         assert (found.value, found.low, found.high) in {(0.0, 0.0, 0.0), (None, None, None)}
 
 
 def test_groups_are_drawn_whole() -> None:
     lines = [{**line, "group": "ab"[k % 2]} for k, line in enumerate(image_lines(6))]
-    run = image_sums(lines, SPACE, "cityscapes")
+    run = image_sums_of_lines(lines, SPACE, "cityscapes")
     (draws,) = resample([run], replicates=100, by_group=True)
     possible = [numbers(lines)[0], numbers(lines[::2])[0], numbers(lines[1::2])[0]]
     assert {int(np.argmin(np.abs(np.array(possible) - pq))) for pq in draws[0]} == {0, 1, 2}
@@ -81,7 +89,7 @@ def test_groups_are_drawn_whole() -> None:
 
 
 def test_other_images_are_refused() -> None:
-    one, two = (image_sums(image_lines(n), SPACE, "cityscapes") for n in (3, 4))
+    one, two = (image_sums_of_lines(image_lines(n), SPACE, "cityscapes") for n in (3, 4))
     with pytest.raises(DataError, match="not of the same images"):
         resample([one, two])
 
@@ -91,7 +99,7 @@ def test_percentiles_leave_out_what_is_undefined() -> None:
     first, second = estimates(np.array([51.0, np.nan]), draws, 0.9)
     assert (first.value, first.low, first.high) == (51, pytest.approx(6), pytest.approx(96))
     assert (second.value, second.low, second.high) == (None, None, None)
-    assert chance_above(draws) == [1.0, None]
+    assert probability_greater(draws) == [1.0, None]
 
 
 def test_rank_ranges() -> None:
@@ -126,14 +134,14 @@ def as_sums(parts: np.ndarray) -> ImageSums:
 
 def coverage(populations: int, images: int = 300, replicates: int = 600) -> tuple[float, float]:
     """How often the 95 % interval of PQ, and of a difference of PQ, holds the population's."""
-    truth = [point(as_sums(parts))[0] for parts in sample(np.random.default_rng(1), 200_000)]
+    truth = [point_estimates(as_sums(parts))[0] for parts in sample(np.random.default_rng(1), 200_000)]
     hits = np.zeros(2)
     for k in range(populations):
         rng = np.random.default_rng([7, k])
         runs = [as_sums(parts) for parts in sample(rng, images)]
         draws = resample(runs, replicates=replicates, seed=k, workers=1)
-        single = estimates(point(runs[0]), draws[0])[0]
-        delta = estimates(point(runs[1]) - point(runs[0]), draws[1] - draws[0])[0]
+        single = estimates(point_estimates(runs[0]), draws[0])[0]
+        delta = estimates(point_estimates(runs[1]) - point_estimates(runs[0]), draws[1] - draws[0])[0]
         hits += [single.low <= truth[0] <= single.high, delta.low <= truth[1] - truth[0] <= delta.high]
     return tuple(hits / populations)
 
@@ -152,6 +160,6 @@ def test_intervals_cover_the_truth_in_95_percent() -> None:
 
 
 def test_the_mean_pq_alone_is_the_first_of_the_quantities():
-    runs = [image_sums(image_lines(6), SPACE, "cityscapes")] * 2
+    runs = [image_sums_of_lines(image_lines(6), SPACE, "cityscapes")] * 2
     everything, alone = (resample(runs, replicates=100, of=of) for of in (None, mean_pq))
     assert all(np.array_equal(one[:1], other) for one, other in zip(everything, alone, strict=True))

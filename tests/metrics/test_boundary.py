@@ -13,7 +13,7 @@ from test_score import image_lines
 
 from bench.errors import DataError
 from bench.metrics.boundary import boundary_column, boundary_map, boundary_pairs, boundary_table, dilation_px
-from bench.metrics.pq import tally
+from bench.metrics.pq import pq_stat
 from bench.overlap import Overlap
 from bench.types import Panoptic, SegmentInfo
 
@@ -151,7 +151,7 @@ def test_boundary_pq_is_never_above_pq() -> None:
     overlap = Overlap.of(one, two)
     pairs = list(boundary_pairs(overlap, boundary_column(one, two)))
     assert pairs and all(0 <= iou <= 1 for _, iou in pairs)
-    plain = {c: t.iou_sum / (t.tp + 0.5 * t.fp + 0.5 * t.fn) for c, t in tally(overlap).items()}
+    plain = {c: t.iou_sum / (t.tp + 0.5 * t.fp + 0.5 * t.fn) for c, t in pq_stat(overlap).items()}
     for category, row in zip(SPACE, boundary_table([line(one, two)], SPACE).table.per_class, strict=True):
         assert row.pq is None or row.pq <= plain[category.id]
 

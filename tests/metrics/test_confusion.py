@@ -2,7 +2,7 @@ import pytest
 from scenes import SPACE, panoptic, strip
 
 from bench.metrics.confusion import confusion_table
-from bench.metrics.semantic import empty, iou_table
+from bench.metrics.semantic import empty_confusion, iou_table
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
 
@@ -20,8 +20,8 @@ def test_by_hand() -> None:
     assert set(data) == {"semantic", "panoptic"}
     one, two, three = data["panoptic"]["per_class"][:3]
     assert (one["truth_px"], one["predicted_px"], one["precision"], one["recall"]) == (20, 26, 20 / 26, 1.0)
-    assert (two["precision"], two["recall"], two["taken_for"]) == (None, 0.0, {"class 1": 6, "void": 6})
-    assert (three["precision"], three["recall"], three["taken_for"]) == (None, None, {})
+    assert (two["precision"], two["recall"], two["confused_with"]) == (None, 0.0, {"class 1": 6, "void": 6})
+    assert (three["precision"], three["recall"], three["confused_with"]) == (None, None, {})
     assert data["panoptic"]["pixels"][1][:2] == [6, 0]
     assert data["panoptic"]["classes"][-1] == "void"
     assert data["semantic"]["per_class"][0]["recall"] == 0.8
@@ -30,7 +30,7 @@ def test_by_hand() -> None:
 def test_void_predictions_go_by_the_rule() -> None:
     data = confusion_table([line()], SPACE, "detectron2").to_json()
     assert data["semantic"]["per_class"][0]["recall"] == 1.0
-    assert data["panoptic"]["per_class"][1]["taken_for"] == {"class 1": 3, "void": 3}
+    assert data["panoptic"]["per_class"][1]["confused_with"] == {"class 1": 3, "void": 3}
 
 
 def test_precision_and_recall_give_iou() -> None:
@@ -39,4 +39,4 @@ def test_precision_and_recall_give_iou() -> None:
     row = table.to_json()["semantic"]["per_class"][0]
     assert 1 / (1 / row["precision"] + 1 / row["recall"] - 1) == pytest.approx(iou, abs=1e-15)
     assert confusion_table([], SPACE, "cityscapes").to_json() == {}
-    assert empty(SPACE).shape == table.matrices["semantic"].shape
+    assert empty_confusion(SPACE).shape == table.matrices["semantic"].shape

@@ -12,8 +12,8 @@ from planted import planted_scene, renamed
 from scenes import SPACE, Scene, panoptic, scenes, strip
 
 from bench.errors import DataError
-from bench.metrics.errors import KINDS, blame, error_table
-from bench.metrics.pq import match, pq_table, tally
+from bench.metrics.errors import ERROR_TYPES, assign_error_types, error_table
+from bench.metrics.pq import match, pq_stat, pq_table
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
 
@@ -28,7 +28,7 @@ def line(overlap: Overlap) -> dict:
 @given(scene=scenes())
 def test_the_parts_add_up(scene: Scene) -> None:
     overlap = Overlap.of(scene.truth.panoptic(), scene.prediction.panoptic())
-    expected = pq_table(tally(overlap), SPACE)
+    expected = pq_table(pq_stat(overlap), SPACE)
     found = error_table([line(overlap)], SPACE).to_json()
     for row, own in zip(found["per_class"], expected.per_class, strict=True):
         assert row["PQ"] == own.pq
@@ -45,7 +45,7 @@ def test_the_parts_add_up(scene: Scene) -> None:
 def kinds_of(scene) -> list[tuple[str, str]]:
     """(planted, found) of every segment that found no partner."""
     overlap = Overlap.of(scene.truth, scene.prediction)
-    found = blame(overlap, match(overlap))
+    found = assign_error_types(overlap, match(overlap))
     return [
         *((scene.truth_kind.get(overlap.truth[i - 1].source_id, "background"), kind) for i, kind in found.fn.items()),
         *(
@@ -61,7 +61,7 @@ def test_planted_errors_are_recognised() -> None:
     planted = Counter()
     for (kind, _), count in pairs.items():
         planted[kind] += count
-    assert set(planted) == set(KINDS[1:])
+    assert set(planted) == set(ERROR_TYPES[1:])
     for kind, count in planted.items():
         assert count > 200
         assert pairs[kind, kind] / count >= 0.99, (kind, pairs)
@@ -102,7 +102,7 @@ def test_names_and_order_of_segments_do_not_matter() -> None:
 )
 def test_by_hand(truth, truth_infos, prediction, infos, fn, fp) -> None:
     overlap = Overlap.of(panoptic(strip(*truth), truth_infos), panoptic(strip(*prediction), infos))
-    found = blame(overlap, match(overlap))
+    found = assign_error_types(overlap, match(overlap))
     assert (list(found.fn.values()), list(found.fp.values())) == (fn, fp)
 
 

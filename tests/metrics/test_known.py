@@ -9,7 +9,7 @@ import pytest
 from scenes import panoptic, strip
 
 from bench.io import coco
-from bench.metrics.pq import pq_table, tally, total
+from bench.metrics.pq import pq_stat, pq_table, sum_stats
 from bench.overlap import Overlap
 from bench.types import Categories, Category, SegmentInfo
 
@@ -43,7 +43,7 @@ SPACE = Categories((Category(1, "thing", True, (1, 1, 1)), Category(2, "stuff", 
 def test_case(name: str):
     truth, truth_infos, prediction, prediction_infos, expected = CASES[name]
     overlap = Overlap.of(panoptic(strip(*truth), truth_infos), panoptic(strip(*prediction), prediction_infos))
-    found = tally(overlap)
+    found = pq_stat(overlap)
     assert set(found) <= {1}
     one = found.get(1)
     assert ((one.tp, one.fp, one.fn, one.iou_sum) if one else (0, 0, 0, 0.0)) == expected
@@ -62,7 +62,7 @@ def test_a_merged_prediction():
     space = Categories(tuple(Category(i, str(i), False, (i, i, i)) for i in range(3)))
     truth = panoptic([[1, 1, 2], [2, 2, 2], [3, 3, 0]], {1 + i: SegmentInfo(i) for i in range(3)})
     prediction = panoptic([[2, 2, 2], [2, 2, 2], [3, 0, 0]], {2: SegmentInfo(1), 3: SegmentInfo(2)})
-    table = pq_table(tally(Overlap.of(truth, prediction)), space)
+    table = pq_table(pq_stat(Overlap.of(truth, prediction)), space)
     assert [row.pq for row in table.per_class] == pytest.approx([0, 4 / 6, 0], abs=1e-15)
     assert (table.all.pq, table.all.sq, table.all.rq) == pytest.approx((2 / 9, 2 / 9, 1 / 3), abs=1e-15)
 
@@ -78,7 +78,7 @@ def test_several_instances_and_two_stuff_classes_on_five_by_five():
         [[1, 1, 0, 5, 5], [1, 1, 0, 5, 5], [2, 2, 6, 6, 6], [2, 2, 6, 6, 6], [0, 0, 0, 0, 6]],
         {1: SegmentInfo(0), 2: SegmentInfo(0), 5: SegmentInfo(2), 6: SegmentInfo(3)},
     )
-    table = pq_table(tally(Overlap.of(truth, prediction)), space)
+    table = pq_table(pq_stat(Overlap.of(truth, prediction)), space)
     # the pixel of segment 6 on void is not in its union: 6 / (7 + 8 - 6 - 1)
     assert [row.pq for row in table.per_class] == pytest.approx([5 / 6, 0, 1, 6 / 8], abs=1e-15)
     assert (table.things.pq, table.stuff.pq) == pytest.approx((5 / 12, 7 / 8), abs=1e-15)
@@ -96,7 +96,7 @@ def test_rectangles_on_a_wall():
             ids[top:bottom, left:right] = number
     infos = {1: SegmentInfo(0), 2: SegmentInfo(0), 3: SegmentInfo(2), 4: SegmentInfo(3)}
     space = Categories(tuple(Category(i, str(i), i < 3, (i, i, i)) for i in range(4)))
-    table = pq_table(tally(Overlap.of(panoptic(truth, infos), panoptic(prediction, infos))), space)
+    table = pq_table(pq_stat(Overlap.of(panoptic(truth, infos), panoptic(prediction, infos))), space)
     person = (19 * 18) / (400 + 400 - 19 * 18)  # the second person is found at 140 / 400: FP and FN
     wall = 4800 - 400 - 400 - 50
     wall_found = 4800 - 400 - 140 - 36
@@ -114,8 +114,8 @@ def test_files_with_the_answers_of_panopticapi(case: str, shared_data: Path):
     truth, prediction = coco.load_json(folder / "gt.json"), coco.load_json(folder / "pred.json")
     categories = truth.categories
     assert categories is not None
-    totals = total(
-        tally(Overlap.of(
+    totals = sum_stats(
+        pq_stat(Overlap.of(
             coco.read_panoptic(folder / "gt" / annotation["file_name"], annotation, categories.ids, is_truth=True),
             coco.read_panoptic(folder / "pred" / prediction.annotations[image_id]["file_name"],
                                prediction.annotations[image_id], categories.ids),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scenes import SPACE, Scene, panoptic, scenes, strip
 
 from bench.errors import DataError
-from bench.metrics.pq import DEVIATIONS, Tally, match, pq_table, tally, total
+from bench.metrics.pq import DEVIATIONS, PQStat, match, pq_stat, pq_table, sum_stats
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
 
@@ -24,7 +24,7 @@ def overlap(truth, truth_infos, prediction, prediction_infos) -> Overlap:
 def test_a_map_against_itself_is_perfect(scene: Scene):
     """In `strict`, where areas are counted; crowd is no truth to find, so only what is not crowd counts."""
     truth = scene.truth.panoptic()
-    found = tally(Overlap.of(truth, truth), protocol="strict")
+    found = pq_stat(Overlap.of(truth, truth), protocol="strict")
     table = pq_table(found, SPACE)
     assert all(row.pq in (None, 1.0) for row in table.per_class)
     assert sum(t.tp for t in found.values()) == sum(not s.iscrowd for s in truth.segments_info)
@@ -32,24 +32,24 @@ def test_a_map_against_itself_is_perfect(scene: Scene):
 
 def test_a_map_against_itself_is_perfect_in_the_coco_protocol():
     truth = panoptic(strip((1, 5), (0, 3), (2, 4)), {1: THING, 2: SegmentInfo(70)})
-    table = pq_table(tally(Overlap.of(truth, truth)), SPACE)
+    table = pq_table(pq_stat(Overlap.of(truth, truth)), SPACE)
     assert (table.all.pq, table.things.pq, table.stuff.pq) == (1.0, 1.0, 1.0)
 
 
 @settings(max_examples=50, deadline=None)
 @given(drawn=st.lists(scenes(), min_size=1, max_size=6), seed=st.integers(0, 2**32), cut=st.integers(0, 6))
 def test_any_order_and_any_shards_give_identical_totals(drawn: list[Scene], seed: int, cut: int):
-    tallies = [tally(Overlap.of(s.truth.panoptic(), s.prediction.panoptic())) for s in drawn]
+    tallies = [pq_stat(Overlap.of(s.truth.panoptic(), s.prediction.panoptic())) for s in drawn]
     shuffled = tallies.copy()
     random.Random(seed).shuffle(shuffled)
-    sharded = total([total(shuffled[:cut]), total(shuffled[cut:])])
-    assert sharded == total(tallies)
-    assert pq_table(sharded, SPACE) == pq_table(total(tallies), SPACE)
+    sharded = sum_stats([sum_stats(shuffled[:cut]), sum_stats(shuffled[cut:])])
+    assert sharded == sum_stats(tallies)
+    assert pq_table(sharded, SPACE) == pq_table(sum_stats(tallies), SPACE)
 
 
 def test_the_iou_sum_is_the_exactly_rounded_one():
     ious = [0.5 + 1 / n for n in range(3, 3000)]
-    exact = total({1: Tally.hit(iou)} for iou in ious)
+    exact = sum_stats({1: PQStat.true_positive(iou)} for iou in ious)
     assert exact[1].iou_sum == math.fsum(ious)
     one_by_one = 0.0
     for iou in ious:
@@ -96,14 +96,14 @@ def test_strict_honours_every_crowd_region_and_counts_areas():
 
 def test_absent_categories_are_left_out_and_empty_groups_are_none():
     only_things = overlap([(1, 4)], {1: THING}, [(1, 4)], {1: THING})
-    table = pq_table(tally(only_things), SPACE)
+    table = pq_table(pq_stat(only_things), SPACE)
     assert (table.things.pq, table.things.n) == (1.0, 1)
     assert (table.stuff.pq, table.stuff.sq, table.stuff.rq, table.stuff.n) == (None, None, None, 0)
     assert [row.pq for row in table.per_class] == [1.0, *[None] * (len(SPACE) - 1)]
 
 
 def test_pq_is_the_mean_of_pq_and_not_sq_times_rq():
-    one = {1: Tally.hit(0.6), 70: Tally.hit(1.0) + Tally(fn=2)}
+    one = {1: PQStat.true_positive(0.6), 70: PQStat.true_positive(1.0) + PQStat(fn=2)}
     table = pq_table(one, SPACE)
     assert table.all.pq == pytest.approx((0.6 + 1 / 2) / 2, abs=1e-15)
     assert table.all.sq * table.all.rq == pytest.approx(0.8 * 0.75, abs=1e-15)
@@ -111,4 +111,4 @@ def test_pq_is_the_mean_of_pq_and_not_sq_times_rq():
 
 def test_a_category_that_is_not_the_data_sets_is_refused():
     with pytest.raises(DataError, match=r"\[999\]"):
-        pq_table({999: Tally(fp=1)}, SPACE)
+        pq_table({999: PQStat(fp=1)}, SPACE)

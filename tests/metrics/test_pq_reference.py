@@ -19,7 +19,7 @@ from scenes import SPACE, Scene, scenes, seeded_scene
 from bench import overlap, types
 from bench.io import png_runs
 from bench.io.coco import PanopticFile
-from bench.metrics.pq import pq_table, tally, total
+from bench.metrics.pq import pq_stat, pq_table, sum_stats
 from bench.overlap import Overlap
 
 evaluation = pytest.importorskip("panopticapi.evaluation", reason="panopticapi is not installed")
@@ -110,9 +110,9 @@ class Comparison:
     theirs: Any = field(default_factory=evaluation.PQStat)
 
     def add(self, scene: Scene) -> None:
-        ours, theirs = tally(self.producer(scene)), reference(scene)
+        ours, theirs = pq_stat(self.producer(scene)), reference(scene)
         _assert_equal(ours, theirs)
-        self.ours = total([self.ours, ours])
+        self.ours = sum_stats([self.ours, ours])
         self.theirs += theirs
         counts = {name: sum(getattr(one, name) for one in ours.values()) for name in ("tp", "fp", "fn")}
         self.seen.update(scenes=1, **counts, **_traits(scene))

@@ -12,7 +12,15 @@ from PIL import Image
 from scenes import SPACE, Scene, panoptic, scenes, strip
 
 from bench.errors import DataError
-from bench.metrics.semantic import add, checked, confusion, confusion_of, empty, iou_table, semantic_from_panoptic
+from bench.metrics.semantic import (
+    add_to_confusion,
+    confusion,
+    confusion_of,
+    empty_confusion,
+    iou_table,
+    semantic_from_panoptic,
+    validated_rows,
+)
 from bench.overlap import Overlap
 from bench.types import Categories, Category, SegmentInfo
 
@@ -20,8 +28,8 @@ THREE = Categories(tuple(Category(i, str(i), False, (i, i, i)) for i in (10, 20,
 
 
 def matrix_of(rows: list[list[int]], space: Categories = THREE) -> np.ndarray:
-    matrix = empty(space)
-    add(matrix, checked(rows, len(matrix) - 1))
+    matrix = empty_confusion(space)
+    add_to_confusion(matrix, validated_rows(rows, len(matrix) - 1))
     return matrix
 
 
@@ -85,9 +93,9 @@ def test_sums_of_images_are_one_confusion():
     rng = np.random.default_rng(5)
     truth = rng.integers(0, 4, (6, 8, 8)).astype(np.int32)
     predicted = rng.integers(0, 5, (6, 8, 8)).astype(np.int32) * 10
-    apart = empty(THREE)
+    apart = empty_confusion(THREE)
     for t, p in zip(truth, predicted, strict=True):
-        add(apart, checked(confusion(t, p, THREE), 3))
+        add_to_confusion(apart, validated_rows(confusion(t, p, THREE), 3))
     together = confusion(truth.reshape(6 * 8, 8), predicted.reshape(6 * 8, 8), THREE)
     assert (apart == matrix_of(together)).all()
 
@@ -111,7 +119,7 @@ def test_equals_cityscapes_scripts(cityscapes_evaluation: ModuleType, tmp_path: 
     space = Categories(tuple(Category(b.id, b.name, b.hasInstances, b.color) for b in scored))
     args = SimpleNamespace(evalInstLevelScore=False, evalPixelAccuracy=False, evalLabels=[])
     theirs = reference.generateMatrix(args)
-    ours = empty(space)
+    ours = empty_confusion(space)
     rng = np.random.default_rng(1)
     present = [label for label in args.evalLabels if label not in (16, 31)]
     for number in range(5):
@@ -122,7 +130,7 @@ def test_equals_cityscapes_scripts(cityscapes_evaluation: ModuleType, tmp_path: 
             Image.fromarray(ids.astype(np.uint8)).save(file)
         reference.evaluatePair(*map(str, files), theirs, {}, {}, args)
         index = np.array([space.index_of.get(i, len(space)) for i in range(256)], np.int32)[truth]
-        add(ours, checked(confusion(index, predicted, space), len(space)))
+        add_to_confusion(ours, validated_rows(confusion(index, predicted, space), len(space)))
     expected = {label.id: reference.getIouScoreForLabel(label.id, theirs, args) for label in scored}
     table = iou_table(ours, "cityscapes")
     for category, iou in zip(space, table.iou, strict=True):

@@ -5,14 +5,14 @@ from scenes import SPACE, panoptic, strip
 from test_score import image_lines
 
 from bench.metrics import size
-from bench.metrics.pq import pq_table, tally, total
+from bench.metrics.pq import pq_stat, pq_table, sum_stats
 from bench.metrics.size import BINS, Bins, size_table, size_tallies
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
 
 
 def whole(lines):
-    return total(tally(Overlap.from_json(line["overlap"])) for line in lines)
+    return sum_stats(pq_stat(Overlap.from_json(line["overlap"])) for line in lines)
 
 
 def test_the_bins_add_up_to_the_whole_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,7 +21,7 @@ def test_the_bins_add_up_to_the_whole_exactly(monkeypatch: pytest.MonkeyPatch) -
     lines = image_lines(30)
     found = size_table(lines, SPACE)
     for kind in bins:
-        assert total(found.totals[kind]) == whole(lines)
+        assert sum_stats(found.totals[kind]) == whole(lines)
     assert all(found.totals["fine"])
 
 

@@ -2,7 +2,7 @@ import pytest
 from scenes import SPACE, panoptic, strip
 from test_score import image_lines
 
-from bench.metrics.pq import pq_table, tally, total
+from bench.metrics.pq import pq_stat, pq_table, sum_stats
 from bench.metrics.thresholds import THRESHOLDS, threshold_table
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
@@ -13,7 +13,7 @@ def test_each_threshold_is_pq_counted_at_it() -> None:
     found = threshold_table(lines, SPACE)
     assert THRESHOLDS == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
     for at, table in zip(THRESHOLDS, found.tables, strict=True):
-        assert table == pq_table(total(tally(Overlap.from_json(line["overlap"]), at) for line in lines), SPACE)
+        assert table == pq_table(sum_stats(pq_stat(Overlap.from_json(line["overlap"]), at) for line in lines), SPACE)
     recognition = [table.all.rq for table in found.tables]
     assert recognition == sorted(recognition, reverse=True) and recognition[0] > recognition[-1]
     data = found.to_json()

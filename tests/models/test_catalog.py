@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bench.io.config import load_yaml, shipped
+from bench.io.config import load_yaml, shipped_configs
 from bench.models.catalog import COLUMNS, model_page
 from bench.models.model_file import ModelFile
 
 
 def files() -> dict[str, ModelFile]:
-    return {name: load_yaml(path, ModelFile) for name, path in shipped("models").items()}
+    return {name: load_yaml(path, ModelFile) for name, path in shipped_configs("models").items()}
 
 
 def test_the_page_in_the_docs_is_up_to_date() -> None:

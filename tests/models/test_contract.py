@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from bench.datasets.label_spaces import load_space
-from bench.models.adapter import Whole
-from bench.models.contract import check_contract, difference, two_images
+from bench.models.adapter import PredictOnlyAdapter
+from bench.models.contract import check_contract, contract_images, pixel_disagreement
 from bench.types import Image, Panoptic, Prediction, SegmentInfo
 
-IMAGES = two_images(np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8))
+IMAGES = contract_images(np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8))
 ROAD, CAR = 7, 26
 
 
@@ -29,12 +29,12 @@ class Model:
     """Answers `predict` by the function it is given."""
 
     def __init__(self, predict: Callable[[Sequence[Image]], list[Any]]) -> None:
-        self.categories = load_space("cityscapes-19").scored
+        self.categories = load_space("cityscapes-19").evaluated
         self.predict = predict
 
 
 def verdicts(predict: Callable[[Sequence[Image]], list[Any]]) -> dict[str, str]:
-    report = check_contract("mine", Whole(Model(predict)), IMAGES)
+    report = check_contract("mine", PredictOnlyAdapter(Model(predict)), IMAGES)
     assert report.failed == ("failed" in [check.verdict for check in report.checks])
     return {check.name: check.verdict for check in report.checks if check.verdict != "ok"}
 
@@ -49,7 +49,7 @@ def test_a_model_without_a_semantic_map_keeps_it() -> None:
 
 def test_three_stages_are_named_and_a_missing_one_is_missed() -> None:
     class Stages:
-        categories = load_space("cityscapes-19").scored
+        categories = load_space("cityscapes-19").evaluated
 
         def preprocess(self, image: Image) -> Image:
             return image
@@ -111,7 +111,7 @@ def test_an_image_that_is_written_to() -> None:
         return [halves(image) for image in images]
 
     copies = tuple(Image(image.image_id, image.rgb.copy()) for image in IMAGES)
-    report = check_contract("mine", Whole(Model(vandal)), (copies[0], copies[1]))
+    report = check_contract("mine", PredictOnlyAdapter(Model(vandal)), (copies[0], copies[1]))
     assert [c.name for c in report.checks if c.verdict == "failed"] == ["images are left as they are"]
 
 
@@ -169,9 +169,9 @@ def test_fewer_outputs_than_images() -> None:
 def test_a_difference_is_a_share_of_pixels() -> None:
     image = Image("", np.zeros((4, 8, 3), dtype=np.uint8))
     one, other = halves(image), Prediction(halves(image).panoptic)
-    assert difference(one, halves(image)) == 0
-    assert difference(one, other) == 1  # the one has a semantic map
+    assert pixel_disagreement(one, halves(image)) == 0
+    assert pixel_disagreement(one, other) == 1  # the one has a semantic map
     moved = Prediction(halves(image).panoptic)
     moved.panoptic.id_map[0] = 1
-    assert difference(other, moved) == 4 / 32
-    assert difference(Prediction(halves(image).panoptic), Prediction(halves(image, right=ROAD).panoptic)) == 0.5
+    assert pixel_disagreement(other, moved) == 4 / 32
+    assert pixel_disagreement(Prediction(halves(image).panoptic), Prediction(halves(image, right=ROAD).panoptic)) == 0.5

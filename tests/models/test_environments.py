@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from bench.errors import ModelError, UsageError
-from bench.models import environments as env_make
+from bench.models import environments
 from bench.models.environments import (
     EnvFile,
-    Unpack,
+    SourceArchive,
     check_env,
     create_env,
     env_files,
+    environment_status,
     extract,
     interpreter,
     read_env,
-    state,
 )
 
 
@@ -58,7 +58,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[EnvFile, list
     """An environment whose commands are noted, not run, but for the interpreter that they would leave."""
     ran: list[list[str]] = []
 
-    def note(command: list[str], on_line: object, more: object = None) -> list[str]:
+    def note(command: list[str], on_output: object, more: object = None) -> list[str]:
         ran.append(list(command))
         if "venv" in command:
             python = Path(command[-1]) / "bin" / "python"
@@ -66,7 +66,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[EnvFile, list
             python.symlink_to(sys.executable)
         return []
 
-    monkeypatch.setattr(env_make, "_command", note)
+    monkeypatch.setattr(environments, "_command", note)
     return read_env(write(tmp_path, "#: check json\nnumpy\n")), ran
 
 
@@ -74,15 +74,15 @@ def test_an_environment_is_made_once_and_again_when_its_file_changes(
     tmp_path: Path, envs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     env, ran = made(tmp_path, monkeypatch)
-    assert state(env) == "missing"
+    assert environment_status(env) == "missing"
     assert create_env(env) == envs / "mine"
-    assert state(env) == "ready" and [command[2] for command in ran] == ["venv", "pip"]
+    assert environment_status(env) == "ready" and [command[2] for command in ran] == ["venv", "pip"]
     create_env(env)
     assert len(ran) == 2
     changed = read_env(write(tmp_path, "#: check json\nnumpy\npillow\n"))
-    assert state(changed) == "outdated"
+    assert environment_status(changed) == "outdated"
     create_env(changed, python="/other/python")
-    assert state(changed) == "ready" and ran[2][0] == "/other/python"
+    assert environment_status(changed) == "ready" and ran[2][0] == "/other/python"
 
 
 def test_one_that_was_cut_short_is_missing_and_made_anew(
@@ -91,9 +91,9 @@ def test_one_that_was_cut_short_is_missing_and_made_anew(
     env, ran = made(tmp_path, monkeypatch)
     create_env(env)
     (envs / "mine" / "bench-requirements.sha256").unlink()
-    assert state(env) == "missing"
+    assert environment_status(env) == "missing"
     create_env(env)
-    assert len(ran) == 4 and state(env) == "ready"
+    assert len(ran) == 4 and environment_status(env) == "ready"
 
 
 def test_a_check_imports_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_of_an_archive_only_code_and_configuration_of_the_folder_come(tmp_path: 
         },
     )
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    extract(file, Unpack("it==1", digest, "it"), tmp_path / "site")
+    extract(file, SourceArchive("it==1", digest, "it"), tmp_path / "site")
     found = {str(p.relative_to(tmp_path / "site")) for p in (tmp_path / "site").glob("**/*") if p.is_file()}
     assert found == {"it/__init__.py", "it/sub/it.yaml"}
     assert not (tmp_path / "out.py").exists()
@@ -151,7 +151,7 @@ def test_of_an_archive_only_code_and_configuration_of_the_folder_come(tmp_path: 
 def test_an_archive_of_another_hash_is_refused(tmp_path: Path) -> None:
     file = archive(tmp_path, {"it-1/it/__init__.py": b"a = 1"})
     with pytest.raises(ModelError, match="sha256"):
-        extract(file, Unpack("it==1", "0" * 64, "it"), tmp_path / "site")
+        extract(file, SourceArchive("it==1", "0" * 64, "it"), tmp_path / "site")
     assert not (tmp_path / "site").exists()
 
 
@@ -159,7 +159,7 @@ def test_a_command_that_fails_says_its_last_words() -> None:
     script = "import sys; print('working'); print('ERROR: no such package'); print('bye'); sys.exit(2)"
     lines: list[str] = []
     with pytest.raises(ModelError, match="ERROR: no such package"):
-        env_make._command([sys.executable, "-c", script], lines.append)
+        environments._command([sys.executable, "-c", script], lines.append)
     assert lines == ["working", "ERROR: no such package", "bye"]
     with pytest.raises(ModelError, match="cannot be run"):
-        env_make._command(["/no/such/python"], None)
+        environments._command(["/no/such/python"], None)

@@ -14,7 +14,7 @@ from workers import write_faulty
 from bench.datasets.registry import load_dataset
 from bench.evaluation import run as launch
 from bench.io.files import read_json
-from bench.models.flops import multiply_adds
+from bench.models.flops import count_macs
 from bench.models.resolve import resolve_model
 from bench.results.writer import RunWriter
 from bench.types import Image
@@ -43,17 +43,17 @@ class Network:
 
 
 def test_products_of_convolutions_layers_and_attention() -> None:
-    assert multiply_adds(Network(), IMAGE) == 64 * 9 * 3 * 4 + 2 * 64 * 64 * 4 + 64 * 4 * 5
+    assert count_macs(Network(), IMAGE) == 64 * 9 * 3 * 4 + 2 * 64 * 64 * 4 + 64 * 4 * 5
 
 
 def test_an_adapter_may_know_better_and_one_without_a_network_has_none() -> None:
     own, without = Network(), Network()
     own.multiply_adds = lambda image: image.size[0]  # type: ignore[attr-defined]
-    assert multiply_adds(own, IMAGE) == 8
+    assert count_macs(own, IMAGE) == 8
     own.multiply_adds = 7  # type: ignore[attr-defined]
-    assert multiply_adds(own, IMAGE) == 7
+    assert count_macs(own, IMAGE) == 7
     without.parameters = None
-    assert multiply_adds(without, IMAGE) is None
+    assert count_macs(without, IMAGE) is None
 
 
 @pytest.mark.parametrize("worker", [False, True])
@@ -78,5 +78,5 @@ def test_a_run_tells_them_and_what_it_does_not_count_costs_nothing(
 def test_what_run_json_was_told_once_stays(tmp_path: Path) -> None:
     with RunWriter(tmp_path, {"name": "m", "multiply_adds": None}) as writer:
         for value in (None, 5, 6):
-            writer.tell("multiply_adds", value)
+            writer.set_metadata("multiply_adds", value)
     assert read_json(tmp_path / "run.json")["multiply_adds"] == 5

@@ -10,7 +10,7 @@ import pytest
 
 from bench.errors import BenchError, ModelError, UsageError
 from bench.fusion.presets import PRESETS
-from bench.io.config import load_yaml, shipped
+from bench.io.config import load_yaml, shipped_configs
 from bench.models.model_file import InputSize, ModelFile
 from bench.models.resolve import IMAGES_ALONE, resolve_model
 
@@ -44,7 +44,7 @@ def hub_folder(folder: Path, classes: int | None, **more: Any) -> str:
 @pytest.mark.parametrize("classes", [None, 19])
 def test_on_an_embedded_set_it_is_no_tiny_network(family: str, data: str, classes: int | None, tmp_path: Path) -> None:
     spec = resolve_model(family, data, checkpoint=hub_folder(tmp_path, classes))
-    file = load_yaml(shipped("models")[family], ModelFile)
+    file = load_yaml(shipped_configs("models")[family], ModelFile)
     assert (spec.input, spec.categories) == (REAL[family], "cityscapes-19")
     assert spec.fusion.score_threshold == PRESETS[file.fusion.preset or ""].score_threshold
 

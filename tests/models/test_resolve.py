@@ -4,7 +4,7 @@ import pytest
 
 from bench.datasets.label_map_files import load_map
 from bench.errors import ModelError, UsageError
-from bench.io.config import build, load_yaml, shipped
+from bench.io.config import from_dict, load_yaml, shipped_configs
 from bench.models import resolve as routes
 from bench.models.model_file import ModelFile, Published
 from bench.models.resolve import resolve_model
@@ -12,7 +12,7 @@ from bench.models.resolve import resolve_model
 
 def test_a_family_without_a_checkpoint_says_what_leads_there(monkeypatch: pytest.MonkeyPatch) -> None:
     recipes = {"detr-cityscapes": Path("a.yaml"), "detr-coco": Path("b.yaml"), "eomt-cityscapes": Path("c.yaml")}
-    monkeypatch.setattr(routes, "shipped", lambda kind: recipes if kind == "train" else shipped(kind))
+    monkeypatch.setattr(routes, "shipped_configs", lambda kind: recipes if kind == "train" else shipped_configs(kind))
     with pytest.raises(ModelError) as error:
         resolve_model("detr", "cityscapes", space="cityscapes-19")
     said = str(error.value)
@@ -23,9 +23,9 @@ def test_a_family_without_a_checkpoint_says_what_leads_there(monkeypatch: pytest
 
 
 def test_two_maps_in_a_row() -> None:
-    assert routes.label_maps("coco-133", "ika-12") == ("coco-to-cityscapes", "cityscapes-to-ika")
-    assert routes.label_maps("coco-133", "coco-133") == ()
-    assert routes.label_maps("ika-12", "coco-133") is None
+    assert routes.label_map_chain("coco-133", "ika-12") == ("coco-to-cityscapes", "cityscapes-to-ika")
+    assert routes.label_map_chain("coco-133", "coco-133") == ()
+    assert routes.label_map_chain("ika-12", "coco-133") is None
     for name in ("coco-to-cityscapes", "cityscapes-to-ika"):
         assert load_map(name).names
 
@@ -35,9 +35,9 @@ def test_where_nothing_leads_a_folder_is_left() -> None:
         resolve_model("maskformer", "mine", space="mine-5")
 
 
-@pytest.mark.parametrize("family", shipped("models"))
+@pytest.mark.parametrize("family", shipped_configs("models"))
 def test_every_default_is_a_checkpoint_and_has_its_numbers(family: str) -> None:
-    file = load_yaml(shipped("models")[family], ModelFile)
+    file = load_yaml(shipped_configs("models")[family], ModelFile)
     assert set(file.defaults.values()) <= set(file.checkpoints)
     for checkpoint in file.checkpoints.values():
         assert checkpoint.repo is None or checkpoint.published is not None
@@ -49,14 +49,14 @@ def test_every_default_is_a_checkpoint_and_has_its_numbers(family: str) -> None:
 
 def test_a_published_number_has_a_rule_and_is_a_fraction() -> None:
     said = {"dataset": "coco", "PQ": 0.564, "source": "somewhere"}
-    assert build(Published, said, "a.yaml").rule == "unknown"
-    assert build(Published, {**said, "rule": "torchmetrics"}, "a.yaml").rule == "torchmetrics"
+    assert from_dict(Published, said, "a.yaml").rule == "unknown"
+    assert from_dict(Published, {**said, "rule": "torchmetrics"}, "a.yaml").rule == "torchmetrics"
     with pytest.raises(UsageError, match=r"a\.yaml: rule"):
-        build(Published, {**said, "rule": "lightly"}, "a.yaml")
+        from_dict(Published, {**said, "rule": "lightly"}, "a.yaml")
     with pytest.raises(UsageError, match=r"published PQ is a fraction of one, not 56\.4"):
-        build(Published, {**said, "PQ": 56.4}, "a.yaml")
+        from_dict(Published, {**said, "PQ": 56.4}, "a.yaml")
     with pytest.raises(UsageError, match="published mIoU is a fraction of one, not -1"):
-        build(Published, {**said, "mIoU": -1}, "a.yaml")
+        from_dict(Published, {**said, "mIoU": -1}, "a.yaml")
 
 
 def test_a_folder_is_taken_for_its_data_set(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_folder_is_taken_for_its_data_set(tmp_path: Path) -> None:
 
 
 def test_no_data_set_takes_the_first_checkpoint() -> None:
-    checkpoints = load_yaml(shipped("models")["oneformer"], ModelFile).checkpoints
+    checkpoints = load_yaml(shipped_configs("models")["oneformer"], ModelFile).checkpoints
     assert resolve_model("oneformer", None).checkpoint == next(iter(checkpoints))
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.io.canonical_json import plain
+from bench.io.canonical_json import to_plain
 from bench.metrics.score import score
 from bench.overlap import Overlap
-from bench.results.line_digests import spelled
+from bench.results.line_digests import json_line
 from bench.results.run import Run, read_run
 from bench.results.writer import RunWriter
 from bench.types import Categories, Category, Panoptic
@@ -41,7 +41,7 @@ def meta(name: str, space: Categories = SPACE, **changes: Any) -> dict[str, Any]
         "device": "cpu",
         "parameters": 2_345_678,
         "multiply_adds": 3_935_686_144,
-        "dataset": {"name": "toy", "split": "val", "categories": plain(space.items)},
+        "dataset": {"name": "toy", "split": "val", "categories": to_plain(space.items)},
         "provenance": {"git": GIT},
         "rules": {"semantic_rule": "cityscapes"},
     } | changes
@@ -73,7 +73,7 @@ def finished(
     """A complete run with this score; `key` stands for the truth that it was scored on."""
     with RunWriter(folder, about) as writer:
         for line in lines:
-            writer.append(line["image_id"], spelled(line), {})
+            writer.append(line["image_id"], json_line(line), {})
         writer.finish(total, {"truth": key})
     return read_run(folder)
 

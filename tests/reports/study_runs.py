@@ -10,7 +10,7 @@ from pathlib import Path
 from page_runs import EVIL, run_of
 from report_runs import MODEL
 
-from bench.analysis.study import Contrast, Quick, Scored, Study, StudyOutcome, Trained, Training
+from bench.analysis.study import Contrast, ExtraDataset, Quick, Study, StudyOutcome, TrainedSeed, Training
 from bench.errors import ModelError
 from bench.io.hashing import folder_digest
 
@@ -24,8 +24,8 @@ def study_of(arms: dict[str, Sequence[int]]) -> Study:
     )
     contrasts = tuple(Contrast(f"{EVIL} {name}", ("base", name)) for name in arms if name != "base")
     return Study(
-        f"A study of {EVIL}", "toy", trainings, contrasts, (Scored("base", "toy-else"),), quick=Quick(4, {"steps": 3}),
-        notes=(f"Of {EVIL}.",),
+        f"A study of {EVIL}", "toy", trainings, contrasts, (ExtraDataset("base", "toy-else"),),
+        quick=Quick(4, {"steps": 3}), notes=(f"Of {EVIL}.",),
     )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def outcome(
             model = {**MODEL, "source": str(weights), "local": True, "weights": folder_digest(weights)}
             run = run_of(folder / "runs" / f"{name}-{seed}", "detr", much, keep=False, model=model)
             runs = {"toy": run, **({"toy-else": run} if name == "base" else {})}
-            trained.append(Trained(name, seed, weights, runs))
+            trained.append(TrainedSeed(name, seed, weights, runs))
     if fail:
-        trained.append(Trained("alone", 9, folder, {}, (ModelError(f"no room for {EVIL}"),)))
+        trained.append(TrainedSeed("alone", 9, folder, {}, (ModelError(f"no room for {EVIL}"),)))
     return StudyOutcome(study_of(arms), folder / "out", quick, tuple(trained))

@@ -63,7 +63,7 @@ def test_what_a_map_did_to_the_truth_is_measured_or_said_to_be_missing(tmp_path:
     (found,) = map_views(run_views([run]))
     assert found.of == ("truth", "predictions of mapped") and "Not measured" in found.missing
     text = written([run], tmp_path / "page.html", None).read_text(encoding="utf-8")
-    assert "Not measured" in text and "bench data map toy:val --keep RUN" in text and EVIL not in text
+    assert "Not measured" in text and "bench data map toy:val --record RUN" in text and EVIL not in text
     (run.folder / FILE).write_text(json.dumps(AUDIT))
     (found,) = map_views(run_views([run]))
     assert found.missing == "" and "Ceiling" not in found.sentences[0]

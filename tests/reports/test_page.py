@@ -180,7 +180,7 @@ def test_a_linear_axis_holds_its_values_between_few_round_ticks(values: list[flo
     assert axis.low <= min(values) and axis.high >= max(values) and 2 <= len(axis.ticks) <= 8
     steps = np.diff(axis.ticks)
     assert steps == pytest.approx(np.full(len(steps), steps[0]))
-    assert axis.marks()[0][0] == 0.0 and axis.marks()[-1][0] == 100.0
+    assert axis.tick_labels()[0][0] == 0.0 and axis.tick_labels()[-1][0] == 100.0
 
 
 def test_a_logarithmic_axis_places_by_ratio() -> None:

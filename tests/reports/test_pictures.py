@@ -18,7 +18,7 @@ from bench.datasets.dataset import Dataset
 from bench.errors import DataError
 from bench.metrics.error_map import Error
 from bench.reports.pictures.colors import ERROR_COLORS, overlay, scaled_ids, scaled_rgb, scaled_size
-from bench.reports.pictures.images import Pick, chosen, ranked_images
+from bench.reports.pictures.images import RankedImage, best_median_worst, ranked_images
 from bench.reports.pictures.layout import wrapped
 from bench.reports.pictures.overlays import contact_sheet, overlays, side_by_side
 from bench.reports.report import report
@@ -122,7 +122,7 @@ def test_an_image_that_the_data_set_lacks_is_named(run: Run, data: Dataset, tmp_
     ],
 )
 def test_chosen_images(images: int, count: int, places: list[int]) -> None:
-    picks = chosen([Pick(str(k), 1 - k / 100, k + 1) for k in range(images)], count)
+    picks = best_median_worst([RankedImage(str(k), 1 - k / 100, k + 1) for k in range(images)], count)
     assert [pick.place for pick in picks] == places
 
 

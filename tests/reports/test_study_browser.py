@@ -35,4 +35,4 @@ def test_the_page_fits_its_window_and_its_numbers_are_those_of_the_arms(tmp_path
         browser.close()
     assert [one for one in said if not one.startswith("data:")] == []
     assert cells == [[arm.name, arm.mean("PQ").value] for arm in made.scored]
-    assert sentences == [verdict.verdict for verdict in made.said]
+    assert sentences == [verdict.verdict for verdict in made.verdicts]

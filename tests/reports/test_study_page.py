@@ -64,7 +64,7 @@ def test_the_page_shows_everything_and_fetches_nothing(made: StudyReport, page: 
     assert EVIL not in page and page.count("no room for &lt;/script&gt;") == 1
     seeds = [2 + 2, 2 + 1]  # of each contrast; three charts each
     assert page.count("<polyline") == 3 * sum(seeds)
-    for verdict in made.said:
+    for verdict in made.verdicts:
         assert verdict.why in page and verdict.seeds in page
     for arm in made.scored:
         assert f'<data value="{arm.mean("PQ").value}">' in page
@@ -91,5 +91,5 @@ def test_a_quick_look_says_so_on_top(tmp_path: Path) -> None:
 def test_a_study_of_which_nothing_succeeded_still_has_a_page(tmp_path: Path) -> None:
     whole = outcome(tmp_path, {"base": (0,), "other": (1,)}, fail=True)
     made = study_report(replace(whole, trained=whole.trained[-1:]))
-    assert made.said == [] and made.tables == []
+    assert made.verdicts == [] and made.tables == []
     assert "Nothing could be compared" in made.paths[0].read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ import pytest
 
 from bench.errors import DataError
 from bench.io.hashing import FileDigests
-from bench.results.predictions import PredictionWriter, file_stem, open_predictions
+from bench.results.predictions import PredictionWriter, open_predictions, safe_file_stem
 from bench.types import Categories, Category, Panoptic, Prediction, SegmentInfo
 
 SPACE = Categories((Category(7, "road", False, (1, 2, 3)), Category(300, "car", True, (4, 5, 6))))
@@ -67,4 +67,4 @@ def test_a_missing_prediction_is_named(tmp_path: Path) -> None:
     ("image_id", "stem"), [("a_b-1.x", "a_b-1.x"), ("../../etc/passwd", "_.._etc_passwd"), ("", "_"), ("..", "_")]
 )
 def test_an_image_id_cannot_leave_its_folder(image_id: str, stem: str) -> None:
-    assert file_stem(image_id) == stem
+    assert safe_file_stem(image_id) == stem

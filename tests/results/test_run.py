@@ -6,7 +6,7 @@ from scenes import SPACE
 
 from bench.errors import DataError, PartialRun
 from bench.metrics.score import score
-from bench.results.line_digests import ledger_of, lines_digest, spelled
+from bench.results.line_digests import digests_of, json_line, lines_digest
 from bench.results.run import read_run, read_runs
 from bench.results.writer import RunWriter
 
@@ -25,7 +25,7 @@ def line(image_id: str, truth: str = "t") -> dict[str, object]:
 def write(folder: Path, *image_ids: str) -> None:
     with RunWriter(folder, META) as run:
         for image_id in image_ids:
-            run.append(image_id, spelled(line(image_id)), {"infer": 0.5})
+            run.append(image_id, json_line(line(image_id)), {"infer": 0.5})
 
 
 def test_a_run_is_complete_when_done_exists(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_torn_last_line_is_dropped_and_written_again(tmp_path: Path) -> None:
     file.write_bytes(whole[:-5])
     with RunWriter(tmp_path, META) as run:
         assert run.done == {"a"}
-        run.append("b", spelled(line("b")), {})
+        run.append("b", json_line(line("b")), {})
     assert file.read_bytes() == whole
 
 
@@ -79,11 +79,11 @@ def test_the_checksum_is_blind_to_order_and_sees_every_value() -> None:
 
 def test_the_comparability_key_holds_the_truth_and_the_rules() -> None:
     rules = {"protocol": "coco"}
-    key = ledger_of([line("a"), line("b")]).comparability(["a", "b"], rules)
-    assert key == ledger_of([line("b"), line("a")]).comparability(["a", "b"], rules)
-    assert key != ledger_of([line("a"), line("b", truth="u")]).comparability(["a", "b"], rules)
-    assert key != ledger_of([line("a")]).comparability(["a"], rules)
-    assert key != ledger_of([line("a"), line("b")]).comparability(["a", "b"], {"protocol": "strict"})
+    key = digests_of([line("a"), line("b")]).comparability_key(["a", "b"], rules)
+    assert key == digests_of([line("b"), line("a")]).comparability_key(["a", "b"], rules)
+    assert key != digests_of([line("a"), line("b", truth="u")]).comparability_key(["a", "b"], rules)
+    assert key != digests_of([line("a")]).comparability_key(["a"], rules)
+    assert key != digests_of([line("a"), line("b")]).comparability_key(["a", "b"], {"protocol": "strict"})
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"format": 99}'])

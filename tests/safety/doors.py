@@ -36,20 +36,20 @@ from bench.cli import main
 from bench.datasets.check.check import check_dataset, check_files
 from bench.datasets.label_map_files import load_map
 from bench.datasets.label_spaces import load_space
-from bench.datasets.registry import coco_truth, load_dataset
+from bench.datasets.registry import load_coco_files, load_dataset
 from bench.datasets.statistics import dataset_stats
-from bench.errors import BenchError, naming
+from bench.errors import BenchError, error_context
 from bench.evaluation import score as scoring
 from bench.io.canonical_json import digest
 from bench.io.config import load_yaml
 from bench.metrics.score import score
 from bench.models.resolve import resolve_model
-from bench.models.weights import check_source
+from bench.models.weights import check_available
 from bench.reports.leaderboard import leaderboard, to_csv, to_json, to_markdown, to_tables
 from bench.reports.pictures.overlays import overlays
 from bench.reports.tables import class_table, headline, semantic_table
 from bench.reports.views.classes import class_frame
-from bench.results.predictions import open_predictions, predictions_of, saved_predictions
+from bench.results.predictions import open_coco_predictions, open_predictions, saved_predictions
 from bench.results.run import read_run, read_runs
 from bench.training.recipe import Recipe
 
@@ -69,9 +69,9 @@ class Door:
 
 
 def score_pair(root: Path) -> object:
-    truth = coco_truth(root / "gt.json", root / "gt")
-    made = predictions_of(root / "pred.json", root / "pred", "pred")
-    run = scoring.score(made, truth, root / "out", name="mine", again=True)
+    truth = load_coco_files(root / "gt.json", root / "gt")
+    made = open_coco_predictions(root / "pred.json", root / "pred", "pred")
+    run = scoring.score(made, truth, root / "out", name="mine", overwrite=True)
     return json.dumps(run.score, allow_nan=False)
 
 
@@ -114,7 +114,7 @@ def read_ika(root: Path) -> None:
 
 
 def read_labels(root: Path) -> None:
-    load_space(str(root / "ika-12.yaml")).scored  # noqa: B018
+    load_space(str(root / "ika-12.yaml")).evaluated  # noqa: B018
     labels = (root / "cityscapes-to-ika.yaml").read_bytes().replace(b": ika-12.yaml", f": {root}/ika-12.yaml".encode())
     (root / "map.yaml").write_bytes(labels)
     load_map(str(root / "map.yaml"))
@@ -130,7 +130,7 @@ def read_model(root: Path) -> None:
     for data, named in (("minicity", None), ("cityscapes", None), ("", "cityscapes/swin-small")):
         spec = resolve_model(path, data, checkpoint=named)
         digest([spec, spec.space.items, spec.source if not spec.local else ""])
-    check_source(resolve_model(path, "minicity", checkpoint=str(root / "weights")))
+    check_available(resolve_model(path, "minicity", checkpoint=str(root / "weights")))
 
 
 def read_recipe(root: Path) -> None:
@@ -162,7 +162,7 @@ def show_run(root: Path) -> None:
     boards = leaderboard(read_runs(root))
     [to_markdown(boards), to_tables(boards), to_csv(boards), to_json(boards)]
     rule = run.meta.get("rules", {}).get("semantic_rule")
-    with naming(run.folder):
+    with error_context(run.folder):
         score(run.lines(), run.categories, "detectron2" if rule == "detectron2" else "cityscapes")
 
 

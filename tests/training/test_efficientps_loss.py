@@ -11,26 +11,26 @@ from tiny_efficientps import CONFIG, network  # noqa: E402
 
 from bench.adapters.efficientps.config import TrainingConfig  # noqa: E402
 from bench.datasets.label_spaces import load_space  # noqa: E402
-from bench.fusion.logits import Frame, to_target  # noqa: E402
+from bench.fusion.logits import ImageGeometry, to_target  # noqa: E402
 from bench.fusion.presets import PRESETS  # noqa: E402
 from bench.fusion.semantic_instance import Instances, fuse_instances  # noqa: E402
-from bench.metrics.pq import pq_table, tally, total  # noqa: E402
+from bench.metrics.pq import pq_stat, pq_table, sum_stats  # noqa: E402
 from bench.overlap import Overlap  # noqa: E402
 from bench.training.losses.efficientps import (  # noqa: E402  # noqa: E402
     TERMS,
     Things,
     Trainable,
-    draw,
     losses,
     mask_targets,
     match_anchors,
     rpn_losses,
+    sample_balanced,
     semantic_loss,
     things_of,
 )
 from bench.types import Panoptic, SegmentInfo  # noqa: E402
 
-CITYSCAPES = load_space("cityscapes-19").scored
+CITYSCAPES = load_space("cityscapes-19").evaluated
 ROAD, SKY, PERSON, CAR = (CITYSCAPES.index_of[i] for i in (7, 23, 24, 26))
 THINGS = tuple(i for i, c in enumerate(CITYSCAPES) if c.isthing)
 
@@ -71,10 +71,10 @@ def test_anchors_are_matched_by_overlap_or_as_the_best_of_a_box() -> None:
 
 def test_draws_are_of_their_kind_and_number() -> None:
     positive = torch.arange(20) < 12
-    some, others = draw(positive, ~positive, 10, 0.4)
+    some, others = sample_balanced(positive, ~positive, 10, 0.4)
     assert (len(some), len(others)) == (4, 6)
     assert positive[some].all() and not positive[others].any()
-    assert [len(part) for part in draw(positive & False, ~positive, 10, 0.4)] == [0, 8]
+    assert [len(part) for part in sample_balanced(positive & False, ~positive, 10, 0.4)] == [0, 8]
 
 
 def test_a_mask_target_is_the_map_inside_the_box() -> None:
@@ -140,11 +140,11 @@ def test_a_few_dozen_steps_learn_an_image_by_heart() -> None:
     assert np.mean(history[-5:]) < history[0] / 5, history
     with torch.inference_mode():  # batch statistics: the running ones are not there yet
         (found,) = model(pixels)
-    semantic = torch.stack([to_target(x, Frame((64, 96), (64, 96), (64, 96))) for x in found.semantic])
+    semantic = torch.stack([to_target(x, ImageGeometry((64, 96), (64, 96), (64, 96))) for x in found.semantic])
     instances = Instances(found.scores, found.labels, found.boxes, found.masks)
     ours = fuse_instances(semantic, instances, CITYSCAPES, replace(PRESETS["efficientps"], min_area_px=16))
     truth = Panoptic(
         (index[0] + 1).numpy().astype(np.int32), tuple(SegmentInfo(CITYSCAPES.ids[c]) for c in classes[0].tolist())
     )
-    quality = pq_table(total([tally(Overlap.of(truth, ours))]), CITYSCAPES)
+    quality = pq_table(sum_stats([pq_stat(Overlap.of(truth, ours))]), CITYSCAPES)
     assert quality.all.pq is not None and quality.all.pq > 0.6

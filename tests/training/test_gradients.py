@@ -9,8 +9,8 @@ from training_runs import recipe_of
 
 from bench.errors import ModelError
 from bench.training.data.batches import Batch
-from bench.training.data.scenes import Cells
-from bench.training.gradients import Engine, fitting, gradients
+from bench.training.data.scenes import TargetGrid
+from bench.training.gradients import Engine, batch_that_fits, gradients
 from bench.training.learner import replica
 from bench.training.recipe import Phase
 from bench.training.train import accelerator_of
@@ -33,7 +33,7 @@ class Plain(torch.nn.Module):
 
 def batch_of(count=6):
     pixels = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    cells = Cells(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros((1, 4), np.float32))
+    cells = TargetGrid(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros((1, 4), np.float32))
     return Batch(pixels, (cells,) * count, tuple(range(count)), Phase(1.0, (4, 4), count), count, count)
 
 
@@ -63,7 +63,7 @@ def test_out_of_memory_halves_the_images_at_once_and_keeps_the_batch(accelerator
     engine = engine_of(accelerator, tight, said=said)
     gradients(engine, batch_of())
     torch.testing.assert_close(tight.weight.grad, whole.weight.grad)
-    assert engine.at_once == 1 and tight.seen == [6, 3, *[1] * 6]
+    assert engine.micro_batch_size == 1 and tight.seen == [6, 3, *[1] * 6]
     assert said[0] == "out of memory with 6 images at once; going on with 3 at once, the batch stays 6 by accumulation"
 
 
@@ -88,7 +88,7 @@ class FakeMeter:
     def start(self):
         pass
 
-    def taken(self):
+    def peak(self):
         return 100
 
     def free(self):
@@ -100,11 +100,11 @@ def test_auto_measures_one_image_and_takes_what_fits(accelerator, free, at_once)
     model, said = Plain(), []
     engine = engine_of(accelerator, model, said=said, meter=FakeMeter(free), probing=True)
     gradients(engine, batch_of())
-    assert model.seen == [1] * 6 and engine.at_once == at_once and f"{at_once} of 6 at once" in said[0]
+    assert model.seen == [1] * 6 and engine.micro_batch_size == at_once and f"{at_once} of 6 at once" in said[0]
     gradients(engine, batch_of())
     assert model.seen[6] == min(at_once, 6)
 
 
 def test_what_fits_is_at_least_one_and_at_most_the_batch():
-    assert [fitting(1000, 100, 8), fitting(0, 100, 8), fitting(10**9, 100, 8)] == [8, 1, 8]
-    assert fitting(500, 100, 8) == 4  # a tenth of the free memory is left alone
+    assert [batch_that_fits(1000, 100, 8), batch_that_fits(0, 100, 8), batch_that_fits(10**9, 100, 8)] == [8, 1, 8]
+    assert batch_that_fits(500, 100, 8) == 4  # a tenth of the free memory is left alone

@@ -8,7 +8,7 @@ from bench.training.families.detr import decode
 from bench.training.families.family import find_family
 from bench.training.initialization import build, transplant
 
-SPACE = load_space("cityscapes-19").scored
+SPACE = load_space("cityscapes-19").evaluated
 
 
 def test_detr_begins_with_the_queries_and_the_decoder_of_maskformer():

@@ -91,7 +91,7 @@ def test_the_focal_loss_turns_to_what_is_still_wrong():
 
 
 def test_classes_weigh_what_the_recipe_says():
-    space = load_space("cityscapes-19").scored
+    space = load_space("cityscapes-19").evaluated
     weights = class_weights(LossSpec(class_weights={"rider": 3.0}), space)
     assert weights[space.index_of[25]] == 3 and weights.sum() == 18 + 3 + LossSpec().no_object_weight
     with pytest.raises(UsageError, match="'ridder'; did you mean 'rider'"):

@@ -5,11 +5,11 @@ import re
 import pytest
 from training_runs import recipe_of
 
-from bench.datasets.dataset import Dataset, place_of, plain_spec
+from bench.datasets.dataset import Dataset, parse_dataset_name, plain_spec
 from bench.datasets.label_spaces import load_space
 from bench.datasets.registry import load_dataset
 from bench.errors import UsageError
-from bench.io.config import build, find, load_yaml, shipped
+from bench.io.config import find_config, from_dict, load_yaml, shipped_configs
 from bench.models.model_file import ModelFile
 from bench.training.data.scenes import split
 from bench.training.families.family import find_family
@@ -18,7 +18,7 @@ from bench.training.initialization import network_of
 from bench.training.recipe import Recipe
 from bench.types import Sample
 
-RECIPES, SPACE = shipped("train"), load_space("cityscapes-19").scored
+RECIPES, SPACE = shipped_configs("train"), load_space("cityscapes-19").evaluated
 BASE = {"dataset": "minicity:train", "held_back": 1, "steps": 1, "network": {}, "optimizer": {"lr": 1e-3}}
 FAMILIES = ("mask2former", "maskformer", "detr", "efficientps")
 
@@ -26,33 +26,33 @@ FAMILIES = ("mask2former", "maskformer", "detr", "efficientps")
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("kind", ["cityscapes", "coco", "tiny-minicity"])
 def test_each_family_has_a_recipe_of_each_kind(family, kind):
-    recipe = load_yaml(find("train", f"{family}-{kind}"), Recipe)
+    recipe = load_yaml(find_config("train", f"{family}-{kind}"), Recipe)
     assert recipe.family == family and recipe.dataset == f"{kind.removeprefix('tiny-')}:train"
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_what_a_recipe_names_is_there(name):
     recipe = load_yaml(RECIPES[name], Recipe)
-    spec, split = plain_spec(*place_of(recipe.dataset))
+    spec, split = plain_spec(*parse_dataset_name(recipe.dataset))
     assert split == "train" and "panoptic" in spec.carries
     for phase in recipe.phases:
         assert phase.input_px[0] % 32 == phase.input_px[1] % 32 == 0
     if recipe.init is not None:
         model, _, rest = recipe.init.partition("/")
-        family, checkpoint = (model, rest) if model in shipped("models") else (recipe.family, recipe.init)
+        family, checkpoint = (model, rest) if model in shipped_configs("models") else (recipe.family, recipe.init)
         trained_by = recipe.init.removeprefix("train/")  # what another recipe trains, by default into train/NAME
-        assert trained_by in RECIPES or checkpoint in load_yaml(find("models", family), ModelFile).checkpoints
+        assert trained_by in RECIPES or checkpoint in load_yaml(find_config("models", family), ModelFile).checkpoints
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_tiny_networks_can_be_built_and_are_tiny(family):
-    recipe = load_yaml(find("train", f"{family}-tiny-minicity"), Recipe)
+    recipe = load_yaml(find_config("train", f"{family}-tiny-minicity"), Recipe)
     network = build_network(recipe, find_family(family), SPACE)
     assert sum(p.numel() for p in network.parameters()) < 4.0e6  # 8 MB in fp16
 
 
 def test_the_runs_of_the_study_have_its_hyper_parameters():
-    plain, changed = (load_yaml(find("train", f"detr-{name}"), Recipe) for name in ("v119", "v125"))
+    plain, changed = (load_yaml(find_config("train", f"detr-{name}"), Recipe) for name in ("v119", "v125"))
     for recipe in (plain, changed):
         assert (recipe.images, recipe.held_back, recipe.longest_edge) == (1200, 50, 400)
         assert recipe.optimizer.name == "adam" and recipe.optimizer.weight_decay == 1e-4
@@ -99,11 +99,11 @@ def test_scenes_are_held_back_and_used_at_even_distances():
 def test_the_order_of_phases_is_checked():
     first = {"until": 0.5, "crop_px": [32, 32], "batch": 1}
     with pytest.raises(UsageError, match="`until` must rise, and reach 1"):
-        build(Recipe, {**BASE, "phases": [first]}, "recipe")
+        from_dict(Recipe, {**BASE, "phases": [first]}, "recipe")
 
 
 def test_the_study_begins_with_a_network_that_ships():
-    recipe = load_yaml(find("train", "study-base"), Recipe)
+    recipe = load_yaml(find_config("train", "study-base"), Recipe)
     said: list[str] = []
     network_of(recipe, find_family(recipe.family), load_dataset("minicity:demo"), said.append)
     assert "19 classes, 9 of them among its 133" in said[0]

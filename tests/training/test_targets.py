@@ -1,10 +1,10 @@
 import numpy as np
 
 from bench.datasets.label_spaces import load_space
-from bench.training.data.scenes import IGNORED, boxes_of, pick_cells, targets_of
+from bench.training.data.scenes import IGNORED, boxes_of, sample_targets, targets_of
 from bench.types import Panoptic, SegmentInfo
 
-CATEGORIES = load_space("cityscapes-19").scored
+CATEGORIES = load_space("cityscapes-19").evaluated
 ROAD, PERSON, CAR = 7, 24, 26
 
 
@@ -51,7 +51,7 @@ def test_boxes_are_centres_and_sizes_as_fractions_of_the_input():
 
 def test_cells_of_one_pixel_keep_the_map_and_renumber_what_the_crop_shows():
     index = np.array([[2, 2], [IGNORED, 0]], dtype=np.uint8)  # target 1 lies outside the crop
-    cells = pick_cells(index, np.array([11, 12, 13]), (2, 2), np.random.default_rng(0))
+    cells = sample_targets(index, np.array([11, 12, 13]), (2, 2), np.random.default_rng(0))
     assert cells.index.tolist() == [1, 1, -1, 0]
     assert cells.classes.tolist() == [11, 13]
 
@@ -59,12 +59,12 @@ def test_cells_of_one_pixel_keep_the_map_and_renumber_what_the_crop_shows():
 def test_a_cell_is_a_target_as_often_as_the_target_covers_it():
     index = np.array([[0, 1], [1, 1]], dtype=np.uint8)
     rng = np.random.default_rng(0)
-    seen = [pick_cells(index, np.array([5, 6]), (1, 1), rng).classes[0] for _ in range(400)]
+    seen = [sample_targets(index, np.array([5, 6]), (1, 1), rng).classes[0] for _ in range(400)]
     assert 60 < seen.count(5) < 140  # a quarter of 400, 4.6 standard deviations to each side
 
 
 def test_small_targets_can_be_ignored():
     index = np.array([[0, 0, 0, 1]], dtype=np.uint8)
-    cells = pick_cells(index, np.array([5, 6]), (1, 4), np.random.default_rng(0), least=2)
+    cells = sample_targets(index, np.array([5, 6]), (1, 4), np.random.default_rng(0), least=2)
     assert cells.index.tolist() == [0, 0, 0, -1]
     assert cells.classes.tolist() == [5]

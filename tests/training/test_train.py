@@ -8,9 +8,9 @@ from training_runs import Stop, recipe_of, stop_at
 
 from bench.errors import ModelError, UsageError
 from bench.fusion.presets import FusionSpec
-from bench.io.config import find, load_yaml
+from bench.io.config import find_config, load_yaml
 from bench.training.data.augment import PIXEL_MEAN, PIXEL_STD, augment, to_input
-from bench.training.data.scenes import Scene
+from bench.training.data.scenes import TrainingSample
 from bench.training.recipe import NEVER, ColorPolicy, Phase, Recipe
 from bench.training.train import learning_rate, train
 
@@ -129,7 +129,7 @@ def test_a_recipe_needs_one_length_and_phases_that_end():
 
 def test_image_and_targets_are_cropped_and_mirrored_together():
     index = np.arange(24, dtype=np.uint8).reshape(4, 6)
-    scene = Scene(np.repeat(index[..., None], 3, axis=2) * 8, index, np.arange(24, dtype=np.int64))
+    scene = TrainingSample(np.repeat(index[..., None], 3, axis=2) * 8, index, np.arange(24, dtype=np.int64))
     recipe = replace(RECIPE, color=ColorPolicy(brightness=NEVER, tint=NEVER))
     for seed in range(8):
         pixels, cells = augment(scene, recipe, Phase(1.0, (2, 4), 1), 1, np.random.default_rng(seed))
@@ -145,6 +145,6 @@ def test_enlarged_input_keeps_its_normalised_values():
 
 
 def test_the_shipped_recipe_reads():
-    recipe = load_yaml(find("train", "mask2former-tiny-minicity"), Recipe)
+    recipe = load_yaml(find_config("train", "mask2former-tiny-minicity"), Recipe)
     assert recipe.phase(0.99) == recipe.phases[-1]
     assert recipe.phase(0.99).crop_px == (256, 512)  # whole scenes, as in use

@@ -2,7 +2,7 @@
 
 import torch
 
-from bench.io.config import build
+from bench.io.config import from_dict
 from bench.training.recipe import Recipe
 
 NETWORK = dict(
@@ -18,7 +18,7 @@ def recipe_of(**changes):
         phases=[{"until": 1.0, "crop_px": [64, 96], "batch": 2}], loss={"match_points": 64},
         optimizer={"lr": 1e-3, "ema": 0.9, "warmup_steps": 2},
     )  # fmt: skip
-    return build(Recipe, {**base, **changes}, "recipe")
+    return from_dict(Recipe, {**base, **changes}, "recipe")
 
 
 def weights(folder):

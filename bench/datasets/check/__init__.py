@@ -1,6 +1,6 @@
 """Checks of data sets."""
 
 from bench.datasets.check.check import check_dataset, check_files
-from bench.datasets.check.common import Walk
+from bench.datasets.check.common import CheckOptions
 
-__all__ = ["Walk", "check_dataset", "check_files"]
+__all__ = ["CheckOptions", "check_dataset", "check_files"]

@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 
 from bench.datasets.check.cityscapes import LABEL_SUFFIX, check_cityscapes
 from bench.datasets.check.coco import check_coco
-from bench.datasets.check.common import Size, Walk, check_size, check_void, pixels_of, self_tally
-from bench.datasets.check.findings import CheckReport, Finding, ImageCheck, Totals
+from bench.datasets.check.common import CheckOptions, Size, check_size, check_void, pixels_of, self_tally
+from bench.datasets.check.findings import CheckAccumulator, CheckReport, Finding, ImageCheck
 from bench.datasets.coco import FROM_FILE, CocoFiles
-from bench.datasets.dataset import Dataset, DatasetSpec, coco_files, place_of, plain_spec
+from bench.datasets.dataset import Dataset, DatasetSpec, coco_files, parse_dataset_name, plain_spec
 from bench.datasets.label_spaces import load_space
 from bench.datasets.registry import load_dataset, read_derived
-from bench.errors import DataError, naming
+from bench.errors import DataError, error_context
 from bench.types import Sample
 
 
-def check_samples(data: Dataset, walk: Walk) -> CheckReport:
+def check_samples(data: Dataset, walk: CheckOptions) -> CheckReport:
     """Loaders stop at the first fault of a file, so there is one finding for each that they refuse."""
-    totals = Totals([], {}, {})
-    walk.over(data.samples, _check_sample, totals)
+    totals = CheckAccumulator([], {}, {})
+    walk.run(data.samples, _check_sample, totals)
     return totals.report(f"{data.name}:{data.split}", data.categories)
 
 
@@ -58,30 +58,30 @@ def _picture(sample: Sample, label: Size | None) -> list[Finding]:
     return [] if label is None else check_size(label, size, "size-picture", "the picture")
 
 
-def check_dataset(name: str, root: Path | None = None, walk: Walk | None = None) -> CheckReport:
+def check_dataset(name: str, root: Path | None = None, walk: CheckOptions | None = None) -> CheckReport:
     """All that is wrong with a data set. A root that is not there is a DataError, all else a finding."""
-    walk = walk or Walk()
-    path, asked = place_of(name)
+    walk = walk or CheckOptions()
+    path, asked = parse_dataset_name(name)
     if read_derived(path) is None:
         spec, split = plain_spec(path, asked)
         if spec.layout == "coco":
-            with naming(path):
+            with error_context(path):
                 return _coco(path.stem, spec, split, root, walk)
         folder = spec.ready(path.stem, root, split, walk.on_image)
         if spec.layout == "cityscapes" and _has_instance_ids(folder, split):
-            with naming(path):
-                space = load_space(spec.labels).counting(spec.count)
+            with error_context(path):
+                space = load_space(spec.labels).with_void_as_classes(spec.count)
             return check_cityscapes(f"{path.stem}:{split}", folder, split, space, walk)
     return check_samples(load_dataset(name, root), walk)
 
 
-def check_files(gt: Path, gt_dir: Path, walk: Walk | None = None) -> CheckReport:
+def check_files(gt: Path, gt_dir: Path, walk: CheckOptions | None = None) -> CheckReport:
     """Any COCO panoptic JSON and its PNGs, in the categories that it lists; without pictures."""
-    return check_coco(gt.name, CocoFiles(gt, gt_dir, None), None, walk or Walk())
+    return check_coco(gt.name, CocoFiles(gt, gt_dir, None), None, walk or CheckOptions())
 
 
-def _coco(name: str, spec: DatasetSpec, split: str, root: Path | None, walk: Walk) -> CheckReport:
-    space = None if spec.labels == FROM_FILE else load_space(spec.labels).scored
+def _coco(name: str, spec: DatasetSpec, split: str, root: Path | None, walk: CheckOptions) -> CheckReport:
+    space = None if spec.labels == FROM_FILE else load_space(spec.labels).evaluated
     return check_coco(f"{name}:{split}", coco_files(name, spec, split, root, walk.on_image), space, walk)
 
 

@@ -9,27 +9,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.datasets.check.common import Walk, check_picture, check_void, pixels_of, self_tally
-from bench.datasets.check.findings import CheckReport, Finding, ImageCheck, Totals
+from bench.datasets.check.common import CheckOptions, check_picture, check_void, pixels_of, self_tally
+from bench.datasets.check.findings import CheckAccumulator, CheckReport, Finding, ImageCheck
 from bench.datasets.cityscapes import IMAGE_SUFFIX, panoptic_of
 from bench.datasets.label_spaces import LabelSpace
 from bench.errors import DataError
 from bench.io.images import read_labels, read_rgb
-from bench.metrics.pq import Tally
+from bench.metrics.pq import PQStat
 
 LABEL_SUFFIX = "_gtFine_instanceIds.png"
 TRAIN_IDS = frozenset([*range(19), 255])
 
 
-def check_cityscapes(name: str, root: Path, split: str, space: LabelSpace, walk: Walk) -> CheckReport:
+def check_cityscapes(name: str, root: Path, split: str, space: LabelSpace, walk: CheckOptions) -> CheckReport:
     """Every fault of a split's pictures and instanceIds."""
     pictures = _files(root / "leftImg8bit" / split, IMAGE_SUFFIX)
     labels = _files(root / "gtFine" / split, LABEL_SUFFIX)
-    totals = Totals([*_pairs(pictures, labels), *_twice(pictures, labels)], {}, {})
+    totals = CheckAccumulator([*_pairs(pictures, labels), *_twice(pictures, labels)], {}, {})
     first = {image_id: paths[0] for image_id, paths in pictures.items()}
     jobs = [(image_id, paths[0]) for image_id, paths in labels.items()]
-    walk.over(jobs, partial(_check_image, first, space), totals)
-    return totals.report(name, space.scored)
+    walk.run(jobs, partial(_check_image, first, space), totals)
+    return totals.report(name, space.evaluated)
 
 
 def _files(folder: Path, suffix: str) -> dict[str, list[Path]]:
@@ -61,7 +61,7 @@ def _check_image(pictures: Mapping[str, Path], space: LabelSpace, job: tuple[str
         size = None if labels is None else (int(labels.shape[0]), int(labels.shape[1]))
         findings += check_picture(pictures[image_id], size)
     pixels: dict[int, int] = {}
-    tally: dict[int, Tally] = {}
+    tally: dict[int, PQStat] = {}
     if labels is not None:
         faults = _values(labels, space)
         findings += faults
@@ -98,9 +98,9 @@ def _value(value: int, pixels: int, space: LabelSpace) -> Finding | None:
     label = value if value < 1000 else value // 1000
     if label in space.void_ids:
         return None
-    index = space.scored.index_of.get(label)
+    index = space.evaluated.index_of.get(label)
     if index is None:
         return Finding("label-unknown", f"value {value} belongs to no label", pixels=pixels)
-    if value >= 1000 and not space.scored.items[index].isthing:
+    if value >= 1000 and not space.evaluated.items[index].isthing:
         return Finding("stuff-instance", f"value {value} numbers an instance of stuff", pixels=pixels)
     return None

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.datasets.check.common import Walk, check_picture, check_size, check_void, pixels_of, self_tally
-from bench.datasets.check.findings import CheckReport, Finding, ImageCheck, Totals
+from bench.datasets.check.common import CheckOptions, check_picture, check_size, check_void, pixels_of, self_tally
+from bench.datasets.check.findings import CheckAccumulator, CheckReport, Finding, ImageCheck
 from bench.datasets.check.segments import Segments, check_segments
 from bench.datasets.coco import CocoFiles
 from bench.errors import DataError
 from bench.io import coco
-from bench.io.archive import File, files_in, refuse_link_out
+from bench.io.archive import File, check_inside, files_in
 from bench.io.images import read_rgb
 from bench.types import Categories, Category, Panoptic
 
 
 @dataclass(frozen=True, eq=False)
-class Tables:
+class CocoTables:
     """`images` and `annotations` by image id; annotations have a safe file_name and segments_info."""
 
     findings: tuple[Finding, ...]
@@ -37,7 +37,7 @@ class Tables:
         return {category.id: category.isthing for category in self.categories}
 
 
-def read_tables(data: Any, file: str, space: Categories | None) -> Tables:
+def read_tables(data: Any, file: str, space: Categories | None) -> CocoTables:
     findings: list[Finding] = []
     categories = _categories(_list(data, "categories", findings), findings)
     images = _by_image(_list(data, "images", findings), "id", "image", findings)
@@ -46,7 +46,7 @@ def read_tables(data: Any, file: str, space: Categories | None) -> Tables:
     if space is not None:
         findings += _outside(categories, space)
     placed = tuple(f if f.file else Finding(f.fault, f.what, f.image_id, file, f.pixels) for f in findings)
-    return Tables(placed, categories, images, annotations)
+    return CocoTables(placed, categories, images, annotations)
 
 
 def _list(data: Any, key: str, findings: list[Finding]) -> list[Any]:
@@ -123,19 +123,19 @@ def _outside(categories: Categories, space: Categories) -> Iterator[Finding]:
 PICTURES = (".jpg", ".jpeg", ".png")
 
 
-def check_coco(name: str, files: CocoFiles, space: Categories | None, walk: Walk) -> CheckReport:
+def check_coco(name: str, files: CocoFiles, space: Categories | None, walk: CheckOptions) -> CheckReport:
     """Every fault of the files; `space` is what their categories must agree with, None for their own."""
     try:
         tables = read_tables(coco.parse_json(files.json), str(files.json), space)
     except DataError as error:
         found = [Finding("json-unreadable", str(error), file=str(files.json))]
-        return Totals(found, {}, {}).report(name, space or Categories(()))
-    totals = Totals([*tables.findings, *_shared(files, tables), *_strays(files, tables)], {}, {})
-    walk.over(list(tables.annotations.items()), partial(_check_image, files, tables), totals)
+        return CheckAccumulator(found, {}, {}).report(name, space or Categories(()))
+    totals = CheckAccumulator([*tables.findings, *_shared(files, tables), *_strays(files, tables)], {}, {})
+    walk.run(list(tables.annotations.items()), partial(_check_image, files, tables), totals)
     return totals.report(name, space or tables.categories)
 
 
-def _shared(files: CocoFiles, tables: Tables) -> Iterator[Finding]:
+def _shared(files: CocoFiles, tables: CocoTables) -> Iterator[Finding]:
     """PNGs that several annotations name."""
     uses = Counter(str(annotation["file_name"]) for annotation in tables.annotations.values())
     for image_id, annotation in tables.annotations.items():
@@ -144,7 +144,7 @@ def _shared(files: CocoFiles, tables: Tables) -> Iterator[Finding]:
             yield Finding("png-shared", f"{uses[png]} annotations name it", image_id, str(files.panoptic / png))
 
 
-def _strays(files: CocoFiles, tables: Tables) -> Iterator[Finding]:
+def _strays(files: CocoFiles, tables: CocoTables) -> Iterator[Finding]:
     """Files right in the folders that nothing names."""
     pngs = {str(annotation["file_name"]) for annotation in tables.annotations.values()}
     for name in files_in(files.panoptic) if files.panoptic.is_dir() else ():
@@ -171,7 +171,7 @@ class _Map:
         return int(self.ids.shape[0]), int(self.ids.shape[1])
 
 
-def _check_image(files: CocoFiles, tables: Tables, job: tuple[str, Mapping[str, Any]]) -> ImageCheck:
+def _check_image(files: CocoFiles, tables: CocoTables, job: tuple[str, Mapping[str, Any]]) -> ImageCheck:
     image_id, annotation = job
     png = files.png(annotation)
     read, findings = _read(png, annotation)
@@ -197,7 +197,7 @@ def _read(png: File, annotation: Mapping[str, Any]) -> tuple[_Map | None, list[F
     if not png.is_file():
         return None, [Finding("png-missing", "there is no such file")]
     try:
-        refuse_link_out(png, annotation["file_name"])
+        check_inside(png, annotation["file_name"])
         ids = coco.read_ids(png)
     except DataError as error:
         return None, [Finding("png-format" if _decodes(png) else "png-unreadable", str(error))]

@@ -6,27 +6,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bench.datasets.check.findings import Finding, ImageCheck, Totals
+from bench.datasets.check.findings import CheckAccumulator, Finding, ImageCheck
 from bench.errors import DataError
 from bench.io.archive import File
 from bench.io.images import read_rgb
-from bench.metrics.pq import Tally, tally
+from bench.metrics.pq import PQStat, pq_stat
 from bench.overlap import Overlap
 from bench.parallel import ordered_map
-from bench.types import Panoptic
+from bench.types import Panoptic, ProgressCallback
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Walk:
+class CheckOptions:
     """The first `limit` images (None: all) on `workers` threads; `on_image(done, total)` is told of each."""
 
     limit: int | None = None
     workers: int = 2
-    on_image: Callable[[int, int], None] | None = None
+    on_image: ProgressCallback | None = None
 
-    def over(self, jobs: Sequence[T], check: Callable[[T], ImageCheck], totals: Totals) -> None:
+    def run(self, jobs: Sequence[T], check: Callable[[T], ImageCheck], totals: CheckAccumulator) -> None:
         """Adds what `check` finds in each image to the totals, in order."""
         chosen = jobs[: self.limit]
         for done, image in enumerate(ordered_map(check, chosen, self.workers), 1):
@@ -61,9 +61,9 @@ def check_void(panoptic: Panoptic) -> list[Finding]:
     return [] if panoptic.segments_info else [Finding("all-void", "no pixel belongs to a segment", pixels=whole)]
 
 
-def self_tally(panoptic: Panoptic) -> Mapping[int, Tally]:
+def self_tally(panoptic: Panoptic) -> Mapping[int, PQStat]:
     """The PQ statistics of a ground truth that is scored against itself, with the areas that it declares."""
-    return tally(Overlap.of(panoptic, panoptic))
+    return pq_stat(Overlap.of(panoptic, panoptic))
 
 
 def pixels_of(panoptic: Panoptic) -> Mapping[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from bench.metrics.pq import Tally, pq_table
+from bench.metrics.pq import PQStat, pq_table
 from bench.types import Categories
 
 Severity = Literal["error", "warning", "note"]
@@ -109,7 +109,7 @@ class ImageCheck:
 
     findings: tuple[Finding, ...]
     pixels: Mapping[int, int]
-    tally: Mapping[int, Tally]
+    tally: Mapping[int, PQStat]
 
 
 @dataclass(frozen=True)
@@ -133,12 +133,12 @@ class CheckReport:
 
 
 @dataclass
-class Totals:
+class CheckAccumulator:
     """What images add up to; made anew for each check."""
 
     findings: list[Finding]
     pixels: dict[int, int]
-    tallies: dict[int, Tally]
+    tallies: dict[int, PQStat]
     images: int = 0
 
     def add(self, image: ImageCheck) -> None:
@@ -147,7 +147,7 @@ class Totals:
         for category_id, pixels in image.pixels.items():
             self.pixels[category_id] = self.pixels.get(category_id, 0) + pixels
         for category_id, part in image.tally.items():
-            self.tallies[category_id] = self.tallies.get(category_id, Tally()) + part
+            self.tallies[category_id] = self.tallies.get(category_id, PQStat()) + part
 
     def report(self, dataset: str, categories: Categories) -> CheckReport:
         found = [*self.findings, *_self_score(self.tallies, categories), *_absent(self.pixels, categories)]
@@ -160,7 +160,7 @@ class Totals:
         )
 
 
-def _self_score(tallies: Mapping[int, Tally], categories: Categories) -> Iterable[Finding]:
+def _self_score(tallies: Mapping[int, PQStat], categories: Categories) -> Iterable[Finding]:
     known = {category_id: part for category_id, part in tallies.items() if category_id in categories.index_of}
     for category, row in zip(categories, pq_table(known, categories).per_class, strict=True):
         if row.pq is not None and row.pq != 1:

@@ -20,13 +20,13 @@ from typing import Any
 
 from bench.errors import DataError, UsageError
 from bench.io.files import cache_folder
+from bench.types import ProgressCallback
 
-OnImage = Callable[[int, int], None]  # images done, images in all
 PNG_LEVEL = 3
 
 
 @dataclass(frozen=True)
-class Embedded:
+class GeneratedDataset:
     """A data set that is drawn from seeds. Functions are of modules, since they go to other processes.
 
     `parts` are the files and folders below the root that hold a split, `write_one(root, split, index)`
@@ -44,12 +44,12 @@ class Embedded:
         """Where generated scenes are kept: `$BENCH_CACHE`, else the user's cache folder."""
         return cache_folder() / f"{self.name}-v{self.version}"
 
-    def ensure(self, root: Path | None, split: str, on_image: OnImage | None = None) -> Path:
+    def ensure(self, root: Path | None, split: str, on_image: ProgressCallback | None = None) -> Path:
         """The root of a complete split, generated first where it is missing."""
         return self.write_split(self.cache_root() if root is None else root, split, on_image=on_image)
 
     def write_split(self, root: Path, split: str, *, limit: int | None = None, workers: int | None = None,
-                    on_image: OnImage | None = None) -> Path:  # fmt: skip
+                    on_image: ProgressCallback | None = None) -> Path:  # fmt: skip
         """Write a split (its first `limit` images) under `root` and return `root`.
 
         Images go to a folder of this process beside the final one and are moved at the end; the marker
@@ -63,7 +63,7 @@ class Embedded:
             return root
         with clear_disk_errors(root, self.name):
             root.mkdir(parents=True, exist_ok=True)
-            sweep(root)
+            remove_stale_parts(root)
             made = Path(tempfile.mkdtemp(prefix=f".part-{split}-", dir=root))
             try:
                 task = partial(self.write_one, made, split)
@@ -105,7 +105,7 @@ def images_kept(root: Path, split: str) -> int:
         return 0
 
 
-def sweep(root: Path) -> None:
+def remove_stale_parts(root: Path) -> None:
     """Remove what killed calls left: parts older than a day."""
     for parts in root.glob(".part-*"):
         with suppress(FileNotFoundError):  # another process may sweep too
@@ -127,20 +127,20 @@ def clear_disk_errors(root: Path, name: str) -> Iterator[None]:
         ) from error
 
 
-def run_all(task: Callable[[int], Any], count: int, workers: int, on_image: OnImage | None) -> list[Any]:
+def run_all(task: Callable[[int], Any], count: int, workers: int, on_image: ProgressCallback | None) -> list[Any]:
     """`task` of 0..count - 1, in order; with one worker in this process, else in spawned ones."""
     if workers == 1:
-        return gather(map(task, range(count)), count, on_image)
+        return collect(map(task, range(count)), count, on_image)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, max(count, 1)), mp_context=context) as pool:
         try:
-            return gather(pool.map(task, range(count), chunksize=4), count, on_image)
+            return collect(pool.map(task, range(count), chunksize=4), count, on_image)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def gather(results: Iterator[Any], count: int, on_image: OnImage | None) -> list[Any]:
+def collect(results: Iterator[Any], count: int, on_image: ProgressCallback | None) -> list[Any]:
     records = []
     for record in results:
         records.append(record)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.__version__ import __version__
 from bench.io.files import cache_folder
-from bench.models.spec import ModelSpec, spec_file
+from bench.models.spec import ModelSpec, adapter_file
 from bench.models.user_code import local_modules
 
 PACKAGE = ("errors.py", "types.py", "_native/__init__.py", "models/__init__.py", "models/adapter.py",
@@ -21,7 +21,7 @@ PACKAGE = ("errors.py", "types.py", "_native/__init__.py", "models/__init__.py",
 
 
 @dataclass(frozen=True)
-class WorkerTree:
+class WorkerFiles:
     """`folder` goes on the interpreter's path; the adapter is a module of it, or the copy of a user's file."""
 
     folder: Path
@@ -29,9 +29,9 @@ class WorkerTree:
     file: Path | None
 
 
-def deploy(spec: ModelSpec) -> WorkerTree:
+def copy_worker_files(spec: ModelSpec) -> WorkerFiles:
     """The tree for a model, named by what is in it: a worker that is started again finds the same code."""
-    own = spec_file(spec.adapter)
+    own = adapter_file(spec.adapter)
     contents = {name: source.read_bytes() for name, source in _sources(own).items()}
     contents["bench/__init__.py"] = f'__version__ = "{__version__}"\n'.encode()
     hasher = hashlib.sha256()
@@ -40,7 +40,7 @@ def deploy(spec: ModelSpec) -> WorkerTree:
     folder = cache_folder() / "workers" / hasher.hexdigest()[:16]
     if not folder.is_dir():
         _write(folder, contents)
-    return WorkerTree(folder, None if own else spec.adapter.partition(":")[0], own and folder / own.name)
+    return WorkerFiles(folder, None if own else spec.adapter.partition(":")[0], own and folder / own.name)
 
 
 def _sources(own: Path | None) -> dict[str, Path]:

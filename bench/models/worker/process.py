@@ -20,7 +20,7 @@ from typing import IO, Any
 from numpy.typing import NDArray
 
 from bench.errors import ModelError
-from bench.models.worker.protocol import PROTOCOL, Frame, WireError, read_frame, write_frame
+from bench.models.worker.protocol import PROTOCOL, Message, ProtocolError, read_frame, write_frame
 
 START = """\
 import sys
@@ -35,15 +35,15 @@ START_SECONDS = 120.0
 GONE_SECONDS = 5.0
 
 
-class WorkerLost(Exception):
+class WorkerDied(Exception):
     """The worker died, hung or spoke no frames: what it had in hand is to be done again in another one."""
 
 
-class Link:
+class WorkerProcess:
     """A live worker. Any thread may call; a writer thread sends ahead, a reader thread hands answers out.
 
     A worker that misses a deadline or breaks the framing is killed. Every call under way then raises
-    WorkerLost, and so does every later one.
+    WorkerDied, and so does every later one.
     """
 
     def __init__(self, python: Path, tree: Path) -> None:
@@ -55,25 +55,27 @@ class Link:
         for pipe in (self._process.stdin, self._process.stdout):
             _widen(pipe)
         self._numbers = itertools.count()
-        self._waiting: dict[int, Future[Frame]] = {}
+        self._waiting: dict[int, Future[Message]] = {}
         self._guard = threading.Lock()
         self._lost: str | None = None
-        self._outbox: SimpleQueue[Frame | None] = SimpleQueue()
+        self._outbox: SimpleQueue[Message | None] = SimpleQueue()
         self._said: deque[str] = deque(maxlen=20)
-        self._hello: Future[Frame] = Future()
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._write, self._read)]
+        self._hello: Future[Message] = Future()
+        self._threads = [
+            threading.Thread(target=work, daemon=True) for work in (self._forward_stderr, self._write, self._read)
+        ]
         for thread in self._threads:
             thread.start()
-        self.about = self._greeting()
+        self.handshake = self._handshake()
 
-    def _greeting(self) -> Mapping[str, Any]:
+    def _handshake(self) -> Mapping[str, Any]:
         """The worker's first frame; a worker that cannot greet is a ModelError, since nothing was lost yet."""
         try:
             hello = self._hello.result(START_SECONDS).header
         except TimeoutError:
             self.close(f"gave no greeting in {START_SECONDS:.0f} s")
             raise ModelError(f"the worker {self._lost}") from None
-        except WorkerLost as error:
+        except WorkerDied as error:
             self.close("")
             raise ModelError(f"the worker {error}") from None
         if hello.get("hello") != PROTOCOL:
@@ -81,22 +83,22 @@ class Link:
             raise ModelError(f"the worker speaks protocol {hello.get('hello')!r}, this is {PROTOCOL}: update both")
         return hello
 
-    def call(self, name: str, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], seconds: float) -> Frame:
+    def call(self, name: str, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], seconds: float) -> Message:
         """The answer to a request; an error that the worker reports is a ModelError in its words."""
-        number, answer = next(self._numbers), Future[Frame]()
+        number, answer = next(self._numbers), Future[Message]()
         with self._guard:
             if self._lost is not None:
-                raise WorkerLost(self._lost)
+                raise WorkerDied(self._lost)
             self._waiting[number] = answer
-        self._outbox.put(Frame({"id": number, "call": name, **values}, arrays))
+        self._outbox.put(Message({"id": number, "call": name, **values}, arrays))
         try:
             frame = answer.result(seconds)
         except TimeoutError:
-            self._lose(f"gave no answer to {name} in {seconds:g} s")
-            raise WorkerLost(self._lost) from None
+            self._kill(f"gave no answer to {name} in {seconds:g} s")
+            raise WorkerDied(self._lost) from None
         if "error" in frame.header:
-            raise _told(frame.header)
-        return Frame(frame.header["result"], frame.arrays)
+            raise _error_of(frame.header)
+        return Message(frame.header["result"], frame.arrays)
 
     @property
     def alive(self) -> bool:
@@ -104,7 +106,7 @@ class Link:
 
     def close(self, reason: str = "was closed") -> None:
         """Ends the process and its threads."""
-        self._lose(reason)
+        self._kill(reason)
         self._process.wait()
         for thread in self._threads:
             if thread is not threading.current_thread():
@@ -114,7 +116,7 @@ class Link:
             with suppress(OSError):
                 stream.close()
 
-    def _lose(self, reason: str) -> None:
+    def _kill(self, reason: str) -> None:
         """Kills the worker and all that it started; the first reason stays."""
         with self._guard:
             if self._lost is None:
@@ -125,7 +127,7 @@ class Link:
         self._outbox.put(None)
         for future in (self._hello, *waiting.values()):
             if not future.done():
-                future.set_exception(WorkerLost(self._lost))
+                future.set_exception(WorkerDied(self._lost))
 
     def _write(self) -> None:
         stream = self._process.stdin
@@ -147,15 +149,15 @@ class Link:
                 frame = read_frame(stream)
                 if frame is not None:
                     self._hand_out(frame)
-            self._lose(self._ending())
-        except WireError as error:
-            self._lose(f"wrote something else than frames ({error})")
+            self._kill(self._ending())
+        except ProtocolError as error:
+            self._kill(f"wrote something else than frames ({error})")
 
-    def _hand_out(self, frame: Frame) -> None:
+    def _hand_out(self, frame: Message) -> None:
         with self._guard:
             answer = self._waiting.pop(frame.header.get("id", -1), None)
         if answer is None:
-            raise WireError(f"an answer to a question that nobody asked ({frame.header.get('id')!r})")
+            raise ProtocolError(f"an answer to a question that nobody asked ({frame.header.get('id')!r})")
         answer.set_result(frame)
 
     def _ending(self) -> str:
@@ -169,7 +171,7 @@ class Link:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit status {code}"
         return how + last
 
-    def _listen(self) -> None:
+    def _forward_stderr(self) -> None:
         """Passes on what the worker prints, and remembers the end of it."""
         assert self._process.stderr is not None
         rest = b""
@@ -186,7 +188,7 @@ def _widen(pipe: IO[bytes] | None) -> None:
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-def _told(header: Mapping[str, Any]) -> ModelError:
+def _error_of(header: Mapping[str, Any]) -> ModelError:
     if str(header.get("missing")).startswith("bench."):
         return ModelError(
             f"a worker has no {header['missing']}: of bench there are types, errors, adapter and fusion; "

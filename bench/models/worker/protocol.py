@@ -27,19 +27,19 @@ ARRAYS_LIMIT = 1 << 34
 NOISE_LIMIT = 1 << 16
 
 
-class WireError(Exception):
+class ProtocolError(Exception):
     """What arrived is not a frame."""
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class Message:
     """`header` is JSON-ready; `arrays` are C-contiguous numbers of any shape."""
 
     header: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def write_frame(stream: RawIOBase, frame: Frame) -> None:
+def write_frame(stream: RawIOBase, frame: Message) -> None:
     """The whole frame into an unbuffered stream; the OSError of a broken pipe is the caller's."""
     arrays = {name: np.ascontiguousarray(array) for name, array in frame.arrays.items()}
     layout = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
@@ -60,8 +60,8 @@ def _bytes_of(array: NDArray[Any]) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
 
 
-def read_frame(stream: RawIOBase, *, skip_noise: bool = False) -> Frame | None:
-    """The next frame; None where the stream ends before it. Anything else is a WireError.
+def read_frame(stream: RawIOBase, *, skip_noise: bool = False) -> Message | None:
+    """The next message; None where the stream ends before it. Anything else is a ProtocolError.
 
     `skip_noise` passes over up to 64 kiB of other bytes before the frame: what an interpreter says as it starts.
     """
@@ -70,22 +70,22 @@ def read_frame(stream: RawIOBase, *, skip_noise: bool = False) -> Frame | None:
         return None
     if start != MAGIC:
         if not skip_noise:
-            raise WireError(f"noise among the frames: {bytes(start)!r}")
+            raise ProtocolError(f"noise among the frames: {bytes(start)!r}")
         if not _skip_to_magic(stream, bytes(start)):
             return None
     header_size, size = PREFIX.unpack(_exactly(stream, PREFIX.size))
     if header_size > HEADER_LIMIT or size > ARRAYS_LIMIT:
-        raise WireError(f"a frame of {header_size} + {size} bytes")
+        raise ProtocolError(f"a frame of {header_size} + {size} bytes")
     text = _exactly(stream, header_size)
     header, layout = _parsed(text)
     arrays = {name: np.empty(shape, dtype=dtype) for name, dtype, shape in layout}
     if sum(array.nbytes for array in arrays.values()) != size:
-        raise WireError("a frame whose arrays are not as long as it says")
+        raise ProtocolError("a frame whose arrays are not as long as it says")
     for array in arrays.values():
         _fill(stream, _bytes_of(array))
     if TRAILER.unpack(_exactly(stream, TRAILER.size)) != (zlib.crc32(text),):
-        raise WireError("a frame with something else inside, or with a broken header")
-    return Frame(header, arrays)
+        raise ProtocolError("a frame with something else inside, or with a broken header")
+    return Message(header, arrays)
 
 
 def _skip_to_magic(stream: RawIOBase, window: bytes) -> bool:
@@ -96,7 +96,7 @@ def _skip_to_magic(stream: RawIOBase, window: bytes) -> bool:
         window = window[1:] + byte
         if window == MAGIC:
             return True
-    raise WireError(f"more than {NOISE_LIMIT} bytes of noise before the first frame")
+    raise ProtocolError(f"more than {NOISE_LIMIT} bytes of noise before the first frame")
 
 
 def _parsed(text: bytearray) -> tuple[dict[str, Any], list[tuple[str, np.dtype[Any], tuple[int, ...]]]]:
@@ -106,10 +106,10 @@ def _parsed(text: bytearray) -> tuple[dict[str, Any], list[tuple[str, np.dtype[A
         layout = [(str(name), np.dtype(dtype), tuple(map(int, shape))) for name, dtype, shape in content["arrays"]]
         header = dict(content["header"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise WireError(f"a frame with a broken header ({type(error).__name__})") from None
+        raise ProtocolError(f"a frame with a broken header ({type(error).__name__})") from None
     for name, dtype, shape in layout:
         if dtype.kind not in "biuf" or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > ARRAYS_LIMIT:
-            raise WireError(f"a frame with an array {name!r} of {dtype} {shape}")
+            raise ProtocolError(f"a frame with an array {name!r} of {dtype} {shape}")
     return header, layout
 
 
@@ -127,6 +127,6 @@ def _fill(stream: RawIOBase, target: memoryview, *, may_end: bool = False) -> bo
         if not count:
             if may_end and done == 0:
                 return False
-            raise WireError("the stream ended inside a frame")
+            raise ProtocolError("the stream ended inside a frame")
         done += count
     return True

@@ -18,13 +18,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bench.errors import ModelError, PartialRun
-from bench.io.canonical_json import plain
+from bench.io.canonical_json import to_plain
 from bench.models.environments import interpreter
 from bench.models.spec import ModelSpec
-from bench.models.weights import check_source
-from bench.models.worker.deploy import deploy
-from bench.models.worker.process import Link, WorkerLost
-from bench.models.worker.protocol import Frame
+from bench.models.weights import check_available
+from bench.models.worker.deploy import copy_worker_files
+from bench.models.worker.process import WorkerDied, WorkerProcess
+from bench.models.worker.protocol import Message
 from bench.results.provenance import PACKAGES
 from bench.types import Categories, Category, Image, Panoptic, Prediction, SegmentInfo
 
@@ -34,12 +34,12 @@ T = TypeVar("T")
 
 
 @dataclass(eq=False)
-class Ready:
+class PreparedImage:
     """An image and which worker, if any, holds what it became; `retried` once it has cost a second start."""
 
     image: Image
     key: int
-    link: Link | None = None
+    link: WorkerProcess | None = None
     retried: bool = False
 
 
@@ -47,14 +47,14 @@ class Ready:
 class Batch:
     """Images that went through the network together: what it takes to do it again."""
 
-    members: Sequence[Ready]
+    members: Sequence[PreparedImage]
     key: int
-    link: Link | None = None
+    link: WorkerProcess | None = None
     guard: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True, eq=False)
-class Output:
+class RemoteOutput:
     """The place of one image's output."""
 
     batch: Batch
@@ -67,84 +67,86 @@ class RemoteAdapter:
     categories: Categories
 
     def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
-        check_source(spec)
+        check_available(spec)
         assert spec.env is not None
         self._spec, self._device = spec, device
         self._python = interpreter(spec.env)
-        self._tree = deploy(spec)
+        self._tree = copy_worker_files(spec)
         self._keys = itertools.count()
         self._starting = threading.Lock()
         self._retrying = threading.Lock()
-        self._over: PartialRun | None = None
+        self._closed: PartialRun | None = None
         about = self._start()
         self.categories = Categories(tuple(Category(**c | {"color": tuple(c["color"])}) for c in about["categories"]))
         self.device, self.parameters, self.revision = about["device"], about["parameters"], about["revision"]
         self.threads = about["threads"]
-        greeting = self._link.about
+        greeting = self._link.handshake
         self.worker = {"env": spec.env, "python": greeting["python"], "packages": about["packages"]}
 
     def close(self) -> None:
         """Ends the worker, and what still waits for it; one that another thread is just starting ends itself."""
-        self._over = PartialRun("the worker was closed")
+        self._closed = PartialRun("the worker was closed")
         self._link.close()
 
-    def preprocess(self, image: Image) -> Ready:
-        ready = Ready(image, next(self._keys))
-        return self._twice([ready], "preprocess", lambda: self._prepared(ready, self._current()))
+    def preprocess(self, image: Image) -> PreparedImage:
+        ready = PreparedImage(image, next(self._keys))
+        return self._with_retry([ready], "preprocess", lambda: self._prepared(ready, self._current()))
 
-    def infer(self, batch: Sequence[Ready]) -> list[Output]:
+    def infer(self, batch: Sequence[PreparedImage]) -> list[RemoteOutput]:
         made = Batch(batch, next(self._keys))
-        count = self._twice(batch, "infer", lambda: self._inferred(made, self._current()))
-        return [Output(made, i) for i in range(count)]
+        count = self._with_retry(batch, "infer", lambda: self._inferred(made, self._current()))
+        return [RemoteOutput(made, i) for i in range(count)]
 
-    def postprocess(self, output: Output, size: tuple[int, int]) -> Prediction:
-        return self._twice(output.batch.members, "postprocess", lambda: self._finished(output, size, self._current()))
+    def postprocess(self, output: RemoteOutput, size: tuple[int, int]) -> Prediction:
+        return self._with_retry(
+            output.batch.members, "postprocess", lambda: self._finished(output, size, self._current())
+        )
 
     def multiply_adds(self, image: Image) -> int | None:
         """What the worker's network computes for one image; a lost worker is not replaced for it."""
-        answer = self._ask(self._link, "count", {"image_id": image.image_id}, rgb=image.rgb)
+        answer = self._call(self._link, "count", {"image_id": image.image_id}, rgb=image.rgb)
         found: int | None = answer.header["multiply_adds"]
         return found
 
     def unlisted_modules(self) -> list[str]:
         """The files of local modules that the worker has loaded beyond those that it was given."""
-        with suppress(WorkerLost, ModelError, PartialRun):
-            return [str(path) for path in self._ask(self._link, "modules", {}).header["files"]]
+        with suppress(WorkerDied, ModelError, PartialRun):
+            return [str(path) for path in self._call(self._link, "modules", {}).header["files"]]
         return []
 
-    def _prepared(self, ready: Ready, link: Link) -> Ready:
+    def _prepared(self, ready: PreparedImage, link: WorkerProcess) -> PreparedImage:
         values = {"key": ready.key, "image_id": ready.image.image_id}
-        self._ask(link, "preprocess", values, rgb=ready.image.rgb)
+        self._call(link, "preprocess", values, rgb=ready.image.rgb)
         ready.link = link
         return ready
 
-    def _inferred(self, batch: Batch, link: Link) -> int:
+    def _inferred(self, batch: Batch, link: WorkerProcess) -> int:
         """Runs the batch, with its neighbours as they were; images that went with a lost worker are sent again."""
         for ready in batch.members:
             if ready.link is not link:
                 self._prepared(ready, link)
-        answer = self._ask(link, "infer", {"key": batch.key, "keys": [ready.key for ready in batch.members]})
+        answer = self._call(link, "infer", {"key": batch.key, "keys": [ready.key for ready in batch.members]})
         for ready in batch.members:
             ready.link = None
         batch.link = link
         return int(answer.header["outputs"])
 
-    def _finished(self, output: Output, size: tuple[int, int], link: Link) -> Prediction:
+    def _finished(self, output: RemoteOutput, size: tuple[int, int], link: WorkerProcess) -> Prediction:
         batch = output.batch
         with batch.guard:  # its images are postprocessed on several threads; one of them does it again for all
             if batch.link is not link:
                 self._inferred(batch, link)
         values = {"key": batch.key, "index": output.index, "size": list(size)}
-        return _prediction(self._ask(link, "postprocess", values))
+        return _prediction(self._call(link, "postprocess", values))
 
-    def _ask(self, link: Link, call: str, values: dict[str, Any], **arrays: np.ndarray[Any, Any]) -> Frame:
+    def _call(self, link: WorkerProcess, call: str, values: dict[str, Any], **arrays: np.ndarray[Any, Any]) -> Message:
         return link.call(call, values, arrays, self._spec.deadline)
 
-    def _twice(self, images: Sequence[Ready], stage: str, work: Callable[[], T]) -> T:
+    def _with_retry(self, images: Sequence[PreparedImage], stage: str, work: Callable[[], T]) -> T:
         """`work`, and once more in a fresh worker where the first was lost on the way."""
         try:
             return work()
-        except WorkerLost as lost:
+        except WorkerDied as lost:
             first = lost
         with self._retrying:  # one at a time: what kills the next worker is then known, and takes nobody with it
             if any(ready.retried for ready in images):
@@ -153,10 +155,10 @@ class RemoteAdapter:
                 ready.retried = True
             try:
                 return work()
-            except WorkerLost as lost:
+            except WorkerDied as lost:
                 raise _partial(images, stage, lost) from None
 
-    def _current(self) -> Link:
+    def _current(self) -> WorkerProcess:
         """The live worker, started again where it is lost."""
         with self._starting:
             if not self._link.alive:
@@ -165,49 +167,49 @@ class RemoteAdapter:
             return self._link
 
     def _restart(self) -> None:
-        if self._over is None:
+        if self._closed is None:
             try:
                 self._start()
                 return
             except ModelError as error:
-                self._over = PartialRun(f"the worker was lost and cannot be started again: {error}")
-        raise self._over
+                self._closed = PartialRun(f"the worker was lost and cannot be started again: {error}")
+        raise self._closed
 
     def _start(self) -> Mapping[str, Any]:
         """A worker with the model loaded; what the model says of itself."""
         spec = self._spec
         try:
-            self._link = link = Link(self._python, self._tree.folder)
+            self._link = link = WorkerProcess(self._python, self._tree.folder)
         except (ModelError, OSError) as error:
             raise ModelError(f"{spec.name}: {self._python}: {error}") from None
         values = {
             "module": self._tree.module,
             "file": None if self._tree.file is None else str(self._tree.file),
             "class": spec.adapter.rpartition(":")[2],
-            "spec": {**plain(spec), "space": plain(spec.space.items)},
+            "spec": {**to_plain(spec), "space": to_plain(spec.space.items)},
             "device": self._device,
             "packages": [*PACKAGES, *MM, "detectron2"],
         }
         try:
-            if self._over is not None:
-                raise self._over
+            if self._closed is not None:
+                raise self._closed
             return link.call("load", values, {}, LOAD_SECONDS).header
-        except (ModelError, PartialRun, WorkerLost) as error:
+        except (ModelError, PartialRun, WorkerDied) as error:
             link.close()
             raise ModelError(f"{spec.name} cannot be loaded in env {spec.env}: {_said(error)}") from None
 
 
 def _said(error: Exception) -> str:
-    return f"the worker {error}" if isinstance(error, WorkerLost) else str(error)
+    return f"the worker {error}" if isinstance(error, WorkerDied) else str(error)
 
 
-def _partial(images: Sequence[Ready], stage: str, lost: WorkerLost) -> PartialRun:
+def _partial(images: Sequence[PreparedImage], stage: str, lost: WorkerDied) -> PartialRun:
     names = ", ".join(repr(ready.image.image_id) for ready in images[:3])
     return PartialRun(f"image {names}: two workers were lost in {stage}; the last one {lost}")
 
 
-def _prediction(frame: Frame) -> Prediction:
-    """The inverse of the worker's `prediction_frame`."""
+def _prediction(frame: Message) -> Prediction:
+    """The inverse of the worker's `encode_prediction`."""
     maps = {name: array.astype(np.int32) for name, array in frame.arrays.items()}
     infos = tuple(SegmentInfo(*values) for values in frame.header["segments"])
     return Prediction(Panoptic(maps["id_map"], infos), maps.get("semantic"), frame.header["seconds"])

@@ -32,11 +32,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, ModelError, summary
+from bench.errors import BenchError, ModelError, describe_error
 from bench.fusion.presets import FusionSpec
-from bench.models.adapter import Adapter, module_from_file, staged, torch_threads
-from bench.models.flops import multiply_adds
-from bench.models.worker.protocol import PROTOCOL, Frame, read_frame, write_frame
+from bench.models.adapter import Adapter, as_adapter, module_from_file, torch_threads
+from bench.models.flops import count_macs
+from bench.models.worker.protocol import PROTOCOL, Message, read_frame, write_frame
 from bench.types import Categories, Category, Image, Prediction, SegmentInfo
 
 THREADS = 2  # for each of preprocess and postprocess, as the run has by default
@@ -57,13 +57,13 @@ class Worker:
     def __init__(self, requests: FileIO, answers: FileIO) -> None:
         self._requests, self._answers = requests, answers
         self._sending = threading.Lock()
-        self._main: Queue[Frame] = Queue()
+        self._main: Queue[Message] = Queue()
         self._pools = {stage: ThreadPoolExecutor(THREADS) for stage in ("preprocess", "postprocess")}
-        self._held = Held()
+        self._held = StageServer()
 
     def serve(self) -> None:
         """Never returns: the reader leaves the process."""
-        self._send(Frame({"hello": PROTOCOL, "python": platform.python_version(), "numpy": np.__version__}))
+        self._send(Message({"hello": PROTOCOL, "python": platform.python_version(), "numpy": np.__version__}))
         threading.Thread(target=self._read, daemon=True).start()
         while True:
             self._answer(self._main.get())
@@ -80,19 +80,19 @@ class Worker:
         finally:
             os._exit(0)
 
-    def _answer(self, frame: Frame) -> None:
+    def _answer(self, frame: Message) -> None:
         number = frame.header["id"]
         try:
             answer = getattr(self._held, frame.header["call"])(frame)
-            self._send(Frame({"id": number, "result": dict(answer.header)}, answer.arrays))
+            self._send(Message({"id": number, "result": dict(answer.header)}, answer.arrays))
         except (Exception, SystemExit) as error:
             if os.environ.get("BENCH_DEBUG"):
                 traceback.print_exc()
-            said = str(error) if isinstance(error, BenchError) else summary(error)
+            said = str(error) if isinstance(error, BenchError) else describe_error(error)
             missing = error.name if isinstance(error, ModuleNotFoundError) else None
-            self._send(Frame({"id": number, "error": said, "missing": missing}))
+            self._send(Message({"id": number, "error": said, "missing": missing}))
 
-    def _send(self, frame: Frame) -> None:
+    def _send(self, frame: Message) -> None:
         try:
             with self._sending:
                 write_frame(self._answers, frame)
@@ -100,7 +100,7 @@ class Worker:
             os._exit(0)
 
 
-class Held:
+class StageServer:
     """The adapter and what its stages have made so far, by the numbers that the run gave them."""
 
     def __init__(self) -> None:
@@ -114,40 +114,40 @@ class Held:
             raise ModelError("the model is not loaded")
         return self._adapter
 
-    def load(self, frame: Frame) -> Frame:
+    def load(self, frame: Message) -> Message:
         """The model; what it says of itself goes into the run's record."""
         header = frame.header
         module = _module(header["module"], header["file"])
         model = getattr(module, header["class"], None)
         if model is None:
             raise ModelError(f"{module.__file__} has no class {header['class']!r}")
-        self._adapter = staged(model(spec_of(header["spec"]), header["device"]))
+        self._adapter = as_adapter(model(spec_from_json(header["spec"]), header["device"]))
         about = {name: getattr(self._adapter, name, None) for name in ("parameters", "revision")}
         about["threads"] = torch_threads()
         device = str(getattr(self._adapter, "device", header["device"]))
         categories = [asdict(category) for category in self._adapter.categories]
-        return Frame({**about, "device": device, "categories": categories, "packages": _packages(header["packages"])})
+        return Message({**about, "device": device, "categories": categories, "packages": _packages(header["packages"])})
 
-    def preprocess(self, frame: Frame) -> Frame:
+    def preprocess(self, frame: Message) -> Message:
         """One image; the result stays here."""
         image = Image(frame.header["image_id"], frame.arrays["rgb"])
         self._ready[frame.header["key"]] = self.adapter.preprocess(image)
-        return Frame({})
+        return Message({})
 
-    def infer(self, frame: Frame) -> Frame:
+    def infer(self, frame: Message) -> Message:
         """A batch of preprocessed images; only how many outputs there are goes back."""
         outputs = self.adapter.infer([self._ready.pop(key) for key in frame.header["keys"]])
         for i, output in enumerate(outputs):
             self._outputs[frame.header["key"], i] = output
-        return Frame({"outputs": len(outputs)})
+        return Message({"outputs": len(outputs)})
 
-    def postprocess(self, frame: Frame) -> Frame:
+    def postprocess(self, frame: Message) -> Message:
         """One output as a prediction."""
         height, width = frame.header["size"]
         output = self._outputs.pop((frame.header["key"], frame.header["index"]))
-        return prediction_frame(self.adapter.postprocess(output, (height, width)))
+        return encode_prediction(self.adapter.postprocess(output, (height, width)))
 
-    def modules(self, frame: Frame) -> Frame:
+    def modules(self, frame: Message) -> Message:
         """The files of loaded modules that are neither installed nor of this worker's own folder."""
         paths = sysconfig.get_paths()
         installed = [paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -155,12 +155,12 @@ class Held:
         named = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
         loaded = {os.path.realpath(str(file)) for file in named if file}
         local = (path for path in loaded if not path.startswith(known) and "-packages" + os.sep not in path)
-        return Frame({"files": sorted(local)})
+        return Message({"files": sorted(local)})
 
-    def count(self, frame: Frame) -> Frame:
+    def count(self, frame: Message) -> Message:
         """What the network computes for one image; nothing of it stays here."""
         image = Image(frame.header["image_id"], frame.arrays["rgb"])
-        return Frame({"multiply_adds": multiply_adds(self.adapter, image)})
+        return Message({"multiply_adds": count_macs(self.adapter, image)})
 
 
 def _module(name: str | None, file: str | None) -> Any:
@@ -178,7 +178,7 @@ def _packages(names: list[str]) -> dict[str, str]:
     return installed
 
 
-def spec_of(plain: Mapping[str, Any]) -> SimpleNamespace:
+def spec_from_json(plain: Mapping[str, Any]) -> SimpleNamespace:
     """A ModelSpec's JSON as an object with its attributes; `fusion` and `space` are what they are in the run."""
     values = {key: _tuples(value) for key, value in plain.items()}
     values["fusion"] = FusionSpec(**values["fusion"])
@@ -190,7 +190,7 @@ def spec_of(plain: Mapping[str, Any]) -> SimpleNamespace:
 
 
 def categories_of(rows: list[Mapping[str, Any]]) -> Categories:
-    """The inverse of `plain` for the categories of a space."""
+    """The inverse of `to_plain` for the categories of a space."""
     return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in rows))
 
 
@@ -201,13 +201,13 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def prediction_frame(prediction: Prediction) -> Frame:
+def encode_prediction(prediction: Prediction) -> Message:
     """Maps as the narrowest integers that hold them: a quarter of the bytes."""
     arrays = {"id_map": _narrow(prediction.panoptic.id_map)}
     if prediction.semantic is not None:
         arrays["semantic"] = _narrow(prediction.semantic)
     segments = [_segment(info) for info in prediction.panoptic.segments_info]
-    return Frame({"segments": segments, "seconds": dict(prediction.seconds)}, arrays)
+    return Message({"segments": segments, "seconds": dict(prediction.seconds)}, arrays)
 
 
 def _segment(info: SegmentInfo) -> list[Any]:

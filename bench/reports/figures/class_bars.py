@@ -33,7 +33,7 @@ STYLE: Any = {  # rcParams; their type names every key of one version of matplot
 
 def class_bars(runs: Sequence[Run], path: Path) -> Path:
     """PQ, SQ, RQ and IoU of every class as a PNG or SVG; things above, stuff below, in the order of the space."""
-    demand_one_board(runs)
+    require_one_board(runs)
     frames = [class_frame(run.score) for run in runs]
     measures = [m for m in MEASURES if m != "IoU_semantic" or any(f[m].notna().any() for f in frames)]
     groups = [(name, rows) for name, isthing in (("Things", True), ("Stuff", False))
@@ -57,7 +57,7 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
 
 
-def demand_one_board(runs: Sequence[Run]) -> None:
+def require_one_board(runs: Sequence[Run]) -> None:
     """NotComparable where runs were not scored on the same truth by the same rules; as many as there are colours."""
     if not 1 <= len(runs) <= len(PALETTE):
         raise UsageError(f"a report takes 1 to {len(PALETTE)} runs, not {len(runs)}")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.reports.figures.class_bars import PALETTE, STYLE, save
-from bench.reports.views.axes import short
+from bench.reports.views.axes import format_si
 from bench.reports.views.cost import Scatter
 from bench.reports.views.errors import Stack
 from bench.reports.views.training import Chart
@@ -74,14 +74,14 @@ def _scatter(axes: Axes, one: Scatter) -> None:
     axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     for point in one.points:
-        color = PALETTE[point.k]
+        color = PALETTE[point.color_index]
         face = "white" if point.dominated else color
         axes.plot(point.cost, point.pq, "o", ms=8, mew=2, mec=color, mfc=face, clip_on=False, zorder=3)
         offset, ha, va = SIDES[point.side]
         axes.annotate(point.label, (point.cost, point.pq), offset, textcoords="offset points", ha=ha, va=va, fontsize=8)
     if one.x and one.y:
         axes.set(xlim=(one.x.low, one.x.high), ylim=(one.y.low, one.y.high))
-        axes.set_xticks(one.x.ticks, [short(tick) for tick in one.x.ticks])
+        axes.set_xticks(one.x.ticks, [format_si(tick) for tick in one.x.ticks])
         axes.minorticks_off()
 
 
@@ -111,5 +111,7 @@ def _curves(axes: Axes, chart: Chart) -> dict[str, Line2D]:
     for curve in chart.curves:
         marker = "o" if len(curve.points) <= MARKED else ""
         xs, ys = zip(*curve.points, strict=True)
-        (drawn[curve.label],) = axes.plot(xs, ys, color=PALETTE[curve.k], linewidth=1.4, marker=marker, markersize=3)
+        (drawn[curve.label],) = axes.plot(
+            xs, ys, color=PALETTE[curve.color_index], linewidth=1.4, marker=marker, markersize=3
+        )
     return drawn

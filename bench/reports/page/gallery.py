@@ -8,16 +8,16 @@ from typing import Any
 
 from bench.datasets.dataset import Dataset
 from bench.io.canonical_json import canonical_json
-from bench.metrics.errors import KINDS
+from bench.metrics.errors import ERROR_TYPES
 from bench.reports.page.payload import box_of, payload
-from bench.reports.page.picks import Pick, picks
-from bench.reports.pictures.images import View, ranked_images, read_view
+from bench.reports.page.picks import GalleryItem, picks
+from bench.reports.pictures.images import ImageView, ranked_images, read_view
 from bench.reports.views.runs import RunView
 from bench.results.predictions import PredictionFolder, saved_predictions
 from bench.types import Sample
 
 CAP_MB = 16.0
-KINDS_SHOWN = ("worst", "best", *KINDS)
+KINDS_SHOWN = ("worst", "best", *ERROR_TYPES)
 
 
 @dataclass(frozen=True)
@@ -67,18 +67,20 @@ class _Source:
         self.categories = views[0].run.categories
         self.samples: dict[str, Sample] = {sample.image_id: sample for sample in dataset.samples}
         self.folders: dict[int, PredictionFolder] = {
-            view.k: folder for view in views if (folder := saved_predictions(view.run)) is not None
+            view.color_index: folder for view in views if (folder := saved_predictions(view.run)) is not None
         }
-        self.ranked = {view.k: {one.image_id: one for one in ranked_images(view.run)} for view in views}
+        self.ranked = {view.color_index: {one.image_id: one for one in ranked_images(view.run)} for view in views}
         self.dataset = dataset
 
-    def read(self, image_id: str) -> dict[int, View]:
+    def read(self, image_id: str) -> dict[int, ImageView]:
         """The image with the prediction of each run."""
         sample = self.samples.get(image_id)
         return {
-            view.k: read_view(sample, self.ranked[view.k][image_id], view.run, self.folders[view.k], self.dataset)
+            view.color_index: read_view(
+                sample, self.ranked[view.color_index][image_id], view.run, self.folders[view.color_index], self.dataset
+            )
             for view in self.views
-            if image_id in self.ranked[view.k]
+            if image_id in self.ranked[view.color_index]
         }
 
 
@@ -87,7 +89,7 @@ def _filled(source: _Source, cap_bytes: int, notes: tuple[str, ...]) -> Gallery:
     images: dict[str, Mapping[str, Any]] = {}
     places: dict[str, int] = {}
     cards, total, left_out = [], 0, 0
-    boxes: dict[str, dict[int, View]] = {}
+    boxes: dict[str, dict[int, ImageView]] = {}
     for pick in picks(source.views):
         if pick.image_id not in images:
             read = source.read(pick.image_id)
@@ -104,7 +106,7 @@ def _filled(source: _Source, cap_bytes: int, notes: tuple[str, ...]) -> Gallery:
     return Gallery(tuple(images.values()), tuple(cards), notes, total, cap_bytes / 1e6, left_out)
 
 
-def _card(pick: Pick, place: int, view: View) -> dict[str, Any]:
+def _card(pick: GalleryItem, place: int, view: ImageView) -> dict[str, Any]:
     box = None
     if pick.fault is not None:
         panoptic = view.truth if pick.fault.side == "truth" else view.prediction

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from bench.__version__ import __version__
 from bench.analysis.ranking import comparability_key
 from bench.metrics.error_map import Error
-from bench.metrics.errors import KINDS
+from bench.metrics.errors import ERROR_TYPES
 from bench.reports.page.gallery import Gallery
 from bench.reports.pictures.colors import ERROR_COLORS
 from bench.reports.pictures.overlays import ERROR_NAMES
@@ -20,7 +20,7 @@ from bench.reports.views.classes import measures
 from bench.reports.views.cost import scatters
 from bench.reports.views.errors import class_stacks, confusions, group_stacks, sizes
 from bench.reports.views.label_maps import map_views
-from bench.reports.views.provenance import origin_rows
+from bench.reports.views.provenance import provenance_rows
 from bench.reports.views.runs import HEADLINE, RunView
 from bench.reports.views.training import charts
 
@@ -66,7 +66,7 @@ def page_values(views: Sequence[RunView], gallery: Gallery, beside: Sequence[str
         "runs": views,
         "headline_names": list(HEADLINE),
         "has_intervals": any("intervals" in view.views for view in views),
-        "kinds": KINDS,
+        "kinds": ERROR_TYPES,
         "beside": beside,
         **_numbers(views),
         **_pictures(views, gallery),
@@ -83,13 +83,13 @@ def _numbers(views: Sequence[RunView]) -> dict[str, Any]:
     return {
         "measures": measures(views),
         "groups": group_stacks(views),
-        "by_class": {view.k: class_stacks(view) for view in views},
+        "by_class": {view.color_index: class_stacks(view) for view in views},
         "sizes": sizes(views),
         "confusions": found,
         "scatters": scatters(views),
         "charts": charts(views),
         "label_maps": map_views(views),
-        "origin": origin_rows(views),
+        "origin": provenance_rows(views),
     }
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from bench.metrics.error_map import pair_codes
-from bench.metrics.semantic import positions
+from bench.metrics.semantic import category_indices
 from bench.reports.pictures.colors import scaled_ids, scaled_rgb
-from bench.reports.pictures.images import View
+from bench.reports.pictures.images import ImageView
 from bench.types import RGB, Categories, Panoptic
 
 LONGER_PX = 1024
@@ -30,7 +30,7 @@ def shown_size(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
-def payload(image_id: str, views: Mapping[int, View], categories: Categories) -> dict[str, Any]:
+def payload(image_id: str, views: Mapping[int, ImageView], categories: Categories) -> dict[str, Any]:
     """What the page needs to show an image in every view; `views` are of one image, by the run's number."""
     first = next(iter(views.values()))
     height, width = size = shown_size(first.truth.size)
@@ -70,7 +70,7 @@ def _semantic(ids: NDArray[np.int32] | None, size: tuple[int, int], categories: 
     """The model's own semantic output: 1 + the place of the class, 0 where it says none."""
     if ids is None:
         return None
-    places = positions(scaled_ids(ids, size), categories) + 1
+    places = category_indices(scaled_ids(ids, size), categories) + 1
     return packed(np.where(places > len(categories), 0, places))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
-from bench.metrics.errors import KINDS, blame
+from bench.metrics.errors import ERROR_TYPES, assign_error_types
 from bench.metrics.image_statistics import overlap_of
 from bench.metrics.pq import match
 from bench.overlap import Overlap
@@ -21,7 +21,7 @@ Side = Literal["truth", "prediction"]
 
 
 @dataclass(frozen=True)
-class Fault:
+class WrongSegment:
     """A segment that is wrong: which, how large, and the pixels that it costs (its area, or what its mask lacks)."""
 
     side: Side
@@ -33,7 +33,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Pick:
+class GalleryItem:
     """An image of run `k`, and why it is shown: `kind` is best, worst or a kind of error; `place` 1 is the best PQ."""
 
     k: int
@@ -41,58 +41,58 @@ class Pick:
     image_id: str
     pq: float | None
     place: int | None
-    fault: Fault | None = None
+    fault: WrongSegment | None = None
 
 
-def picks(views: Sequence[RunView]) -> list[Pick]:
+def picks(views: Sequence[RunView]) -> list[GalleryItem]:
     """The most telling of every kind and run first, so that a limit leaves out the least telling."""
     queues = [queue for view in views for queue in _queues(view)]
     return [pick for turn in zip_longest(*queues) for pick in turn if pick is not None]
 
 
-def _queues(view: RunView) -> Iterator[list[Pick]]:
+def _queues(view: RunView) -> Iterator[list[GalleryItem]]:
     """Worst images, best images, then each kind of error."""
     ranked = ranked_images(view.run)
-    images = [Pick(view.k, "", image.image_id, image.pq, image.place) for image in ranked]
+    images = [GalleryItem(view.color_index, "", image.image_id, image.pq, image.place) for image in ranked]
     half = min(IMAGES, len(images) // 2 + len(images) % 2)
     yield [_as(pick, "worst") for pick in images[::-1][:half]]
     yield [_as(pick, "best") for pick in images[: min(IMAGES, len(images) - half)]]
     placed = {pick.image_id: pick for pick in images}
     for kind, faults in _worst(view).items():
         yield [
-            Pick(view.k, kind, image_id, placed[image_id].pq, placed[image_id].place, fault)
+            GalleryItem(view.color_index, kind, image_id, placed[image_id].pq, placed[image_id].place, fault)
             for image_id, fault in faults
             if image_id in placed
         ]
 
 
-def _as(pick: Pick, kind: str) -> Pick:
-    return Pick(pick.k, kind, pick.image_id, pick.pq, pick.place)
+def _as(pick: GalleryItem, kind: str) -> GalleryItem:
+    return GalleryItem(pick.k, kind, pick.image_id, pick.pq, pick.place)
 
 
-def _worst(view: RunView) -> dict[str, list[tuple[str, Fault]]]:
+def _worst(view: RunView) -> dict[str, list[tuple[str, WrongSegment]]]:
     """The costliest segments of each kind, at most one an image."""
-    found: dict[str, list[tuple[str, Fault]]] = defaultdict(list)
+    found: dict[str, list[tuple[str, WrongSegment]]] = defaultdict(list)
     for line in view.run.lines():
-        worst: dict[str, Fault] = {}
+        worst: dict[str, WrongSegment] = {}
         for kind, fault in _faults(overlap_of(line), view):
             if kind not in worst or fault.cost > worst[kind].cost:
                 worst[kind] = fault
         for kind, fault in worst.items():
             found[kind].append((str(line["image_id"]), fault))
-    ordered = {kind: sorted(found[kind], key=lambda item: (-item[1].cost, item[0])) for kind in KINDS}
+    ordered = {kind: sorted(found[kind], key=lambda item: (-item[1].cost, item[0])) for kind in ERROR_TYPES}
     return {kind: faults[:SEGMENTS] for kind, faults in ordered.items() if faults}
 
 
-def _faults(overlap: Overlap, view: RunView) -> Iterator[tuple[str, Fault]]:
+def _faults(overlap: Overlap, view: RunView) -> Iterator[tuple[str, WrongSegment]]:
     protocol, space = view.score["protocol"], view.run.categories
     matches = match(overlap, protocol=protocol)
-    kinds = blame(overlap, matches, protocol)
+    kinds = assign_error_types(overlap, matches, protocol)
 
-    def fault(side: Side, dense_id: int, iou: float | None = None) -> Fault:
+    def fault(side: Side, dense_id: int, iou: float | None = None) -> WrongSegment:
         segment = (overlap.truth if side == "truth" else overlap.predicted)[dense_id - 1]
         name = space.items[space.index_of[segment.category_id]].name
-        return Fault(side, dense_id, name, segment.area, segment.area * (1 - (iou or 0.0)), iou)
+        return WrongSegment(side, dense_id, name, segment.area, segment.area * (1 - (iou or 0.0)), iou)
 
     for i, kind in kinds.fn.items():
         yield kind, fault("truth", i)

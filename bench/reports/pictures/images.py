@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.datasets.dataset import Dataset
-from bench.errors import DataError, naming
+from bench.errors import DataError, error_context
 from bench.metrics.error_map import error_map
-from bench.metrics.pq import Matches, Protocol, match, pq_table, tally
+from bench.metrics.pq import Matches, Protocol, match, pq_stat, pq_table
 from bench.overlap import Overlap
 from bench.reports.tables import percent
 from bench.results.predictions import PredictionFolder
@@ -21,7 +21,7 @@ from bench.types import RGB, Categories, Panoptic, Sample
 
 
 @dataclass(frozen=True)
-class Pick:
+class RankedImage:
     """An image and its place among all images of the run by their own PQ (1 is the best)."""
 
     image_id: str
@@ -30,7 +30,7 @@ class Pick:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class ImageView:
     """An image with its two maps and what became of their segments.
 
     `semantic` is (H, W) category ids of the model's semantic output, where the run kept it.
@@ -48,28 +48,28 @@ class View:
         return error_map(self.truth, self.prediction, self.matches)
 
 
-def ranked_images(run: Run) -> list[Pick]:
+def ranked_images(run: Run) -> list[RankedImage]:
     """The images of a run by their own PQ, the best first; those where it is undefined are left out."""
     scores = {}
     for line in run.lines():
-        with naming(f"{run.folder}, image {line['image_id']!r}"):
+        with error_context(f"{run.folder}, image {line['image_id']!r}"):
             pq = _pq(Overlap.from_json(line.get("overlap") or {}), run.categories, run.score["protocol"])
         if pq is not None:
             scores[str(line["image_id"])] = pq
     return places(scores)
 
 
-def places(scores: Mapping[str, float]) -> list[Pick]:
+def places(scores: Mapping[str, float]) -> list[RankedImage]:
     """Images by a PQ, the best first."""
     ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
-    return [Pick(image_id, pq, place) for place, (image_id, pq) in enumerate(ordered, 1)]
+    return [RankedImage(image_id, pq, place) for place, (image_id, pq) in enumerate(ordered, 1)]
 
 
 def _pq(overlap: Overlap, categories: Categories, protocol: Protocol) -> float | None:
-    return pq_table(tally(overlap, protocol=protocol), categories).all.pq
+    return pq_table(pq_stat(overlap, protocol=protocol), categories).all.pq
 
 
-def chosen(ranked: Sequence[Pick], count: int) -> list[Pick]:
+def best_median_worst(ranked: Sequence[RankedImage], count: int) -> list[RankedImage]:
     """A third of `count` from the top, a third around the median, a third from the bottom; all if there are fewer."""
     if len(ranked) <= count:
         return list(ranked)
@@ -80,7 +80,9 @@ def chosen(ranked: Sequence[Pick], count: int) -> list[Pick]:
     return [*ranked[:best], *rest[start : start + middling], *ranked[len(ranked) - worst :]]
 
 
-def read_view(sample: Sample | None, pick: Pick, run: Run, predictions: PredictionFolder, dataset: Dataset) -> View:
+def read_view(
+    sample: Sample | None, pick: RankedImage, run: Run, predictions: PredictionFolder, dataset: Dataset
+) -> ImageView:
     """Reads the files of one image; they must still give the PQ that was stored."""
     if sample is None:
         raise DataError(f"{dataset.name}:{dataset.split} has no image {pick.image_id!r}; give the run's data set")
@@ -94,4 +96,4 @@ def read_view(sample: Sample | None, pick: Pick, run: Run, predictions: Predicti
             f"{percent(pick.pq)}; data set or predictions changed, run again with --overwrite"
         )
     matches = match(overlap, protocol=protocol)
-    return View(sample.read_image().rgb, truth, made.panoptic, matches, made.semantic)
+    return ImageView(sample.read_image().rgb, truth, made.panoptic, matches, made.semantic)

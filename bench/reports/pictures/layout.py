@@ -48,7 +48,7 @@ def page(title: str, captions: Sequence[str], panels: Sequence[RGB], legends: Se
     return np.asarray(canvas)
 
 
-def strip(panels: Sequence[RGB], title: str = "") -> RGB:
+def hstack(panels: Sequence[RGB], title: str = "") -> RGB:
     """Panels of one height in a row, below a line of text where there is one; without margins."""
     width = sum(panel.shape[1] for panel in panels) + GAP * (len(panels) - 1)
     top = TEXT + GAP if title else 0
@@ -61,7 +61,7 @@ def strip(panels: Sequence[RGB], title: str = "") -> RGB:
     return np.asarray(canvas)
 
 
-def stacked(rows: Sequence[RGB], legend: Sequence[Swatch] = (), title: str = "") -> RGB:
+def vstack(rows: Sequence[RGB], legend: Sequence[Swatch] = (), title: str = "") -> RGB:
     """A title, rows below each other, and a legend below them."""
     width = max(row.shape[1] for row in rows)
     lines = wrapped(legend, width)

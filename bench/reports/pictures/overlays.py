@@ -11,10 +11,10 @@ from bench.datasets.dataset import Dataset
 from bench.errors import DataError
 from bench.metrics.error_map import Error
 from bench.reports.pictures.colors import ERROR_COLORS, error_picture, overlay, scaled_ids, scaled_rgb, scaled_size
-from bench.reports.pictures.images import View, chosen, places, ranked_images, read_view
-from bench.reports.pictures.layout import Swatch, page, stacked, strip, write
+from bench.reports.pictures.images import ImageView, best_median_worst, places, ranked_images, read_view
+from bench.reports.pictures.layout import Swatch, hstack, page, vstack, write
 from bench.reports.tables import percent
-from bench.results.predictions import PredictionFolder, file_stem, saved_predictions
+from bench.results.predictions import PredictionFolder, safe_file_stem, saved_predictions
 from bench.results.run import Run
 from bench.types import RGB, Categories, Panoptic, Sample
 
@@ -40,15 +40,15 @@ def overlays(run: Run, dataset: Dataset, out: Path, count: int = 6) -> list[Path
     samples = {sample.image_id: sample for sample in dataset.samples}
     ranked = ranked_images(run)
     paths, rows = [], []
-    for pick in chosen(ranked, count):
+    for pick in best_median_worst(ranked, count):
         view = read_view(samples.get(pick.image_id), pick, run, predictions, dataset)
         title = f"{pick.image_id}:  PQ {percent(pick.pq)},  place {pick.place} of {len(ranked)}"
-        path = out / f"{pick.place:04d}-{file_stem(pick.image_id)}.png"
+        path = out / f"{pick.place:04d}-{safe_file_stem(pick.image_id)}.png"
         paths.append(write(path, _page(title, run, view)))
-        rows.append(strip(_panels(view, run.categories, THUMBNAIL_PX), title))
+        rows.append(hstack(_panels(view, run.categories, THUMBNAIL_PX), title))
     if rows:
         heading = f"{run.name} on {run.dataset}: image, truth, prediction, errors"
-        paths.append(write(out / "contact-sheet.png", stacked(rows, _error_legend(None), heading)))
+        paths.append(write(out / "contact-sheet.png", vstack(rows, _error_legend(None), heading)))
     return paths
 
 
@@ -66,7 +66,7 @@ def side_by_side(runs: Sequence[Run], labels: Sequence[str], dataset: Dataset, p
     }
     samples = {sample.image_id: sample for sample in dataset.samples}
     rows = []
-    for mean in chosen(places(shared), count):
+    for mean in best_median_worst(places(shared), count):
         picks = [of_run[mean.image_id] for of_run in ranked]
         views = [
             read_view(samples.get(mean.image_id), pick, run, predictions, dataset)
@@ -75,10 +75,10 @@ def side_by_side(runs: Sequence[Run], labels: Sequence[str], dataset: Dataset, p
         painted = [_painted(view, dataset.categories, THUMBNAIL_PX) for view in views]
         said = [f"{label} {percent(pick.pq)}" for label, pick in zip(labels, picks, strict=True)]
         title = f"{mean.image_id}, image PQ:  {',  '.join(said)}"
-        rows.append(strip([*painted[0][:2], *(prediction for _, _, prediction in painted)], title))
+        rows.append(hstack([*painted[0][:2], *(prediction for _, _, prediction in painted)], title))
     heading = f"{runs[0].dataset}: image, truth, {', '.join(labels)}"
     legend = [(category.color, category.name) for category in dataset.categories]
-    return write(path, stacked(rows, legend if len(legend) <= MOST_SWATCHES else (), heading))
+    return write(path, vstack(rows, legend if len(legend) <= MOST_SWATCHES else (), heading))
 
 
 def _predictions(run: Run) -> PredictionFolder:
@@ -92,14 +92,14 @@ def _predictions(run: Run) -> PredictionFolder:
     return predictions
 
 
-def _panels(view: View, categories: Categories, longer_px: int) -> list[RGB]:
+def _panels(view: ImageView, categories: Categories, longer_px: int) -> list[RGB]:
     """Image, truth, prediction, errors; the longer side has at most `longer_px`."""
     rgb, truth, prediction = _painted(view, categories, longer_px)
     size = scaled_size(view.truth.size, longer_px)
     return [rgb, truth, prediction, error_picture(rgb, scaled_ids(view.codes, size))]
 
 
-def _painted(view: View, categories: Categories, longer_px: int) -> tuple[RGB, RGB, RGB]:
+def _painted(view: ImageView, categories: Categories, longer_px: int) -> tuple[RGB, RGB, RGB]:
     """Image, truth, prediction."""
     size = scaled_size(view.truth.size, longer_px)
     rgb = scaled_rgb(view.rgb, size)
@@ -110,7 +110,7 @@ def _painted(view: View, categories: Categories, longer_px: int) -> tuple[RGB, R
     return rgb, truth, prediction
 
 
-def _page(title: str, run: Run, view: View) -> RGB:
+def _page(title: str, run: Run, view: ImageView) -> RGB:
     captions = (
         "image",
         f"truth, {len(view.truth.segments_info)} segments",
@@ -135,7 +135,7 @@ def _class_legend(maps: Sequence[Panoptic], categories: Categories) -> list[Swat
     return [(category.color, category.name) for category in categories if category.id in present]
 
 
-def _error_legend(view: View | None) -> list[Swatch]:
+def _error_legend(view: ImageView | None) -> list[Swatch]:
     """The kinds of error, with their share of the pixels of a view."""
     if view is None:
         return [(ERROR_COLORS[error], ERROR_NAMES[error]) for error in Error]
@@ -150,9 +150,9 @@ def contact_sheet(dataset: Dataset, out: Path, count: int = 12, columns: int = 4
         raise DataError(f"{dataset.name}:{dataset.split}: no image to show")
     shown = [dataset.samples[k * total // min(count, total)] for k in range(min(count, total))]
     tiles = [_tile(sample, dataset.categories) for sample in shown]
-    rows = [strip(tiles[k : k + columns]) for k in range(0, len(tiles), columns)]
+    rows = [hstack(tiles[k : k + columns]) for k in range(0, len(tiles), columns)]
     legend = [(category.color, category.name) for category in dataset.categories]
-    return write(out, stacked(rows, legend if len(legend) <= MOST_SWATCHES else ()))
+    return write(out, vstack(rows, legend if len(legend) <= MOST_SWATCHES else ()))
 
 
 def _tile(sample: Sample, categories: Categories) -> RGB:

@@ -11,7 +11,7 @@ import yaml
 from markupsafe import Markup
 
 from bench.__version__ import __version__
-from bench.analysis import breakdown as explain
+from bench.analysis import breakdown
 from bench.analysis.comparison import notes
 from bench.analysis.contrasts import BETTER, WORSE, Arm, Verdict
 from bench.analysis.ranking import row_of
@@ -19,7 +19,16 @@ from bench.analysis.study import StudyOutcome
 from bench.reports.page.page import TEMPLATES, write_rendered
 from bench.reports.study.charts import SeedChart, contrast_charts, forest
 from bench.reports.study.provenance import origins
-from bench.reports.study.tables import MEASURES, SHOWN, TRAP, Transfer, about, quick_note, spread_text, trap_table
+from bench.reports.study.tables import (
+    MEASURES,
+    PRODUCT_NOTE,
+    SHOWN,
+    Transfer,
+    about,
+    product_table,
+    quick_note,
+    spread_text,
+)
 from bench.reports.views.classes import measures
 from bench.reports.views.runs import RunView
 
@@ -33,18 +42,18 @@ class PageParts:
 
     outcome: StudyOutcome
     scored: Sequence[Arm]
-    said: Sequence[Verdict]
+    verdicts: Sequence[Verdict]
     beyond: Sequence[Transfer]
     beside: Sequence[str]
 
 
 @dataclass(frozen=True, eq=False)
 class ContrastView:
-    """A contrast on the page; `k` of an arm is its place in `arms`."""
+    """A contrast on the page; `color_index` of an arm is its place in `arms`."""
 
     name: str
     arms: Sequence[Arm]
-    said: Sequence[Verdict]
+    verdicts: Sequence[Verdict]
     charts: Sequence[SeedChart]
 
     def dashes(self) -> list[tuple[int, str]]:
@@ -74,16 +83,16 @@ def page_values(parts: PageParts) -> dict[str, Any]:
         "shown": SHOWN,
         "arms": scored,
         "by_name": {arm.name: arm for arm in scored},
-        "forest": forest(parts.said),
+        "forest": forest(parts.verdicts),
         "views": contrast_views(parts),
-        "said": parts.said,
+        "said": parts.verdicts,
         "changed": {t.name: as_written(t.set) for t in outcome.study.trainings},
         "recipes": {t.name: t.recipe for t in outcome.study.trainings},
         "spread": spread_text,
         "lit": (BETTER, WORSE),
         "caveats": image_notes(scored),
-        "trap": TRAP,
-        "trap_table": trap_table(scored),
+        "trap": PRODUCT_NOTE,
+        "trap_table": product_table(scored),
         "base": base,
         "measures": [one for one in measures(base) if one.name in BARS] if base else [],
         "transfers": parts.beyond,
@@ -105,7 +114,7 @@ def contrast_views(parts: PageParts) -> list[ContrastView]:
     found = []
     for contrast in parts.outcome.study.contrasts:
         arms = [known[name] for name in contrast.arms if name in known]
-        said = [one for one in parts.said if one.contrast == contrast.name]
+        said = [one for one in parts.verdicts if one.contrast == contrast.name]
         if arms:
             found.append(ContrastView(contrast.name, arms, said, contrast_charts(arms)))
     return found
@@ -122,7 +131,9 @@ def image_notes(scored: Sequence[Arm]) -> tuple[str, ...]:
 def base_views(scored: Sequence[Arm]) -> list[RunView]:
     """The seeds of the first training, for its classes."""
     return [
-        RunView(run, k, f"{arm.name}, seed {seed}", row_of(run), {"intervals": explain.explain(run, "intervals")}, None)
+        RunView(
+            run, k, f"{arm.name}, seed {seed}", row_of(run), {"intervals": breakdown.breakdown(run, "intervals")}, None
+        )
         for arm in scored[:1]
         for k, (seed, run) in enumerate(zip(arm.seeds, arm.runs, strict=True))
     ]

@@ -12,16 +12,16 @@ from bench.analysis.contrasts import Arm, Verdict, arms, verdicts
 from bench.analysis.study import StudyOutcome
 from bench.reports.study.page import PageParts, write_study_page
 from bench.reports.study.tables import (
-    TRAP,
+    PRODUCT_NOTE,
     Transfer,
     about,
     arms_table,
     contrasts_table,
+    product_table,
     quick_note,
     seed_rows,
     transfer_table,
     transfers,
-    trap_table,
 )
 from bench.reports.tables import Table, to_markdown_table
 
@@ -34,14 +34,14 @@ class StudyReport:
 
     outcome: StudyOutcome
     scored: list[Arm]
-    said: list[Verdict]
+    verdicts: list[Verdict]
     beyond: list[Transfer]
     paths: list[Path]
 
     @property
     def tables(self) -> list[Table]:
         title = about(self.outcome, self.scored)
-        shown = [arms_table(self.scored, title), contrasts_table(self.said), trap_table(self.scored)]
+        shown = [arms_table(self.scored, title), contrasts_table(self.verdicts), product_table(self.scored)]
         return [table for table in (*shown, transfer_table(self.beyond)) if table.rows]
 
     def to_json(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class StudyReport:
             "title": self.outcome.study.title,
             "quick": self.outcome.quick,
             "trainings": seed_rows(self.scored),
-            "contrasts": [one.to_json() for one in self.said],
+            "contrasts": [one.to_json() for one in self.verdicts],
             "errors": [str(error) for error in self.outcome.errors()],
             "files": [str(path) for path in self.paths],
         }
@@ -78,4 +78,4 @@ def _markdown(made: StudyReport) -> str:
     failed = [f"- failed: {' '.join(str(error).split())}" for error in made.outcome.errors()]
     tables = [f"## {table.title}\n\n{to_markdown_table(table, text)}" for table in made.tables]
     parts = [f"# {made.outcome.study.title}\n", *note, *(f"{said}\n" for said in made.outcome.study.notes), *tables]
-    return "\n".join([*parts, f"{TRAP}\n", *failed]) + "\n"
+    return "\n".join([*parts, f"{PRODUCT_NOTE}\n", *failed]) + "\n"

@@ -97,7 +97,7 @@ def contrasts_table(said: Sequence[Verdict]) -> Table:
     return Table("Contrasts", columns, rows)
 
 
-def trap_table(scored: Sequence[Arm]) -> Table:
+def product_table(scored: Sequence[Arm]) -> Table:
     """PQ beside mean SQ times mean RQ."""
     rows = []
     for arm in scored:
@@ -142,7 +142,7 @@ def product(sq: float, rq: float) -> float:
     return sq * rq / 100
 
 
-TRAP = (
+PRODUCT_NOTE = (
     "PQ is the mean over classes of each class's SQ times RQ; the mean of products is not the product of the means, "
     "unless SQ and RQ do not vary together. The study reported "
     + ", and ".join(

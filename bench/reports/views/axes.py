@@ -21,9 +21,9 @@ class Axis:
         low, high, at = (math.log10(x) if self.log else x for x in (self.low, self.high, value))
         return round(100 * (at - low) / (high - low), 3) if high > low else 50.0
 
-    def marks(self) -> list[tuple[float, str]]:
+    def tick_labels(self) -> list[tuple[float, str]]:
         """Place and text of every tick."""
-        return [(self.place(tick), short(tick)) for tick in self.ticks]
+        return [(self.place(tick), format_si(tick)) for tick in self.ticks]
 
 
 def linear(values: Sequence[float], from_zero: bool = True) -> Axis:
@@ -48,7 +48,7 @@ def logarithmic(values: Sequence[float]) -> Axis:
     return Axis(below, above, tuple(shown if len(shown) <= 7 else shown[:: math.ceil(len(shown) / 6)]), log=True)
 
 
-def short(value: float) -> str:
+def format_si(value: float) -> str:
     """12,500,000 → 12.5M"""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= factor:

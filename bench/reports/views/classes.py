@@ -90,7 +90,7 @@ def measures(views: Sequence[RunView]) -> list[Measure]:
                 str(frames[0]["name"][i]),
                 bool(frames[0]["isthing"][i]),
                 tuple(
-                    Cell(v.k, v.label, frame[measure][i], _interval(v, measure, frame["name"][i]))
+                    Cell(v.color_index, v.label, frame[measure][i], _interval(v, measure, frame["name"][i]))
                     for v, frame in zip(views, frames, strict=True)
                 ),
             )

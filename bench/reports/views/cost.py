@@ -15,7 +15,7 @@ Box = tuple[float, float, float, float]  # left, bottom, right, top, percent of 
 LETTER, LINE, MARK = 2.6, 7.0, 2.5  # the plot at its narrowest: 320 px wide, 240 high
 
 
-def sides(points: Sequence[tuple[float, float]], labels: Sequence[str]) -> list[Side]:
+def label_sides(points: Sequence[tuple[float, float]], labels: Sequence[str]) -> list[Side]:
     """For each point (percent of the plot) the first side where its label is free; where none is, the usual one."""
     taken = [_mark(x, y) for x, y in points]
     found: list[Side] = []
@@ -51,7 +51,7 @@ class Point:
     """A run: its cost, its PQ in percent, whether another one costs no more and is no worse, and better in one; and on
     which side of it its label is free."""
 
-    k: int
+    color_index: int
     label: str
     cost: float
     pq: float
@@ -107,12 +107,13 @@ def _scatter(cost: Cost, views: Sequence[RunView]) -> Scatter:
     told = [(view, float(x), 100 * y) for view, x, y in known if x and y is not None]
     without = tuple(view.label for view, x, y in known if not x or y is None)
     points = tuple(
-        Point(view.k, view.label, x, y, any(_beats(other, (x, y)) for _, *other in told)) for view, x, y in told
+        Point(view.color_index, view.label, x, y, any(_beats(other, (x, y)) for _, *other in told))
+        for view, x, y in told
     )
     if not points:
         return Scatter(cost.name, cost.title, None, None, (), without, cost.hint, cost.command)
     x_axis, y_axis = logarithmic([p.cost for p in points]), linear([p.pq for p in points])
-    free = sides([(x_axis.place(p.cost), y_axis.place(p.pq)) for p in points], [p.label for p in points])
+    free = label_sides([(x_axis.place(p.cost), y_axis.place(p.pq)) for p in points], [p.label for p in points])
     placed = tuple(replace(point, side=side) for point, side in zip(points, free, strict=True))
     return Scatter(cost.name, cost.title, x_axis, y_axis, placed, without, cost.hint, cost.command)
 

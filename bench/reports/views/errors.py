@@ -55,7 +55,7 @@ def sizes(views: Sequence[RunView]) -> list[tuple[str, list[tuple[str, int, list
 
 def _bin(views: Sequence[RunView], kind: str, b: int) -> tuple[str, int, list[Cell]]:
     rows = [view.views["by_size"][kind][b] for view in views]
-    cells = [Cell(v.k, v.label, row["PQ"]["all"]["PQ"]) for v, row in zip(views, rows, strict=True)]
+    cells = [Cell(v.color_index, v.label, row["PQ"]["all"]["PQ"]) for v, row in zip(views, rows, strict=True)]
     return rows[0]["bin"], rows[0]["TP"] + rows[0]["FN"], cells
 
 
@@ -69,7 +69,7 @@ def confusions(view: RunView) -> dict[str, Any] | None:
     taken = [
         (row["name"], other, pixels, pixels / row["truth_px"])
         for row in rows
-        for other, pixels in row["taken_for"].items()
+        for other, pixels in row["confused_with"].items()
     ]
     matrix = [_shares(row, names) for row in rows if row["truth_px"]] if len(rows) <= LARGEST_MATRIX else []
     return {
@@ -82,6 +82,6 @@ def confusions(view: RunView) -> dict[str, Any] | None:
 
 def _shares(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, list[Cell]]:
     """A row of the matrix: what share of the class's pixels is predicted as each; the right ones are the recall."""
-    shares = {name: pixels / row["truth_px"] for name, pixels in row["taken_for"].items()}
+    shares = {name: pixels / row["truth_px"] for name, pixels in row["confused_with"].items()}
     shares[row["name"]] = row["recall"]
     return row["name"], [Cell(0, name, shares.get(name, 0.0)) for name in names]

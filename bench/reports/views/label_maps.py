@@ -1,7 +1,7 @@
 """The label maps between models, data and scores: what each class is made of, its pixels, the ceiling that is left.
 
 Counted from what a run has stored. What a map made of the *truth* is not in there, since the lines hold the truth as
-mapped: that is shown where `bench data map --keep` has measured it, and else said to be missing.
+mapped: that is shown where `bench data map --record` has measured it, and else said to be missing.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class MapView:
     @property
     def remedy(self) -> str:
         """The command that reads it from the data."""
-        return f"bench data map {self.dataset} --keep RUN"
+        return f"bench data map {self.dataset} --record RUN"
 
     def table(self) -> Table:
         """A row a class, and what is void."""

@@ -14,7 +14,7 @@ from bench.results.run import Run
 NONE = "–"
 
 
-def origin_rows(views: Sequence[RunView]) -> list[tuple[str, list[str]]]:
+def provenance_rows(views: Sequence[RunView]) -> list[tuple[str, list[str]]]:
     """Name and a text for each run; what none of them tells is left out."""
     columns = [_facts(view) for view in views]
     names = list(dict.fromkeys(name for column in columns for name in column))

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.analysis import breakdown as explain
+from bench.analysis import breakdown
 from bench.analysis.ranking import row_of
-from bench.metrics.errors import KINDS
+from bench.metrics.errors import ERROR_TYPES
 from bench.reports.tables import giga, millions
 from bench.results.latency import Latency, read_latency
 from bench.results.run import Run
@@ -24,10 +24,11 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class RunView:
-    """A run as the page shows it; `k` picks its colour. `views` are those of `bench.analysis.breakdown` that it has."""
+    """A run as the page shows it; `color_index` picks its colour. `views` are those of
+    `bench.analysis.breakdown` that it has."""
 
     run: Run
-    k: int
+    color_index: int
     label: str
     row: Mapping[str, Any]
     views: Mapping[str, Mapping[str, Any]]
@@ -66,7 +67,7 @@ class RunView:
     def losses(self, group: str) -> list[tuple[str, float]]:
         """What is missing to PQ 1, by kind of error, of all, things or stuff; none where it is undefined."""
         loss = self.views["errors"][group]["loss"] if "errors" in self.views else {}
-        return [(kind, loss[kind]) for kind in KINDS if loss.get(kind) is not None]
+        return [(kind, loss[kind]) for kind in ERROR_TYPES if loss.get(kind) is not None]
 
 
 def run_views(runs: Sequence[Run]) -> list[RunView]:
@@ -91,4 +92,4 @@ def _views(run: Run) -> dict[str, Mapping[str, Any]]:
     if next(iter(run.lines()), None) is None:
         return {}
     segments = ("errors", "by_size") if run.score["PQ"]["all"]["n"] else ()
-    return {view: explain.explain(run, view) for view in (*segments, "confusion", "intervals")}
+    return {view: breakdown.breakdown(run, view) for view in (*segments, "confusion", "intervals")}

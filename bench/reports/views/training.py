@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bench.io import files as untrusted
+from bench.io.files import iter_lines, loads_strict
 from bench.io.hashing import folder_digest
 from bench.reports.views.axes import Axis, linear
 from bench.reports.views.runs import RunView
@@ -21,7 +21,7 @@ Log = Sequence[Mapping[str, Any]]
 class Curve:
     """A run's values over the steps of its training."""
 
-    k: int
+    color_index: int
     label: str
     points: tuple[tuple[float, float], ...]
 
@@ -49,7 +49,7 @@ def charts(views: Sequence[RunView]) -> list[Chart]:
 
 def _chart(title: str, key: str, unit: float, logs: Sequence[tuple[RunView, Log]]) -> Chart | None:
     curves = tuple(
-        Curve(view.k, view.label, points)
+        Curve(view.color_index, view.label, points)
         for view, log in logs
         if (points := tuple((float(row["step"]), unit * row[key]) for row in log if row.get(key) is not None))
     )
@@ -76,5 +76,5 @@ def training_log(model: Mapping[str, Any]) -> Log:
         return []
     rows: list[Any] = []
     with suppress(OSError, ValueError):  # what a training that was cut short left unfinished ends the curve
-        rows.extend(untrusted.parse_json(line) for line in untrusted.lines_of(log))
+        rows.extend(loads_strict(line) for line in iter_lines(log))
     return [row for row in rows if isinstance(row, dict) and "step" in row]

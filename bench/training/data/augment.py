@@ -11,7 +11,7 @@ from PIL import Image as PilImage
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from bench.training.data.scenes import IGNORED, Cells, Scene, pick_cells
+from bench.training.data.scenes import IGNORED, TargetGrid, TrainingSample, sample_targets
 from bench.training.recipe import Chance, ColorPolicy, JpegChance, Phase, Recipe
 
 Rgb = NDArray[np.float32]  # (h, w, 3), 0..255
@@ -32,7 +32,7 @@ def recolor(rgb: Rgb, policy: ColorPolicy, rng: np.random.Generator) -> Rgb:
     return rgb
 
 
-def _drawn(chance: Chance, rng: np.random.Generator) -> bool:
+def _sample_chance(chance: Chance, rng: np.random.Generator) -> bool:
     return chance.strength > 0 and rng.random() < chance.probability
 
 
@@ -46,22 +46,22 @@ def _clip(rgb: NDArray[np.floating]) -> Rgb:
 
 
 def _brightness(rgb: Rgb, chance: Chance, rng: np.random.Generator) -> Rgb:
-    return _clip(rgb * _color_factor(chance, rng)) if _drawn(chance, rng) else rgb
+    return _clip(rgb * _color_factor(chance, rng)) if _sample_chance(chance, rng) else rgb
 
 
 def _tint(rgb: Rgb, chance: Chance, rng: np.random.Generator) -> Rgb:
-    return _clip(rgb * _color_factor(chance, rng, 3)) if _drawn(chance, rng) else rgb
+    return _clip(rgb * _color_factor(chance, rng, 3)) if _sample_chance(chance, rng) else rgb
 
 
 def _saturation(rgb: Rgb, chance: Chance, rng: np.random.Generator) -> Rgb:
-    if not _drawn(chance, rng):
+    if not _sample_chance(chance, rng):
         return rgb
     grey = (rgb @ LUMA)[..., None]
     return _clip(grey + (rgb - grey) * _color_factor(chance, rng))
 
 
 def _contrast(rgb: Rgb, chance: Chance, rng: np.random.Generator) -> Rgb:
-    if not _drawn(chance, rng):
+    if not _sample_chance(chance, rng):
         return rgb
     middle = (rgb @ LUMA).mean(dtype=np.float32)
     return _clip(middle + (rgb - middle) * _color_factor(chance, rng))
@@ -82,7 +82,9 @@ PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 
 
-def augment(scene: Scene, recipe: Recipe, phase: Phase, stride: int, rng: np.random.Generator) -> tuple[Tensor, Cells]:
+def augment(
+    scene: TrainingSample, recipe: Recipe, phase: Phase, stride: int, rng: np.random.Generator
+) -> tuple[Tensor, TargetGrid]:
     """(3, h, w) float32 of the phase's input size, normalised, and its targets in cells of `stride` px of it."""
     height, width = phase.crop_px
     factor = _factor(recipe, phase, rng)
@@ -91,7 +93,7 @@ def augment(scene: Scene, recipe: Recipe, phase: Phase, stride: int, rng: np.ran
         rgb, index = rgb[:, ::-1], index[:, ::-1]
     pixels = to_input(recolor(rgb.astype(np.float32), recipe.color, rng), phase.input_px)
     cells = phase.input_px[0] // stride, phase.input_px[1] // stride
-    return pixels, pick_cells(index, scene.classes, cells, rng)
+    return pixels, sample_targets(index, scene.classes, cells, rng)
 
 
 def to_input(rgb: NDArray[np.floating], size: tuple[int, int]) -> Tensor:
@@ -112,7 +114,7 @@ def _factor(recipe: Recipe, phase: Phase, rng: np.random.Generator) -> float:
 
 
 def _window(
-    scene: Scene, size: tuple[int, int], rng: np.random.Generator
+    scene: TrainingSample, size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Image and targets in a random window of `size`; what lies beyond the scene, to the right and below, has the
     mean colour and no target."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.training.data.augment import augment
-from bench.training.data.scenes import Cells, Scenes
+from bench.training.data.scenes import SampleCache, TargetGrid
 from bench.training.recipe import Phase, Recipe
 
 AHEAD = 3  # batches
@@ -30,7 +30,7 @@ class Batch:
     """
 
     pixels: Tensor
-    targets: tuple[Cells, ...]
+    targets: tuple[TargetGrid, ...]
     numbers: tuple[int, ...]
     phase: Phase
     images: int
@@ -47,7 +47,7 @@ class Target:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class MicroBatch:
     """Images that go through the network together, on its device, and a source of random numbers for them."""
 
     pixels: Tensor
@@ -61,22 +61,22 @@ class Part:
         return int(self.pixels.shape[-2]), int(self.pixels.shape[-1])
 
 
-def part(batch: Batch, images: Sequence[int], device: torch.device, seed: int) -> Part:
+def micro_batch(batch: Batch, images: Sequence[int], device: torch.device, seed: int) -> MicroBatch:
     """Some images of a batch. What its generator draws depends on `seed` and on which images they are."""
     chosen = list(images)
     seed = int(np.random.SeedSequence([seed, 2, batch.numbers[chosen[0]]]).generate_state(1)[0])
     targets = tuple(_on(batch.targets[i], device) for i in chosen)
     generator = torch.Generator(device).manual_seed(seed)
-    return Part(batch.pixels[chosen].to(device, non_blocking=True), targets, batch.phase, generator)
+    return MicroBatch(batch.pixels[chosen].to(device, non_blocking=True), targets, batch.phase, generator)
 
 
-def _on(cells: Cells, device: torch.device) -> Target:
+def _on(cells: TargetGrid, device: torch.device) -> Target:
     arrays = (cells.index, cells.classes, cells.boxes)
     return Target(*(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays))
 
 
 @dataclass(frozen=True)
-class Feed:
+class DataShard:
     """Who is fed: cells of `stride` px, and every `world`-th image of a batch from the `rank`-th on."""
 
     stride: int
@@ -85,7 +85,7 @@ class Feed:
 
 
 def batches(
-    scenes: Scenes, recipe: Recipe, feed: Feed, seen: int, phase: Callable[[int, int], Phase], step: int
+    scenes: SampleCache, recipe: Recipe, feed: DataShard, seen: int, phase: Callable[[int, int], Phase], step: int
 ) -> Iterator[Batch]:
     """Endless batches from the step after `step` on, before which `seen` images came: every scene once before
     any again. `phase` is asked with the step and the images before it."""
@@ -93,7 +93,7 @@ def batches(
         while True:
             now = phase(step, seen)
 
-            def make(number: int, now: Phase = now) -> tuple[Tensor, Cells]:
+            def make(number: int, now: Phase = now) -> tuple[Tensor, TargetGrid]:
                 rng = np.random.default_rng([recipe.seed, 1, number])
                 return augment(scenes.read(_scene(number, len(scenes), recipe.seed)), recipe, now, feed.stride, rng)
 
@@ -115,7 +115,7 @@ def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, 0, epoch]).permutation(count)
 
 
-def ahead(source: Iterator[Batch]) -> Generator[Batch, None, None]:
+def prefetch(source: Iterator[Batch]) -> Generator[Batch, None, None]:
     """The same batches, made up to AHEAD early by a thread that ends when the iterator is closed."""
     ready: queue.Queue[Batch | BaseException] = queue.Queue(AHEAD)
     stop = threading.Event()

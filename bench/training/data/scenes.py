@@ -18,7 +18,7 @@ IGNORED = 255  # void, and crowd regions, which stand for no single instance
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class TrainingSample:
     """A training image: `rgb` (H, W, 3) uint8; `index` (H, W) uint8, the target of each pixel or IGNORED;
     `classes` (T,) int64, positions in the categories."""
 
@@ -39,16 +39,16 @@ def targets_of(panoptic: Panoptic, categories: Categories) -> tuple[NDArray[np.u
     return table[panoptic.id_map], np.array(classes, dtype=np.int64)
 
 
-def read_scene(sample: Sample, categories: Categories) -> Scene:
+def read_scene(sample: Sample, categories: Categories) -> TrainingSample:
     """A sample, read whole into memory (4 bytes a pixel)."""
     rgb, target = sample.read_image().rgb, sample.read_target()
     if rgb.shape[:2] != target.size:
         raise DataError(f"image {sample.image_id!r} is {rgb.shape[:2]} and its labels {target.size} (H, W) px")
-    return Scene(rgb, *targets_of(target, categories))
+    return TrainingSample(rgb, *targets_of(target, categories))
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
+class TargetGrid:
     """Targets of one image at the resolution that a loss looks at: `index` (P,) int64, the target of each
     cell or -1; `classes` (T,) int64; `boxes` (T, 4) float32, centre, width and height as fractions of the
     input, of the whole targets. Every target has cells."""
@@ -58,13 +58,13 @@ class Cells:
     boxes: NDArray[np.float32]
 
 
-def pick_cells(
+def sample_targets(
     index: NDArray[np.uint8],
     classes: NDArray[np.int64],
     cells: tuple[int, int],
     rng: np.random.Generator,
     least: int = 1,
-) -> Cells:
+) -> TargetGrid:
     """One random pixel decides each of `cells` (rows, columns), so that a cell's mean over the steps is the
     share of the target in it. Targets of fewer than `least` cells are ignored."""
     rows = (np.arange(cells[0])[:, None] + rng.random(cells)) * (index.shape[0] / cells[0])
@@ -74,7 +74,7 @@ def pick_cells(
     present = np.flatnonzero(counts >= least)
     table = np.full(IGNORED + 1, -1, dtype=np.int64)
     table[present] = np.arange(len(present))
-    return Cells(table[chosen], classes[present], boxes_of(index)[present])
+    return TargetGrid(table[chosen], classes[present], boxes_of(index)[present])
 
 
 def boxes_of(index: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -125,7 +125,7 @@ def _spaced(count: int, wanted: int) -> list[int]:
     return [i * count // wanted for i in range(wanted)]
 
 
-def scaled(scene: Scene, longest_edge: int) -> Scene:
+def scaled(scene: TrainingSample, longest_edge: int) -> TrainingSample:
     """The scene with its longer side at `longest_edge` px: the image bilinear, the targets nearest."""
     height, width = scene.index.shape
     factor = longest_edge / max(height, width)
@@ -134,23 +134,23 @@ def scaled(scene: Scene, longest_edge: int) -> Scene:
     to = (max(1, round(width * factor)), max(1, round(height * factor)))
     rgb = PilImage.fromarray(scene.rgb).resize(to, PilImage.Resampling.BILINEAR, reducing_gap=3.0)
     index = PilImage.fromarray(scene.index).resize(to, PilImage.Resampling.NEAREST)
-    return Scene(np.asarray(rgb), np.asarray(index), scene.classes)
+    return TrainingSample(np.asarray(rgb), np.asarray(index), scene.classes)
 
 
 @dataclass(eq=False)
-class Scenes:
+class SampleCache:
     """Scenes by their number, kept decoded as long as `budget` bytes last. Read from several threads."""
 
     samples: Sequence[Sample]
     categories: Categories
     longest_edge: int | None
     budget: int
-    kept: dict[int, Scene] = field(default_factory=dict)
+    kept: dict[int, TrainingSample] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def read(self, number: int) -> Scene:
+    def read(self, number: int) -> TrainingSample:
         if (known := self.kept.get(number)) is not None:
             return known
         scene = read_scene(self.samples[number], self.categories)

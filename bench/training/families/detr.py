@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import UsageError
-from bench.training.data.batches import Part
+from bench.training.data.batches import MicroBatch
 from bench.training.families.family import Family, Losses
 from bench.training.families.hub import detr_config, label_names, network_spec, resnet_config, save
 from bench.training.losses.detr import attention_term, box_terms, mask_terms
@@ -21,7 +21,7 @@ from bench.training.losses.set_loss import Matched
 from bench.training.recipe import Recipe
 from bench.types import Categories
 
-LOUDER = 300.0  # about what makes the attention as large as the features
+ATTENTION_GAIN = 300.0  # about what makes the attention as large as the features
 STRIDE = 4  # px of the network's input to a cell of a mask
 
 
@@ -35,16 +35,16 @@ def build(recipe: Recipe, categories: Categories) -> Any:
     if spec.query_width % 16 or (spec.query_width + spec.looking_heads) % 8:
         raise UsageError("network: DETR's mask head takes a query_width of a multiple of 16 and 8 heads")
     model = transformers.DetrForSegmentation(detr_config(spec, resnet_config(spec), **label_names(categories)))
-    louder(model.mask_head, spec.query_width)
+    scale_attention_branch(model.mask_head, spec.query_width)
     return model
 
 
 @torch.no_grad()
-def louder(mask_head: Any, width: int) -> None:
+def scale_attention_branch(mask_head: Any, width: int) -> None:
     """Makes the mask head hear where a query looks. Its attention sums to 1 over all heads and places, so that a value
     is a thousandth beside `width` features of about 1; weights as small as theirs take ten thousand steps to grow."""
     first = next(layer for layer in mask_head.conv1.modules() if isinstance(layer, torch.nn.Conv2d))
-    first.weight[:, width:] *= LOUDER
+    first.weight[:, width:] *= ATTENTION_GAIN
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ def matched_masks(model: Any, decoded: Decoded, matched: Matched) -> Tensor:
     return masks.view(*attention.shape[:2], *masks.shape[-2:])
 
 
-def drawn(matched: Matched, most: int, generator: torch.Generator) -> Matched:
+def sample_matched(matched: Matched, most: int, generator: torch.Generator) -> Matched:
     """At most so many pairs of each image, any as likely as any other; all of them where `most` is 0."""
     if most < 1:
         return matched
@@ -111,7 +111,7 @@ def drawn(matched: Matched, most: int, generator: torch.Generator) -> Matched:
     return [(queries[pick], chosen[pick]) for (queries, chosen), pick in zip(matched, picks, strict=True)]
 
 
-def losses(model: Any, part: Part, recipe: Recipe, weights: Tensor) -> Losses:
+def losses(model: Any, part: MicroBatch, recipe: Recipe, weights: Tensor) -> Losses:
     """Class and box terms of every decoder layer; of the last where it looks, and mask terms unless the phase is
     `boxes_only`."""
     decoded = decode(model, part.pixels)
@@ -123,7 +123,7 @@ def losses(model: Any, part: Part, recipe: Recipe, weights: Tensor) -> Losses:
         looking = attended(model, decoded, matched)
         terms["attention"] = recipe.loss.attention_weight * attention_term(looking, part.targets, matched, grid)
     if not part.phase.boxes_only:
-        some = drawn(matched, recipe.loss.masks_per_image, part.generator)
+        some = sample_matched(matched, recipe.loss.masks_per_image, part.generator)
         terms |= mask_terms(matched_masks(model, decoded, some), part.targets, some, recipe.loss)
     return Losses(terms, decoded.memory)
 

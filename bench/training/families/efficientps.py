@@ -10,8 +10,8 @@ from torch import Tensor
 from bench.adapters.efficientps import network, storage
 from bench.adapters.efficientps.config import NetworkConfig
 from bench.errors import UsageError
-from bench.io.config import build as build_spec
-from bench.training.data.batches import Part
+from bench.io.config import from_dict
+from bench.training.data.batches import MicroBatch
 from bench.training.families.family import Family, Losses
 from bench.training.losses import efficientps as efficientps_loss
 from bench.training.recipe import Recipe
@@ -20,10 +20,10 @@ from bench.types import Categories
 
 def build(recipe: Recipe, categories: Categories) -> Any:
     """An EfficientPS with random weights."""
-    return network.build(build_spec(NetworkConfig, recipe.network, "network"), categories)
+    return network.build(from_dict(NetworkConfig, recipe.network, "network"), categories)
 
 
-def losses(model: Any, part: Part, recipe: Recipe, weights: Tensor) -> Losses:
+def losses(model: Any, part: MicroBatch, recipe: Recipe, weights: Tensor) -> Losses:
     """Its six terms; their weights are the network's own, in `network.training`."""
     for phase in recipe.phases:
         if phase.input_px[0] % 32 or phase.input_px[1] % 32:

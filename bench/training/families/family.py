@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from bench.errors import ModelError
-from bench.training.data.batches import Part
+from bench.training.data.batches import MicroBatch
 from bench.training.recipe import FamilyName, Recipe
 from bench.types import Categories
 
@@ -37,7 +37,7 @@ class Family:
     name: str
     stride: int
     build: Callable[[Recipe, Categories], Any]
-    losses: Callable[[Any, Part, Recipe, Tensor], Losses]
+    losses: Callable[[Any, MicroBatch, Recipe, Tensor], Losses]
     save: Callable[[Any, Path, tuple[int, int], bool], None]
     divisor: Callable[[Any], int]
     backbone: str

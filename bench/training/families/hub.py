@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.io.config import build as build_spec
+from bench.io.config import from_dict
 from bench.training.data.augment import PIXEL_MEAN, PIXEL_STD
 from bench.training.recipe import NetworkSpec, Recipe
 from bench.types import Categories
@@ -16,7 +16,7 @@ from bench.types import Categories
 
 def network_spec(recipe: Recipe) -> NetworkSpec:
     """The recipe's `network`, checked."""
-    spec = build_spec(NetworkSpec, recipe.network, "network")
+    spec = from_dict(NetworkSpec, recipe.network, "network")
     if len(spec.widths) != len(spec.depths):
         raise UsageError(f"network: {len(spec.widths)} widths and {len(spec.depths)} depths; give one of each a stage")
     return spec

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from bench.training.data.batches import Part
+from bench.training.data.batches import MicroBatch
 from bench.training.families.family import Family, Losses
 from bench.training.families.hub import divisor, label_names, network_spec, resnet_config, save
 from bench.training.losses.set_loss import set_loss
@@ -32,7 +32,7 @@ def build(recipe: Recipe, categories: Categories) -> Any:
     return transformers.Mask2FormerForUniversalSegmentation(config)
 
 
-def losses(model: Any, part: Part, recipe: Recipe, weights: Tensor) -> Losses:
+def losses(model: Any, part: MicroBatch, recipe: Recipe, weights: Tensor) -> Losses:
     """The set loss of the query embeddings and of every decoder layer."""
     out = model.model(pixel_values=part.pixels, output_hidden_states=True)
     states = out.transformer_decoder_intermediate_states

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.training.data.batches import Part
+from bench.training.data.batches import MicroBatch
 from bench.training.families.family import Family, Losses
 from bench.training.families.hub import detr_config, divisor, label_names, network_spec, resnet_config, save
 from bench.training.losses.set_loss import set_loss
@@ -30,7 +30,7 @@ def build(recipe: Recipe, categories: Categories) -> Any:
     return transformers.MaskFormerForInstanceSegmentation(config)
 
 
-def losses(model: Any, part: Part, recipe: Recipe, weights: Tensor) -> Losses:
+def losses(model: Any, part: MicroBatch, recipe: Recipe, weights: Tensor) -> Losses:
     """The set loss of every decoder layer."""
     out = model.model(part.pixels, output_hidden_states=True)
     norm = model.model.transformer_module.decoder.layernorm

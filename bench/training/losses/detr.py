@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits, l1_loss
 
 from bench.training.data.batches import Target
-from bench.training.losses.set_loss import Matched, Terms, assign, class_loss, nothing
+from bench.training.losses.set_loss import Matched, Terms, assign, class_loss, empty_match
 from bench.training.recipe import LossSpec
 
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0  # of the mask term, arXiv 1708.02002
@@ -40,7 +40,7 @@ def match(class_logits: Tensor, boxes: Tensor, target: Target, spec: LossSpec) -
     `class_logits` (Q, C + 1), `boxes` (Q, 4).
     """
     if len(target.classes) == 0:
-        return nothing(boxes.device)
+        return empty_match(boxes.device)
     likely = class_logits.softmax(-1)[:, target.classes]
     apart = torch.cdist(boxes, target.boxes, p=1)
     alike = giou(boxes[:, None], target.boxes[None])

@@ -69,7 +69,7 @@ def match_anchors(anchors: Tensor, boxes: Tensor, training: TrainingConfig) -> t
     return state, which
 
 
-def draw(positive: Tensor, negative: Tensor, count: int, share: float) -> tuple[Tensor, Tensor]:
+def sample_balanced(positive: Tensor, negative: Tensor, count: int, share: float) -> tuple[Tensor, Tensor]:
     """Positions drawn from two masks (n,): at most `share` of `count` positives, filled up with negatives."""
     some = _some(positive, int(count * share))
     return some, _some(negative, count - len(some))
@@ -166,7 +166,7 @@ def rpn_losses(
     rows, wanted, shifts, aims = [], [], [], []
     for b, of_image in enumerate(things):
         state, which = match_anchors(anchors, of_image.boxes, training)
-        positive, negative = draw(state == 1, state == 0, training.anchor_samples, 0.5)
+        positive, negative = sample_balanced(state == 1, state == 0, training.anchor_samples, 0.5)
         drawn = torch.cat([positive, negative])
         rows.append(logits[b, drawn])
         wanted.append((torch.arange(len(drawn), device=drawn.device) < len(positive)).float())
@@ -183,7 +183,7 @@ def region_losses(
     index: Sequence[Tensor], things: Sequence[Things],
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Class and box of the drawn proposals, and masks of the positive ones."""
-    drawn = [_drawn(p, t, model.config.training) for p, t in zip(proposals, things, strict=True)]
+    drawn = [_sample_proposals(p, t, model.config.training) for p, t in zip(proposals, things, strict=True)]
     boxes = [torch.cat([positive, negative]) for positive, negative, _ in drawn]
     class_logits, offsets = model.region(features, boxes)
     wanted, rows, aims, start = [], [], [], 0
@@ -199,7 +199,7 @@ def region_losses(
     return classification, regression, _mask_loss(model, features, drawn, index, things)
 
 
-def _drawn(proposals: Tensor, things: Things, training: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:
+def _sample_proposals(proposals: Tensor, things: Things, training: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes of positives and of negatives, and the thing that each positive shows. The truth is proposed as well."""
     boxes = torch.cat([things.boxes, proposals])
     if not len(things.boxes):
@@ -207,7 +207,7 @@ def _drawn(proposals: Tensor, things: Things, training: TrainingConfig) -> tuple
         return boxes[none], boxes[_first(boxes, training.box_samples)], none
     best, which = pair_iou(boxes, things.boxes).max(1)
     matched = best >= training.box_positive
-    positive, negative = draw(matched, ~matched, training.box_samples, training.box_positive_share)
+    positive, negative = sample_balanced(matched, ~matched, training.box_samples, training.box_positive_share)
     return boxes[positive], boxes[negative], which[positive]
 
 

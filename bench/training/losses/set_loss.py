@@ -70,7 +70,7 @@ def match(class_logits: Tensor, masks: Tensor, target: Target, points: Tensor, s
     `class_logits` (Q, C + 1), `masks` (Q, P) logits, `points` (K,) cells.
     """
     if len(target.classes) == 0:
-        return nothing(masks.device)
+        return empty_match(masks.device)
     logits = masks[:, points]  # (Q, K)
     truth = one_hot(target.index[points], len(target.classes)).float()  # (K, T)
     bce = (softplus(logits).sum(1, keepdim=True) - logits @ truth) / len(points)
@@ -86,7 +86,7 @@ def assign(cost: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(rows).to(cost.device), torch.from_numpy(columns).to(cost.device)
 
 
-def nothing(device: torch.device) -> tuple[Tensor, Tensor]:
+def empty_match(device: torch.device) -> tuple[Tensor, Tensor]:
     """The pairs of an image without targets."""
     empty = torch.zeros(0, dtype=torch.int64, device=device)
     return empty, empty

@@ -20,11 +20,11 @@ from bench.adapters.efficientps.network import Network, build  # noqa: E402
 from bench.adapters.efficientps.storage import load, save  # noqa: E402
 from bench.datasets.label_spaces import load_space  # noqa: E402
 from bench.errors import ModelError, UsageError  # noqa: E402
-from bench.io.canonical_json import plain  # noqa: E402
-from bench.io.config import build as build_config  # noqa: E402
+from bench.io.canonical_json import to_plain  # noqa: E402
+from bench.io.config import from_dict  # noqa: E402
 from bench.types import Categories, Category  # noqa: E402
 
-CITYSCAPES = load_space("cityscapes-19").scored
+CITYSCAPES = load_space("cityscapes-19").evaluated
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_folder_gives_the_network_back(tmp_path: Path) -> None:
 
 
 def test_a_configuration_is_read_back_as_it_was_written() -> None:
-    assert build_config(NetworkConfig, json.loads(json.dumps(plain(CONFIG))), "here") == CONFIG
+    assert from_dict(NetworkConfig, json.loads(json.dumps(to_plain(CONFIG))), "here") == CONFIG
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from PIL import Image as PilImage
 from tiny import LABELS, CityTree, Planted, city_tree
 
 from bench.datasets.check.check import check_dataset, check_samples
-from bench.datasets.check.common import Walk
+from bench.datasets.check.common import CheckOptions
 from bench.datasets.registry import load_dataset
 from bench.errors import DataError
 
@@ -116,5 +116,5 @@ def test_a_root_that_is_not_there_is_an_error_with_help(tmp_path: Path) -> None:
 def test_any_layout_is_checked_through_its_loader(plant: Fault, fault: str, tmp_path: Path) -> None:
     tree = city_tree(tmp_path)
     plant(tree)
-    report = check_samples(load_dataset("cityscapes", tree.root), Walk())
+    report = check_samples(load_dataset("cityscapes", tree.root), CheckOptions())
     assert [(f.fault, f.image_id) for f in report.findings if f.fault != "class-absent"] == [(fault, B)]

@@ -11,7 +11,7 @@ from PIL import Image as PilImage
 from tiny import IDS, CocoTree, Planted, coco_tree
 
 from bench.datasets.check.check import check_dataset, check_files
-from bench.datasets.check.common import Walk
+from bench.datasets.check.common import CheckOptions
 from bench.datasets.check.findings import FAULTS
 
 Fault = Callable[[CocoTree], Planted]
@@ -307,7 +307,7 @@ def test_faults_add_up(plant: Fault, tmp_path: Path) -> None:
 def test_clean_data_give_nothing(tmp_path: Path) -> None:
     tree = coco_tree(tmp_path)
     done: list[tuple[int, int]] = []
-    report = check_dataset(str(tree.yaml), tree.root, Walk(on_image=lambda *step: done.append(step)))
+    report = check_dataset(str(tree.yaml), tree.root, CheckOptions(on_image=lambda *step: done.append(step)))
     assert report.findings == ()
     assert report.images == 2
     assert report.pixels == {"person": 10, "car": 12, "road": 32, "sky": 30}
@@ -317,7 +317,7 @@ def test_clean_data_give_nothing(tmp_path: Path) -> None:
 def test_limit_checks_the_first_images_alone(tmp_path: Path) -> None:
     tree = coco_tree(tmp_path)
     tree.picture("b").unlink()
-    assert check_dataset(str(tree.yaml), tree.root, Walk(limit=1)).findings == ()
+    assert check_dataset(str(tree.yaml), tree.root, CheckOptions(limit=1)).findings == ()
 
 
 def test_the_official_sample_is_clean(shared_data: Path) -> None:

@@ -12,9 +12,9 @@ from fakes import write_model
 
 from bench.models.resolve import resolve_model
 from bench.models.spec import ModelSpec
-from bench.models.worker.deploy import deploy
+from bench.models.worker.deploy import copy_worker_files
 
-FOREIGN = ("mmdet_models", "detectron2_models", "plain_ops", "standins", "weights_only")
+FOREIGN = ("mmdet_models", "detectron2_models", "torch_ops", "stub_modules", "weights_only")
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def needed(folder: Path) -> list[Path]:
 
 
 def test_a_user_s_model_comes_with_few_files(tmp_path: Path) -> None:
-    tree = deploy(resolve_model(str(write_model(tmp_path)), "cityscapes"))
+    tree = copy_worker_files(resolve_model(str(write_model(tmp_path)), "cityscapes"))
     assert tree.module is None and tree.file == tree.folder / "mine.py"
     names = {path.relative_to(tree.folder).as_posix() for path in tree.folder.glob("**/*") if path.is_file()}
     assert {name for name in names if "/fusion/" not in name} == {
@@ -45,17 +45,17 @@ def test_a_user_s_model_comes_with_few_files(tmp_path: Path) -> None:
 
 def test_a_tree_is_named_by_what_is_in_it(tmp_path: Path) -> None:
     yaml = write_model(tmp_path)
-    first = deploy(resolve_model(str(yaml), "cityscapes")).folder
-    assert deploy(resolve_model(str(yaml), "cityscapes")).folder == first
+    first = copy_worker_files(resolve_model(str(yaml), "cityscapes")).folder
+    assert copy_worker_files(resolve_model(str(yaml), "cityscapes")).folder == first
     file = tmp_path / "mine.py"
     file.write_text(file.read_text() + "\n# changed\n")
-    second = deploy(resolve_model(str(yaml), "cityscapes"))
+    second = copy_worker_files(resolve_model(str(yaml), "cityscapes"))
     assert second.folder != first and first.is_dir()
     assert second.file is not None and second.file.read_text().endswith("# changed\n")
 
 
 def test_the_files_import_none_of_ours_that_is_not_among_them() -> None:
-    folder = deploy(shipped()).folder
+    folder = copy_worker_files(shipped()).folder
     for path in needed(folder):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:  # what a function imports is its own affair
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bench."):
@@ -64,7 +64,7 @@ def test_the_files_import_none_of_ours_that_is_not_among_them() -> None:
 
 
 def test_the_files_are_of_python_3_9() -> None:
-    folder = deploy(shipped()).folder
+    folder = copy_worker_files(shipped()).folder
     files = [*needed(folder), folder / "bench" / "adapters" / "transformers_models.py"]  # some of it is imported
     assert len(files) > 12
     command = ["ruff", "check", "--isolated", "--no-cache", "--select", "E9,F", "--target-version", "py39"]
@@ -82,7 +82,7 @@ def newer_calls(source: str) -> list[str]:
 
 
 def test_the_files_call_nothing_newer() -> None:
-    found = {path.name: newer_calls(path.read_text()) for path in needed(deploy(shipped()).folder)}
+    found = {path.name: newer_calls(path.read_text()) for path in needed(copy_worker_files(shipped()).folder)}
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
@@ -92,7 +92,7 @@ def test_the_check_of_calls_sees_what_it_should() -> None:
 
 def test_a_worker_sees_none_of_our_packages() -> None:
     """With `-I`, what stands in PYTHONPATH stays out, and `bench` is the copy."""
-    tree = deploy(shipped()).folder
+    tree = copy_worker_files(shipped()).folder
     path = f"import sys; sys.path.insert(0, {str(tree)!r}); "
     script = path + "import bench.models.worker.server as w; print(w.__file__, 'yaml' in sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)

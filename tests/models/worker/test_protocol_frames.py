@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.models.worker.protocol import MAGIC, NOISE_LIMIT, PREFIX, TRAILER, Frame, WireError, read_frame, write_frame
+from bench.models.worker.protocol import (
+    MAGIC,
+    NOISE_LIMIT,
+    PREFIX,
+    TRAILER,
+    Message,
+    ProtocolError,
+    read_frame,
+    write_frame,
+)
 
 
 class Pipe(io.RawIOBase):
@@ -34,7 +43,7 @@ class Pipe(io.RawIOBase):
         return min(len(data), self.step)
 
 
-def written(frame: Frame) -> bytes:
+def written(frame: Message) -> bytes:
     pipe = Pipe(step=11)
     write_frame(pipe, frame)
     return bytes(pipe.content)
@@ -49,7 +58,7 @@ ARRAYS = {
 
 
 def test_header_and_arrays_come_back() -> None:
-    pipe = Pipe(written(Frame({"id": 3, "x": [1.5, None, "ß"]}, ARRAYS)) + written(Frame({"id": 4})))
+    pipe = Pipe(written(Message({"id": 3, "x": [1.5, None, "ß"]}, ARRAYS)) + written(Message({"id": 4})))
     first, second = read_frame(pipe), read_frame(pipe)
     assert first is not None and second is not None
     assert first.header == {"id": 3, "x": [1.5, None, "ß"]}
@@ -62,12 +71,12 @@ def test_header_and_arrays_come_back() -> None:
 
 def test_noise_before_the_first_frame_is_passed_over_when_asked() -> None:
     noise = b"Loading plugins \xf5\xf5P\n"
-    frame = read_frame(Pipe(noise + written(Frame({"id": 1}))), skip_noise=True)
+    frame = read_frame(Pipe(noise + written(Message({"id": 1}))), skip_noise=True)
     assert frame is not None and frame.header == {"id": 1}
-    with pytest.raises(WireError, match="noise"):
-        read_frame(Pipe(noise + written(Frame({"id": 1}))))
+    with pytest.raises(ProtocolError, match="noise"):
+        read_frame(Pipe(noise + written(Message({"id": 1}))))
     assert read_frame(Pipe(b"only noise"), skip_noise=True) is None
-    with pytest.raises(WireError, match="noise"):
+    with pytest.raises(ProtocolError, match="noise"):
         read_frame(Pipe(b"x" * (NOISE_LIMIT + 10), step=1 << 20), skip_noise=True)
 
 
@@ -91,7 +100,7 @@ def with_layout(layout: Any, size: int = 8) -> bytes:
     ],
 )
 def test_a_layout_that_is_not_plain_numbers_is_refused(layout: Any) -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(ProtocolError):
         read_frame(Pipe(with_layout(layout)))
 
 
@@ -101,21 +110,21 @@ def test_a_well_made_layout_is_read() -> None:
 
 
 def test_a_cut_anywhere_and_a_changed_byte_outside_the_arrays_are_errors() -> None:
-    whole = written(Frame({"id": 1}, {"a": np.arange(4)}))
+    whole = written(Message({"id": 1}, {"a": np.arange(4)}))
     for end in range(1, len(whole)):
-        with pytest.raises(WireError):
+        with pytest.raises(ProtocolError):
             read_frame(Pipe(whole[:end]))
     rng = random.Random(0)
     array = range(len(whole) - TRAILER.size - 32, len(whole) - TRAILER.size)
     for position in set(range(len(whole))) - set(array):
         torn = bytearray(whole)
         torn[position] ^= rng.randint(1, 255)
-        with pytest.raises(WireError):
+        with pytest.raises(ProtocolError):
             read_frame(Pipe(bytes(torn)))
 
 
 def test_bytes_that_slip_into_an_array_are_noticed() -> None:
-    whole = written(Frame({"id": 1}, {"a": np.zeros(50, dtype=np.uint8)}))
+    whole = written(Message({"id": 1}, {"a": np.zeros(50, dtype=np.uint8)}))
     middle = len(whole) - 30
-    with pytest.raises(WireError, match="something else inside"):
+    with pytest.raises(ProtocolError, match="something else inside"):
         read_frame(Pipe(whole[:middle] + bytes(range(1, 20)) + whole[middle:]))

@@ -6,12 +6,12 @@ from training_runs import NETWORK, recipe_of
 
 from bench.datasets.label_spaces import load_space
 from bench.errors import UsageError
-from bench.training.data.batches import Part, Target
+from bench.training.data.batches import MicroBatch, Target
 from bench.training.families import detr, mask2former, maskformer
 from bench.training.losses.set_loss import class_weights
 from bench.training.recipe import LossSpec, Phase
 
-SPACE = load_space("cityscapes-19").scored
+SPACE = load_space("cityscapes-19").evaluated
 
 
 def part_of(boxes_only=False):
@@ -23,7 +23,7 @@ def part_of(boxes_only=False):
     empty = Target(torch.full((512,), -1), torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4))
     pixels = torch.randn(2, 3, 64, 128, generator=torch.Generator().manual_seed(1))
     phase = Phase(1.0, (64, 128), 2, boxes_only=boxes_only)
-    return Part(pixels, (full, empty), phase, torch.Generator().manual_seed(2))
+    return MicroBatch(pixels, (full, empty), phase, torch.Generator().manual_seed(2))
 
 
 def network(module, **changes):
@@ -90,12 +90,16 @@ def test_a_misspelt_field_of_the_network_is_named(module):
 
 def test_detr_draws_the_masks_that_it_learns_from():
     pairs = [(torch.arange(9), torch.arange(9) + 100), (torch.arange(2), torch.arange(2) + 100)]
-    some = detr.drawn(pairs, 4, torch.Generator().manual_seed(0))
+    some = detr.sample_matched(pairs, 4, torch.Generator().manual_seed(0))
     assert [len(queries) for queries, _ in some] == [4, 2]
     assert all(torch.equal(queries + 100, targets) for queries, targets in some)
-    seen = {q for seed in range(40) for q in detr.drawn(pairs, 4, torch.Generator().manual_seed(seed))[0][0].tolist()}
+    seen = {
+        q
+        for seed in range(40)
+        for q in detr.sample_matched(pairs, 4, torch.Generator().manual_seed(seed))[0][0].tolist()
+    }
     assert seen == set(range(9))
-    assert detr.drawn(pairs, 0, torch.Generator()) is pairs
+    assert detr.sample_matched(pairs, 0, torch.Generator()) is pairs
 
 
 def test_the_masks_of_detr_depend_on_where_a_query_looks_from_the_start():

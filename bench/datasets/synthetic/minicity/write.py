@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench.datasets.synthetic.generate import PNG_LEVEL, Embedded
+from bench.datasets.synthetic.generate import PNG_LEVEL, GeneratedDataset
 from bench.datasets.synthetic.minicity.scene import SPLITS, VERSION, Scene, render
 
 KINDS = ("leftImg8bit", "gtFine")
@@ -30,5 +30,5 @@ def save(scene: Scene, root: Path, split: str) -> None:
     labels.save(truth / f"{scene.image_id}_gtFine_labelIds.png", compress_level=PNG_LEVEL)
 
 
-MINICITY = Embedded("minicity", VERSION, SPLITS, parts, write_one)
+MINICITY = GeneratedDataset("minicity", VERSION, SPLITS, parts, write_one)
 ensure, write_split = MINICITY.ensure, MINICITY.write_split

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 
 from bench.datasets.label_spaces import load_space
-from bench.datasets.synthetic.generate import PNG_LEVEL, Embedded
+from bench.datasets.synthetic.generate import PNG_LEVEL, GeneratedDataset
 from bench.datasets.synthetic.minicoco.scene import SPLITS, VERSION, render
 from bench.io.coco_writer import write_panoptic
 
@@ -44,5 +44,5 @@ def write_json(root: Path, split: str, records: list[Record]) -> None:
     (root / parts(split)[2]).write_text(json.dumps(whole) + "\n", encoding="utf-8")
 
 
-MINICOCO = Embedded("minicoco", VERSION, SPLITS, parts, write_one, write_json)
+MINICOCO = GeneratedDataset("minicoco", VERSION, SPLITS, parts, write_one, write_json)
 ensure = MINICOCO.ensure

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench.datasets.synthetic.generate import PNG_LEVEL, Embedded, OnImage
+from bench.datasets.synthetic.generate import PNG_LEVEL, GeneratedDataset
 from bench.datasets.synthetic.miniika.scene import SPLITS, VERSION, render
+from bench.types import ProgressCallback
 
 
 def parts(split: str) -> tuple[str, ...]:
@@ -22,9 +23,9 @@ def write_one(root: Path, split: str, index: int) -> None:
     Image.fromarray(frame.labels).save(label / f"{frame.stem}_gtFine_labelColor.png", compress_level=PNG_LEVEL)
 
 
-MINIIKA = Embedded("miniika", VERSION, SPLITS, parts, write_one)
+MINIIKA = GeneratedDataset("miniika", VERSION, SPLITS, parts, write_one)
 
 
-def ensure(root: Path | None, split: str, on_image: OnImage | None = None) -> Path:
+def ensure(root: Path | None, split: str, on_image: ProgressCallback | None = None) -> Path:
     """The folder with `input` and `label` of a split, generated first where it is missing."""
     return MINIIKA.ensure(root, split, on_image) / split

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.adapters import plain_ops
+from bench.adapters import torch_ops
 
 
 def iou(a: list[float], b: list[float], offset: int) -> float:
@@ -34,13 +34,13 @@ def test_nms_is_greedy_suppression(threshold: float, offset: int) -> None:
     for i in scores.argsort(descending=True).tolist():
         if all(iou(corners[i].tolist(), corners[j].tolist(), offset) <= threshold for j in stays):
             stays.append(i)
-    assert plain_ops.nms(corners, scores, threshold, offset).tolist() == stays
+    assert torch_ops.nms(corners, scores, threshold, offset).tolist() == stays
     assert 1 < len(stays) < 80
 
 
 def test_nms_of_nothing_is_nothing() -> None:
-    assert plain_ops.nms(torch.zeros(0, 4), torch.zeros(0), 0.5).tolist() == []
-    assert plain_ops.batched_nms(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0), 0.5).tolist() == []
+    assert torch_ops.nms(torch.zeros(0, 4), torch.zeros(0), 0.5).tolist() == []
+    assert torch_ops.batched_nms(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0), 0.5).tolist() == []
 
 
 def test_batched_nms_keeps_groups_apart() -> None:
@@ -50,9 +50,9 @@ def test_batched_nms_keeps_groups_apart() -> None:
         int(members[i])
         for group in range(3)
         for members in [(groups == group).nonzero()[:, 0]]
-        for i in plain_ops.nms(corners[members], scores[members], 0.3).tolist()
+        for i in torch_ops.nms(corners[members], scores[members], 0.3).tolist()
     }
-    found = plain_ops.batched_nms(corners, scores, groups, 0.3).tolist()
+    found = torch_ops.batched_nms(corners, scores, groups, 0.3).tolist()
     assert set(found) == stays
     assert scores[found].tolist() == sorted(scores[found].tolist(), reverse=True)
 
@@ -97,7 +97,7 @@ def test_roi_align_is_the_average_of_bilinear_samples(ratio: int, aligned: bool)
     corners[0] = torch.tensor([-30.0, -20.0, 90.0, 70.0])  # far outside on every side
     corners[1] = torch.tensor([5.0, 5.0, 5.0, 5.0])
     rois = torch.cat([(torch.arange(12) % 2)[:, None].double(), corners], 1)
-    found = plain_ops.roi_align(features, rois, (3, 3), 0.25, ratio, aligned)
+    found = torch_ops.roi_align(features, rois, (3, 3), 0.25, ratio, aligned)
     expected = written_out(features, rois, 3, 0.25, ratio, aligned)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
     assert float(expected.abs().max()) > 0.5

@@ -1,6 +1,6 @@
 """Stand-ins for compiled modules, so that pure-Python builds of frameworks import and run. Python 3.9.
 
-Only what panoptic models need at inference is there (`plain_ops`); anything else raises when it is called. They
+Only what panoptic models need at inference is there (`torch_ops`); anything else raises when it is called. They
 are put in place on request alone (`compiled_ops: stand-in` in a model's YAML) and never over the real module.
 """
 
@@ -13,19 +13,19 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from bench.adapters import plain_ops
+from bench.adapters import torch_ops
 
 
 def mmcv_ext() -> None:
     """`mmcv._ext`, which mmcv-lite lacks."""
-    _install("mmcv._ext", {"nms": plain_ops.nms, "roi_align_forward": _roi_align_forward})
+    _install("mmcv._ext", {"nms": torch_ops.nms, "roi_align_forward": _roi_align_forward})
 
 
 def torchvision() -> None:
     """The operators of torchvision that detectron2 imports, where torchvision itself is not installed."""
     if _importable("torchvision"):
         return
-    nms = {"nms": plain_ops.nms, "batched_nms": plain_ops.batched_nms}
+    nms = {"nms": torch_ops.nms, "batched_nms": torch_ops.batched_nms}
     parent = _install("torchvision", {"__version__": "0.99.0"}, package=True)
     ops = _install("torchvision.ops", {**nms, "roi_align": _torchvision_roi_align, "RoIPool": _Absent}, package=True)
     parent.ops = ops  # type: ignore[attr-defined]
@@ -86,7 +86,7 @@ def _roi_align_forward(
     if pool_mode != 1:
         raise RuntimeError("the stand-in for roi_align has average pooling alone")
     size = aligned_height, aligned_width
-    output.copy_(plain_ops.roi_align(features, rois, size, spatial_scale, sampling_ratio, aligned))
+    output.copy_(torch_ops.roi_align(features, rois, size, spatial_scale, sampling_ratio, aligned))
 
 
 def _torchvision_roi_align(
@@ -99,4 +99,4 @@ def _torchvision_roi_align(
 ) -> Any:
     """torchvision's signature: one output size or two."""
     size = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
-    return plain_ops.roi_align(input, boxes, size, spatial_scale, sampling_ratio, aligned)
+    return torch_ops.roi_align(input, boxes, size, spatial_scale, sampling_ratio, aligned)
