@@ -1,1 +1,1 @@
-"""One file a model family; each imports its framework only when a model is loaded."""
+"""Adapters, one file per model family. Frameworks are imported only when a model is loaded."""

@@ -1,4 +1,4 @@
-"""A class head of several layers in place of the one that transformers' architectures have."""
+"""Class heads of several linear layers, in place of the single layer of transformers' architectures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.errors import ModelError
 
 
 def class_head(widths: Sequence[int], activation: str, dropout: float) -> Any:
-    """Linear layers from widths[0] over all between to widths[-1]; `activation` is none or relu."""
+    """Build linear layers from widths[0] through widths[-1]; `activation` is "none" or "relu"."""
     from torch import nn
 
     layers: list[Any] = []
@@ -23,14 +23,15 @@ def class_head(widths: Sequence[int], activation: str, dropout: float) -> Any:
 
 
 def set_layer(model: Any, name: str, layer: Any) -> None:
-    """Puts `layer` at the dotted `name`."""
     owner, _, leaf = name.rpartition(".")
     setattr(model.get_submodule(owner), leaf, layer)
 
 
 def restore(model: Any, folder: Path, config: Mapping[str, Any]) -> str:
-    """Gives a freshly loaded model the class head that its config.json tells of, with the folder's weights; the
-    head's name, "" where there is none. One that does not fit its weights is a ModelError."""
+    """Rebuild the class head that config.json describes, and load its weights from the folder.
+
+    Return the dotted name of the head, or "" if there is none. Raises ModelError if weights and config differ.
+    """
     from safetensors.torch import load_file
 
     told = config.get("class_head")

@@ -1,7 +1,7 @@
-"""A semantic model and an instance model as one panoptic model.
+"""A semantic model and an instance model, composed to one panoptic model.
 
-Any adapter will do. One that has `semantic_logits(output, size)` or `instances(output, size)` is asked for them, as
-EfficientPS is; of any other its decided maps are taken: the semantic map, and the things of the panoptic one.
+Any adapter works. If it has `semantic_logits(output, size)` or `instances(output, size)`, as EfficientPS has, these
+are fused; otherwise its final maps are: the semantic map, and the things of the panoptic map.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VERSION = 1  # goes up with every change that moves a pixel of these models
 
 
 class Compose:
-    """The parts `semantic` and `instances` of a checkpoint; each has its own input size, and all see every image."""
+    """The submodels `semantic` and `instances` of a checkpoint, with separate input sizes. Both run on every image."""
 
     def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
         if not spec.parts:
@@ -33,7 +33,7 @@ class Compose:
         self.parameters = None if None in sizes else sum(size or 0 for size in sizes)
 
     def multiply_adds(self, image: Image) -> int | None:
-        """Those of both parts; None where one of them is not counted."""
+        """Return the sum over both submodels, or None if one of them cannot be counted."""
         counts = [count_macs(part, image) for part in (self.semantic, self.instances)]
         return None if None in counts else sum(count or 0 for count in counts)
 
@@ -55,7 +55,7 @@ class Compose:
 
 
 def semantic_logits(adapter: Adapter, output: Any, size: tuple[int, int]) -> Any:
-    """(C, H, W) logits: the adapter's own, or its semantic map's, or its panoptic map's."""
+    """Return (C, H, W) logits: the adapter's own, else from its semantic map, else from its panoptic map."""
     from bench.fusion.hard_labels import logits_of, semantic_of
 
     if hasattr(adapter, "semantic_logits"):
@@ -66,7 +66,7 @@ def semantic_logits(adapter: Adapter, output: Any, size: tuple[int, int]) -> Any
 
 
 def found_instances(adapter: Adapter, output: Any, size: tuple[int, int]) -> Any:
-    """`Instances`: the adapter's own, or the things of its panoptic map."""
+    """Return `Instances`: the adapter's own, else the things of its panoptic map."""
     from bench.fusion.hard_labels import instances_of
 
     if hasattr(adapter, "instances"):

@@ -1,7 +1,7 @@
-"""Panoptic models of detectron2 by config and weights: Panoptic FPN, and what else a config names. Runs on Python 3.9.
+"""Panoptic models of detectron2, such as Panoptic FPN, from config and weights. Runs on Python 3.9.
 
-detectron2 fuses itself, with the thresholds of the YAML. Its category ids are contiguous, counted apart for things and
-stuff; the metadata of the config's data set say what they mean.
+detectron2 does the fusion, with the thresholds of the YAML. Its category ids are contiguous, separately for things
+and stuff; the metadata of the config's data set map them to category ids.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ VERSION = 1  # goes up with every change that moves a pixel of these models
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Contiguous id → category id, for things and for stuff; `divisor` codes ids that come without a list."""
+    """Contiguous id → category id for things and stuff; `divisor` decodes panoptic ids without a segment list."""
 
     things: Mapping[int, int]
     stuff: Mapping[int, int]
@@ -37,7 +37,7 @@ class ClassTable:
 
     @property
     def joint(self) -> dict[int, int]:
-        """Where things and stuff are counted together, as they are in ids without a list."""
+        """Contiguous id → category id for things and stuff together, as in panoptic ids without a segment list."""
         return {**self.stuff, **self.things}
 
 
@@ -60,7 +60,7 @@ class Detectron2:
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
 
     def preprocess(self, image: Image) -> dict[str, Any]:
-        """detectron2's input: (3, h, w) in the config's channel order, and the size to come back to."""
+        """Return detectron2's input: (3, h, w) in the config's channel order, and the original size."""
         height, width = scaled_size(image.size, self.spec.input)
         rgb = image.rgb
         if (height, width) != image.size:
@@ -73,7 +73,7 @@ class Detectron2:
         }
 
     def infer(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Panoptic ids, segments and, where it has every class, the semantic map of each image."""
+        """Return panoptic ids, segments and semantic map (None unless it has every class) of each image."""
         import torch
 
         dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[self.spec.precision]
@@ -93,7 +93,10 @@ class Detectron2:
 
 
 def plain_output(output: Mapping[str, Any], classes: int) -> dict[str, Any]:
-    """What of a model's answer is used, off the device. A semantic head with one class for all things says no mIoU."""
+    """Return the used parts of a model output as numpy arrays. Raises ModelError without `panoptic_seg`.
+
+    The semantic map is None if its head merges all things into one class, since then there is no mIoU.
+    """
     if "panoptic_seg" not in output:
         raise ModelError(f"the model gives {sorted(output)} and no panoptic_seg: is it a panoptic config?")
     ids, segments = output["panoptic_seg"]
@@ -107,7 +110,10 @@ def plain_output(output: Mapping[str, Any], classes: int) -> dict[str, Any]:
 def panoptic_of(
     ids: NDArray[np.integer[Any]], segments: Sequence[Mapping[str, Any]] | None, table: ClassTable
 ) -> Panoptic:
-    """(H, W) ids and their list, void 0; without a list an id is category * divisor + instance, void -1."""
+    """Return the Panoptic of (H, W) ids and their segment list, void 0.
+
+    If `segments` is None, an id is category * divisor + instance, void -1.
+    """
     if segments is None:
         found = [int(value) for value in np.unique(ids) if value != -1]
         infos = {value: SegmentInfo(table.joint[value // table.divisor]) for value in found}
@@ -124,9 +130,9 @@ def panoptic_of(
 
 
 def class_table(metadata: Mapping[str, Any], categories: Categories) -> ClassTable:
-    """By the metadata of the data set; where they are none, by the order of things and of stuff.
+    """Return the class table from the metadata of the data set, else from the order of things and of stuff.
 
-    In the form that Panoptic FPN is trained with, contiguous stuff id 0 stands for all things together.
+    In the format of Panoptic FPN, contiguous stuff id 0 is all things together.
     """
     thing_ids, stuff_ids = (metadata.get(f"{kind}_dataset_id_to_contiguous_id", {}) for kind in ("thing", "stuff"))
     if thing_ids and stuff_ids:
@@ -144,7 +150,7 @@ def class_table(metadata: Mapping[str, Any], categories: Categories) -> ClassTab
 
 
 def prepare_imports(*, stand_in: bool) -> None:
-    """Stand-ins on request, and the one name that Pillow 10 dropped."""
+    """Install stub modules if requested, and the name that Pillow 10 removed and detectron2 uses."""
     if not hasattr(PilImage, "LINEAR"):
         PilImage.LINEAR = PilImage.Resampling.BILINEAR  # type: ignore[attr-defined]
     if stand_in:
@@ -153,7 +159,7 @@ def prepare_imports(*, stand_in: bool) -> None:
 
 
 def read_config(spec: ModelSpec, device: str) -> Any:
-    """detectron2's config by name or file, with our changes, our device and our thresholds."""
+    """Return detectron2's config (by name or file) with the overrides, device and thresholds of the YAML."""
     from detectron2 import model_zoo
     from detectron2.config import get_cfg
 
@@ -174,14 +180,12 @@ def read_config(spec: ModelSpec, device: str) -> Any:
 
 
 def metadata_of(config: Any) -> dict[str, Any]:
-    """What detectron2 knows of the data set that the config is trained on."""
     from detectron2.data import MetadataCatalog
 
     return dict(MetadataCatalog.get(config.DATASETS.TRAIN[0]).as_dict()) if config.DATASETS.TRAIN else {}
 
 
 def built(config: Any) -> Any:
-    """The network; nothing is loaded."""
     from detectron2.modeling import build_model
 
     network = build_model(config)
@@ -189,7 +193,7 @@ def built(config: Any) -> Any:
 
 
 def read_weights(spec: ModelSpec) -> dict[str, Any]:
-    """`.pkl` of the model zoo (numpy arrays) or `.pth`."""
+    """Read `.pkl` files of the model zoo (numpy arrays), or `.pth` files."""
     assert spec.framework is not None
     path = Path(spec.source)
     content = load_pickle(path) if path.suffix == ".pkl" else load_torch(path, spec.framework.trust_pickle)
@@ -198,7 +202,10 @@ def read_weights(spec: ModelSpec) -> dict[str, Any]:
 
 
 def fill(model: Any, weights: Mapping[str, Any], spec: ModelSpec) -> None:
-    """The weights; one that is missing or of another shape ends it. Anchors are the config's."""
+    """Load the weights into the model. Raises ModelError if a tensor is missing or has another shape.
+
+    Anchors and pixel statistics may be missing; they come from the config.
+    """
     import torch
 
     needed = {name: value for name, value in model.state_dict().items() if not name.endswith("cell_anchors")}

@@ -1,6 +1,6 @@
-"""DETR's mask head, some queries at a time.
+"""Memory limit for DETR's mask head, by processing few queries at a time.
 
-Every query takes a copy of the image's features, 80 MB and more at 800×1067: a hundred at once need 9 GB.
+Each query copies the image's features, 80 MB and more at 800×1067, so that 100 queries at once need 9 GB.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ AT_ONCE = 8  # queries, of all images of a batch together
 
 
 def in_parts(head: Any, most: int = AT_ONCE) -> None:
-    """Makes a `DetrMaskHeadSmallConv` take at most `most` queries at once, and at least one of each image.
+    """Make a `DetrMaskHeadSmallConv` process at most `most` queries at once, and at least one per image.
 
-    It treats each query for itself, so its results stay what they were, but for the last bits where torch chooses
-    another algorithm for fewer queries.
+    Queries are independent, so results are equal except for the last bits, where torch selects another algorithm.
     """
     import torch
 

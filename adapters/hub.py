@@ -1,6 +1,6 @@
-"""Checkpoints of transformers: a folder in hub format, loaded as one class, or refused with the reason.
+"""Loading of transformers checkpoints from a folder in hub format, with reasons if a checkpoint is invalid.
 
-Old checkpoints of the hub differ in form from what transformers 5 reads by itself; the differences are met here.
+Older checkpoints of the hub differ from the format of transformers 5; they are converted here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ AUTHORS_EOMT = "network."  # how every name begins in the weights that EoMT's ow
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What config.json says."""
+    """Return the content of config.json. Raises ModelError if it is not a JSON object."""
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -38,10 +38,10 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def load_pretrained(folder: Path, model_class: str) -> Any:
-    """The model in float32; safetensors first, else weights-only unpickling; never remote code.
+    """Load a model in float32: safetensors first, else weights-only unpickling; never remote code.
 
-    Tensors that are missing are an error. Tensors left over are one only beside those: several checkpoints
-    of the hub carry parts that serve training alone.
+    Raises ModelError if tensors are missing. Unexpected tensors alone are no error, since several checkpoints of the
+    hub contain parts that are used only in training.
     """
     config = read_config(folder)
     if uses_timm(config):
@@ -80,11 +80,10 @@ def load_pretrained(folder: Path, model_class: str) -> Any:
 
 
 def to_load(model: Any, names: Iterable[str], key: str) -> list[str]:
-    """Return the missing or unexpected (the `key`) names that matter, sorted.
+    """Return the missing or unexpected (`key`) tensor names that matter, sorted.
 
-    A module of transformers lists names that may be missing or left over, as patterns. transformers follows the lists
-    of the whole model alone, so that a Swin inside Mask2Former does not count; here a list holds for all names below
-    its module.
+    Modules of transformers list patterns of names that may be missing or unexpected. transformers applies only the
+    lists of the whole model, not those of a Swin inside Mask2Former; here, a list applies to names below its module.
     """
     found = set(names)
     for module_name, module in model.named_modules():
@@ -95,10 +94,10 @@ def to_load(model: Any, names: Iterable[str], key: str) -> list[str]:
 
 
 def register_swiglu_of_eomt() -> None:
-    """Give transformers the names that the gated feed-forward layers of EoMT have in the hub's files.
+    """Register the hub's names of EoMT's gated feed-forward layers in transformers.
 
-    transformers renamed these layers of DINOv2 and of EoMT (`weights_in` became `gate_proj` and `up_proj`) and maps
-    the old names for DINOv2 alone. Where it has a mapping for EoMT, or still the old layers, nothing is to be done.
+    transformers renamed these layers of DINOv2 and of EoMT (`weights_in` became `gate_proj` and `up_proj`) but maps the
+    old names only for DINOv2. No effect if a mapping for EoMT exists or the layers have the old names.
     """
     try:
         mapping: Any = importlib.import_module("transformers.conversion_mapping")
@@ -121,7 +120,6 @@ def register_swiglu_of_eomt() -> None:
 
 
 def _gated_by_name() -> bool:
-    """Return whether EoMT's gated layers have the new names in the installed transformers."""
     import torch
     import transformers
 
@@ -132,10 +130,10 @@ def _gated_by_name() -> bool:
 
 
 def as_written_today(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration that transformers 4.57 saved for DETR, or for MaskFormer's decoder, as 5 writes it.
+    """Convert a DETR or MaskFormer configuration of transformers 4.57 to the format of transformers 5.
 
-    A backbone of timm is written out: beside `backbone_kwargs`, transformers 5 asks the hub what its name means, even
-    for a folder. `dilation` is left out where it is null, which 4.57 writes for other backbones and 5 refuses.
+    A timm backbone becomes a `backbone_config`: given `backbone_kwargs`, transformers 5 looks its name up on the hub,
+    even for a local folder. `dilation: null`, which 4.57 writes for other backbones, is removed since 5 rejects it.
     """
     told = {key: deepcopy(value) for key, value in config.items() if key != "dilation" or value is not None}
     if isinstance(told.get("decoder_config"), dict):
@@ -166,7 +164,6 @@ def _first(names: list[str]) -> str:
 
 
 def _remedy(config: Mapping[str, Any], model_class: str, left_over: list[str]) -> str:
-    """Return what to do about tensors that are missing."""
     if model_class.startswith("Eomt") and any(name.startswith(AUTHORS_EOMT) for name in left_over):
         script = "convert_eomt_dinov3_to_hf.py" if "Dinov3" in model_class else "convert_eomt_to_hf.py"
         return (
@@ -177,21 +174,20 @@ def _remedy(config: Mapping[str, Any], model_class: str, left_over: list[str]) -
 
 
 def _is_a(config: Mapping[str, Any], model_class: str) -> str:
-    """What the folder's config.json says it holds, and what to do."""
     named = config.get("architectures") or [config.get("model_type") or "nothing of its architecture"]
     said = f"its config.json says {named[0]}"
     return f"{said}: take --model of that family" if named[0] != model_class else f"{said}: copy the checkpoint again"
 
 
 def uses_timm(config: Mapping[str, Any]) -> bool:
-    """The backbone is timm's: named so, or DETR's default, which its hub checkpoints rely on."""
+    """Return whether the backbone is from timm: by configuration, or as the default of DETR."""
     backbone = config.get("backbone_config") or {}
     default = config.get("model_type") == "detr" and not backbone
     return backbone.get("model_type") == "timm_backbone" or bool(config.get("use_timm_backbone", default))
 
 
 def check_torchvision() -> None:
-    """A torchvision built for another torch breaks every model of transformers, whose message hides the cause."""
+    """Raise ModelError if torchvision was built for another torch, which transformers reports without the cause."""
     if importlib.util.find_spec("torchvision") is None:
         return
     try:

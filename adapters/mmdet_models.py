@@ -1,7 +1,7 @@
-"""Panoptic models of mmdetection 3.x, and of its maintained fork, by config and checkpoint. Runs on Python 3.9.
+"""Panoptic models of mmdetection 3.x and its maintained fork, from config and checkpoint. Runs on Python 3.9.
 
-Mask2Former and MaskFormer hand their logits to our fusion (or to mmdetection's, preset `framework`); Panoptic FPN has
-mmdetection's own fusion with the thresholds of the YAML.
+Logits of Mask2Former and MaskFormer go through our fusion, or through mmdetection's with the preset `framework`.
+Panoptic FPN always uses mmdetection's fusion, with the thresholds of the YAML.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ VERSION = 1  # goes up with every change that moves a pixel of these models
 
 
 class MMDetection:
-    """What all models share: config, weights, the test pipeline without its annotation steps."""
+    """Any panoptic model of mmdetection; its test pipeline runs without the annotation steps."""
 
     def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
         if spec.framework is None:
@@ -48,12 +48,12 @@ class MMDetection:
         self.pipeline = test_pipeline(self.config)
 
     def preprocess(self, image: Image) -> Any:
-        """mmdetection's own test transforms on (H, W, 3) uint8 BGR, to the size that our YAML says."""
+        """Apply mmdetection's test transforms to the image as (H, W, 3) uint8 BGR, at the input size of our YAML."""
         bgr = np.ascontiguousarray(image.rgb[..., ::-1])
         return self.pipeline({"img": bgr, "img_id": 0})
 
     def infer(self, batch: Sequence[Any]) -> list[Any]:
-        """Logits for our fusion, or mmdetection's maps of (H, W) ids where it fuses itself."""
+        """Return the logits of each image, or its (H, W) map of mmdetection's ids if mmdetection does the fusion."""
         import torch
 
         data = {key: [item[key] for item in batch] for key in ("inputs", "data_samples")}
@@ -94,7 +94,10 @@ class MMDetection:
 
 
 def panoptic_of(ids: NDArray[np.integer[Any]], category_ids: Sequence[int]) -> Panoptic:
-    """(H, W) class + 1000 * instance, void = number of classes; `category_ids` are those of the classes in order."""
+    """Return the Panoptic of (H, W) ids: class + 1000 * instance, void = number of classes.
+
+    `category_ids` are the category ids in the model's class order.
+    """
     void = len(category_ids)
     infos = {
         int(value): SegmentInfo(category_ids[int(value) % INSTANCE_OFFSET])
@@ -105,7 +108,7 @@ def panoptic_of(ids: NDArray[np.integer[Any]], category_ids: Sequence[int]) -> P
 
 
 def class_names(content: Any) -> list[str] | None:
-    """The names that a checkpoint gives its classes, if it does: mmdetection 3.x and 2.x."""
+    """Return the class names stored in an mmdetection 3.x or 2.x checkpoint, or None if there are none."""
     meta = content.get("meta") if isinstance(content, Mapping) else None
     if not isinstance(meta, Mapping):
         return None
@@ -118,7 +121,10 @@ def class_names(content: Any) -> list[str] | None:
 
 
 def class_order(names: Sequence[str] | None, categories: Categories) -> list[int]:
-    """Of each category, its position among the classes of the model: by name, else things before stuff."""
+    """Return the model's class index of each category: by name, or things before stuff if `names` is None.
+
+    Raises ModelError if the names differ from the categories.
+    """
     if names is None:
         things_first = sorted(range(len(categories)), key=lambda i: not categories.items[i].isthing)
         return [things_first.index(i) for i in range(len(categories))]
@@ -132,7 +138,7 @@ def class_order(names: Sequence[str] | None, categories: Categories) -> list[int
 
 
 def read_config(spec: ModelSpec) -> Any:
-    """mmdetection's config by name or file, with our changes, our input size and our thresholds."""
+    """Return mmdetection's config (by name or file) with the overrides, input size and thresholds of the YAML."""
     import mmdet
     from mmengine.config import Config
 
@@ -153,7 +159,7 @@ def read_config(spec: ModelSpec) -> Any:
 
 
 def drop_pretrained(config: Any) -> None:
-    """No part of the model fetches weights of its own: the checkpoint has them all."""
+    """Remove pretrained weights from all parts of a config, since the checkpoint contains them."""
     inner = config.values() if isinstance(config, dict) else config if isinstance(config, (list, tuple)) else ()
     for value in inner:
         drop_pretrained(value)
@@ -163,7 +169,7 @@ def drop_pretrained(config: Any) -> None:
 
 
 def apply_fusion(model: Any, spec: ModelSpec) -> None:
-    """The YAML's thresholds, where mmdetection fuses itself."""
+    """Set the YAML's thresholds in mmdetection's config if mmdetection does the fusion."""
     test, fusion = model.test_cfg, spec.fusion
     queries = model.get("panoptic_head") is not None
     if fusion.rule == "framework" and queries:
@@ -177,14 +183,12 @@ def apply_fusion(model: Any, spec: ModelSpec) -> None:
 
 
 def sized(step: Any, spec: ModelSpec) -> Any:
-    """A resizing step with the scale of our YAML."""
     if step["type"].rpartition(".")[2] == "Resize":
         return {"type": step["type"], "scale": (spec.input.longer, spec.input.shorter), "keep_ratio": True}
     return step
 
 
 def built(config: Any, device: str) -> Any:
-    """The network, in mmdetection's registry; nothing is loaded."""
     try:
         importlib.import_module("mmcv._ext")
     except ImportError:
@@ -200,7 +204,7 @@ def built(config: Any, device: str) -> Any:
 
 
 def fill(model: Any, tensors: Mapping[str, Any], spec: ModelSpec) -> None:
-    """The weights; one that is missing or of another shape ends it."""
+    """Load the weights into the model. Raises ModelError if a tensor is missing or has another shape."""
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     missing = sorted(name for name in shapes if name not in tensors)
     if missing:
@@ -212,7 +216,7 @@ def fill(model: Any, tensors: Mapping[str, Any], spec: ModelSpec) -> None:
 
 
 def test_pipeline(config: Any) -> Any:
-    """The test transforms as one function; they hold no state, so that threads may share it."""
+    """Return the test transforms as one function. It is stateless and so thread-safe."""
     from mmcv.transforms import Compose
 
     return Compose(config.test_dataloader.dataset.pipeline)

@@ -1,7 +1,7 @@
-"""Stand-ins for compiled modules, so that pure-Python builds of frameworks import and run. Python 3.9.
+"""Stub modules in place of compiled ones, so that pure-Python builds of frameworks import and run. Python 3.9.
 
-Only what panoptic models need at inference is there (`torch_ops`); anything else raises when it is called. They
-are put in place on request alone (`compiled_ops: stand-in` in a model's YAML) and never over the real module.
+They contain only what panoptic inference needs (`torch_ops`); anything else raises when called. Installed only on
+request (`compiled_ops: stand-in` in a model's YAML) and never over a real module.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from bench.adapters import torch_ops
 
 
 def mmcv_ext() -> None:
-    """`mmcv._ext`, which mmcv-lite lacks."""
+    """Install a stub of `mmcv._ext`, which mmcv-lite lacks."""
     _install("mmcv._ext", {"nms": torch_ops.nms, "roi_align_forward": _roi_align_forward})
 
 
 def torchvision() -> None:
-    """The operators of torchvision that detectron2 imports, where torchvision itself is not installed."""
+    """Install stubs of the torchvision operators that detectron2 imports, unless torchvision is installed."""
     if _importable("torchvision"):
         return
     nms = {"nms": torch_ops.nms, "batched_nms": torch_ops.batched_nms}
@@ -33,7 +33,7 @@ def torchvision() -> None:
 
 
 def detectron2_c() -> None:
-    """`detectron2._C`; only rotated boxes and deformable convolutions call it."""
+    """Install a stub of `detectron2._C`, which only rotated boxes and deformable convolutions call."""
     _install("detectron2._C", {})
 
 
@@ -61,7 +61,6 @@ def _importable(name: str) -> bool:
 
 
 def _absent(module: str, name: str) -> Callable[..., Any]:
-    """A function that says what is missing, when it is called."""
     if name.startswith("__"):
         raise AttributeError(name)
 
@@ -72,7 +71,7 @@ def _absent(module: str, name: str) -> Callable[..., Any]:
 
 
 class _Absent:
-    """A class that cannot be made."""
+    """A class that raises RuntimeError when instantiated."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         raise RuntimeError("this operator of torchvision has no stand-in")
@@ -82,7 +81,7 @@ def _roi_align_forward(
     features: Any, rois: Any, output: Any, argmax_y: Any, argmax_x: Any, aligned_height: int, aligned_width: int,
     spatial_scale: float, sampling_ratio: int, pool_mode: int, aligned: bool,
 ) -> None:  # fmt: skip
-    """mmcv's signature: the result goes into `output`; pool mode 1 is the average."""
+    """Implement mmcv's signature: the result is written to `output`; pool mode 1 is average pooling."""
     if pool_mode != 1:
         raise RuntimeError("the stand-in for roi_align has average pooling alone")
     size = aligned_height, aligned_width
@@ -97,6 +96,6 @@ def _torchvision_roi_align(
     sampling_ratio: int = -1,
     aligned: bool = False,
 ) -> Any:
-    """torchvision's signature: one output size or two."""
+    """Implement torchvision's signature, with one output size or a pair."""
     size = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
     return torch_ops.roi_align(input, boxes, size, spatial_scale, sampling_ratio, aligned)

@@ -1,8 +1,8 @@
-"""nms and roi_align in plain torch, for frameworks whose compiled operators are not there. Runs on Python 3.9.
+"""nms and roi_align in pure torch, for frameworks without compiled operators. Runs on Python 3.9.
 
-They follow the definitions of torchvision's and mmcv's operators: greedy suppression where the IoU is over the
-threshold; RoIAlign of Mask R-CNN (arXiv 1703.06870), `aligned` shifting by half a pixel, a sampling ratio of 0
-meaning ceil(bin size) samples a bin.
+Same definitions as in torchvision and mmcv: greedy suppression above the IoU threshold; RoIAlign of Mask R-CNN
+(arXiv 1703.06870), where `aligned` shifts by half a pixel and a sampling ratio of 0 or less means ceil(bin size)
+samples per bin.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ Tensor = Any  # torch.Tensor; torch is imported where it is used
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:
-    """(n, 4) corners, (n,) scores → positions of the boxes that stay, best first.
+    """Return the indices of kept boxes, best first, for (n, 4) corners and (n,) scores.
 
-    `offset` 1 is the older convention in which a box holds its last pixel.
+    `offset` 1 is the older convention in which a box includes its last pixel.
     """
     import torch
 
@@ -39,7 +39,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) ->
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
-    """`nms` inside each group: boxes of different groups are moved too far apart to meet."""
+    """Apply `nms` within each group, by shifting the boxes of different groups apart."""
     if not boxes.numel():
         return groups.new_zeros(0)
     apart = groups.to(boxes) * (boxes.max() - boxes.min() + 1)
@@ -54,7 +54,7 @@ def roi_align(
     sampling_ratio: int = -1,
     aligned: bool = False,
 ) -> Tensor:
-    """(B, C, H, W) and (n, 5) of batch index and corners in image pixels → (n, C, h, w), averages of samples."""
+    """Return (n, C, h, w) sample means of (B, C, H, W) features in (n, 5) regions: batch index, corners in pixels."""
     import torch
 
     height, width = output_size
@@ -76,7 +76,7 @@ def roi_align(
 
 
 def _positions(start: Tensor, step: Tensor, bins: int, samples: int) -> Tensor:
-    """(n,) starts and bin sizes → (n, bins * samples) positions in feature pixels."""
+    """Return (n, bins * samples) sample positions in feature pixels for (n,) starts and bin sizes."""
     import torch
 
     offsets = (torch.arange(bins * samples, dtype=start.dtype, device=start.device) + 0.5) / samples
@@ -84,7 +84,7 @@ def _positions(start: Tensor, step: Tensor, bins: int, samples: int) -> Tensor:
 
 
 def _sampled(feature: Tensor, ys: Tensor, xs: Tensor) -> Tensor:
-    """(C, H, W) at (n, h) × (n, w) → (n, C, h, w), bilinear; more than a pixel outside is 0."""
+    """Sample (C, H, W) at (n, h) × (n, w) → (n, C, h, w), bilinear; 0 for points more than a pixel outside."""
     import torch
 
     channels, height, width = feature.shape

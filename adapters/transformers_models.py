@@ -1,4 +1,4 @@
-"""Query models of transformers. Post-processing is ours: adapters hand raw logits to `bench.fusion`."""
+"""Query-based models of transformers, without its post-processing: adapters pass raw logits to `bench.fusion`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VERSION = 1  # goes up with every change that moves a pixel of these models
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """Raw logits of one image: (Q, C + 1) and (Q, h, w) float32 on the CPU; sizes are (H, W) pixels."""
+    """Raw logits of one image: (Q, C + 1) and (Q, h, w) float32 on the CPU; sizes are (H, W) in pixels."""
 
     class_logits: Any
     mask_logits: Any
@@ -39,9 +39,9 @@ class Output:
 
 
 class QueryModel:
-    """What the families share; `model_class` is the class of transformers, `more_files` what it needs beside weights.
+    """Base class. `model_class` is the transformers class, `more_files` are files that it needs besides the weights.
 
-    `padding` is the colour, (3,) on the 0..255 scale, around images in a batch.
+    `padding` is the color, (3,) on the 0..255 scale, around images in a batch.
     """
 
     model_class = ""
@@ -64,18 +64,18 @@ class QueryModel:
         self.columns = class_columns(spec, self.model.config.id2label)
 
     def before_loading(self, folder: Path) -> None:
-        """What a family wants of the folder, said before its weights are read."""
+        """Hook of a family to check or read the folder before its weights are loaded."""
 
     def scaled_size(self, size: tuple[int, int]) -> tuple[int, int]:
         return scaled_size(size, self.spec.input)
 
     def logits(self, pixels: Any, real: Any) -> tuple[Any, Any]:
-        """(B, 3, H, W) pixels, of which (B, H, W) int64 says 1 where there is an image → class and mask logits."""
+        """Return class and mask logits of (B, 3, H, W) pixels; `real` is (B, H, W) int64, 1 in images, 0 in padding."""
         out = self.model(pixel_values=pixels)
         return out.class_queries_logits, out.masks_queries_logits
 
     def preprocess(self, image: Image) -> NDArray[np.float32]:
-        """(3, h, w) float32, scaled to the spec's input size and normalised."""
+        """Return (3, h, w) float32, resized to the spec's input size and normalized."""
         height, width = self.scaled_size(image.size)
         rgb = image.rgb
         if (height, width) != image.size:
@@ -84,7 +84,7 @@ class QueryModel:
         return np.ascontiguousarray(((rgb - PIXEL_MEAN) / PIXEL_STD).transpose(2, 0, 1))
 
     def padded(self, batch: Sequence[NDArray[np.float32]]) -> tuple[Any, Any]:
-        """The batch as one tensor on the device, and where it is an image: what `logits` takes."""
+        """Return the batch as one tensor on the device and its mask: the arguments of `logits`."""
         import torch
 
         fill = (self.padding - PIXEL_MEAN) / PIXEL_STD
@@ -92,7 +92,7 @@ class QueryModel:
         return pixels, real
 
     def multiply_adds(self, image: Image) -> int | None:
-        """Those of one image, counted from the shapes of its tensors: nothing is computed for it."""
+        """Return the multiply-adds of one image, from tensor shapes alone (fake tensors); nothing is computed."""
         import torch
 
         pixels, real = self.padded([self.preprocess(image)])
@@ -100,7 +100,7 @@ class QueryModel:
             return counted(lambda: self.logits(without_values(pixels), real))
 
     def infer(self, batch: Sequence[NDArray[np.float32]]) -> list[Output]:
-        """Pads the batch to one size (bottom and right, as detectron2 does) and runs the network."""
+        """Pad the batch to one size (bottom and right, as detectron2 does) and run the network."""
         import torch
 
         padded, real = self.padded(batch)
@@ -113,7 +113,7 @@ class QueryModel:
         return [Output(c, m, size, own) for c, m, own in zip(classes, masks, sizes, strict=True)]
 
     def synchronize(self) -> None:
-        """Waits until the device has done all that it was given."""
+        """Wait for all queued work of a CUDA device."""
         import torch
 
         if self.device.startswith("cuda"):
@@ -131,19 +131,19 @@ class QueryModel:
 
 
 class Mask2Former(QueryModel):
-    """Cheng et al., CVPR 2022."""
+    """Mask2Former (Cheng et al., CVPR 2022)."""
 
     model_class = "Mask2FormerForUniversalSegmentation"
 
 
 class MaskFormer(QueryModel):
-    """Cheng et al., NeurIPS 2021."""
+    """MaskFormer (Cheng et al., NeurIPS 2021)."""
 
     model_class = "MaskFormerForInstanceSegmentation"
 
 
 class Detr(QueryModel):
-    """Carion et al., ECCV 2020, with its panoptic head. No padding but that of a batch, which it is told of."""
+    """DETR (Carion et al., ECCV 2020) with its panoptic head. Padded only within a batch, with a pixel mask."""
 
     model_class = "DetrForSegmentation"
 
@@ -160,7 +160,7 @@ class Detr(QueryModel):
 
 
 class OneFormer(QueryModel):
-    """Jain et al., CVPR 2023; it is told its task in words, so it needs the tokenizer's files."""
+    """OneFormer (Jain et al., CVPR 2023). Its task is a text input, so it needs the tokenizer's files."""
 
     model_class = "OneFormerForUniversalSegmentation"
     more_files = ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
@@ -175,7 +175,7 @@ class OneFormer(QueryModel):
 
 
 class Eomt(QueryModel):
-    """Kerssies et al., CVPR 2025: a plain ViT on a square of one size, the rest of it black."""
+    """EoMT (Kerssies et al., CVPR 2025): a plain ViT on a square of fixed size, padded with black."""
 
     model_class = "EomtForUniversalSegmentation"
     padding = np.zeros(3, dtype=np.float32)
@@ -193,7 +193,7 @@ class Eomt(QueryModel):
 
 
 def task_tokens(folder: Path, length: int) -> Any:
-    """(1, length) int64 tokens of OneFormer's sentence for the panoptic task, zeros behind it."""
+    """Return (1, length) int64 tokens of OneFormer's task text for panoptic segmentation, padded with zeros."""
     absent = [name for name in ("vocab.json", "merges.txt") if not (folder / name).is_file()]
     if absent:
         raise ModelError(
@@ -209,7 +209,7 @@ def task_tokens(folder: Path, length: int) -> Any:
 
 
 def scaled_size(size: tuple[int, int], to: InputSize) -> tuple[int, int]:
-    """(H, W) after scaling the shorter side to its target unless the longer passes its limit (detectron2)."""
+    """Return (H, W) scaled to the target shorter side, or to the longer limit if that is exceeded (detectron2)."""
     scale = to.shorter / min(size)
     if max(size) * scale > to.longer:
         scale = to.longer / max(size)
@@ -217,7 +217,7 @@ def scaled_size(size: tuple[int, int], to: InputSize) -> tuple[int, int]:
 
 
 def scaled_down_size(size: tuple[int, int], to: InputSize) -> tuple[int, int]:
-    """The same as DETR does it: the shorter side is whole pixels first, the longer is cut to whole pixels."""
+    """Return (H, W) scaled as in DETR: the shorter side is rounded to pixels first, the longer one truncated."""
     shorter = to.shorter
     if max(size) / min(size) * shorter > to.longer:
         shorter = round(to.longer * min(size) / max(size))
@@ -228,9 +228,9 @@ def scaled_down_size(size: tuple[int, int], to: InputSize) -> tuple[int, int]:
 def pad_batch(
     batch: Sequence[NDArray[np.float32]], divisor: int, fill: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(B, 3, H, W), the (3,) `fill` to the right and below, up to the largest of the batch, a multiple of `divisor`.
+    """Return (B, 3, H, W) float32, padded right and below with the (3,) `fill`, and the (B, H, W) int64 image mask.
 
-    Beside it (B, H, W), 1 where there is an image.
+    H and W are those of the largest image, rounded up to a multiple of `divisor`; the mask is 1 inside images.
     """
     height = -(-max(image.shape[1] for image in batch) // divisor) * divisor
     width = -(-max(image.shape[2] for image in batch) // divisor) * divisor
@@ -244,7 +244,7 @@ def pad_batch(
 
 
 def pick_device(device: str) -> str:
-    """`auto` is CUDA where there is one; a device that is not there is a ModelError."""
+    """Return the torch device; `auto` is CUDA if available. Raises ModelError if CUDA is requested but unavailable."""
     import torch
 
     available = torch.cuda.is_available()
@@ -256,9 +256,9 @@ def pick_device(device: str) -> str:
 
 
 def class_columns(spec: ModelSpec, id2label: Mapping[int, str]) -> list[int] | None:
-    """The columns of the class head that are the space's categories, or None where they are all, in order.
+    """Return the columns of the class head for the space's categories, or None if all columns are used in order.
 
-    DETR's head for COCO has 250 columns, and a category's id is its column. Names must fit, where there are any.
+    DETR's head for COCO has 250 columns, indexed by category id. Raises ModelError if class names or numbers differ.
     """
     by_id = len(id2label) == 250 and len(spec.space) == 133
     columns = list(spec.space.ids) if by_id else list(range(len(spec.space)))
@@ -272,7 +272,10 @@ def class_columns(spec: ModelSpec, id2label: Mapping[int, str]) -> list[int] | N
 
 
 def check_names(source: str, names: Sequence[str], space_name: str, space: Categories) -> None:
-    """Spelling may differ here and there, but no class may stand in another's place."""
+    """Raise ModelError if a class has the name of another one of the space, or if most names differ.
+
+    Single differences in spelling are accepted.
+    """
     known = {category.name for category in space}
     pairs = [(name, category.name) for name, category in zip(names, space, strict=True)]
     strange = [pair for pair in pairs if pair[0] != pair[1] and not pair[0].startswith("LABEL_")]
@@ -282,7 +285,7 @@ def check_names(source: str, names: Sequence[str], space_name: str, space: Categ
 
 
 def fold(class_logits: Any, columns: list[int]) -> Any:
-    """(…, n + 1) → (…, len(columns) + 1): what is left out joins "no object", so probabilities stay what they were."""
+    """Select columns, (…, n + 1) → (…, len(columns) + 1). The others join "no object", preserving probabilities."""
     import torch
 
     rest = [i for i in range(class_logits.shape[-1]) if i not in set(columns)]

@@ -1,7 +1,7 @@
-"""Checkpoints of other frameworks without running what they pickle. Runs on Python 3.9.
+"""Reads checkpoints of other frameworks without executing their pickles. Runs on Python 3.9.
 
-A pickle is a program. Official checkpoints hold tensors, numpy arrays and beside them the training's own objects; the
-former are built, every other name becomes an inert object, and no function of the file's choice is ever called.
+A pickle is a program. Official checkpoints contain tensors, numpy arrays and also training objects; tensors and
+arrays are built, any other class becomes an inert object, and no other function named in the file is called.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TORCH = {"Size", "device"}
 
 
 class Inert:
-    """Stands for an object of any other class: takes everything, does nothing."""
+    """Placeholder for an object of any other class: accepts every call and does nothing."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         pass
@@ -42,17 +42,17 @@ class Inert:
         return self
 
     def append(self, value: Any) -> None:
-        """Pickle's way to fill a list."""
+        """Accept an item of a pickled list."""
 
     def extend(self, values: Any) -> None:
-        """Pickle's way to fill a list."""
+        """Accept the items of a pickled list."""
 
     def add(self, value: Any) -> None:
-        """Pickle's way to fill a set."""
+        """Accept an item of a pickled set."""
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Builds containers, numbers, text, numpy arrays and tensors."""
+    """Unpickler of containers, numbers, text, numpy arrays and tensors only."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in ARRAYS:
@@ -71,14 +71,13 @@ class ArrayUnpickler(pickle.Unpickler):
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes in the older protocols."""
+    """Encode text as in pickle protocols 0 to 2, which store bytes as latin-1 text."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"text in {encoding!r}")
     return text.encode("latin1")
 
 
 def _of_torch(name: str) -> Any:
-    """A dtype, a size or a device; nothing that does anything."""
     import torch
 
     value = getattr(torch, name, None)
@@ -86,7 +85,7 @@ def _of_torch(name: str) -> Any:
 
 
 def load_pickle(path: Path) -> Any:
-    """What a pickle of arrays holds (detectron2's `.pkl` model zoo, Caffe2's names in latin-1)."""
+    """Return the content of a pickle of arrays, such as `.pkl` files of detectron2's model zoo. Raises ModelError."""
     try:
         with path.open("rb") as stream:
             return ArrayUnpickler(stream, encoding="latin1").load()
@@ -97,7 +96,7 @@ def load_pickle(path: Path) -> Any:
 
 
 def load_torch(path: Path, trusted: bool = False) -> Any:
-    """What `torch.save` wrote, on the CPU; only a `trusted` file is unpickled as it wants to be."""
+    """Return the content of a `torch.save` file on the CPU; only a `trusted` file is unpickled without restrictions."""
     import torch
 
     module: Any = SimpleNamespace(Unpickler=ArrayUnpickler, load=_load, __name__="arrays_only")
@@ -116,7 +115,7 @@ def _load(stream: Any, **options: Any) -> Any:
 
 
 def tensors_of(content: Any, path: Path) -> dict[str, Any]:
-    """Name → tensor or array of a checkpoint, below `state_dict` or `model` where there is one."""
+    """Return name → tensor or array, from `state_dict` or `model` if present. Raises ModelError for other values."""
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]

@@ -1,6 +1,6 @@
-"""panoptic-bench: many panoptic segmentation models, one evaluator, numbers that hold.
+"""Python API of panoptic-bench, a benchmark of panoptic segmentation models.
 
-The five verbs, as the command line calls them:
+Load a data set, run a model, score files of predictions, compare runs:
 
 >>> import bench
 >>> data = bench.load_dataset("minicity:demo").limited(2)
@@ -13,7 +13,7 @@ True
 >>> bench.compare(run, again).to_json()["PQ"]["difference"]
 0.0
 
-`bench.load_model` gives the model itself, to predict with. Every error that a user can meet is a `BenchError`.
+`bench.load_model` returns a model for prediction. All expected errors are subclasses of `BenchError`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, imported when asked for: `import bench` alone costs nothing."""
+    """Import a public name on access, so that `import bench` stays fast."""
     if name not in _HOME:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -1,4 +1,4 @@
-"""`python -m bench` is `bench`."""
+"""Entry point of `python -m bench`."""
 
 from bench.cli import main
 

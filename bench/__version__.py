@@ -1,4 +1,4 @@
-"""The version; in a file of its own, so that nothing inside imports the package facade."""
+"""Version number, in a module of its own so that no internal module imports the package facade."""
 
 from __future__ import annotations
 

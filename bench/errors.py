@@ -1,4 +1,4 @@
-"""The exceptions that a user can meet, with their exit codes."""
+"""Exceptions of the public API, with their exit codes."""
 
 from __future__ import annotations
 
@@ -9,44 +9,50 @@ from contextlib import contextmanager
 
 
 class BenchError(Exception):
-    """One message that names the file, the image and the remedy; shown without a traceback."""
+    """Base class of all expected errors. The command line prints the message without a traceback.
+
+    A message names the file or image and the remedy.
+    """
 
     exit_code = 1
 
 
 class UsageError(BenchError):
-    """A wrong name, option or configuration."""
+    """Invalid name, option or configuration."""
 
     exit_code = 2
 
 
 class DataError(BenchError):
-    """Data that is missing, broken or does not fit together."""
+    """Missing, invalid or inconsistent data."""
 
     exit_code = 3
 
 
 class ModelError(BenchError):
-    """A checkpoint that is missing or broken, or a model that failed."""
+    """Missing or invalid checkpoint, or a model that failed."""
 
     exit_code = 4
 
 
 class PartialRun(BenchError):
-    """A run that stopped early; its results so far are kept and the same command resumes it."""
+    """Incomplete run: stopped early, not merged yet, or in use by another process.
+
+    Finished images are kept, and the same command resumes the run.
+    """
 
     exit_code = 5
 
 
 class NotComparable(BenchError):
-    """Runs that were not scored on the same ground truth by the same rules."""
+    """Runs that cannot be compared: different ground truth or scoring rules, or a run missing from the baseline."""
 
     exit_code = 6
 
 
 @contextmanager
 def error_context(where: object) -> Iterator[None]:
-    """A BenchError from inside says where, if it does not say so already."""
+    """Prefix the message of a BenchError raised inside with `where`, unless the message contains it already."""
     try:
         yield
     except BenchError as error:
@@ -56,7 +62,7 @@ def error_context(where: object) -> Iterator[None]:
 
 
 def require_packages(owner: str, packages_by_extra: Mapping[str, tuple[str, ...]]) -> None:
-    """`packages_by_extra` are extra → packages; a ModelError names what is not installed. Imports nothing."""
+    """Raise ModelError, naming the extra to install, if a package is missing. Imports none of them."""
     for extra, packages in packages_by_extra.items():
         absent = [name for name in packages if importlib.util.find_spec(name) is None]
         if absent:
@@ -64,6 +70,6 @@ def require_packages(owner: str, packages_by_extra: Mapping[str, tuple[str, ...]
 
 
 def describe_error(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says."""
+    """Return the exception type and the first line of its message, cut to 200 characters."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

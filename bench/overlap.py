@@ -1,4 +1,4 @@
-"""What two panoptic maps of one image have in common: the small table that every metric is a function of."""
+"""Overlap of two panoptic maps of one image: segments and shared pixels, the input of PQ and related metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Table = NDArray[np.int64]
 
 
 class TruthSegment(NamedTuple):
-    """`area` is counted, `declared_area` what the JSON says of it (pixels)."""
+    """Ground-truth segment. `area` (pixels) is counted, `declared_area` is that of the JSON, None if it has none."""
 
     source_id: int | None
     category_id: int
@@ -34,7 +34,7 @@ class TruthSegment(NamedTuple):
 
 
 class PredictedSegment(NamedTuple):
-    """`area` is counted (pixels); `score` is rounded to 6 decimals."""
+    """Predicted segment. `area` (pixels) is counted; `score` is rounded to 6 decimals."""
 
     source_id: int | None
     category_id: int
@@ -43,7 +43,7 @@ class PredictedSegment(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Pixels that truth segment `truth` and predicted segment `predicted` share; dense ids, 0 is void."""
+    """Pixels shared by truth segment `truth` and predicted segment `predicted`; dense ids, 0 is void."""
 
     truth: int
     predicted: int
@@ -52,11 +52,10 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Overlap:
-    """Segment i of a map is entry i - 1 of its tuple. `table` is (n, 3) int64: a segment of the truth, one of the
-    prediction (dense ids, 0 is void) and the pixels that they share; sorted, it covers every pixel, void included.
+    """Segments of two panoptic maps and the table of pixels that they share.
 
-    Equal by value, however it was made. PQ at any threshold, panoptic IoU, sizes and kinds of error
-    need nothing else.
+    Segment i of a map is entry i - 1 of its tuple. `table` is (n, 3) int64 and sorted: truth id, predicted id (dense, 0
+    is void) and shared pixels. It covers every pixel, void included. Overlaps compare by value.
     """
 
     truth: tuple[TruthSegment, ...]
@@ -70,31 +69,29 @@ class Overlap:
         return segments and np.array_equal(self.table, other.table)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled as plain rows: a worker sends one for every image."""
+        """Pickle segments as plain tuples: workers return one overlap per image."""
         return _again, (tuple(map(tuple, self.truth)), tuple(map(tuple, self.predicted)), self.table)
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """The rows of the table."""
         return tuple(map(Pair._make, self.table.tolist()))
 
     @cached_property
     def void_pixels(self) -> NDArray[np.int64]:
-        """(P + 1,) pixels of each predicted segment, by dense id, on void of the truth."""
+        """Pixels of each predicted segment on ground-truth void: (P + 1,), indexed by dense id."""
         return self.predicted_pixels(self.table[:, 0] == 0)
 
     def predicted_pixels(self, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """(P + 1,) pixels of each predicted segment, by dense id, in these rows of the table."""
+        """Return the pixels of each predicted segment in the selected table rows: (P + 1,), indexed by dense id."""
         return _sums(self.table[rows, 1], self.table[rows, 2], len(self.predicted))
 
     @property
     def image_px(self) -> int:
-        """Pixels of the image: every one is in a row."""
         return int(self.table[:, 2].sum())
 
     @classmethod
     def of(cls, truth: Panoptic, prediction: Panoptic) -> Overlap:
-        """Counts the pixels of every pair of segments of two maps of equal size."""
+        """Count the shared pixels of two maps. Raise DataError if their sizes differ."""
         if truth.size != prediction.size:
             raise DataError(
                 f"the truth is {_hw(truth)} px but the prediction is {_hw(prediction)} px (height x width): "
@@ -104,12 +101,12 @@ class Overlap:
 
     @classmethod
     def of_table(cls, truth: Sequence[SegmentInfo], predicted: Sequence[SegmentInfo], table: Table) -> Overlap:
-        """From segments in dense order and the table of all their pairs, which has their areas."""
+        """Build from segments in dense-id order and the complete table, from which areas are computed."""
         t, p = _areas(table, len(truth), len(predicted))
         return cls(tuple(map(_truth, truth, t[1:].tolist())), tuple(map(_predicted, predicted, p[1:].tolist())), table)
 
     def to_json(self) -> dict[str, Any]:
-        """Rows of plain numbers, fields in their order; `from_json` gives back an equal overlap."""
+        """Return rows of plain numbers in field order; `from_json` is the inverse."""
         return {
             "truth": [[*segment[:-1], int(segment.iscrowd)] for segment in self.truth],
             "predicted": [list(segment) for segment in self.predicted],
@@ -118,7 +115,7 @@ class Overlap:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Overlap:
-        """The inverse of `to_json`; what cannot be an overlap is a DataError."""
+        """Build from the output of `to_json`. Raise DataError if it is not a valid overlap."""
         try:
             found = cls(
                 tuple(_truth_of_row(*row) for row in data["truth"]),
@@ -133,7 +130,7 @@ class Overlap:
         return found
 
     def _fault(self) -> str:
-        """Why the numbers, which came from a file, fit no two maps; "" where they do."""
+        """Return why stored numbers cannot be the overlap of two maps, or "" if they can."""
         numbers = [
             *(n for s in self.truth for n in (s.category_id, s.area, s.declared_area or 0)),
             *(n for s in self.predicted for n in (s.category_id, s.area)),
@@ -165,24 +162,22 @@ def _again(truth: Sequence[Sequence[Any]], predicted: Sequence[Sequence[Any]], t
 
 
 def _areas(table: Table, truth: int, predicted: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pixels of each segment of both maps, by dense id."""
     return _sums(table[:, 0], table[:, 2], truth), _sums(table[:, 1], table[:, 2], predicted)
 
 
 def _sums(ids: NDArray[np.int64], pixels: NDArray[np.int64], largest: int) -> NDArray[np.int64]:
-    """(largest + 1,) the pixels of each id; exact, since images have less than 2^53."""
+    """Return the pixels of each id: (largest + 1,). Exact, since images have fewer than 2^53 pixels."""
     return np.bincount(ids, pixels, largest + 1).astype(np.int64)
 
 
 def _stored_table(rows: Any) -> Table:
-    """Rows of three whole numbers; anything else is a ValueError."""
+    """Return rows of three integers as a table. Raise ValueError for anything else."""
     if any(len(row) != 3 for row in rows) or not set(map(type, chain.from_iterable(rows))) <= {int}:
         raise ValueError("a pair is not three whole numbers")
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
 def _are_counts(table: Table) -> bool:
-    """None is negative, and all together are no more than sums of them can hold."""
     return bool((table >= 0).all()) and table.sum(dtype=np.float64) < MOST
 
 

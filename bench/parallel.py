@@ -1,4 +1,4 @@
-"""Overlap of decode, preprocess, infer, postprocess and score: in order, with bounded memory."""
+"""Ordered maps over threads and forked processes, with bounded memory."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ R = TypeVar("R")
 def ordered_map(
     work: Callable[[T], R], items: Iterable[T], workers: int, window: int | None = None
 ) -> Generator[R, None, None]:
-    """`map` on threads: results in order, at most `window` items under way.
+    """Map on threads: yield results in order, with at most `window` items in flight (default: two per worker).
 
-    Who may stop before its end closes it (`contextlib.closing`): left to the garbage collector, which may run on one
-    of its own threads, it would wait for itself.
+    `items` is advanced by the caller's thread, so a stage that must stay on one thread (the GPU) can feed it. An
+    exception of `work` or `items` is raised at its own position, after all earlier results.
 
-    `items` is advanced by the caller's thread, so a stage that must own a thread (the device) may feed it.
-    An exception, of `work` or of `items`, surfaces at its own place, after the results before it.
+    Close the generator (`contextlib.closing`) if it may not be exhausted: garbage collection can run on one of its own
+    threads, which would then wait for itself.
     """
     pending: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers) as pool:
@@ -45,7 +45,7 @@ def ordered_map(
 
 
 def _submitted(pool: ThreadPoolExecutor, work: Callable[[T], R], source: Iterator[T]) -> Iterator[Future[R]]:
-    """A future an item; where the source itself fails, a failed one and no more."""
+    """Yield one future per item. If the source raises, yield a failed future and stop."""
     while True:
         try:
             item = next(source)
@@ -60,10 +60,10 @@ def _submitted(pool: ThreadPoolExecutor, work: Callable[[T], R], source: Iterato
 
 
 def forked_map(work: Callable[[T], R], items: Sequence[T], workers: int) -> Generator[R, None, None]:
-    """`map` on processes that are forked now, for work that holds the interpreter's lock: results in order.
+    """Map on processes forked now, for work that holds the GIL: yield results in order.
 
-    What `work` gives is pickled. A worker waits when its pipe is full, so that results are few. An exception of
-    `work` surfaces at its own place. `work` must use nothing that other threads may have locked.
+    Results are pickled. A worker blocks while its pipe is full, which bounds memory. An exception of `work` is raised
+    at its own position; PartialRun if a worker was killed. `work` must not use locks that other threads may hold.
     """
     gc.freeze()  # the collector leaves what is there alone: its pages stay shared, and are not gone through again
     hands = [_forked(work, items[number::workers]) for number in range(workers)]
@@ -80,7 +80,6 @@ def forked_map(work: Callable[[T], R], items: Sequence[T], workers: int) -> Gene
 
 
 def _forked(work: Callable[[T], R], items: Sequence[T]) -> tuple[Any, Connection]:
-    """A worker, and the end of the pipe that it sends to."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_serve, args=(work, items, theirs), daemon=True)
@@ -90,7 +89,7 @@ def _forked(work: Callable[[T], R], items: Sequence[T]) -> tuple[Any, Connection
 
 
 def _received(end: Connection) -> Iterator[Any]:
-    """What a worker made, one by one; its exception at its place."""
+    """Yield the results of a worker. Raise its exception at its position, or PartialRun if it was killed."""
     while True:
         try:
             message: tuple[list[Any], Exception | None] = end.recv()
@@ -102,7 +101,7 @@ def _received(end: Connection) -> Iterator[Any]:
 
 
 def _serve(work: Callable[[T], R], items: Sequence[T], end: Connection) -> None:
-    """In the worker: sends some results at a time, and with the last of them the error that ended it."""
+    """Run in the worker: send results in batches, and an exception together with the last batch."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started us ends us
     for some in batches(items, AT_ONCE):
         results: list[R] = []
@@ -115,5 +114,5 @@ def _serve(work: Callable[[T], R], items: Sequence[T], end: Connection) -> None:
 
 
 def batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
-    """Cut from the whole order, before anything is left out: an image always has the same neighbours."""
+    """Split into batches of `size`. Callers split before skipping items: an image always has the same neighbours."""
     return [items[start : start + size] for start in range(0, len(items), size)]

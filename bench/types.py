@@ -1,4 +1,4 @@
-"""The types that travel between the layers. numpy only; checked once at construction, then trusted."""
+"""Core data types, shared by all packages. `Categories` and `Panoptic` are validated at construction."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RGB = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Category:
-    """A class of a label space. `color` is the RGB that overlays paint it with."""
+    """Class of a label space. `color` is its RGB in overlays."""
 
     id: int
     name: str
@@ -36,7 +36,7 @@ class Category:
 
 @dataclass(frozen=True)
 class Categories:
-    """A label space; the order of its categories is the order of every per-category array."""
+    """Label space. The order of `items` is the order of every per-category array."""
 
     items: tuple[Category, ...]
 
@@ -64,20 +64,20 @@ class Categories:
 
     @cached_property
     def index_of(self) -> dict[int, int]:
-        """Category id → position in `items`."""
+        """Category id → index in `items`."""
         return {category.id: i for i, category in enumerate(self.items)}
 
     @cached_property
     def isthing(self) -> NDArray[np.bool_]:
-        """(C,) bool, in the order of `items`."""
+        """Mask of thing categories: (C,) bool, in the order of `items`."""
         return np.array([category.isthing for category in self.items], dtype=bool)
 
 
 class SegmentInfo(NamedTuple):
-    """One entry of segments_info.
+    """Entry of COCO's segments_info.
 
-    `source_id` is the id that the segment had in its own format, `declared_area` (pixels) what a JSON
-    says of it; the `coco` protocol scores with the declared area where there is one.
+    `source_id` is the segment's id in its source format, `declared_area` (pixels) the area given in the JSON. The
+    `coco` protocol scores with the declared area if there is one.
     """
 
     category_id: int
@@ -89,10 +89,10 @@ class SegmentInfo(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Panoptic:
-    """A panoptic segmentation, of ground truth and prediction alike.
+    """Panoptic segmentation, of ground truth or prediction.
 
-    `id_map` is (H, W) int32 and dense: pixel value i belongs to `segments_info[i - 1]`, 0 is void.
-    Every segment has pixels; the order is the source's.
+    `id_map` is (H, W) int32 and dense: pixel value i is `segments_info[i - 1]`, 0 is void. Segments are in the order of
+    the source. Raises DataError if a segment has no pixel.
     """
 
     id_map: IdMap
@@ -110,7 +110,7 @@ class Panoptic:
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
-        """(n,) pixels of each segment, counted."""
+        """Counted pixels of each segment: (n,)."""
         counts = np.bincount(self.id_map.ravel(), minlength=len(self.segments_info) + 1)
         return counts[1:].astype(np.int64)
 
@@ -122,17 +122,17 @@ class Panoptic:
 
     @property
     def runs(self) -> NDArray[np.int32]:
-        """(n, 2): where each run of equal pixels starts, rows joined, and its pixel value; the map in short."""
+        """Run-length encoding of the flattened map: (n, 2) int32, the start index and pixel value of each run."""
         flat = self.id_map.ravel()
         starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))[: flat.size]
         return np.stack([starts, flat[starts]], axis=1).astype(np.int32)
 
     @classmethod
     def from_ids(cls, ids: NDArray[np.integer[Any]], infos: Mapping[int, SegmentInfo], *, void: int = 0) -> Panoptic:
-        """The door for any framework's dialect: (H, W) integer ids and what each id means.
+        """Build a Panoptic from any framework's (H, W) id map and a mapping id → SegmentInfo.
 
-        Pixels of `void` belong to no segment unless `void` is listed in `infos` (DETR and EoMT number
-        their segments from 0). A listed id without a pixel or an unlisted id with pixels is a DataError.
+        Pixels of value `void` belong to no segment unless `infos` lists `void` (DETR and EoMT number their segments
+        from 0). Raise DataError if a listed id has no pixel or an unlisted id has pixels.
         """
         if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
             raise DataError(f"segment ids must be an (H, W) integer map, not {ids.shape} {ids.dtype}")
@@ -153,7 +153,7 @@ def _with_source(info: SegmentInfo, source: int) -> SegmentInfo:
 def _dense_compiled(
     ids: NDArray[np.integer[Any]], listed: Sequence[int], void: int
 ) -> tuple[IdMap, list[int], list[int]] | None:
-    """`_dense` by the kernel; None where it is not there, or something is wrong that the other way tells."""
+    """Run `_dense` in C. Return None if the kernel is missing or rejects the input; numpy then reports the error."""
     if _kernel is None or ids.dtype != np.int32 or max(void, *listed, 0) - min(void, *listed, 0) > MAX_SPAN:
         return None
     dense = np.empty(ids.shape, dtype=np.int32)
@@ -165,7 +165,7 @@ def _dense_compiled(
 
 
 def _dense(ids: NDArray[np.integer[Any]], listed: Sequence[int], void: int) -> tuple[IdMap, list[int], list[int]]:
-    """Positions in `listed` + 1 for each pixel, the ids with pixels but not listed, those listed without."""
+    """Return the dense map (index in `listed` + 1), unlisted ids with pixels, and listed ids without."""
     if (found := _dense_compiled(ids, listed, void)) is not None:
         return found
     ids = ids.astype(np.int64)
@@ -187,15 +187,15 @@ ProgressCallback = Callable[[int, int], None]  # (done, total)
 
 
 class Readable(Protocol):
-    """A file: a `Path`, or a member of an archive. `str()` of it is its path."""
+    """File that can be read: a `Path` or a member of an archive. `str()` returns its path."""
 
     def read_bytes(self) -> bytes:
-        """The whole content."""
+        """Return the whole content."""
 
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """What a model sees: `rgb` is (H, W, 3) uint8."""
+    """Input image of a model: `rgb` is (H, W, 3) uint8."""
 
     image_id: str
     rgb: RGB
@@ -208,13 +208,13 @@ class Image:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One image of a data set, lazy: building it opens no file. `group` is its city or sequence.
+    """Image of a data set with its ground truth, read lazily. `group` is its city or sequence.
 
-    `read_semantic` gives (H, W) category ids, any other id being void; a data set has it in place of the
-    panoptic truth, which then raises a UsageError that says why.
+    `read_semantic` returns (H, W) category ids, any other id being void. Only data sets without panoptic ground truth
+    have it; their `read_target` raises UsageError.
 
-    `image_file` and `target_files` are the files that are read; their digests stand for the picture and the truth in
-    a run's identity. Where a sample names none, its pixels are read and hashed instead.
+    `image_file` and `target_files` are the files that are read. Their digests represent image and ground truth in a
+    run's identity. If a sample has none, its pixels are read and hashed instead.
     """
 
     image_id: str
@@ -228,10 +228,10 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a model says of one image.
+    """Prediction of a model for one image.
 
-    `semantic` is (H, W) int32 category ids of its semantic output, or None where it has none;
-    `seconds` are stage → seconds.
+    `semantic` is (H, W) int32 category ids of the semantic output, or None if the model has none. `seconds` maps stage
+    → seconds.
     """
 
     panoptic: Panoptic

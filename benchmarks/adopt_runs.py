@@ -1,10 +1,10 @@
-"""Give the committed runs the identity that this checkout computes, where it computes their lines again.
+"""Give the committed runs the identity that this checkout computes, if it reproduces their image lines.
 
     python benchmarks/adopt_runs.py [results] [--images 3]
 
-Each run's model or predictions are made again for its first images. Where every line is the stored one, run.json gets
-the identity of today and the folder its name; nothing else is touched. A run that cannot be made again stays as it is,
-and the exit code is 1.
+The model or the predictions of each run are computed again for its first images. If every line equals the stored one,
+the new identity is written to run.json and the folder is renamed; nothing else is changed. A run that cannot be
+reproduced stays as it is, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bench.results.run import Run, read_runs
 
 
 def adopted(run: Run, scratch: Path, images: int) -> str:
-    """Complete one run; returns what was found."""
+    """Update one run if its first lines are reproduced; return a message."""
     data = load_dataset(run.dataset)
     metrics, batch_size = run.meta.get("metrics", ()), run.meta["batch_size"]
     digests, protocol = FileDigests(), run.meta["rules"]["protocol"]
@@ -55,7 +55,6 @@ def adopted(run: Run, scratch: Path, images: int) -> str:
 
 
 def _agree(run: Run, again: Run, few: Dataset) -> bool:
-    """Whether the lines of a few images are those that are stored."""
     wanted = {sample.image_id for sample in few.samples}
     stored = {line["image_id"]: line for line in run.lines() if line["image_id"] in wanted}
     return stored == {line["image_id"]: line for line in again.lines()}
@@ -69,7 +68,6 @@ def _completed(run: Run, identity: dict[str, Any], model: dict[str, Any]) -> str
 
 
 def main() -> int:
-    """Prints a line a run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", nargs="?", type=Path, default=Path("results"))
     parser.add_argument("--images", type=int, default=3)

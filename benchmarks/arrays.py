@@ -1,11 +1,11 @@
-"""PQ of maps that are in memory already: this tool against others' matching, in one process, on one core.
+"""PQ of maps in memory: this tool against the matching of panopticapi and torchmetrics, in one process on one core.
 
     python benchmarks/arrays.py [--pairs 20] [--large] [--json]
 
-COCO-like pairs of 480x640 (`--large`: Cityscapes-like ones of 1024x2048) as benchmarks/evaluator.py draws them. Each
-evaluator gets what it takes: panopticapi RGB arrays and annotations, torchmetrics tensors of (category, instance),
-`bench` either raw segment ids (`ids`) or the maps that its adapters make (`maps`). Milliseconds a pair, the best of
-three rounds. The peers come with `pip install 'panoptic-bench[peers]'`.
+COCO-like pairs of 480x640 (`--large`: Cityscapes-like pairs of 1024x2048) from benchmarks/evaluator.py. Each evaluator
+gets its own input: panopticapi RGB arrays and annotations, torchmetrics tensors of (category, instance), `bench` either
+raw segment ids (`ids`) or the maps that its adapters make (`maps`). Milliseconds a pair, the best of three rounds. The
+peers come with `pip install 'panoptic-bench[peers]'`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROUNDS = 3
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One map: raw (H, W) int32 ids, what they are, and the dense map of them."""
+    """One map of a pair: raw ids (H, W) int32, their annotation, and the same as a Panoptic."""
 
     ids: NDArray[np.int32]
     annotation: dict[str, Any]
@@ -55,12 +55,11 @@ def sides(name: str, which: str, pairs: int) -> list[Side]:
 
 
 def by_ids(truth: Side, prediction: Side) -> None:
-    """Ours, from raw ids."""
     pq_stat(Overlap.of(Panoptic.from_ids(truth.ids, truth.infos), Panoptic.from_ids(prediction.ids, prediction.infos)))
 
 
 def by_maps(truth: Side, prediction: Side) -> None:
-    """Ours, from the maps of an adapter; nothing that a map remembers is used twice."""
+    """Match with bench, from copies of Panoptic maps without cached values."""
     pq_stat(Overlap.of(_again(truth.panoptic), _again(prediction.panoptic)))
 
 
@@ -69,7 +68,7 @@ def _again(panoptic: Panoptic) -> Any:
 
 
 def panopticapi(pairs: Sequence[tuple[Side, Side]]) -> Callable[[Side, Side], None]:
-    """Its matching, its PNG reader replaced by arrays."""
+    """Return panopticapi's matching, with its PNG reader replaced by arrays."""
     from panopticapi import evaluation
 
     def rgb(ids: NDArray[np.int32]) -> NDArray[np.uint8]:
@@ -88,7 +87,7 @@ def panopticapi(pairs: Sequence[tuple[Side, Side]]) -> Callable[[Side, Side], No
 
 
 def torchmetrics(pairs: Sequence[tuple[Side, Side]]) -> Callable[[Side, Side], None]:
-    """Its update and compute; crowd and void of the truth as it knows them."""
+    """Return torchmetrics' update and compute on tensors."""
     import torch
     from torchmetrics.detection import PanopticQuality
 
@@ -111,7 +110,7 @@ def torchmetrics(pairs: Sequence[tuple[Side, Side]]) -> Callable[[Side, Side], N
 
 
 def measured(work: Callable[[Side, Side], None], pairs: Sequence[tuple[Side, Side]]) -> float:
-    """Milliseconds a pair."""
+    """Return milliseconds of processor time a pair."""
     best = float("inf")
     for _ in range(ROUNDS):
         start = time.process_time()
@@ -122,7 +121,6 @@ def measured(work: Callable[[Side, Side], None], pairs: Sequence[tuple[Side, Sid
 
 
 def main() -> None:
-    """Prints one table, or the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--large", action="store_true")

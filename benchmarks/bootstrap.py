@@ -1,4 +1,4 @@
-"""Seconds of a paired bootstrap at the size of COCO val: 5,000 images, 133 classes, 10,000 replicates, two runs.
+"""Time of a paired bootstrap at the size of COCO val: 5,000 images, 133 classes, 10,000 replicates, two runs.
 
     python benchmarks/bootstrap.py [--images N] [--replicates N] [--workers N]
 
@@ -19,7 +19,7 @@ CLASSES = 133
 
 
 def run(images: int, seed: int) -> ImageSums:
-    """Class frequencies fall like 1 / rank, as COCO's do roughly."""
+    """Return random image sums; class frequencies fall as 1 / rank, roughly as in COCO."""
     rng = np.random.default_rng(seed)
     frequency = 1 / np.arange(1, CLASSES + 1)
     frequency = np.minimum(12 * frequency / frequency.sum(), 0.6)[:, None]

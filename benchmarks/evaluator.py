@@ -1,11 +1,11 @@
-"""Scoring two sets of panoptic PNGs: this tool against other evaluators, whole fresh processes on the same files.
+"""Scoring of two sets of panoptic PNGs: this tool against other evaluators, each in a fresh process on the same files.
 
     python benchmarks/evaluator.py [--only coco400 coco5000 city200] [--peers hotcoco panopticapi cityscapes] [--json]
 
-Drawn scenes with the runs a row that COCO's annotations have (14-23), kept in the cache; large sets list the same files
-several times. `bench` computes PQ, mIoU and
-the stored lines, by `bench score`; the others PQ alone. Wall and processor seconds (of all its processes) and the peak
-memory of the first process (Linux); ratios are of wall time. The peers come with `pip install 'panoptic-bench[peers]'`.
+Generated scenes with as many runs of equal pixels a row as COCO's annotations (14-23), kept in the cache; large sets
+list the same files several times. `bench score` computes PQ, mIoU and the stored lines; the others compute PQ only.
+Wall and processor seconds (of all its processes) and the peak memory of the first process (Linux); ratios are of wall
+time. The peers come with `pip install 'panoptic-bench[peers]'`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ HOTCOCO = "import sys; from hotcoco import panoptic as p; p.pq_compute(*sys.argv
 
 @dataclass(frozen=True)
 class Peer:
-    """`module` must be there; `program` takes the JSONs and folders of truth and prediction."""
+    """Evaluator: required `module`, and a `program` that takes JSONs and folders of truth and prediction."""
 
     module: str
     distribution: str
@@ -60,8 +60,10 @@ PEERS = {
 
 @dataclass(frozen=True)
 class Set:
-    """Image pairs, of which the first `drawn` are drawn and listed again and again; `segments` a map, `rough` how
-    jagged their outlines are (px)."""
+    """Set of image pairs; the first `drawn` are generated, the others repeat them.
+
+    `segments` is the number in a map, `rough` the amplitude of their outlines in px.
+    """
 
     pairs: int
     drawn: int
@@ -82,7 +84,7 @@ SETS = {
 
 
 def scene(rng: np.random.Generator, kind: Set) -> NDArray[np.int32]:
-    """(H, W) numbers from 1: cells around random points whose outlines waver, with 3 % void."""
+    """Return segment numbers (H, W) from 1, 0 for void: cells around random points with irregular outlines."""
     y, x = np.mgrid[: kind.height, : kind.width].astype(np.float32)
     for size, strength in ((64, 14), (8, 1)):
         coarse = rng.standard_normal((2, kind.height // size + 2, kind.width // size + 2)).astype(np.float32)
@@ -98,7 +100,7 @@ def scene(rng: np.random.Generator, kind: Set) -> NDArray[np.int32]:
 
 
 def made(name: str) -> Path:
-    """The folder of a set, drawn on first use."""
+    """Return the folder of a set, generated on first use."""
     kind, folder = SETS[name], cache_folder() / "evaluator-v3" / name
     if (folder / "pred.json").is_file():
         return folder
@@ -118,7 +120,7 @@ def made(name: str) -> Path:
 
 
 def drawn(folder: Path, kind: Set, number: int) -> dict[str, dict[str, object]]:
-    """The annotations of one pair, whose PNGs are written."""
+    """Write the PNGs of one pair; return its annotations by side."""
     rng = np.random.default_rng([kind.height, number])
     truth = scene(rng, kind)
     moved = np.roll(truth, rng.integers(-3, 4, 2), (0, 1))
@@ -132,7 +134,7 @@ def drawn(folder: Path, kind: Set, number: int) -> dict[str, dict[str, object]]:
 
 
 def annotated(path: Path, ids: NDArray[np.int32], classes: NDArray[np.int64], number: int) -> dict[str, object]:
-    """Writes one PNG, its ids spread over 24 bits; returns its annotation."""
+    """Write one PNG with ids spread over 24 bits; return its annotation."""
     spread = np.arange(classes.size) * 270_001 % (1 << 24)
     colors = spread.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3]
     Image.fromarray(colors[ids]).save(path)
@@ -155,7 +157,7 @@ def command(peer: str, folder: Path, workers: int) -> list[str]:
 
 
 def timed(peer: str, folder: Path, workers: int) -> dict[str, float]:
-    """One fresh process: wall and processor seconds, MB of its peak."""
+    """Run one evaluator in a fresh process; return wall and processor seconds and peak MB."""
     environment = {**os.environ, "RAYON_NUM_THREADS": str(workers), "OMP_NUM_THREADS": "1"}
     start = time.perf_counter()
     with tempfile.TemporaryFile() as said:
@@ -178,13 +180,13 @@ def timed(peer: str, folder: Path, workers: int) -> dict[str, float]:
 
 
 def high_water(pid: int) -> int:
-    """KiB of a process at their most; what wait4 tells would count the memory of this one, too."""
+    """Return the peak memory of a process in KiB; wait4 would include the memory of this process."""
     text = Path(f"/proc/{pid}/status").read_text()
     return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")), 0)
 
 
 def rows_of(name: str, peers: list[str], repeats: int) -> list[dict[str, object]]:
-    """The best of some runs of each, interleaved; ours with one worker, too."""
+    """Return the best of `repeats` interleaved runs of each evaluator, and of bench with one worker."""
     folder = made(name)
     runs = [(peer, 2) for peer in peers] + [("bench", 1)]
     best: dict[tuple[str, int], dict[str, float]] = {}
@@ -204,7 +206,6 @@ def rows_of(name: str, peers: list[str], repeats: int) -> list[dict[str, object]
 
 
 def main() -> None:
-    """Prints one table, or the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=SETS, default=["coco400", "coco5000", "city200"])
     parser.add_argument("--peers", nargs="+", choices=list(PEERS)[1:], default=["hotcoco", "panopticapi"])

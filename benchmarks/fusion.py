@@ -1,9 +1,9 @@
-"""Fusion against transformers' post-processing: CPU milliseconds an image, one thread, in one run.
+"""Fusion against transformers' post-processing: CPU milliseconds an image on one thread.
 
     python benchmarks/fusion.py [--quick]
 
-`hf` gives what transformers gives, pixel by pixel; `mask2former` is the authors' rule, with its two
-resizes, on logits of 1/4 of the padded input. Process CPU time, so that busy neighbours count little.
+`hf` gives the same pixels as transformers; `mask2former` is the authors' rule, with its two resizes, on logits of 1/4
+of the padded input. Process CPU time is measured, which depends little on other load.
 """
 
 import argparse
@@ -41,7 +41,7 @@ SETTINGS = (
 
 
 def scene(setting: Setting, kept: int) -> tuple[Tensor, Tensor]:
-    """(Q, C + 1) class and (Q, h, w) mask logits: `kept` soft-edged cells that share the image."""
+    """Return class logits (Q, C + 1) and mask logits (Q, h, w): `kept` soft-edged cells that fill the image."""
     random = torch.Generator().manual_seed(kept)
     h, w = setting.logit_size
     y, x = torch.meshgrid(torch.arange(h) / h, torch.arange(w) / w, indexing="ij")
@@ -78,7 +78,7 @@ def contenders(setting: Setting, kept: int) -> dict[str, Callable[[], object]]:
 
 
 def cpu_ms(call: Callable[[], object], repeats: int) -> float:
-    """Median process CPU time of a call, after one to warm up."""
+    """Return the median process CPU time of a call in ms, after one warm-up call."""
     call()
     times = []
     for _ in range(repeats):

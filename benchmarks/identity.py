@@ -1,10 +1,10 @@
-"""What the identity of a run costs: seconds to hash 5,000 images and their truth, the first time and again.
+"""Time to hash 5,000 images and their truth for the identity of a run, with an empty and a filled digest cache.
 
     python benchmarks/identity.py [--images 5000]
 
-Pictures are JPEG of 480×640 px (quality 90, noise over gradients), maps panoptic PNG, all distinct, in the file
-system's cache. Its own digest cache is empty at the first start. Each start is a process of its own; loading the data
-set, which a run does anyway, is timed apart.
+Images are JPEG of 480×640 px (quality 90, noise over gradients), maps panoptic PNG, all distinct, in the cache of the
+file system. The digest cache is empty at the first start. Each start is a process of its own; loading the data set,
+which is part of every run, is timed separately.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ files:
 
 
 def write_one(root: Path, number: int) -> dict[str, object]:
-    """One picture and its map of 20 segments; the annotation."""
+    """Write one image and its map of 20 segments; return the annotation."""
     rng = np.random.default_rng(number)
     ramp = np.linspace(0, 200, 640, dtype=np.float32)[None, :, None]
     rgb = (ramp + rng.integers(0, 56, (480, 640, 3))).astype(np.uint8)
@@ -66,7 +66,6 @@ def write_one(root: Path, number: int) -> dict[str, object]:
 
 
 def write(root: Path, images: int) -> None:
-    """The data set, on all cores."""
     for name in ("images", "panoptic"):
         (root / name).mkdir()
     with ProcessPoolExecutor() as pool:
@@ -77,7 +76,7 @@ def write(root: Path, images: int) -> None:
 
 
 def start(root: Path, cache: Path) -> tuple[float, float, list[str]]:
-    """Seconds of loading and of hashing, and what was found."""
+    """Return seconds of loading, seconds of hashing, and the digests."""
     done = subprocess.run(
         [sys.executable, "-c", START, str(root)], capture_output=True, text=True, check=True,
         env={**os.environ, "BENCH_CACHE": str(cache)},
@@ -87,7 +86,6 @@ def start(root: Path, cache: Path) -> tuple[float, float, list[str]]:
 
 
 def main() -> None:
-    """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=5000)
     images = parser.parse_args().images

@@ -2,9 +2,9 @@
 
     bench env create mmdet && python benchmarks/parity.py [--images 50] [--dataset minicity:val]
 
-Same logits, same thresholds (those of the model's checkpoint): what differs is the rule. Printed for each: PQ against
-the ground truth, segments an image, the share of pixels with the class that `mask2former` gives them, and PQ against
-`mask2former`'s map as if that were the truth.
+Logits and thresholds (those of the model's checkpoint) are the same, only the rule differs. Printed for each: PQ
+against the ground truth, segments an image, the share of pixels with the same class as under `mask2former`, and PQ with
+`mask2former`'s maps as the truth.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MMDET = Path(__file__).with_name("parity_mmdet.py")
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One image's logits and truth."""
+    """Logits and truth of one image."""
 
     classes: Any
     masks: Any
@@ -51,7 +51,7 @@ class Item:
 
 
 def items(spec: ModelSpec, data: Dataset) -> list[Item]:
-    """The logits of the model in float32."""
+    """Return the logits of the model in float32, and the truth, of all images."""
     model: Any = load_model(spec, "cpu")
     made = []
     for sample in data.samples:
@@ -63,7 +63,7 @@ def items(spec: ModelSpec, data: Dataset) -> list[Item]:
 
 
 def by_transformers(item: Item, space: Categories, spec: FusionSpec) -> Panoptic:
-    """What `post_process_panoptic_segmentation` gives, stuff fused; of entries with one id the last counts."""
+    """Return the map of `post_process_panoptic_segmentation`, stuff fused; of entries with one id the last is used."""
     from transformers import Mask2FormerImageProcessorPil
 
     outputs = SimpleNamespace(class_queries_logits=item.classes[None], masks_queries_logits=item.masks[None])
@@ -77,7 +77,7 @@ def by_transformers(item: Item, space: Categories, spec: FusionSpec) -> Panoptic
 
 
 def by_mmdet(todo: list[Item], space: Categories, spec: FusionSpec) -> list[Panoptic]:
-    """mmdetection's MaskFormerFusionHead in its own environment."""
+    """Return the maps of mmdetection's MaskFormerFusionHead, run in its own environment."""
     order = class_order(None, space)
     things_first = [order.index(i) for i in range(len(order))]
     with tempfile.TemporaryDirectory() as name:
@@ -96,18 +96,17 @@ def by_mmdet(todo: list[Item], space: Categories, spec: FusionSpec) -> list[Pano
 
 
 def quality(truths: list[Panoptic], maps: list[Panoptic], space: Categories) -> float:
-    """PQ of maps against truths, in percent."""
+    """Return PQ of maps against truths, in percent."""
     tallies = [pq.pq_stat(Overlap.of(truth, made)) for truth, made in zip(truths, maps, strict=True)]
     return 100 * (pq.pq_table(pq.sum_stats(tallies), space).all.pq or 0.0)
 
 
 def class_map(panoptic: Panoptic) -> np.ndarray:
-    """(H, W) category ids, -1 for void."""
+    """Return category ids (H, W), -1 for void."""
     return np.array([-1, *(s.category_id for s in panoptic.segments_info)])[panoptic.id_map]
 
 
 def main() -> None:
-    """Prints one table, and the same as JSON with --json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=50)
     parser.add_argument("--dataset", default="minicity:val")
@@ -137,7 +136,6 @@ def main() -> None:
 
 
 def void_share(maps: list[Panoptic]) -> float:
-    """Void pixels, in percent."""
     return 100 * float(np.mean([(m.id_map == 0).mean() for m in maps]))
 
 

@@ -1,6 +1,6 @@
 """mmdetection's own fusion of logits in files; `parity.py` runs it in mmdetection's environment.
 
-argv: folder of NNNN.npz (class_logits (Q, C + 1), things before stuff; mask_logits (Q, h, w); sizes), thresholds,
+Arguments: folder of NNNN.npz (class_logits (Q, C + 1), things before stuff; mask_logits (Q, h, w); sizes), thresholds,
 number of things. Writes NNNN.npy, (H, W) int32 of class + 1000 * instance.
 """
 
@@ -14,7 +14,7 @@ import torch
 
 
 def absent_operators():
-    """mmcv-lite has no compiled operators; the fusion calls none."""
+    """Install a stub for mmcv's compiled operators, which mmcv-lite lacks and the fusion never calls."""
     module = ModuleType("mmcv._ext")
     module.__spec__, module.__file__ = ModuleSpec("mmcv._ext", None), "absent"
     module.__getattr__ = lambda name: None

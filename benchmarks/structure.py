@@ -1,11 +1,11 @@
-"""Figures of the source tree's structure, counted from syntax trees.
+"""Figures of the structure of the source tree, from its syntax trees.
 
     python benchmarks/structure.py [TREE] [--json]
 
 A box is a module at the root of bench/ or a folder there (adapters/ counts as one); an arrow leads from a box to one
-that it imports, inside functions and for type checkers too. Floors are the longest chain of boxes. An arrow runs up
-where a depth-first walk over the imports meets it on the way to where it came from. The package facade, which names the
-public API, and `__main__` are left out. Lines of code are lines with a token that is neither comment nor docstring.
+that it imports, also inside functions and for type checkers. Floors are the longest chain of boxes. An arrow runs up if
+it is a back edge of a depth-first walk over the imports. The package facade, which names the public API, and `__main__`
+are left out. Lines of code are lines with a token that is neither comment nor docstring.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def source_files(root: Path) -> dict[str, Path]:
-    """Module → file of all that ships."""
     found = {}
     for path in [*sorted(root.glob("bench/**/*.py")), *sorted(root.glob("adapters/**/*.py"))]:
         parts = path.relative_to(root).with_suffix("").parts
@@ -35,7 +34,7 @@ def source_files(root: Path) -> dict[str, Path]:
 
 
 def imported(tree: ast.Module, modules: dict[str, Path]) -> Iterator[str]:
-    """The modules of ours that a module imports."""
+    """Yield the modules in `modules` that a module imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in modules)
@@ -50,7 +49,7 @@ def box(module: str) -> str:
 
 
 def components(graph: dict[str, set[str]]) -> list[set[str]]:
-    """Strongly connected components (Tarjan), those that are imported first."""
+    """Return the strongly connected components (Tarjan), imported ones first."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -75,7 +74,7 @@ def components(graph: dict[str, set[str]]) -> list[set[str]]:
 
 
 def floors(graph: dict[str, set[str]]) -> int:
-    """The boxes on the longest chain of imports; boxes that import each other in a circle share a floor."""
+    """Return the number of boxes on the longest chain of imports; boxes in a circle share a floor."""
     parts = components(graph)
     of = {name: number for number, part in enumerate(parts) for name in part}
     depth: dict[int, int] = {}
@@ -86,7 +85,7 @@ def floors(graph: dict[str, set[str]]) -> int:
 
 
 def arrows_up(graph: dict[str, set[str]]) -> int:
-    """Arrows that lead back to a box which a depth-first walk is inside of; none where there are no circles."""
+    """Return the number of back edges of a depth-first walk; 0 without circles."""
     entered: set[str] = set()
 
     def visit(node: str, path: tuple[str, ...]) -> int:
@@ -98,7 +97,7 @@ def arrows_up(graph: dict[str, set[str]]) -> int:
 
 
 def code_lines(text: str, tree: ast.Module) -> int:
-    """Lines with code: blank lines, comments and docstrings do not count."""
+    """Return the number of lines of code, without blank lines, comments and docstrings."""
     docstrings = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | Function) and ast.get_docstring(node) is not None:
@@ -116,7 +115,6 @@ def comment_lines(text: str) -> int:
 
 
 def figures(root: Path) -> dict[str, float]:
-    """Name → figure, of a checkout."""
     modules = source_files(root)
     texts = {name: path.read_text(encoding="utf-8") for name, path in modules.items()}
     trees = {name: ast.parse(text) for name, text in texts.items()}

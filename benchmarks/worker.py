@@ -1,9 +1,9 @@
-"""What a worker costs: images a second of a model that takes 100 ms, in this process and behind pipes.
+"""Overhead of a worker process: images a second of a model that takes 100 ms, in this process and in a worker.
 
     python benchmarks/worker.py [--images 60] [--size 1024 2048] [--rounds 3]
 
-The model sleeps, as one that waits for its device does, so that what is left of the processor is free for the rest.
-Both ways run through the same evaluation, in turns; the median of the rounds counts.
+The model sleeps, like a model that waits for its GPU, so the processor is free for the rest. Both ways run through the
+same evaluation, in turns; the median of the rounds counts.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Asleep:
 
 
 def dataset(images: int, size: tuple[int, int]) -> Dataset:
-    """Images of noise in memory, and a truth of vertical bands."""
+    """Return a data set of noise images in memory, with vertical bands as truth."""
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
     space = load_space("cityscapes-19").evaluated
@@ -75,7 +75,7 @@ def dataset(images: int, size: tuple[int, int]) -> Dataset:
 
 
 def measure(spec: ModelSpec, data: Dataset) -> tuple[float, float]:
-    """Images a second once the model is loaded, and seconds of processor time an image, a worker's start included."""
+    """Return images a second after loading, and processor seconds an image including the start of a worker."""
     accumulator = RunAccumulator(data.categories, {"protocol": "coco", "semantic_rule": data.semantic_rule})
     before = processor()
     with (
@@ -90,13 +90,12 @@ def measure(spec: ModelSpec, data: Dataset) -> tuple[float, float]:
 
 
 def processor() -> float:
-    """Seconds of processor time of this process and of the workers that have ended."""
+    """Return processor seconds of this process and of ended workers."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def main() -> None:
-    """Prints one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=60)
     parser.add_argument("--size", type=int, nargs=2, default=(1024, 2048))

@@ -1,1 +1,1 @@
-"""A network in the manner of EfficientPS (Mohan and Valada, arXiv 2004.02307), written from the paper."""
+"""An EfficientPS-style network (Mohan and Valada, arXiv 2004.02307), implemented from the paper."""

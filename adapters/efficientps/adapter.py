@@ -1,4 +1,4 @@
-"""EfficientPS behind the adapter's interface: its network, and the fusion of its two heads."""
+"""Adapter of EfficientPS: its network, and the fusion of its semantic and instance heads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VERSION = 1  # goes up with every change that moves a pixel of these models
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """What the network found in one image, on the CPU; sizes are (H, W) pixels of its padded and own input."""
+    """Network output of one image, on the CPU; sizes are (H, W) in pixels of its padded and unpadded input."""
 
     found: Any
     padded_size: tuple[int, int]
@@ -30,7 +30,7 @@ class Output:
 
 
 class EfficientPS:
-    """The network of `bench.adapters.efficientps.network`, from a folder that training left or from the hub."""
+    """The network of `bench.adapters.efficientps.network`, loaded from a training folder or the hub."""
 
     def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
         import torch
@@ -48,13 +48,13 @@ class EfficientPS:
         check_classes(spec, self.model.names, self.model.things)
 
     def preprocess(self, image: Image) -> NDArray[np.float32]:
-        """(3, h, w) float32, scaled to the spec's input size and normalised."""
+        """Return (3, h, w) float32, resized to the spec's input size and normalized."""
         height, width = scaled_size(image.size, self.spec.input)
         rgb = PilImage.fromarray(image.rgb).resize((width, height), PilImage.Resampling.BILINEAR)  # may be a copy
         return np.ascontiguousarray(((np.asarray(rgb) - PIXEL_MEAN) / PIXEL_STD).transpose(2, 0, 1))
 
     def infer(self, batch: Sequence[NDArray[np.float32]]) -> list[Output]:
-        """Pads the batch to one size, to the right and below, and runs the network."""
+        """Pad the batch to one size (bottom and right) and run the network."""
         import torch
 
         padded, _ = pad_batch(batch, self.spec.input.divisor, np.zeros(3, dtype=np.float32))
@@ -66,7 +66,7 @@ class EfficientPS:
         return [Output(one.cpu(), size, own) for one, own in zip(found, sizes, strict=True)]
 
     def semantic_logits(self, output: Output, size: tuple[int, int]) -> Any:
-        """(C, H, W) float32 logits at the size of the original image."""
+        """Return (C, H, W) float32 logits at the original image size."""
         import torch
 
         from bench.fusion.logits import ImageGeometry, to_target
@@ -75,7 +75,7 @@ class EfficientPS:
         return torch.stack([to_target(logits, geometry) for logits in output.found.semantic])
 
     def instances(self, output: Output, size: tuple[int, int]) -> Any:
-        """The `Instances` of the original image of `size` (H, W)."""
+        """Return the `Instances`, with boxes in pixels of the original image of `size` (H, W)."""
         from bench.fusion.semantic_instance import Instances
 
         found = output.found
@@ -92,7 +92,7 @@ class EfficientPS:
 
 
 def check_classes(spec: ModelSpec, names: Sequence[str], things: Sequence[int]) -> None:
-    """The checkpoint's classes must be those of the declared space, in its order, and its things its things."""
+    """Raise ModelError if the checkpoint's classes, their order or its things differ from those of the label space."""
     if len(names) != len(spec.space):
         raise ModelError(f"{spec.source}: {len(names)} classes, but {spec.categories} has {len(spec.space)}")
     check_names(spec.source, names, spec.categories, spec.space)

@@ -1,5 +1,8 @@
-"""EfficientNet (Tan and Le, arXiv 1905.11946) as the paper changes it: no squeeze-and-excitation, every batch norm
-followed by a leaky ReLU. The tensors' names are timm's and geffnet's, so that their weights load."""
+"""EfficientNet (Tan and Le, arXiv 1905.11946) as modified in EfficientPS.
+
+No squeeze-and-excitation, and a leaky ReLU after every batch norm. Tensor names are those of timm and geffnet, so
+that their weights can be loaded.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +28,13 @@ STRIDES = (4, 8, 16, 32)
 
 
 def scaled_width(width: float) -> int:
-    """To the nearest multiple of 8, up where that would take more than a tenth away."""
+    """Round to the nearest multiple of 8, or the next one up if that is below 90 % of `width`."""
     rounded = max(8, int(width + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * width else rounded
 
 
 def explicit(config: BackboneConfig) -> tuple[int, tuple[Stage, ...], int]:
-    """Channels of the stem, stages, channels of the head."""
+    """Return the channels of the stem, the stages, and the channels of the head."""
     if config.variant == "own":
         return config.stem or 0, config.stages, config.head or 0
     width, depth = SCALES[config.variant]
@@ -42,7 +45,7 @@ def explicit(config: BackboneConfig) -> tuple[int, tuple[Stage, ...], int]:
 
 
 class Shallow(nn.Module):
-    """A depthwise and a pointwise convolution: the block without expansion."""
+    """Depthwise and pointwise convolution: the block without expansion."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -56,7 +59,7 @@ class Shallow(nn.Module):
 
 
 class Inverted(nn.Module):
-    """The inverted bottleneck: widen, filter each channel, narrow."""
+    """Inverted bottleneck: pointwise expansion, depthwise convolution, pointwise projection."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expand: int) -> None:
         super().__init__()
@@ -72,7 +75,6 @@ class Inverted(nn.Module):
 
 
 def blocks_of(stage: Stage, inputs: int) -> nn.Sequential:
-    """The blocks of a stage, fed `inputs` channels."""
     blocks: list[nn.Module] = []
     for i in range(stage.blocks):
         stride = stage.stride if i == 0 else 1
@@ -82,7 +84,7 @@ def blocks_of(stage: Stage, inputs: int) -> nn.Sequential:
 
 
 class EfficientNet(nn.Module):
-    """(B, 3, h, w) → features at strides 4, 8, 16 and 32, of `widths` channels."""
+    """(B, 3, h, w) → features at strides 4, 8, 16 and 32, with `widths` channels."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -105,7 +107,10 @@ class EfficientNet(nn.Module):
 
 
 def taps(stages: Sequence[Stage]) -> tuple[int, ...]:
-    """The last stage at strides 4, 8 and 16; the network must end at 32."""
+    """Return the indices of the last stages at strides 4, 8 and 16.
+
+    Raises ValueError if a stride is missing or the last one is not 32.
+    """
     stride, last = 2, dict[int, int]()
     for i, stage in enumerate(stages):
         stride *= stage.stride

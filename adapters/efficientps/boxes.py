@@ -1,4 +1,4 @@
-"""Anchors, and boxes as offsets from others. A box is x0 y0 x1 y1 in pixels of the network's input, continuous."""
+"""Anchors, and box offsets. A box is x0 y0 x1 y1 in pixels of the network input, with continuous coordinates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LARGEST = math.log(1000 / 16)  # of the offset of a side: keeps exp() from runn
 
 
 def anchors(sizes: Sequence[tuple[int, int]], strides: Sequence[int], scale: float, ratios: Sequence[float]) -> Tensor:
-    """(n, 4): for each level of (h, w) cells, row by row, one for each ratio of height to width."""
+    """Return (n, 4) anchors: level by level, row by row, one per height-to-width ratio. `sizes` are (h, w) cells."""
     levels = []
     for (height, width), stride in zip(sizes, strides, strict=True):
         side = scale * stride
@@ -24,7 +24,7 @@ def anchors(sizes: Sequence[tuple[int, int]], strides: Sequence[int], scale: flo
 
 
 def encode(boxes: Tensor, origins: Tensor, stds: Sequence[float]) -> Tensor:
-    """(n, 4) and (n, 4) → (n, 4): shifts in sides of the origin and logarithms of the sides' ratios, by `stds`."""
+    """Return (n, 4) offsets of boxes from `origins`: center shift / side and log of side ratio, divided by `stds`."""
     sides = (origins[:, 2:] - origins[:, :2]).clamp(min=1e-3)
     wanted = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1e-3)
     shift = (boxes[:, :2] + boxes[:, 2:] - origins[:, :2] - origins[:, 2:]) / (2 * sides)
@@ -32,7 +32,7 @@ def encode(boxes: Tensor, origins: Tensor, stds: Sequence[float]) -> Tensor:
 
 
 def decode(offsets: Tensor, origins: Tensor, stds: Sequence[float], size: tuple[int, int]) -> Tensor:
-    """The inverse of `encode`, cut to an image of (h, w) pixels."""
+    """Return the boxes of offsets, clipped to an image of (h, w) pixels; the inverse of `encode`."""
     offsets = offsets.float() * offsets.new_tensor(stds, dtype=torch.float32)
     sides = (origins[:, 2:] - origins[:, :2]).clamp(min=1e-3)
     centres = (origins[:, :2] + origins[:, 2:]) / 2 + offsets[:, :2] * sides

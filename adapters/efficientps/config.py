@@ -1,4 +1,4 @@
-"""What a network is built from: the frozen form of `config.json` and of a recipe's `network`. No torch here."""
+"""Configuration of the network, as in `config.json` and in a recipe's `network`. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Variant = Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "own"]
 
 @dataclass(frozen=True)
 class Stage:
-    """`blocks` inverted bottlenecks of `width` channels, inside `expand` times as many; the first has the stride."""
+    """`blocks` inverted bottlenecks with `width` output channels and expansion `expand`; the first has `stride`."""
 
     kernel: int
     stride: int
@@ -23,9 +23,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """EfficientNet `b0` to `b7`, or an `own` list of stages between a stem and a head of some channels.
+    """EfficientNet `b0` to `b7`, or an `own` list of stages with the channels of stem and head.
 
-    The stem has stride 2; strides 4, 8 and 16 are taken from the last stage that has them, 32 from the head.
+    The stem has stride 2. Features at strides 4, 8 and 16 come from the last stage of that stride, at 32 from the head.
     """
 
     variant: Variant = "b5"
@@ -45,8 +45,8 @@ class BackboneConfig:
 class RpnConfig:
     """Region proposals. Anchors have sides of `anchor_scale` strides and height-to-width `ratios`.
 
-    Of each image and level the `candidates` best go through non-maximum suppression at `nms_iou`, and the
-    `proposals` best of all levels are kept; `training` counts are for training.
+    Per image and level, the `candidates` with the best scores go through non-maximum suppression at `nms_iou`; the best
+    `proposals` over all levels are kept. Fields with `training_` replace them in training.
     """
 
     width: int = 256
@@ -62,10 +62,10 @@ class RpnConfig:
 
 @dataclass(frozen=True)
 class BoxConfig:
-    """Classes and boxes of proposals, from `cells`² bins of `sampling`² points, by two layers of `width`.
+    """Box head: classes and boxes of proposals, from `cells`² bins of `sampling`² points, by two layers of `width`.
 
-    A proposal whose side is under 2 · `finest_px` is read at stride 4, under twice that at 8, and so on. Detections
-    over `score_threshold` pass suppression at `nms_iou`; the best `limit` of an image are kept.
+    A proposal with a side below 2 · `finest_px` is pooled at stride 4, below 4 · `finest_px` at 8, and so on.
+    Detections above `score_threshold` go through suppression at `nms_iou`; the best `limit` per image are kept.
     """
 
     width: int = 1024
@@ -80,7 +80,7 @@ class BoxConfig:
 
 @dataclass(frozen=True)
 class MaskConfig:
-    """Masks of 2 · `cells` pixels a side, after `depth` separable convolutions of `width`."""
+    """Mask head: masks of 2 · `cells` pixels per side, after `depth` separable convolutions of `width` channels."""
 
     width: int = 256
     depth: int = 4
@@ -90,8 +90,10 @@ class MaskConfig:
 
 @dataclass(frozen=True)
 class SemanticConfig:
-    """`width` channels of each of the four levels; `cell_width` inside the dense prediction cells, whose
-    `dilations` (rows, columns) are those of the entry and of its four branches, the last after the third."""
+    """Semantic head: `width` channels per level, `cell_width` channels inside the dense prediction cells.
+
+    `dilations` (rows, columns) are those of the entry and the four branches; the last branch follows the third.
+    """
 
     width: int = 128
     cell_width: int = 256
@@ -104,11 +106,11 @@ class SemanticConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What only the loss reads; counts are per image.
+    """Parameters of the loss; numbers of samples are per image.
 
-    Semantics: labels are looked up at one pixel in `semantic_stride`², and the `hard_share` of the pixels that
-    the network is worst at count. Anchors are positive from IoU `anchor_positive` on, or as the best of a target
-    from `anchor_least` on, negative under `anchor_negative`; proposals are positive from `box_positive` on.
+    Semantic: one label per `semantic_stride`² pixels, at a random place; the loss is the mean over the `hard_share` of
+    pixels with the highest loss. Anchors are positive from IoU `anchor_positive`, or as the best of a target from
+    `anchor_least`, and negative below `anchor_negative`; proposals are positive from `box_positive`.
     """
 
     semantic_stride: int = 1
@@ -135,7 +137,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The whole network; the defaults are the paper's. `width` is the channels of the feature pyramid."""
+    """The whole network; defaults are those of the paper. `width` is the number of channels of the feature pyramid."""
 
     backbone: BackboneConfig = BackboneConfig()
     width: int = 256

@@ -1,4 +1,4 @@
-"""Convolutions with the paper's normalisation: batch norm and a leaky ReLU, as one layer."""
+"""Convolution layers with the paper's normalization: batch norm followed by a leaky ReLU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EPSILON = 1e-3
 
 
 class Norm(nn.BatchNorm2d):
-    """Batch norm, then a leaky ReLU: what in-place activated batch norm computes, for a positive weight."""
+    """Batch norm, then a leaky ReLU: equal to in-place activated batch norm (InPlace-ABN) for positive weights."""
 
     def __init__(self, width: int) -> None:
         super().__init__(width, eps=EPSILON)
@@ -21,7 +21,7 @@ class Norm(nn.BatchNorm2d):
 
 
 class SameConv(nn.Conv2d):
-    """TensorFlow's SAME padding, which for a stride of 2 is one more at the end than at the start."""
+    """Convolution with TensorFlow's SAME padding: if it is odd, one more pixel at the end than at the start."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, *,
@@ -45,7 +45,7 @@ class SameConv(nn.Conv2d):
 
 
 class ConvNorm(nn.Module):
-    """A convolution without bias, and Norm."""
+    """A convolution without bias, then Norm."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, *, groups: int = 1, dilation: tuple[int, int] = (1, 1)
@@ -60,7 +60,7 @@ class ConvNorm(nn.Module):
 
 
 class Separable(nn.Module):
-    """A depthwise 3 × 3 and a 1 × 1 convolution, each with Norm."""
+    """Depthwise 3 × 3 and pointwise convolution, each followed by Norm."""
 
     def __init__(self, inputs: int, outputs: int, *, dilation: tuple[int, int] = (1, 1)) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Separable(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """He's normal weights by fan-out, a depthwise filter's being its own; zero biases."""
+    """Initialize weights with He's normal distribution (fan-out, per group) and biases with zero."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
@@ -85,5 +85,5 @@ def initialise(module: nn.Module) -> None:
 
 
 def nothing(*modules: nn.Module) -> Tensor:
-    """A zero that depends on every parameter: the loss of a head that had nothing to learn from."""
+    """Return a zero that depends on every parameter: the loss of a head without training samples."""
     return torch.stack([p.sum() for m in modules for p in m.parameters()]).sum() * 0.0

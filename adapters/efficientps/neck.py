@@ -1,4 +1,4 @@
-"""The two-way feature pyramid: coarse to fine and fine to coarse in parallel, and their sum."""
+"""The two-way feature pyramid: a top-down and a bottom-up path in parallel, summed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.adapters.efficientps.layers import ConvNorm, Separable
 
 
 class TwoWayPyramid(nn.Module):
-    """Features at strides 4 to 32 → as many of `width` channels. The layers are kept from stride 32 down to 4."""
+    """Features at strides 4 to 32 → the same strides with `width` channels. Layers are stored from stride 32 to 4."""
 
     def __init__(self, widths: Sequence[int], width: int, separable: bool) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class TwoWayPyramid(nn.Module):
 
 
 def gathered(features: Sequence[Tensor]) -> list[Tensor]:
-    """Each plus the gathered one before it, resized to its size."""
+    """Return cumulative sums over the levels; each sum is resized (nearest) to the next level."""
     sums = [features[0]]
     for x in features[1:]:
         sums.append(x + interpolate(sums[-1], size=x.shape[-2:], mode="nearest"))

@@ -1,4 +1,4 @@
-"""The network: one backbone and pyramid, a semantic head, an instance head."""
+"""The EfficientPS network: shared backbone and pyramid, semantic head, instance head."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from bench.types import Categories
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What the network says of one image of its input.
+    """Network output of one image.
 
-    `semantic` (C, h / 4, w / 4) logits in the order of the classes; of n instances, best first: `scores` (n,),
-    `labels` (n,) int64 positions among the classes, `boxes` (n, 4) x0 y0 x1 y1 in pixels of the input, `masks`
-    (n, m, m) logits, each stretched over its box. Floats are float32.
+    `semantic`: (C, h / 4, w / 4) logits in class order. Of n instances, best first: `scores` (n,); `labels` (n,) int64
+    class indices; `boxes` (n, 4) x0 y0 x1 y1 in pixels of the input; `masks` (n, m, m) logits, each covering its box.
+    Floats are float32.
     """
 
     semantic: Tensor
@@ -40,7 +40,7 @@ class Found:
 
 
 class Network(nn.Module):
-    """`names` are the classes in the order of the semantic logits; `things` the positions of those with instances."""
+    """`names` are the classes in the order of the semantic logits; `things` the indices of classes with instances."""
 
     def __init__(self, config: NetworkConfig, names: Sequence[str], things: Sequence[int]) -> None:
         super().__init__()
@@ -56,19 +56,19 @@ class Network(nn.Module):
         self.mask_head = MaskHead(width, count, config.mask)
 
     def features(self, pixels: Tensor) -> list[Tensor]:
-        """(B, 3, h, w), multiples of 32 → the pyramid at strides 4, 8, 16 and 32."""
+        """Return the pyramid at strides 4, 8, 16 and 32 of (B, 3, h, w) pixels, with h and w multiples of 32."""
         pyramid: list[Tensor] = self.neck(self.backbone(pixels))
         return pyramid
 
     def anchors(self, features: Sequence[Tensor]) -> Tensor:
-        """(n, 4) anchors of all levels, on the features' device."""
+        """Return (n, 4) anchors of all levels, on the features' device."""
         sizes = [(int(x.shape[-2]), int(x.shape[-1])) for x in features]
         rpn = self.config.rpn
         grid: Tensor = anchors(sizes, STRIDES, rpn.anchor_scale, rpn.ratios)
         return grid.to(features[0].device)
 
     def proposals(self, features: Sequence[Tensor], *, training: bool) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
-        """(k, 4) boxes of each image; the logits (B, n) and offsets (B, n, 4) that they come from, and the anchors."""
+        """Return (k, 4) boxes of each image, (B, n) logits and (B, n, 4) offsets of all anchors, and the anchors."""
         logits, offsets, levels = self.rpn_head(features)
         origin = self.anchors(features)
         size = int(features[0].shape[-2]) * STRIDES[0], int(features[0].shape[-1]) * STRIDES[0]
@@ -79,20 +79,20 @@ class Network(nn.Module):
         return boxes, logits, offsets, origin
 
     def region(self, features: Sequence[Tensor], boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Class logits (n, 1 + things) and offsets (n, things, 4) of the boxes of all images."""
+        """Return class logits (n, 1 + things) and offsets (n, things, 4) of the boxes of all images."""
         box = self.config.box
         result: tuple[Tensor, Tensor] = self.bbox_head(pooled(features, boxes, box.cells, box.sampling, box.finest_px))
         return result
 
     def masks(self, features: Sequence[Tensor], boxes: Sequence[Tensor], things: Tensor) -> Tensor:
-        """(n, m, m) logits of the boxes of all images, each of the thing that it shows."""
+        """Return (n, m, m) mask logits of the boxes of all images, each for its class in `things`."""
         mask = self.config.mask
         logits = self.mask_head(pooled(features, boxes, mask.cells, mask.sampling, self.config.box.finest_px))
         chosen: Tensor = logits[torch.arange(len(things), device=things.device), things]
         return chosen
 
     def forward(self, pixels: Tensor) -> list[Found]:
-        """(B, 3, h, w) float32, normalised, multiples of 32 → what is in each image."""
+        """Return the output of each image of (B, 3, h, w) float32, normalized, with h and w multiples of 32."""
         features = self.features(pixels)
         semantic = self.semantic_head(features).float()
         proposals = self.proposals(features, training=False)[0]
@@ -111,7 +111,7 @@ def lengths(tensors: Sequence[Tensor]) -> list[int]:
 
 
 def build(config: NetworkConfig, categories: Categories) -> Network:
-    """A network for these categories, of random weights."""
+    """Build a randomly initialized network for these categories."""
     names = [category.name for category in categories]
     network = Network(config, names, [i for i, category in enumerate(categories) if category.isthing])
     initialise(network)

@@ -1,7 +1,7 @@
-"""Non-maximum suppression and RoIAlign: torchvision's where it works, else the same in plain torch.
+"""Non-maximum suppression and RoIAlign from torchvision if it works, else the same in pure torch.
 
-torchvision must match torch to the version; one that does not raises RuntimeError when it is imported, and
-installing the pair that belongs together brings the faster path back.
+torchvision must match the version of torch; otherwise its import raises RuntimeError. Install the matching pair to
+use its faster operators.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ TORCHVISION: Any = _torchvision_ops()
 
 
 def nms(boxes: Tensor, scores: Tensor, iou: float) -> Tensor:
-    """(n, 4) x0 y0 x1 y1, (n,) → (k,) int64: the boxes kept, best first.
+    """Return the (k,) int64 indices of kept boxes, best first, for (n, 4) x0 y0 x1 y1 and (n,) scores.
 
-    Greedy: a box falls if its IoU with a better kept one is over `iou`.
+    Greedy: a box is dropped if its IoU with a better kept one exceeds `iou`.
     """
     if TORCHVISION is not None:
         kept: Tensor = TORCHVISION.nms(boxes, scores, iou)
@@ -48,7 +48,7 @@ def plain_nms(boxes: Tensor, scores: Tensor, iou: float) -> Tensor:
 
 
 def greedy(overlaps: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(n, n) which pairs overlap, best first → positions that no earlier kept one overlaps."""
+    """Return the indices of kept boxes, given (n, n) bool overlaps sorted best first."""
     dead, kept = np.zeros(len(overlaps), dtype=bool), []
     for i, row in enumerate(overlaps):
         if not dead[i]:
@@ -58,7 +58,7 @@ def greedy(overlaps: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def grouped_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tensor:
-    """`nms` in which boxes of different `groups` (n,) do not meet: they are moved apart."""
+    """Apply `nms` within each of `groups` (n,), by shifting the boxes of different groups apart."""
     if not len(boxes):
         return torch.zeros(0, dtype=torch.int64, device=boxes.device)
     apart = groups.to(boxes.dtype) * (boxes.max() - boxes.min() + 1)
@@ -66,23 +66,22 @@ def grouped_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Te
 
 
 def pair_iou(a: Tensor, b: Tensor) -> Tensor:
-    """(n, 4), (m, 4) → (n, m) intersection over union; 0 where both are empty."""
+    """Return the (n, m) intersection over union of (n, 4) and (m, 4) boxes; 0 if both boxes are empty."""
     inner = _overlap(a, b, 0) * _overlap(a, b, 1)
     areas = (a[:, 2:] - a[:, :2]).prod(-1)[:, None] + (b[:, 2:] - b[:, :2]).prod(-1)[None]
     return inner / (areas - inner).clamp_(min=1e-9)
 
 
 def _overlap(a: Tensor, b: Tensor, axis: int) -> Tensor:
-    """(n, m) pixels that the boxes share along an axis."""
     low = torch.maximum(a[:, axis, None].contiguous(), b[None, :, axis].contiguous())
     high = torch.minimum(a[:, axis + 2, None].contiguous(), b[None, :, axis + 2].contiguous())
     return high.sub_(low).clamp_(min=0)
 
 
 def roi_align(x: Tensor, rois: Tensor, cells: int, scale: float, sampling: int) -> Tensor:
-    """(B, C, H, W) features and (n, 5) rois, image number and box in pixels → (n, C, cells, cells).
+    """Return (n, C, cells, cells) of (B, C, H, W) features in (n, 5) regions: batch index and box in pixels.
 
-    `scale` is feature cells a pixel; each bin is the mean of `sampling`² points. Half-pixel centres.
+    `scale` is feature cells per pixel; each bin is the mean of `sampling`² points, with half-pixel centers.
     """
     if TORCHVISION is not None:
         pooled: Tensor = TORCHVISION.roi_align(x, rois, (cells, cells), scale, sampling, aligned=True)
@@ -105,7 +104,7 @@ def plain_roi_align(x: Tensor, rois: Tensor, cells: int, scale: float, sampling:
 
 
 def _sample(x: Tensor, boxes: Tensor, cells: int, sampling: int) -> Tensor:
-    """(1, C, H, W) and (n, 4) boxes between its cells' centres → (n, C, cells, cells), by one `grid_sample`."""
+    """Sample (1, C, H, W) in (n, 4) boxes in feature coordinates → (n, C, cells, cells), by one `grid_sample`."""
     height, width = x.shape[-2:]
     points = cells * sampling
     steps = (torch.arange(points, dtype=x.dtype, device=x.device) + 0.5) / points
@@ -133,5 +132,4 @@ def _normalised(position: Tensor, n: int) -> Tensor:
 
 
 def _away(position: Tensor, n: int) -> Tensor:
-    """Points more than a cell outside count as 0, as in torchvision."""
     return (position < -1) | (position > n)

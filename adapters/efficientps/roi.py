@@ -1,4 +1,4 @@
-"""What is in a region: its class, its box, its mask."""
+"""Region of interest heads: class, box and mask of each proposal."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ STRIDES = (4, 8, 16, 32)
 
 
 def pooled(features: Sequence[Tensor], boxes: Sequence[Tensor], cells: int, sampling: int, finest_px: float) -> Tensor:
-    """Features of the levels and (k, 4) boxes of each image → (n, C, cells, cells), image by image.
+    """Pool (k, 4) boxes of each image from the pyramid → (n, C, cells, cells), image by image.
 
-    A box is read from the level that fits its size.
+    Each box is pooled from the level that fits its size.
     """
     numbered = [torch.cat([b.new_full((len(b), 1), float(i)), b], 1) for i, b in enumerate(boxes)]
     rois = torch.cat(numbered).float()  # coordinates need the digits that reduced precision has not
@@ -72,9 +72,9 @@ class MaskHead(nn.Module):
 def detections(
     class_logits: Tensor, offsets: Tensor, proposals: Tensor, size: tuple[int, int], config: BoxConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Of one image of (h, w) pixels: (k,) scores, best first, (k,) int64 things, (k, 4) boxes.
+    """Return the detections of one image of (h, w) pixels: (k,) scores, best first, (k,) int64 things, (k, 4) boxes.
 
-    A proposal may become several detections, of different classes.
+    A proposal may give several detections of different classes.
     """
     scores = class_logits.float().softmax(1)[:, 1:]
     proposal, thing = (scores > config.score_threshold).nonzero(as_tuple=True)

@@ -1,4 +1,4 @@
-"""Region proposals from every level of the pyramid."""
+"""Region proposal network on all levels of the pyramid."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ UNSCALED = (1.0, 1.0, 1.0, 1.0)
 
 
 class Rpn(nn.Module):
-    """An objectness and a box of every anchor; the levels share the weights.
+    """Objectness and box offsets of every anchor, with weights shared between levels.
 
-    No normalisation here: statistics of one level would be used on another.
+    Without normalization, since batch statistics differ between levels.
     """
 
     def __init__(self, inputs: int, config: RpnConfig) -> None:
@@ -32,7 +32,7 @@ class Rpn(nn.Module):
         self.rpn_reg = nn.Conv2d(width, 4 * count, 1)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-        """Features of the levels → (B, n) logits and (B, n, 4) offsets in the order of the anchors, n of each level."""
+        """Return (B, n) logits and (B, n, 4) offsets in anchor order, and the number of anchors per level."""
         logits, offsets = [], []
         for x in features:
             y = relu(self.rpn_conv(x), inplace=True)
@@ -46,7 +46,7 @@ def propose(
     logits: Tensor, offsets: Tensor, anchors: Tensor, levels: Sequence[int],
     size: tuple[int, int], config: RpnConfig, *, training: bool,
 ) -> Tensor:  # fmt: skip
-    """(n,) logits and (n, 4) offsets of one image of (h, w) pixels → (k, 4) proposals, best first."""
+    """Return (k, 4) proposals, best first, from (n,) logits and (n, 4) offsets of one image of (h, w) pixels."""
     candidates = config.training_candidates if training else config.candidates
     limit = config.training_proposals if training else config.proposals
     chosen, level, start = [], [], 0

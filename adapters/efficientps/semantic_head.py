@@ -1,4 +1,4 @@
-"""The semantic head: dense prediction cells on the coarse levels, fine features on the others, aligned, summed up."""
+"""Semantic head: dense prediction cells on coarse levels, convolutions on fine levels, aligned and summed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from bench.adapters.efficientps.layers import ConvNorm, Separable
 
 
 class DensePredictionCell(nn.Module):
-    """Context (Chen et al., arXiv 1809.04184): an entry, three branches from it, a fourth from the third; all five
-    are joined."""
+    """Context module (Chen et al., arXiv 1809.04184): an entry, three branches from it, a fourth after the third.
+
+    The outputs of all five are concatenated.
+    """
 
     def __init__(self, inputs: int, config: SemanticConfig) -> None:
         super().__init__()
@@ -33,15 +35,15 @@ class DensePredictionCell(nn.Module):
 
 
 def fine_features(inputs: int, width: int) -> nn.Sequential:
-    """The large-scale feature extractor."""
+    """Build the large-scale feature extractor (LSFE) of the paper."""
     return nn.Sequential(Separable(inputs, width), Separable(width, width))
 
 
 class SemanticHead(nn.Module):
     """Pyramid features (strides 4 to 32) → (B, classes, h / 4, w / 4) logits.
 
-    The paper enlarges the four levels to stride 4, joins them and applies one 1 × 1 convolution. Enlarging and
-    that convolution commute, so each level has its share of it first: the same sum from a third of the work.
+    The paper upsamples the four levels to stride 4, concatenates them and applies one 1 × 1 convolution. Upsampling and
+    that convolution commute, so each level is convolved first: the same sum at a third of the cost.
     """
 
     def __init__(self, inputs: int, classes: int, config: SemanticConfig) -> None:
@@ -67,5 +69,4 @@ class SemanticHead(nn.Module):
 
 
 def enlarged(x: Tensor, like: Tensor) -> Tensor:
-    """Bilinear, to the size of another."""
     return interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

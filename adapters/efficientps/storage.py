@@ -1,4 +1,4 @@
-"""A network as a folder in the hub's manner: config.json, model.safetensors, preprocessor_config.json."""
+"""Storage of a network in hub format: config.json, model.safetensors, preprocessor_config.json."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def save(model: Network, folder: Path, input_px: tuple[int, int]) -> None:
-    """Writes the folder, the weights in fp16; `input_px` is (height, width). The model itself stays as it is."""
+    """Write the folder with weights in fp16; `input_px` is (height, width). The model is unchanged."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def _write(file: Path, content: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> Network:
-    """The network in float32 and eval mode; anything wrong with the folder is a ModelError."""
+    """Load the network in float32 and eval mode. Raises ModelError if the folder is invalid."""
     config = _read_config(folder / "config.json")
     try:
         network = Network(

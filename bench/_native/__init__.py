@@ -1,4 +1,4 @@
-"""What an installation may lack: functions of the kernels in C, which numpy does without, only slower."""
+"""Optional compiled functions. Callers fall back to numpy or zlib, which are slower."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def optional(module: str, name: str) -> Callable[..., Any] | None:
-    """A function, or None where its module is not installed."""
+    """Return a function of a module, or None if the module is not installed."""
     try:
         found: Callable[..., Any] = getattr(import_module(module), name)
     except ImportError:

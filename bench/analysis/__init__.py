@@ -1,1 +1,1 @@
-"""Runs → findings: comparison, ranking, verification, gate, contrasts, breakdowns."""
+"""Analysis of finished runs: comparison, ranking, verification, regression gate, contrasts, breakdowns."""

@@ -1,4 +1,4 @@
-"""Views of a finished run that its stored lines answer; no model is run again."""
+"""Breakdowns of a finished run, computed from its stored image lines without running a model."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from bench.results.run import Run, semantic_rule
 
 
 def errors(run: Run) -> dict[str, Any]:
-    """What is missing to PQ 1, by kind of error."""
+    """Return 1 - PQ split by error type."""
     return error_table(run.lines(), run.categories, run.score["protocol"]).to_json()
 
 
 def by_size(run: Run) -> dict[str, Any]:
-    """PQ of small, medium and large segments."""
+    """Return PQ of small, medium and large segments."""
     return size_table(run.lines(), run.categories, run.score["protocol"]).to_json()
 
 
 def thresholds(run: Run) -> dict[str, Any]:
-    """PQ at IoU 0.5 to 0.95, and PQ†."""
+    """Return PQ at IoU thresholds 0.5 to 0.95, and PQ†."""
     return threshold_table(run.lines(), run.categories, run.score["protocol"]).to_json()
 
 
 def confusion(run: Run) -> dict[str, Any]:
-    """Which class is taken for which, pixel by pixel."""
+    """Return the confusion of classes in pixels, with precision and recall."""
     return confusion_table(run.lines(), run.categories, semantic_rule(run)).to_json()
 
 
 def boundary(run: Run) -> dict[str, Any]:
-    """Boundary PQ, of a run that was asked for it."""
+    """Return boundary PQ. Needs a run made with `--metrics boundary`."""
     return boundary_table(run.lines(), run.categories, run.score["protocol"]).to_json()
 
 
 def intervals(run: Run, replicates: int = 10_000, seed: int = 0) -> dict[str, Any]:
-    """Every number with its bootstrap interval over images."""
+    """Return every mean and the PQ of each class with bootstrap intervals over images."""
     sums = run_sums(run)
     (draws,) = resample([sums], replicates=replicates, seed=seed)
     found = [asdict(estimate) for estimate in estimates(point_estimates(sums), draws, CONFIDENCE)]
@@ -67,7 +67,7 @@ BREAKDOWNS: Mapping[str, Callable[[Run], dict[str, Any]]] = {
 
 
 def breakdown(run: Run, view: str) -> dict[str, Any]:
-    """A view, by its name, as plain data; a run that is not complete is a PartialRun."""
+    """Return one of the breakdowns by name, as plain data. Raises PartialRun if the run is not complete."""
     _ = run.score
     with error_context(run.folder):
         return BREAKDOWNS[view](run)

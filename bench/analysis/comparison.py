@@ -1,4 +1,4 @@
-"""Two runs side by side: which is better, by how much, and how sure their images make us."""
+"""Comparison of two runs: differences of all metrics with paired bootstrap intervals over images."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ MEANING = {
 
 @dataclass(frozen=True)
 class Difference:
-    """One quantity of both runs, as fractions; `delta` is B - A, `p_better` the share of replicates with B above A.
+    """One metric of both runs, as fractions.
 
-    `support` counts the segments of the truth, for a category.
+    `delta` is B - A, `p_better` the share of bootstrap replicates in which B is above A. `support` is the number of
+    ground-truth segments of a class, None for a mean.
     """
 
     name: str
@@ -46,7 +47,7 @@ class Difference:
     support: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Fractions, null where undefined; intervals are [low, high]."""
+        """Return fractions, null if undefined; intervals are [low, high]."""
         return {
             "a": self.a.value, "a_interval": [self.a.low, self.a.high],
             "b": self.b.value, "b_interval": [self.b.low, self.b.high],
@@ -57,7 +58,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`means` are PQ, SQ, RQ, PQ of things and of stuff and both kinds of mIoU; `classes` is the PQ of each."""
+    """Result of `compare`.
+
+    `means` holds PQ, SQ, RQ, PQ of things, PQ of stuff and both kinds of mIoU; `classes` holds the PQ of each class.
+    """
 
     a: str
     b: str
@@ -73,7 +77,7 @@ class Comparison:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """What was compared and how, a key a mean, and the PQ of each class with its segments of truth."""
+        """Return the settings, one key per mean, and the PQ and support of each class."""
         about = asdict(replace(self, means=(), classes=()))
         return {
             **{name: value for name, value in about.items() if name not in ("means", "classes")},
@@ -86,10 +90,10 @@ def compare(
     run_a: Run | Path | str, run_b: Run | Path | str, *,
     replicates: int = 10_000, seed: int = 0, by_group: bool = False,
 ) -> Comparison:  # fmt: skip
-    """The difference B - A of two finished runs with its paired bootstrap interval.
+    """Return the difference B - A of two finished runs with its paired bootstrap interval.
 
-    Resamples images, or the groups (cities, sequences) that a data set names. Runs that were scored on other
-    ground truth or by other rules are a NotComparable that says what differs.
+    Resamples images, or with `by_group` the groups (cities, sequences) that the data set names. Raises NotComparable if
+    the runs were scored on different ground truth or by different rules.
 
     >>> from bench.datasets.registry import load_dataset
     >>> from bench.evaluation.run import run
@@ -126,7 +130,7 @@ def compare(
 
 
 def require_comparable(a: Run, b: Run) -> None:
-    """NotComparable unless both were scored on the same truth by the same rules."""
+    """Raise NotComparable unless both runs were scored on the same ground truth by the same rules."""
     ours, theirs = a.complete["key"], b.complete["key"]
     differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     if differing:
@@ -137,7 +141,7 @@ def require_comparable(a: Run, b: Run) -> None:
 
 
 def run_sums(run: Run) -> ImageSums:
-    """What each image of a run adds to its score."""
+    """Return each image's contribution to the score of a run, for resampling."""
     with error_context(run.folder):
         return image_sums_of_lines(run.lines(), run.categories, semantic_rule(run), run.score["protocol"])
 
@@ -146,7 +150,7 @@ Row = tuple[Estimate, Estimate, Estimate, float | None]
 
 
 def _differences(runs: Sequence[ImageSums], draws: Sequence[Any]) -> list[Row]:
-    """(A, B, B - A, P(B > A)) of every quantity."""
+    """Return (A, B, B - A, P(B > A)) of every metric."""
     points = [point_estimates(run) for run in runs]
     delta = draws[1] - draws[0]
     columns = (
@@ -159,7 +163,7 @@ def _differences(runs: Sequence[ImageSums], draws: Sequence[Any]) -> list[Row]:
 
 
 def notes(images: int, groups: int, by_group: bool) -> tuple[str, ...]:
-    """What a reader must know of the intervals."""
+    """Return the caveats to print below bootstrap intervals."""
     units = f"the {groups} groups of images" if by_group else f"the {images} images"
     said = [CAVEAT.format(units=units)]
     if by_group and groups < FEW_GROUPS:

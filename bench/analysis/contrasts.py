@@ -1,9 +1,9 @@
-"""Which differences between arms are there: beyond the bootstrap over images, and beyond what another seed does.
+"""Contrasts of a study: PQ differences between arms, judged against image sampling and against seed variation.
 
 An arm is the mean of its seeds. Its interval, and that of a difference, are over images: every replicate draws the same
-images for all seeds of all arms. What another seed would change is told apart: the larger spread of the two arms
-(largest minus smallest PQ of its seeds), or, since two seeds tell little of one arm, the 95 % interval of a difference
-by Student's t and the median scatter of all arms, where that is more.
+images for all seeds of all arms. Seed variation is estimated separately. It is the larger spread (largest minus
+smallest PQ of the seeds) of the two arms or, because two seeds estimate one arm's spread poorly, the half width of the
+95 % interval of a difference by Student's t with the median variance of all arms, whichever is larger.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)  # t of 
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """A training on the study's data set. Of each of `MEANS` the value of every seed, and the mean of these with its
-    interval over images; fractions, NaN or None where undefined."""
+    """A training of the study, scored on the study's data set with every seed.
+
+    `by_seed` holds each of `MEANS` for every seed, `means` their mean over the seeds with its interval over images.
+    Fractions; NaN or None if undefined.
+    """
 
     name: str
     seeds: tuple[int, ...]
@@ -45,25 +48,25 @@ class Arm:
         return self.means[MEANS.index(measure)]
 
     def values(self, measure: str) -> list[float]:
-        """Of each seed."""
         return [float(value) for value in self.by_seed[MEANS.index(measure)]]
 
     def spread(self, measure: str = "PQ") -> float | None:
-        """Largest minus smallest of the seeds; one seed has none."""
+        """Return the largest minus the smallest value over the seeds, or None if there is only one seed."""
         values = self.values(measure)
         return max(values) - min(values) if len(values) > 1 else None
 
     @property
     def product(self) -> float:
-        """Mean SQ times mean RQ, which is not PQ: of the mean of the seeds."""
+        """Mean SQ times mean RQ, averaged over seeds first. Differs from PQ."""
         return (self.mean("SQ").value or 0.0) * (self.mean("RQ").value or 0.0)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """PQ of `arm` minus that of `reference`, with its interval over images, against what seeds do.
+    """PQ of `arm` minus PQ of `reference`, with its interval over images and the noise threshold of the seeds.
 
-    `yardstick` is how far seeds alone may move such a difference; `seeds` says by which arms.
+    `noise_threshold` is how far seeds alone may move such a difference; `seeds` names the arms that it was estimated
+    from.
     """
 
     contrast: str
@@ -80,7 +83,7 @@ class Verdict:
 
 
 def arms(outcome: StudyOutcome, replicates: int = 10_000) -> list[Arm]:
-    """The arms that were scored, in the study's order; all of their runs are drawn from together."""
+    """Return the scored arms in the study's order. All of their runs are resampled together."""
     named = [(t.name, outcome.seeds_of(t.name)) for t in outcome.scored()]
     runs = [one.runs[outcome.study.dataset] for _, seeds in named for one in seeds]
     for run in runs[1:]:
@@ -99,7 +102,7 @@ def arms(outcome: StudyOutcome, replicates: int = 10_000) -> list[Arm]:
 
 
 def verdicts(outcome: StudyOutcome, scored: Sequence[Arm]) -> list[Verdict]:
-    """Of every contrast each arm against the first; arms that were not scored are left out."""
+    """Compare each arm of every contrast with the first one. Arms without scored runs are left out."""
     known = {arm.name: arm for arm in scored}
     return [
         verdict(contrast.name, known[contrast.arms[0]], known[name], scored, outcome.quick)
@@ -110,8 +113,11 @@ def verdicts(outcome: StudyOutcome, scored: Sequence[Arm]) -> list[Verdict]:
 
 
 def verdict(contrast: str, reference: Arm, arm: Arm, others: Sequence[Arm], quick: bool = False) -> Verdict:
-    """What is said of a difference; no arm with two seeds in the whole study leaves it undecided. `others` are all of
-    the study's arms."""
+    """Compare an arm with the reference.
+
+    The verdict is "undecided" if no arm of the study has two seeds. `others` are all arms of the study. Raises
+    UsageError if PQ is undefined.
+    """
     pq = MEANS.index("PQ")
     values = np.array([np.mean(arm.values("PQ")) - np.mean(reference.values("PQ"))])
     delta = estimates(values, arm.draws[pq : pq + 1] - reference.draws[pq : pq + 1], CONFIDENCE)[0]
@@ -125,7 +131,6 @@ def verdict(contrast: str, reference: Arm, arm: Arm, others: Sequence[Arm], quic
 
 
 def _verdict(delta: float, interval: tuple[float, float], yardstick: float | None) -> tuple[str, str]:
-    """The verdict and its reason."""
     if interval[0] <= 0 <= interval[1]:
         return NO_DIFFERENCE, "the interval over images covers zero"
     if yardstick is None:
@@ -136,7 +141,7 @@ def _verdict(delta: float, interval: tuple[float, float], yardstick: float | Non
 
 
 def _noise_threshold(pair: Sequence[Arm], others: Sequence[Arm]) -> tuple[float | None, str]:
-    """How far seeds alone may move a difference, and where that is from."""
+    """Return how far seeds alone may move a difference, or None if unknown, and the source of that estimate."""
     scatter = [_typical(arm) for arm in others if len(arm.seeds) > 1]
     if not scatter:
         return None, "no training has two seeds"
@@ -151,7 +156,9 @@ def _noise_threshold(pair: Sequence[Arm], others: Sequence[Arm]) -> tuple[float 
 
 
 def _typical(arm: Arm) -> float:
-    """The variance over the seeds, such that its median, not its mean, is the true one (Wilson and Hilferty's median
-    of chi-squared): a median over arms is not carried off by one that learns with one seed and not with another."""
+    """Return the variance over the seeds, scaled to be median-unbiased (Wilson-Hilferty median of chi-squared).
+
+    A median over arms is robust against a single arm that learns with one seed and fails with another.
+    """
     freedom = len(arm.seeds) - 1
     return float(np.var(arm.values("PQ"), ddof=1)) / (1 - 2 / (9 * freedom)) ** 3

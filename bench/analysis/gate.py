@@ -1,4 +1,4 @@
-"""The regression gate: the metrics of a suite beside those of a baseline, each under a stated tolerance."""
+"""Regression gate: compares the metrics of a suite with a stored baseline, within stated tolerances."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROUNDING = 1e-9  # points: what the last bit of a sum may move; a single pixel m
 
 @dataclass(frozen=True)
 class MetricChange:
-    """One metric of one run, in points (percent); `baseline` or `current` is None where it is undefined there."""
+    """One metric of one run, in percentage points; `baseline` or `current` is None if it is undefined there."""
 
     run: str
     metric: str
@@ -30,7 +30,7 @@ class MetricChange:
 
     @property
     def delta(self) -> float | None:
-        """current − baseline, where both are defined."""
+        """current - baseline, or None if either is undefined."""
         return None if self.baseline is None or self.current is None else self.current - self.baseline
 
     @property
@@ -42,7 +42,7 @@ class MetricChange:
 
 @dataclass(frozen=True)
 class GateResult:
-    """All checks of a suite; `seconds` of each run are shown, not judged."""
+    """All metric changes of a suite; `seconds` per run are shown, without a tolerance."""
 
     checks: tuple[MetricChange, ...]
     seconds: Mapping[str, float]
@@ -52,14 +52,14 @@ class GateResult:
         return tuple(check for check in self.checks if not check.passed)
 
     def to_json(self) -> dict[str, Any]:
-        """The verdict as JSON: every check, the failed ones first."""
+        """Return the result as JSON with every metric, the failed ones first."""
         ordered = sorted(self.checks, key=lambda check: check.passed)
         rows = [{**vars(check), "delta": check.delta, "passed": check.passed} for check in ordered]
         return {"passed": not self.failed, "checks": rows, "seconds": dict(self.seconds)}
 
 
 def metrics(score: Mapping[str, Any]) -> dict[str, float | None]:
-    """Metric → points, in a fixed order: the means first, then PQ and IoU of every class."""
+    """Return metric → percentage points in a fixed order: the means, then PQ, then IoU of every class."""
     means = {
         f"{quality} {group}": score["PQ"][group][quality]
         for group in ("all", "things", "stuff")
@@ -72,7 +72,7 @@ def metrics(score: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def write_baseline(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """The metrics of a suite as the new baseline; a run that failed raises its error and nothing is written."""
+    """Write the metrics of a suite as the new baseline. If a run failed, its error is raised and nothing is written."""
     entries = {outcome.planned.name: _entry(_done(outcome)) for outcome in outcomes}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"format": FORMAT, "runs": entries})
@@ -94,7 +94,7 @@ def _done(outcome: Outcome) -> Run:
 
 
 def read_baseline(path: Path) -> dict[str, Any]:
-    """Run → what was measured; a file that is no baseline is a DataError."""
+    """Return run → baseline entry. Raises UsageError if the file is missing, DataError if its format is wrong."""
     if not path.is_file():
         raise UsageError(f"{path}: there is no such baseline; the same command with --update writes it")
     content = read_json(path)
@@ -111,10 +111,10 @@ def _is_entry(entry: Any) -> bool:
 
 
 def compare_to_baseline(suite: Suite, outcomes: Sequence[Outcome], baseline: Mapping[str, Any]) -> GateResult:
-    """Each metric of each run against the baseline.
+    """Compare each metric of each run with the baseline.
 
-    A run that failed raises its error; runs that the baseline does not know, or knows of another ground truth
-    or other rules, are NotComparable: no number of theirs says that a model got worse.
+    Raises the error of a failed run, and NotComparable if the baseline lacks a run, has an additional one, or was
+    measured on different ground truth or by different rules.
     """
     known, wanted = set(baseline), {outcome.planned.name for outcome in outcomes}
     if known != wanted:
@@ -143,5 +143,5 @@ def _checks(outcome: Outcome, tolerances: Tolerances, baseline: Mapping[str, Any
 
 
 def seconds(run: Run) -> float:
-    """Time of all stages of all images of a run, in seconds, as its timings say; 0 where there are none."""
+    """Return the sum of all stage times of all images in seconds; 0 without timings."""
     return sum(sum(line["seconds"].values()) for line in run.timings())

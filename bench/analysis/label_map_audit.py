@@ -1,4 +1,4 @@
-"""What a label map covers and loses; stored beside a run."""
+"""Audit of a label map: covered, lost and gained pixels, unreachable classes, score ceiling. Stored beside a run."""
 
 from __future__ import annotations
 
@@ -32,8 +32,11 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class MapAudit:
-    """`base` are the classes that the data is evaluated in without the map. `ceiling` is the score of a model
-    that gets those all right, mapped and held against the mapped truth."""
+    """Result of `audit_map`.
+
+    `base` are the classes of the data set without the map. `ceiling` is the score of a model that predicts all of these
+    perfectly, after mapping, against the mapped ground truth.
+    """
 
     dataset: str
     labels: LabelMap
@@ -42,7 +45,7 @@ class MapAudit:
     ceiling: Score
 
     def to_json(self) -> dict[str, Any]:
-        """Pixels, classes by name, fractions in 0..1."""
+        """Return pixel counts, classes by name, and the ceiling as fractions."""
         ceiling = self.ceiling.to_json()
         return {
             "dataset": self.dataset,
@@ -61,7 +64,7 @@ class MapAudit:
         }
 
     def _pixels(self) -> dict[str, int]:
-        """`lost` were valid and are void, `gained` were void and are valid."""
+        """Return pixel counts: `lost` were valid and became void, `gained` were void and became valid."""
         return {
             "all": int(self.cells.sum()),
             "covered": int(self.cells[:, :-1].sum()),
@@ -76,14 +79,16 @@ class MapAudit:
         return [source for source, to in self.labels.names.items() if to == name]
 
     def _reachable(self, name: str) -> bool:
-        """Whether a class that a model of the base can predict comes to it."""
         return any(self._target(category.name) == name for category in self.base)
 
 
 def audit_map(
     derived: Dataset, base: Dataset, *, workers: int = 2, on_image: ProgressCallback | None = None
 ) -> MapAudit:
-    """Reads the truth of every image twice: in the classes of `base`, and as `derived` maps it."""
+    """Compare the ground truth of every image in the classes of `base` with the mapped one of `derived`.
+
+    Raises UsageError if the labels of `derived` are not mapped.
+    """
     if derived.labels is None:
         raise UsageError(f"{derived.name}: its labels are not mapped from another data set's")
     cells = np.zeros((len(base.categories) + 1, len(derived.categories) + 1), dtype=np.int64)
@@ -104,7 +109,7 @@ def audit_map(
 def _compared(
     pair: tuple[Sample, Sample], *, categories: Categories, known: Categories, labels: LabelMap
 ) -> tuple[Line, Cells]:
-    """The line of the base's truth as a prediction, and the pixels of every pair of classes."""
+    """Return the image line of the base's mapped truth as a prediction, and the pixels of every pair of classes."""
     base, derived = pair
     ids, mapped = _semantic_ids(base, labels.source), _semantic_ids(derived, categories)
     panoptic = Panoptic(np.zeros(ids.shape, dtype=np.int32), ())
@@ -117,7 +122,7 @@ def _compared(
 
 
 def _semantic_ids(sample: Sample, space: Categories) -> NDArray[np.int32]:
-    """(H, W) category ids of the truth, crowd regions as their class; void is `void_id(space)`."""
+    """Return (H, W) category ids of the truth; crowd regions have their class, void is `void_id(space)`."""
     if sample.read_semantic is not None:
         return sample.read_semantic()
     truth = sample.read_target()
@@ -126,7 +131,7 @@ def _semantic_ids(sample: Sample, space: Categories) -> NDArray[np.int32]:
 
 
 def _without_crowds(truth: Panoptic) -> Panoptic:
-    """What a perfect model would say: it has no word for a crowd region, and none is asked of it."""
+    """Return the map without crowd regions, since predictions have none."""
     kept = [i for i, info in enumerate(truth.segments_info) if not info.iscrowd]
     table = np.zeros(len(truth.segments_info) + 1, dtype=np.int32)
     table[[i + 1 for i in kept]] = np.arange(1, len(kept) + 1)
@@ -146,7 +151,7 @@ AUDIT = {
 
 
 def require_same_truth(run: Run, dataset: Dataset) -> None:
-    """UsageError unless the run was scored on the truth of this data set, by its map and on its images."""
+    """Raise UsageError unless the run was scored on these images with this data set's label map."""
     data = run.meta["dataset"]
     mapped = dataset.labels is not None and map_digest(dataset.labels) == (data.get("label_map") or {}).get("sha256")
     if not mapped:
@@ -156,13 +161,12 @@ def require_same_truth(run: Run, dataset: Dataset) -> None:
 
 
 def write_audit(audit: Mapping[str, Any], run: Run) -> Path:
-    """Writes what `MapAudit.to_json` gives into the run's folder."""
     write_json(run.folder / FILE, audit)
     return run.folder / FILE
 
 
 def read_audit(run: Run, sha256: str) -> Mapping[str, Any] | None:
-    """What was kept of the map with this digest; a file that tells nothing of the kind is a DataError."""
+    """Return the stored audit of the map with this digest, or None. Raises DataError if the file is malformed."""
     path = run.folder / FILE
     if not path.is_file():
         return None

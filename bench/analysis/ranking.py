@@ -1,4 +1,4 @@
-"""Runs → boards. Runs that were scored on other ground truth, or by other rules, get a board of their own."""
+"""Ranking of runs, with one board for each ground truth and set of rules."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ REPLICATES = 10_000  # as many, and the same, as `bench show --intervals`
 
 @dataclass(frozen=True)
 class Row:
-    """One run. Qualities are fractions, None where undefined; runs of equal PQ share a `rank`.
+    """One run of a board. Qualities are fractions, None if undefined; runs of equal PQ share a `rank`.
 
-    `rank_low` and `rank_high` hold the rank in 95 % of the bootstrap replicates over images; None where there is
-    nothing to compare with, or where it was not asked for. `PQ_low` and `PQ_high` are the ends of the 95 % interval of
-    the same replicates, and `checked` is what `bench.analysis.verification_level` finds; both only where they were
-    asked for. `kind` is "model", or "predictions" for what was made
-    elsewhere: it has no checkpoint, no input size and no fusion. `latency_*` are seconds an image, measured on
-    `hardware`. `published_PQ` is what the authors report for the checkpoint on this data set.
+    `rank_low` and `rank_high` are the bounds of the rank in 95 % of the bootstrap replicates over images, None if there
+    is no other run. `PQ_low` and `PQ_high` are the ends of the 95 % interval of PQ from the same replicates. `checked`
+    is the result of `bench.analysis.verification_level`. All five are None unless ranges are computed. `kind` is
+    "model", or "predictions" for predictions made elsewhere, which have no checkpoint, input size or fusion.
+    `latency_*` are seconds per image on `hardware`. `published_PQ` is the PQ that the authors report for the checkpoint
+    on this data set.
     """
 
     rank: int | None
@@ -71,7 +71,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """The ranking of the runs that share a comparability key; `key` is its short form."""
+    """Ranking of the runs that share a comparability key; `key` is its first 8 hex digits."""
 
     dataset: str
     images: int
@@ -81,9 +81,10 @@ class Board:
 
 
 def leaderboard(runs: Sequence[Run], dataset: str | None = None, ranges: bool = True) -> list[Board]:
-    """A board for every comparability key, the largest first; `dataset` is `minicity:val` or `minicity`.
+    """Return one board for each comparability key, sorted by data set, then number of images (largest first).
 
-    `ranges` reads the lines of all runs, to tell how sure their images make us of a rank.
+    `dataset` is `minicity:val` or `minicity`. `ranges` computes rank ranges, intervals and verification levels, which
+    needs the image lines of all runs.
     """
     chosen = [run for run in runs if run.done is not None and _wanted(run, dataset)]
     groups: dict[str, list[Run]] = {}
@@ -98,7 +99,7 @@ def _wanted(run: Run, dataset: str | None) -> bool:
 
 
 def comparability_key(run: Run) -> str:
-    """sha256 of what a complete run must share with another to stand beside it."""
+    """Return the sha256 of the ground truth and rules of a complete run; runs with equal keys are comparable."""
     done = run.done or {}
     try:
         return digest(done["key"])
@@ -107,7 +108,7 @@ def comparability_key(run: Run) -> str:
 
 
 def _board(key: str, runs: Sequence[Run], ranges: bool) -> Board:
-    """Runs of one key have one truth; where it was read under several names, the first of them stands."""
+    """Return a board of runs with the same key, named after the alphabetically first of their data set names."""
     score = runs[0].score
     found = _looked_into(runs) if ranges else {}
     rows = _ranked({**row_of(run), **found.get(run.folder, UNSEEN)} for run in runs)
@@ -118,7 +119,7 @@ UNSEEN: Mapping[str, Any] = dict.fromkeys(("rank_low", "rank_high", "PQ_low", "P
 
 
 def _looked_into(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
-    """Run folder → the fields of its row that its lines tell; each run's lines are read once."""
+    """Return run folder → the fields of its row that need image lines. Reads the lines of each run once."""
     readings = [scan_run(run) for run in runs]
     sure = _resampled({reading.run.folder: reading.sums() for reading in readings})
     return {
@@ -128,7 +129,7 @@ def _looked_into(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
 
 
 def _resampled(sums: Mapping[Path, ImageSums]) -> dict[Path, dict[str, Any]]:
-    """What paired replicates say of the PQ of the runs that hold the same images. Ranks want two runs."""
+    """Return PQ intervals and rank ranges of the runs with the largest set of images. Ranks need two runs."""
     largest = max((one.image_ids for one in sums.values()), key=len)
     held = {folder: one for folder, one in sums.items() if one.image_ids == largest}
     if not largest:
@@ -145,7 +146,7 @@ def _sure(interval: Estimate, ranks: tuple[int, int] | None) -> dict[str, Any]:
 
 
 def _ranked(rows: Iterable[dict[str, Any]]) -> tuple[Row, ...]:
-    """Best PQ first, undefined last; equal ones by name, so that the order of reading does not matter."""
+    """Return rows by falling PQ, undefined last; ties are sorted by name, so the reading order has no influence."""
     ordered = sorted(rows, key=lambda row: (-_or(row["PQ"], -1.0), row["name"], row["checkpoint"] or "", row["run"]))
     first: dict[float, int] = {}
     for place, row in enumerate(ordered, 1):
@@ -159,7 +160,7 @@ def _or(value: float | None, default: float) -> float:
 
 
 def row_of(run: Run) -> dict[str, Any]:
-    """The fields of a row except its rank."""
+    """Return the fields of a row except its rank and those of `ranges`."""
     score, done = run.score, run.done or {}
     return {
         "name": run.name,
@@ -178,7 +179,7 @@ def row_of(run: Run) -> dict[str, Any]:
 
 
 def _latency(run: Run) -> dict[str, Any]:
-    """Seconds, from `bench run --timing` alone; the stages that a run writes down overlap and are no latency."""
+    """Return latency in seconds from `bench run --timing`. Stage times are not used: the stages of a run overlap."""
     found = read_latency(run.folder)
     if found is None:
         return {"latency_p50": None, "latency_p95": None, "latency_n": None, "hardware": None}
@@ -208,12 +209,10 @@ def _model(run: Run) -> dict[str, Any]:
 
 
 def _input(size: Mapping[str, Any]) -> str:
-    """Shorter × longest allowed longer side, px."""
     return f"{size['shorter']}×{size['longer']}"
 
 
 def _fusion(fusion: Mapping[str, Any]) -> str:
-    """The preset, and what was set to another value than it has."""
     rule = str(fusion["rule"])
     preset = PRESETS.get(rule)
     changed = [
@@ -229,6 +228,5 @@ def _plain(value: Any) -> Any:
 
 
 def _commit(meta: Mapping[str, Any]) -> str | None:
-    """7 hex, with a mark where the tree differed from the commit."""
     git = meta.get("provenance", {}).get("git")
     return f"{git['commit'][:7]}{DIRTY if git['dirty'] else ''}" if git else None

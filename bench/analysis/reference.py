@@ -1,7 +1,7 @@
-"""A run against panopticapi: its predictions scored again from files, by the reference's own code.
+"""Verification against panopticapi: scores the saved predictions of a run with the reference implementation.
 
-The ground truth goes into a temporary folder in COCO panoptic format, so nothing but PNG and JSON is shared.
-On the way every image line is computed again from data and prediction.
+The ground truth is written to a temporary folder in COCO panoptic format, so both implementations share only PNG and
+JSON files. Every image line is recomputed from data and prediction as well.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ QUALITIES = ("PQ", "SQ", "RQ")
 
 @dataclass(frozen=True)
 class ReferenceDifference:
-    """The largest absolute difference of one quantity, and the class or group of classes where it is."""
+    """The largest absolute difference of one quantity, and the class or mean where it occurs."""
 
     quantity: str
     largest: float
@@ -52,14 +52,18 @@ class ReferenceDifference:
 
 @dataclass(frozen=True)
 class Reference:
-    """`deviation` is what the run's own protocol makes of the same lines, where it is not `coco`: meant, not judged."""
+    """Result of `verify_reference`.
+
+    `deviation` holds the differences of the run's own protocol from panopticapi. They are intended and do not fail a
+    check; empty for protocol `coco`.
+    """
 
     checks: tuple[VerificationCheck, ...]
     differences: tuple[ReferenceDifference, ...]
     deviation: tuple[ReferenceDifference, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Differences by quantity; qualities are fractions."""
+        """Return differences by quantity; qualities are fractions."""
         return {
             name: {d.quantity: {"largest": d.largest, "at": d.at} for d in found}
             for name, found in (("differences", self.differences), ("deviation", self.deviation))
@@ -74,9 +78,9 @@ def verify_reference(
     workers: int = 2,
     on_image: ProgressCallback | None = None,
 ) -> Reference:
-    """Scores predictions by panopticapi against the data set that the run was scored on.
+    """Score predictions with panopticapi against the data set that the run was scored on.
 
-    DataError where an image of either is missing; UsageError for a data set without instances.
+    Raises DataError if an image is missing from either, UsageError if the data set has no instances.
     """
     if "panoptic" not in dataset.carries:
         raise UsageError(f"{dataset.name} carries semantic labels only: panopticapi has nothing to score")
@@ -103,7 +107,7 @@ def verify_reference(
 
 @contextlib.contextmanager
 def _stored(run: Run) -> Iterator[None]:
-    """What a run stored may have any form; a DataError says so."""
+    """Raise DataError if the stored files of the run are malformed."""
     try:
         with error_context(run.folder):
             yield
@@ -115,7 +119,7 @@ def _stored(run: Run) -> Iterator[None]:
 
 
 def _judged(run: Run, theirs: Table, rescored: VerificationCheck) -> Reference:
-    """The reference counts by protocol `coco`, so the run's lines are scored by that."""
+    """Compare panopticapi's table with the run's lines scored by protocol `coco`, which panopticapi implements."""
     rule = run.meta["rules"]["semantic_rule"]
     found = _differences(_own_table(score(run.lines(), run.categories, rule).to_json()), theirs)
     findings = tuple(f"{d.quantity} differs by {d.largest:g} at {d.at}" for d in found if not d.agrees)
@@ -137,7 +141,7 @@ def _panopticapi() -> Any:
 def _again(
     sample: Sample, folder: Path, predictions: PredictionFolder, categories: Categories
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Writes the truth of one image; its annotation, and the line that truth and prediction give now."""
+    """Write the truth of one image as PNG. Return its annotation and the recomputed image line."""
     truth = sample.read_target()
     prediction = predictions.read(sample.image_id, categories)
     annotation = write_panoptic(folder / f"{safe_file_stem(sample.image_id)}.png", truth)
@@ -146,7 +150,7 @@ def _again(
 
 
 def _changed(fresh: Mapping[str, Any], stored: Mapping[str, Any]) -> Iterator[str]:
-    """Names the parts of a stored line that data and prediction do not give; scores are the predictions' matter."""
+    """Yield a sentence if parts of a stored line differ from the recomputed one. Scores are not compared."""
     one, other = _without_scores(fresh), _without_scores(stored)
     parts = [name for name in one if canonical_json(one[name]) != canonical_json(other.get(name))]
     if parts:
@@ -163,7 +167,6 @@ def _without_scores(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _moved_px(fresh: Mapping[str, Any], stored: Mapping[str, Any]) -> int:
-    """Pixels that belong to another pair of segments."""
     one, other = (Counter({(i, j): n for i, j, n in line["overlap"]["pairs"]}) for line in (fresh, stored))
     return (one - other).total()
 
@@ -171,14 +174,13 @@ def _moved_px(fresh: Mapping[str, Any], stored: Mapping[str, Any]) -> int:
 def _stat(
     api: Any, truths: Sequence[Mapping[str, Any]], folder: Path, predictions: PredictionFolder, known: dict[int, Any]
 ) -> Any:
-    """panopticapi's PQStat of all images."""
     pairs = [(truth, copy.deepcopy(predictions.annotations[truth["image_id"]])) for truth in truths]  # it writes there
     with contextlib.redirect_stdout(io.StringIO()):  # and tells of its progress here
         return api.pq_compute_single_core(0, pairs, str(folder), str(predictions.folder), known)
 
 
 def _reference_table(stat: Any, known: dict[int, Any]) -> Table:
-    """Classes without a segment, and groups of none but such, are left out: it would divide by zero."""
+    """Return panopticapi's results. Classes and groups without any segment are left out (division by zero)."""
     seen = {number: row for number, row in known.items() if stat[number].tp + stat[number].fp + stat[number].fn}
     table: Table = {}
     for name, isthing in (("all", None), ("things", True), ("stuff", False)):
@@ -192,7 +194,6 @@ def _reference_table(stat: Any, known: dict[int, Any]) -> Table:
 
 
 def _own_table(total: Mapping[str, Any]) -> Table:
-    """The same of a run's totals."""
     groups = {f"mean of {name}": row for name, row in total["PQ"].items() if row["PQ"] is not None}
     classes = {row["name"]: row for row in total["per_class"] if row["PQ"] is not None}
     return {
@@ -201,7 +202,7 @@ def _own_table(total: Mapping[str, Any]) -> Table:
 
 
 def _differences(ours: Table, theirs: Table) -> tuple[ReferenceDifference, ...]:
-    """For each quantity the largest; a class that one side alone has counts as 0 on the other."""
+    """Return the largest difference of each quantity. A class missing on one side counts as 0 there."""
     found = []
     for quantity in (*QUALITIES, *COUNTS):
         gaps = {

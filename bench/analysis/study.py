@@ -1,4 +1,4 @@
-"""The specification of a study, and its outcome."""
+"""Specification of a study (`configs/suites/*.yaml` with `trainings`), and its outcome."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 @dataclass(frozen=True)
 class Training:
-    """A recipe with other values (`set`, as --set), once for each of `seeds`; `quick` are values for a quick look.
+    """A recipe with changed values (`set`, as --set), trained once for each of `seeds`.
 
-    The recipe is the name of a shipped one, or a file relative to the study's own.
+    `quick` holds values for a quick look. `recipe` is the name of a shipped recipe, or a file relative to the study's.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Training:
 
 @dataclass(frozen=True)
 class ExtraDataset:
-    """A training on a further data set; `label_map` as --label-map."""
+    """A training scored on an additional data set; `label_map` as --label-map."""
 
     training: str
     dataset: str
@@ -54,7 +54,7 @@ class ExtraDataset:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Trainings side by side; every other arm is compared with the first."""
+    """Trainings to compare; the first arm is the reference of all others."""
 
     name: str
     arms: tuple[str, ...]
@@ -67,7 +67,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Quick:
-    """What `--quick` changes: values in every recipe (a training's own go before), and the images scored."""
+    """Changes made by `--quick`: recipe values (a training's own take precedence), and the number of images scored."""
 
     limit: int
     set: Mapping[str, Any] = field(default_factory=dict)
@@ -79,8 +79,11 @@ class Quick:
 
 @dataclass(frozen=True)
 class Study:
-    """configs/suites/*.yaml with `trainings`. Each is scored on `dataset`, where the contrasts are read; `runs` are
-    what is scored beyond. `notes` are paragraphs of the page."""
+    """configs/suites/*.yaml with `trainings`.
+
+    Each training is scored on `dataset`, which the contrasts refer to; `runs` lists additional data sets. `notes` are
+    paragraphs of the page.
+    """
 
     title: str
     dataset: str
@@ -103,22 +106,20 @@ class Study:
                 raise UsageError(f"{where}: there is no training {name!r}; {did_you_mean(name, names)}")
 
     def _named(self) -> list[tuple[str, str]]:
-        """Where a training is named, and the name."""
         in_contrasts = [(f"contrast {c.name!r}", arm) for c in self.contrasts for arm in c.arms]
         return [*in_contrasts, *((f"run on {run.dataset}", run.training) for run in self.runs)]
 
     def all_runs(self) -> list[ExtraDataset]:
-        """Every training on the study's data set, then what is beyond."""
+        """Return every training on the study's data set, then the additional runs."""
         return [*(ExtraDataset(training.name, self.dataset, self.limit) for training in self.trainings), *self.runs]
 
 
 def is_study(path: Path) -> bool:
-    """Whether the suite of a file trains."""
     return "trainings" in read_yaml(path)
 
 
 def load_study(path: Path, quick: bool = False) -> Study:
-    """The study in a file, or the quick look at it; UsageError where a key or a value is wrong."""
+    """Read a study, or its quick version. Raises UsageError if a key or a value is wrong."""
     if not is_study(path):
         raise UsageError(f"{path}: trains nothing, so it has no quick look; leave --quick out")
     study = load_yaml(path, Study)
@@ -130,7 +131,7 @@ def load_study(path: Path, quick: bool = False) -> Study:
 
 
 def quick_version(study: Study, quick: Quick) -> Study:
-    """The same study of few steps on few images, which concludes nothing."""
+    """Return the study with few training steps on few images, for a smoke test."""
     trainings = tuple(replace(t, set={**quick.set, **t.set, **t.quick}) for t in study.trainings)
     runs = tuple(replace(run, limit=min(run.limit or quick.limit, quick.limit)) for run in study.runs)
     limit = min(study.limit or quick.limit, quick.limit)
@@ -144,7 +145,7 @@ def _once(what: str, names: Sequence[object]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class TrainedSeed:
-    """One seed of a training: its folder, and its finished runs by the name of the data set as the study has it."""
+    """One trained seed: its folder, and its finished runs by data set name as written in the study."""
 
     training: str
     seed: int
@@ -155,8 +156,6 @@ class TrainedSeed:
 
 @dataclass(frozen=True, eq=False)
 class StudyOutcome:
-    """`quick` says that it was a quick look; everything lies below `folder`."""
-
     study: Study
     folder: Path
     quick: bool
@@ -166,10 +165,10 @@ class StudyOutcome:
         return [error for one in self.trained for error in one.errors]
 
     def seeds_of(self, training: str, dataset: str = "") -> list[TrainedSeed]:
-        """Those seeds of a training that were scored on a data set, the study's own where none is named."""
+        """Return the seeds of a training scored on a data set (the study's own if "")."""
         wanted = dataset or self.study.dataset
         return [one for one in self.trained if one.training == training and wanted in one.runs]
 
     def scored(self) -> list[Training]:
-        """The trainings of which a seed was scored on the study's data set, in its order."""
+        """Return the trainings with at least one seed scored on the study's data set, in the study's order."""
         return [training for training in self.study.trainings if self.seeds_of(training.name)]

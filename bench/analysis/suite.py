@@ -1,4 +1,4 @@
-"""The specification of a suite, and its outcome."""
+"""Specification of a suite (`configs/suites/*.yaml`), and its outcome."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from bench.types import Precision
 
 @dataclass(frozen=True)
 class SuiteRun:
-    """One line of a suite: a `model`, or a folder of `predictions`, on a data set.
+    """One entry of a suite: a `model` or a folder of `predictions`, scored on a data set.
 
-    Files (`predictions`, a model's or data set's YAML) are relative to the suite's own.
-    `set` overrides keys of the model's YAML, as --set does. `name` is how the run is called in a baseline;
-    it must be unique in its suite.
+    Paths (`predictions`, YAML files of models or data sets) are relative to the suite file. `set` overrides keys of the
+    model's YAML, as --set does. `name` identifies the run in a baseline and must be unique in its suite.
     """
 
     name: str
@@ -48,9 +47,9 @@ class SuiteRun:
 
 @dataclass(frozen=True)
 class Tolerances:
-    """By how many points (percent) a metric of a live model may move either way; recorded predictions: not at all.
+    """Allowed change of a model's metrics in either direction, in percentage points; 0 for recorded predictions.
 
-    `headline` is for means over classes, `per_class` for one class, where a single segment weighs more.
+    `headline` applies to means over classes, `per_class` to single classes, where one segment weighs more.
     """
 
     headline: float = 0.1
@@ -75,13 +74,11 @@ class Suite:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of a line of the suite: its run, or why there is none."""
-
     planned: SuiteRun
     run: Run | None
     error: BenchError | None = None
 
 
 def load_suite(path: Path) -> Suite:
-    """The suite in a file; UsageError where a key or a value is wrong."""
+    """Read a suite. Raises UsageError if a key or a value is wrong."""
     return load_yaml(path, Suite)

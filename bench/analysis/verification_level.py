@@ -1,4 +1,4 @@
-"""How far a stored run was verified; one pass over its lines."""
+"""Verification level of a stored run, from one pass over its image lines."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ from bench.results.run import Run, semantic_rule
 
 @dataclass(frozen=True, eq=False)
 class RunScan:
-    """`digest` is the sha256 of the lines as they lie there, `counted` what each adds, in their order."""
+    """One pass over the lines of a run: their sha256 as stored, and the statistics of each line in file order."""
 
     run: Run
     digest: str
     counted: tuple[ImageStatistics, ...]
 
     def sums(self) -> ImageSums:
-        """What each image adds to the score, for resampling."""
         with error_context(self.run.folder):
             return image_sums(self.counted, self.run.categories, semantic_rule(self.run))
 
 
 def scan_run(run: Run) -> RunScan:
-    """Holds no line; a DataError names the run and the image whose line is broken."""
+    """Scan the lines of a run one at a time. A DataError names the run and the image of an invalid line."""
     digests = LineDigests()
     with error_context(run.folder):
         counted = tuple(statistics_of_lines(_digested(run, digests), run.categories, run.score["protocol"]))
@@ -54,12 +53,12 @@ LEVEL_NOTE = (
 
 
 def verification_level(reading: RunScan) -> VerificationLevel | None:
-    """None where the image lines are not at hand.
+    """Return the verification level of a run, or None if its image lines are missing.
 
-    intact      the sha256 of the image lines is the one that done.json was written with
-    re-scored   this program computes every number of done.json from those lines
-    re-run      `bench verify --predictions DIR --keep` found predictions that were made again to have the segments
-                of these very lines; again.json beside done.json says so, and of which lines
+    changed     the sha256 of the image lines differs from the one in done.json
+    intact      the sha256 is equal
+    re-scored   the image lines also give every number of done.json
+    re-run      `bench verify --predictions DIR --keep` also compared repeated predictions with these lines (again.json)
     """
     run = reading.run
     if not reading.counted:
@@ -72,7 +71,6 @@ def verification_level(reading: RunScan) -> VerificationLevel | None:
 
 
 def _kept(path: Path) -> str | None:
-    """The lines that predictions were held against; a file that says nothing of the kind is none."""
     try:
         told = read_json(path) if path.is_file() else {}
     except DataError:
@@ -81,7 +79,10 @@ def _kept(path: Path) -> str | None:
 
 
 def keep_rerun(run: Run, predictions: PredictionFolder | None) -> Path:
-    """Notes in the run's folder that `predictions`, which all checks were passed with, were made again elsewhere."""
+    """Record in the run's folder that `predictions`, repeated elsewhere, passed all checks.
+
+    Raises UsageError if they are missing or are the run's own.
+    """
     if predictions is None or predictions.folder.resolve().is_relative_to(run.folder.resolve()):
         raise UsageError("--keep notes a second making: name other predictions than the run's own by --predictions")
     told = {"images_sha256": run.complete["images_sha256"], "predictions": predictions.digest(FileDigests())}

@@ -1,4 +1,4 @@
-"""Whether a run is what it says: totals, checksum, key and predictions against its image lines, without the data."""
+"""Verification of a run without the data set: totals, checksum, key and predictions against its image lines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Result = Literal["ok", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class VerificationCheck:
-    """One question about a run. `findings` are what is wrong, a sentence each; `note` says what was looked at."""
+    """Result of one check. `findings` lists the problems, one sentence each; `note` describes what was checked."""
 
     name: str
     note: str
@@ -44,9 +44,9 @@ class VerificationCheck:
 
 
 def verify(run: Run, predictions: PredictionFolder | None = None) -> list[VerificationCheck]:
-    """Every check that needs no data set; a run that is not complete is a PartialRun.
+    """Run every check that needs no data set. Raises PartialRun if the run is not complete.
 
-    `predictions` are held against the lines: those that the run saved, or others that should be the same.
+    `predictions` are compared with the image lines: those saved by the run, or repeated ones. Skipped if None.
     """
     _ = run.score
     try:
@@ -64,7 +64,7 @@ def verify(run: Run, predictions: PredictionFolder | None = None) -> list[Verifi
 
 
 def _tried(name: str, check: Callable[[], VerificationCheck]) -> VerificationCheck:
-    """The check; where something is not even of the right form, that is what is wrong."""
+    """Run a check; malformed content becomes a finding of it."""
     try:
         return check()
     except (DataError, LookupError, TypeError, ValueError) as error:
@@ -73,7 +73,7 @@ def _tried(name: str, check: Callable[[], VerificationCheck]) -> VerificationChe
 
 
 def _images(run: Run, lines: Sequence[Line]) -> VerificationCheck:
-    """As many lines as images were asked for, of those images, each once."""
+    """Check that each requested image has exactly one line, in the order of run.json."""
     data = run.meta["dataset"]
     ids = [str(line["image_id"]) for line in lines]
     findings = [f"image {image_id!r} has {n} lines" for image_id, n in Counter(ids).items() if n > 1]
@@ -88,12 +88,11 @@ def _images(run: Run, lines: Sequence[Line]) -> VerificationCheck:
 
 
 def _timed(run: Run) -> list[str]:
-    """Images that a stage was timed for: the other file that knows them."""
     return list(dict.fromkeys(str(line["image_id"]) for line in run.timings()))
 
 
 def _consistency(lines: Iterable[Line], categories: Categories) -> VerificationCheck:
-    """Areas are the sums of the shared pixels, and both tables of a line saw the same truth."""
+    """Check that areas equal the sums of shared pixels, and that both tables of a line agree on the truth."""
     findings = tuple(
         f"image {line['image_id']!r}: {fault}" for line in lines for fault in _contradictions(line, categories)
     )
@@ -123,7 +122,6 @@ def _contradictions(line: Line, categories: Categories) -> Iterator[str]:
 
 
 def _truth_pixels(rows: Iterable[Sequence[int]]) -> Counter[int]:
-    """Position of a class → pixels of the truth."""
     counted = Counter[int]()
     for truth, _, pixels in rows:
         counted[truth] += pixels
@@ -139,12 +137,12 @@ def _checksum(run: Run, lines: Iterable[Line]) -> VerificationCheck:
 def totals_check(
     run: Run, lines: Callable[[], Lines], counted: Iterable[ImageStatistics] | None = None
 ) -> VerificationCheck:
-    """Whether the lines give every stored number again; `counted` as in `totals`."""
+    """Check that the lines give every stored number. Statistics of the lines are computed here if None."""
     return _tried("totals", lambda: _totals(run, lines, counted))
 
 
 def _totals(run: Run, lines: Callable[[], Lines], counted: Iterable[ImageStatistics] | None) -> VerificationCheck:
-    """Every stored number, scored again. Numbers that a later version added are not asked of an older run."""
+    """Score the lines again and compare with done.json. Numbers missing from an older run are not compared."""
     rules, versions = run.meta["rules"], {"pq_version": PQ_VERSION, "semantic_version": SEMANTIC_VERSION}
     if rules.get("protocol") not in DEVIATIONS:
         raise DataError(f"{run.folder / 'run.json'}: its protocol is unknown; repeat the run with --overwrite")
@@ -160,7 +158,7 @@ def _totals(run: Run, lines: Callable[[], Lines], counted: Iterable[ImageStatist
 
 
 def differences(stored: Any, computed: Any, name: str = "") -> Iterator[str]:
-    """A sentence for every value of `stored` that `computed` does not have just so."""
+    """Yield a sentence for every value of `stored` that differs in `computed`."""
     if isinstance(stored, Mapping) and isinstance(computed, Mapping):
         for key in stored:
             yield from differences(stored[key], computed.get(key), f"{name}.{key}" if name else str(key))
@@ -173,14 +171,14 @@ def differences(stored: Any, computed: Any, name: str = "") -> Iterator[str]:
 
 
 def _key(run: Run, lines: Sequence[Line]) -> VerificationCheck:
-    """The comparability key: the digest of the truths in the lines' order, and the rules."""
+    """Check the comparability key: the digest of the ground truths in line order, and the rules."""
     order = [str(line["image_id"]) for line in lines]
     findings = differences(run.complete["key"], digests_of(lines).comparability_key(order, run.meta["rules"]))
     return VerificationCheck("key", "comparability key, from the lines and run.json", tuple(findings))
 
 
 def _predictions(run: Run, lines: Sequence[Line], folder: PredictionFolder | None) -> VerificationCheck:
-    """The segments of every saved map, and the classes of every semantic one, are those of its line."""
+    """Check that the segments and semantic classes of every saved prediction equal those of its line."""
     if folder is None:
         return VerificationCheck("predictions", "none are kept here", skipped=True)
     found = {str(line["image_id"]): list(_unlike(line, folder, run.categories)) for line in lines}
@@ -190,7 +188,7 @@ def _predictions(run: Run, lines: Sequence[Line], folder: PredictionFolder | Non
 
 
 def _unlike(line: Line, folder: PredictionFolder, categories: Categories) -> Iterator[str]:
-    """What a saved prediction says otherwise than its line."""
+    """Yield the differences between a saved prediction and its line."""
     try:
         prediction = folder.read(str(line["image_id"]), categories)
     except DataError as error:
@@ -217,7 +215,7 @@ def _other_segments(told: Sequence[PredictedSegment], prediction: Prediction, ca
 
 
 def _alike(one: PredictedSegment, other: PredictedSegment) -> bool:
-    """Class and area are equal; the source's id may have been too large for a PNG, and a score is not exact."""
+    """Compare class and area exactly and scores within a tolerance. Ids are ignored: they may not fit into a PNG."""
     if one.score is None or other.score is None:
         return (one.category_id, one.area, one.score) == (other.category_id, other.area, other.score)
     close = abs(one.score - other.score) <= SCORE_TOLERANCE

@@ -1,4 +1,4 @@
-"""The command line; the only package that prints. Exit codes stand in the README."""
+"""Command line interface, the only package that prints. The README lists the exit codes."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ RENAMED = {"again": "overwrite", "no-again": "no-overwrite"}  # options by their
 
 
 def application(asked: str | None = None) -> typer.Typer:
-    """The command line: of one command the module that it is in alone, since to fit out all of them takes as long as
-    to score a small set. Whatever is no command's name gives them all."""
+    """Return the command line application with the module of command `asked` only, or with all if there is none.
+
+    Importing every module takes as long as scoring a small data set.
+    """
     app = typer.Typer(
         name="bench",
         help="Benchmark panoptic segmentation models: one evaluator, every framework, numbers that hold.",
@@ -47,7 +49,7 @@ def application(asked: str | None = None) -> typer.Typer:
 
 
 def main() -> None:
-    """Entry point of `bench`: every failure is one message and a documented exit code."""
+    """Run the `bench` command. Every failure prints one message and exits with a documented code."""
     try:
         application(next(iter(sys.argv[1:]), None))(auto_envvar_prefix="BENCH")
     except SystemExit as leave:
@@ -61,7 +63,7 @@ def main() -> None:
 
 
 def _explain(error: Exception) -> int:
-    """The message of an error on stderr, and its exit code."""
+    """Print the message of an error on stderr and return its exit code."""
     if isinstance(error, BenchError):
         return _fail(str(error), error.exit_code)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

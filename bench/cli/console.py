@@ -1,6 +1,6 @@
-"""How the command line speaks: results on stdout, everything else on stderr, colours only on a terminal.
+"""Console output: results on stdout, everything else on stderr, colours only on a terminal.
 
-rich is imported where something is said: that is most of what `bench --help` would take.
+rich is imported inside the functions, since it would dominate the time of `bench --help`.
 """
 
 from __future__ import annotations
@@ -27,22 +27,20 @@ def _console(stderr: bool = False) -> Console:
 
 
 def print_status(text: str) -> None:
-    """Plain lines on stderr."""
+    """Print plain text on stderr."""
     _console(stderr=True).print(text, markup=False)
 
 
 def print_json(value: Any) -> None:
-    """The value on stdout, as JSON alone."""
     sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def print_text(text: str) -> None:
-    """Plain lines on stdout; square brackets mean nothing."""
     _console().print(text, markup=False)
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table; columns of numbers are aligned to the right."""
+    """Print a table on stdout; numeric columns are right-aligned."""
     from rich.console import Console
     from rich.table import Table
 
@@ -56,16 +54,15 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
 
 
 def print_tables(tables: Iterable[Any]) -> None:
-    """Tables of `bench.reports.tables`, one below the other."""
     for table in tables:
         print_table(table.title, list(table.columns), [list(row) for row in table.rows])
 
 
 @contextmanager
 def progress(label: str, *, announced: bool = False) -> Iterator[ProgressCallback]:
-    """A bar on stderr with images a second and the time left; yields `on_image(done, total)`.
+    """Show a progress bar on stderr with images per second and the time left. Yields `on_image(done, total)`.
 
-    Where stderr is no terminal nothing is shown, but for a line at the beginning of what is to be `announced`.
+    Without a terminal only one line is printed at the start, if `announced`.
     """
     if not sys.stderr.isatty():
         yield lambda done, total: print_status(f"{label}: {total} images") if announced and done == 1 else None
@@ -73,7 +70,7 @@ def progress(label: str, *, announced: bool = False) -> Iterator[ProgressCallbac
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 
     class Rate(TextColumn):
-        """Images a second: summed over many samples, so that it is asked for when it is drawn alone."""
+        """Images per second, computed only when drawn because it averages over many samples."""
 
         def render(self, task: Task) -> Any:
             speed = task.finished_speed or task.speed
@@ -93,7 +90,7 @@ def progress(label: str, *, announced: bool = False) -> Iterator[ProgressCallbac
 
 @contextmanager
 def training_progress() -> Iterator[tuple[Callable[[Any], None], Callable[[str], None]]]:
-    """A bar over the fraction of a training that is done; yields `on_step(StepReport)` and `notify(note)`."""
+    """Show a progress bar of a training on stderr. Yields `on_step(StepReport)` and a callback for notes."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())

@@ -1,4 +1,4 @@
-"""bench data make, damage, map, check, stats."""
+"""Commands `bench data make`, `damage`, `map`, `check` and `stats`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ SEVERITIES = ("error", "warning", "note")
 
 
 def register_checks(app: typer.Typer) -> None:
-    """Adds the commands of this file."""
     app.command("check")(check_command)
     app.command("stats")(stats_command)
 
@@ -29,7 +28,7 @@ def check_command(
     workers: Workers = 2,
     json_: Json = False,
 ) -> None:
-    """Find every fault of a data set; exit code 3 where there is an error."""
+    """Check a data set for faults. Exit code 3 if there are errors."""
     from bench.datasets.check import CheckOptions, check_dataset, check_files
     from bench.errors import UsageError
 
@@ -44,7 +43,6 @@ def check_command(
 
 
 def _show(report: Any) -> None:
-    """A row a finding, and how many there are."""
     columns = ["severity", "fault", "image", "px", "what", "file", "remedy"]
     rows = [
         [str(value if value is not None else "–") for value in (
@@ -66,7 +64,7 @@ def stats_command(
     workers: Workers = 2,
     json_: Json = False,
 ) -> None:
-    """Count images, segments and pixels, in all and of every class."""
+    """Count images, segments and pixels, in total and per class."""
     from bench.datasets.statistics import dataset_stats
 
     data = open_data(dataset, data_root, limit, None)
@@ -105,7 +103,6 @@ Rate = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Chance for a
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this file."""
     data = typer.Typer(help="Make, damage and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
     data.command("make")(make_command)
     data.command("damage")(damage_command)
@@ -120,7 +117,7 @@ def make_command(
     name: Annotated[str, typer.Argument(help="An embedded data set, with :split; all splits without.")] = "minicity",
     data_root: Root = None,
 ) -> None:
-    """Generate an embedded data set into the cache (done on first use anyway)."""
+    """Generate an embedded data set into the cache. This also happens on first use."""
     from bench.datasets.registry import read_spec
     from bench.io.config import find_config
 
@@ -143,7 +140,7 @@ def damage_command(
     data_root: Root = None,
     limit: Limit = None,
 ) -> None:
-    """Write the ground truth with seeded faults as predictions: a test double, and a ceiling."""
+    """Write the ground truth with random faults as predictions, to test the evaluation or set an upper bound."""
     from dataclasses import replace
 
     from bench.evaluation.damage import Damage, damage_dataset
@@ -164,7 +161,7 @@ def map_command(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Audit a label map: pixels covered, classes out of reach, the ceiling that it leaves, its sha256."""
+    """Audit a label map: covered pixels, unreachable classes, score ceiling, and its sha256."""
     from bench.analysis.label_map_audit import audit_map, require_same_truth, write_audit
     from bench.datasets.registry import load_base
     from bench.results.run import read_run

@@ -1,4 +1,4 @@
-"""What is installed and what is at hand, without importing any framework."""
+"""Installed packages, data sets and weights, found without importing a framework."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from bench.results.provenance import provenance
 
 
 def examine() -> dict[str, Any]:
-    """Item → what was found."""
     about = provenance()
     packages = {name: version or "not installed" for name, version in about.pop("packages").items()}
     return {**about, **packages, **_data(), **_weights()}
@@ -39,7 +38,6 @@ def _data() -> dict[str, str]:
 
 
 def _weights() -> dict[str, str]:
-    """How much of each checkpoint is here: all, half of a download, or nothing."""
     found = {}
     for family, path in shipped_configs("models").items():
         for name in load_yaml(path, ModelFile).checkpoints:
@@ -50,7 +48,7 @@ def _weights() -> dict[str, str]:
 
 
 def _present(spec: ModelSpec) -> str:
-    """What is here of a checkpoint, and the remedy where that is half of it."""
+    """Return the download state of a checkpoint, with the command that completes a partial download."""
     if spec.local:
         local = Path(spec.source)
         if local.is_file() or (local.is_dir() and not missing_files(local)):

@@ -1,4 +1,4 @@
-"""bench env: environments of their own for frameworks that conflict."""
+"""Commands `bench env create`, `list` and `check`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ Name = Annotated[str, typer.Argument(help="Name (bench env list), or a requireme
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this file."""
     env = typer.Typer(no_args_is_help=True, help="Environments of their own for frameworks that conflict.")
     env.command("create")(create_command)
     env.command("list")(list_command)
@@ -25,7 +24,7 @@ def create_command(
     name: Name,
     python: Annotated[str | None, typer.Option(help="Interpreter to make it of (default: this one).")] = None,
 ) -> None:
-    """Make an environment; minutes and gigabytes where it brings a framework. One that is ready is left alone."""
+    """Create an environment. Frameworks take minutes and gigabytes; a ready environment is left unchanged."""
     from bench.models.environments import create_env, read_env
 
     folder = create_env(read_env(name), python, print_status)
@@ -33,7 +32,7 @@ def create_command(
 
 
 def list_command(json_: Json = False) -> None:
-    """List the environments: ready, outdated or missing."""
+    """List the environments and whether they are ready, outdated or missing."""
     from bench.models.environments import env_files, environment_status, envs_folder, read_env
 
     found = {
@@ -46,7 +45,7 @@ def list_command(json_: Json = False) -> None:
 
 
 def check_command(name: Name, json_: Json = False) -> None:
-    """Import an environment's framework there, and tell the versions."""
+    """Import the framework of an environment in that environment and print the versions."""
     from bench.models.environments import check_env, read_env
 
     versions = check_env(read_env(name))

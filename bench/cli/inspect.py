@@ -1,4 +1,4 @@
-"""bench datasets, show, leaderboard, report, doctor: everything that only reads."""
+"""Read-only commands: `bench show`, `compare`, `leaderboard`, `report`, `datasets`, `doctor`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or one above a 
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this file."""
     app.command("show")(show_command)
     app.command("compare")(compare_command)
     app.command("leaderboard")(leaderboard_command)
@@ -36,7 +35,7 @@ def show_command(
     intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals over images.")] = False,
     json_: Json = False,
 ) -> None:
-    """Show the score of a run, or explain it from its stored lines."""
+    """Show the score or breakdowns of a run. Breakdowns are computed from its stored image lines."""
     from bench.results.run import read_run
 
     asked = (errors, by_size, thresholds, confusion, boundary, intervals)
@@ -55,7 +54,7 @@ def compare_command(
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     json_: Json = False,
 ) -> None:
-    """Compare two runs: B - A with its interval, and how sure the images make us that B is better."""
+    """Compare two runs. Shows the difference B - A with its interval, and the probability that B is better."""
     from bench.analysis.comparison import compare
 
     render.render_comparison(compare(a, b, replicates=replicates, seed=seed, by_group=by_group), json_)
@@ -70,7 +69,7 @@ def leaderboard_command(
     write: Annotated[Path | None, typer.Option(help="Into a file (md), between its markers if any.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where --write would.")] = False,
 ) -> None:
-    """Rank complete runs; only runs on the same ground truth under the same rules share a table."""
+    """Rank complete runs. Runs share a table if they have the same ground truth and the same rules."""
     from bench.errors import UsageError
     from bench.io.config import did_you_mean
     from bench.reports.leaderboard import leaderboard
@@ -94,7 +93,7 @@ def report_command(
     gallery_mb: Annotated[float, typer.Option(min=0, help="Most that the gallery may add to the page, MB.")] = 16,
     json_: Json = False,
 ) -> None:
-    """Write a page that needs no network, and the same as tables and figures; prints the paths."""
+    """Write an HTML report on runs, with tables and figures. Prints the paths; the page needs no network."""
     from bench.reports.report import report
     from bench.results.run import read_run
 
@@ -106,7 +105,7 @@ def report_command(
 
 
 def _data_of(run: Any, root: Path | None) -> tuple[Any, str]:
-    """The data set of a run, for its pictures; or why there is none."""
+    """Return the data set of a run for its pictures, or None and the reason."""
     from bench.cli.run import open_data
     from bench.errors import DataError
     from bench.io.config import shipped_configs
@@ -123,7 +122,7 @@ def _data_of(run: Any, root: Path | None) -> tuple[Any, str]:
 
 
 def datasets_command(json_: Json = False) -> None:
-    """List the data sets, their splits, and where they are looked for."""
+    """List the data sets, their splits, and the environment variables for their folders."""
     from bench.datasets.registry import read_spec
     from bench.io.canonical_json import to_plain
     from bench.io.config import shipped_configs
@@ -140,7 +139,7 @@ def datasets_command(json_: Json = False) -> None:
 
 
 def doctor_command(json_: Json = False) -> None:
-    """Tell versions, machine, data roots and shipped weights: what to paste into a bug report."""
+    """Print versions, machine, data folders and weights. Paste this into bug reports."""
     from bench.cli.doctor import examine
 
     found = examine()

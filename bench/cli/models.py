@@ -1,4 +1,4 @@
-"""bench models, bench models check, bench models fetch."""
+"""Commands `bench models`, `bench models check` and `bench models fetch`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this file."""
     models = typer.Typer(rich_markup_mode=None)
     models.callback(invoke_without_command=True)(models_command)
     models.command("check")(check_command)
@@ -74,7 +73,7 @@ def check_command(
     set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")] = None,
     json_: Json = False,
 ) -> None:
-    """Try a model on two images: does it keep the adapter's contract? Exit code 1 where it does not."""
+    """Check on two images that a model fulfils the adapter contract. Exit code 1 if it does not."""
     from bench.io.config import parse_overrides
     from bench.models.resolve import resolve_model
     from bench.models.weights import check_available
@@ -94,7 +93,6 @@ def check_command(
 
 
 def _show(report: Any) -> None:
-    """A row a check, and the outcome."""
     print_table(report.model, ["check", "", "found"], [[c.name, c.verdict, c.found] for c in report.checks])
     failed = [check.name for check in report.checks if check.verdict == "failed"]
     print_text(f"{report.model}: " + (f"failed: {', '.join(failed)}" if failed else "keeps the contract"))
@@ -106,7 +104,7 @@ def fetch_command(
     dataset: Annotated[str | None, typer.Option(help="Take the checkpoint for this data set.")] = None,
     json_: Json = False,
 ) -> None:
-    """Download a checkpoint's files, or what is missing of them, and print where they lie."""
+    """Download the missing files of a checkpoint and print their folder."""
     from bench.models.resolve import resolve_model
 
     spec = resolve_model(model, dataset, checkpoint=checkpoint)
@@ -120,7 +118,7 @@ def fetch_command(
 
 
 def _fetched(spec: ModelSpec) -> dict[str, Any]:
-    """Where one checkpoint lies, after a download where it is of the hub; bars on stderr are huggingface_hub's."""
+    """Return the location of a checkpoint, downloaded first if it is on the hub."""
     from bench.models.hub import fetch
     from bench.models.loading import adapter_module
     from bench.models.weights import check_available

@@ -1,4 +1,4 @@
-"""bench predict."""
+"""Command `bench predict`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from bench.cli.run import Json
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this file."""
     app.command("predict")(predict_command)
 
 
@@ -26,7 +25,7 @@ def predict_command(
     set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")] = None,
     json_: Json = False,
 ) -> None:
-    """Segment images that have no labels: a picture of each, and COCO panoptic files."""
+    """Segment unlabelled images. Writes a picture of each, and COCO panoptic files."""
     from bench.evaluation.predict import image_files, predict
     from bench.io.config import parse_overrides
     from bench.models.loading import load_model

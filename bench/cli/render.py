@@ -1,4 +1,4 @@
-"""Scores and leaderboards as text; shared by the commands."""
+"""Text output of scores, leaderboards and comparisons, shared by the commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VIEWS = ("errors", "by_size", "thresholds", "confusion", "boundary", "intervals"
 
 
 def render_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: bool = False) -> None:
-    """The totals of a run on stdout; in JSON also that it was finished before the command."""
+    """Print the totals of a run. The JSON has `reused` if the run was finished before this command."""
     cost = {name: run.meta.get(name) for name in ("parameters", "multiply_adds")}
     if as_json:
         reused = {"reused": True} if run.reused else {}
@@ -32,13 +32,12 @@ def render_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: b
 
 
 def render_run(run: Any, as_json: bool, per_class: bool = False) -> None:
-    """The totals, and where the run lies (on stderr)."""
     render_score(run, run.score, as_json, per_class)
     print_status(f"run: {run.folder}")
 
 
 def render_views(run: Any, views: list[Any], as_json: bool) -> None:
-    """Explanations of a run; as JSON an object with a key a view."""
+    """Print breakdowns of a run; in JSON an object with one key per breakdown."""
     from bench.analysis.breakdown import breakdown
     from bench.reports.breakdown_tables import explanation_tables
 
@@ -51,7 +50,6 @@ def render_views(run: Any, views: list[Any], as_json: bool) -> None:
 
 
 def render_comparison(comparison: Any, as_json: bool) -> None:
-    """Two runs side by side, and what the intervals leave out."""
     from bench.reports.tables import comparison_tables
 
     if as_json:
@@ -62,7 +60,7 @@ def render_comparison(comparison: Any, as_json: bool) -> None:
 
 
 def render_run_or_shard(run: Any, shard: Any, as_json: bool) -> None:
-    """The totals; of a shard, which has none, how many images the run has so far."""
+    """Print the totals, or the number of finished images if shards are missing."""
     if run.done is not None:
         render_run(run, as_json)
         return
@@ -74,7 +72,7 @@ def render_run_or_shard(run: Any, shard: Any, as_json: bool) -> None:
 
 
 def print_missing(data: Any) -> None:
-    """Why there is no PQ, on stderr, where the data set has no instances."""
+    """Print on stderr why there is no PQ, if the data set has no instances."""
     if "panoptic" not in data.carries:
         from bench.datasets.semantic_rgb import NO_PQ
 
@@ -82,7 +80,6 @@ def print_missing(data: Any) -> None:
 
 
 def boards_text(boards: list[Any], style: str) -> str:
-    """Leaderboards in a format for files."""
     from bench.reports import leaderboard
 
     text: str = {"md": leaderboard.to_markdown, "csv": leaderboard.to_csv, "json": leaderboard.to_json}[style](boards)
@@ -90,7 +87,7 @@ def boards_text(boards: list[Any], style: str) -> str:
 
 
 def write_boards(path: Path, boards: list[Any], style: str, check: bool) -> None:
-    """Into a file; or, to check it, exit code 1 where it is not what would be written."""
+    """Write leaderboards to a file; with `check`, exit with code 1 if the file is not current."""
     from bench.reports.leaderboard import is_current, write_between_markers
 
     text = boards_text(boards, "md" if style == "table" else style)
@@ -102,7 +99,6 @@ def write_boards(path: Path, boards: list[Any], style: str, check: bool) -> None
 
 
 def render_boards(boards: list[Any], style: str) -> None:
-    """Leaderboards on stdout: tables for people, or a format for files."""
     from bench.reports.leaderboard import to_tables
 
     if style != "table":
@@ -114,7 +110,6 @@ def render_boards(boards: list[Any], style: str) -> None:
 
 
 def render_map(audit: Any, as_json: bool) -> None:
-    """What a label map does to a data set."""
     found = audit.to_json()
     if as_json:
         print_json(found)
@@ -136,7 +131,7 @@ def render_map(audit: Any, as_json: bool) -> None:
 
 
 def render_demo(runs: list[Any], data: Any, out: Path) -> None:
-    """The leaderboard of the demo, its plots, and last the page over all of it."""
+    """Print the leaderboard of the demo, and the paths of its plots and its page."""
     from bench.reports.leaderboard import leaderboard
     from bench.reports.report import report
 

@@ -1,4 +1,4 @@
-"""bench run, bench score, bench demo."""
+"""Commands `bench run`, `score`, `merge` and `demo`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ ProtocolName = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this file."""
     app.command("run")(run_command)
     app.command("score")(score_command)
     app.command("merge")(merge_command)
@@ -57,7 +56,7 @@ def run_command(
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Run a model on a data set and score it; an interrupted run resumes, a finished one is shown."""
+    """Run a model on a data set and score it. An interrupted run resumes, a finished one is shown."""
     from bench.io.config import parse_overrides
     from bench.models.resolve import resolve_model
     from bench.models.weights import check_available
@@ -88,7 +87,7 @@ def run_command(
 
 
 def _hash_inputs(data: Any, pictures: bool) -> None:
-    """Fills the cache of digests, with a bar: reading a large data set for the first time takes seconds."""
+    """Fill the cache of file digests with a progress bar; large data sets take seconds the first time."""
     from bench.evaluation.identity import input_files
     from bench.io.hashing import FileDigests
 
@@ -97,7 +96,7 @@ def _hash_inputs(data: Any, pictures: bool) -> None:
 
 
 def _say_how_it_came(run: Any) -> None:
-    """On stderr: that a finished run is shown again, or why it will not be."""
+    """Print on stderr that a finished run is shown again, or why the run is never reused."""
     if run.reused:
         finished = datetime.fromisoformat(run.done["finished"]).astimezone()
         today = finished.date() == datetime.now().astimezone().date()
@@ -114,7 +113,7 @@ def _say_how_it_came(run: Any) -> None:
 
 
 def _time(spec: Any, data: Any, folder: Path, device: str) -> None:
-    """Latency into the run's folder, and where it lies on stderr."""
+    """Measure latency into the run's folder and print the path on stderr."""
     from bench.evaluation.timing import time_run
 
     with progress(f"timing {spec.name}") as on_image:
@@ -141,7 +140,7 @@ def score_command(
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Score predictions made elsewhere: against a data set, or any two COCO panoptic files."""
+    """Score predictions made elsewhere. The truth is a data set or a COCO panoptic file."""
     from bench.evaluation import score as scoring
 
     part = _part(shard, out)
@@ -165,7 +164,7 @@ def score_command(
 
 
 def _part(shard: str, out: Path | None) -> Any:
-    """The part to score, which must be kept."""
+    """Parse --shard. Raises UsageError if a shard has no --out."""
     from bench.errors import UsageError
     from bench.results.shards import WHOLE, parse_shard
 
@@ -179,7 +178,7 @@ def merge_command(
     folders: Annotated[list[Path], typer.Argument(help="The run's folder, or the folders where its shards lie.")],
     json_: Json = False,
 ) -> None:
-    """Unite the shards of a run (bench run or score --shard I/N); into the first folder where there are several."""
+    """Merge the shards of a run, made by run or score with --shard. Several folders are merged into the first."""
     from bench.results.merge import merge
 
     render.render_run(merge(folders), json_)
@@ -189,7 +188,6 @@ def _pair(
     dataset: str | None, predictions: Path | None,
     gt: Path | None, gt_dir: Path | None, pred: Path | None, pred_dir: Path | None, root: Path | None,
 ) -> tuple[Any, Any]:  # fmt: skip
-    """Ground truth and predictions, from either pair of options."""
     from bench.datasets.registry import load_coco_files
     from bench.errors import UsageError
     from bench.results.predictions import open_coco_predictions, open_predictions
@@ -203,7 +201,7 @@ def _pair(
 
 
 def open_data(dataset: str, root: Path | None, limit: int | None, images: Path | None) -> Any:
-    """The data set, generated first where it is an embedded one."""
+    """Load a data set, generated first if it is an embedded one."""
     from bench.datasets.registry import load_dataset
 
     with progress(f"making {dataset}", announced=True) as on_image:
@@ -212,7 +210,6 @@ def open_data(dataset: str, root: Path | None, limit: int | None, images: Path |
 
 
 def select(data: Any, limit: int | None, images: Path | None) -> Any:
-    """The images that --images and --limit leave."""
     from bench.errors import UsageError
     from bench.io import files
 
@@ -232,7 +229,7 @@ def demo_command(
     dataset: Annotated[str, typer.Option(help="Data set and split to show it on.")] = "minicity:demo",
     limit: Limit = None,
 ) -> None:
-    """The main job in miniature: the models that ship with weights and a damaged truth, scored, ranked and drawn."""
+    """Run a small demo. Scores and ranks the models with shipped weights and a damaged ground truth."""
     from bench.evaluation import run
     from bench.evaluation import score as scoring
     from bench.evaluation.damage import damage_dataset

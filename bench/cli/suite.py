@@ -1,4 +1,4 @@
-"""bench suite, bench check; a study is a suite of trainings."""
+"""Commands `bench suite` and `bench check`; a study is a suite of trainings."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from bench.cli.run import Json, Out, Overwrite, open_data
 def study(
     where: Path, out: Path, device: str, plan: bool, overwrite: bool, quick: bool, shard: str, as_json: bool
 ) -> None:
-    """Trains and scores what a study asks for and writes its page; the first failure is raised at the end.
+    """Train and score a study and write its page. Raises the first failure at the end.
 
-    Of a part of it no page is written: the same command without --shard finds everything done.
+    A shard writes no page; repeat the command without --shard after all shards are done.
     """
     from bench.analysis.study import load_study
     from bench.evaluation.study import StudyOptions
@@ -51,7 +51,6 @@ def study(
 
 
 def _carried_out(asked: Any, quick: bool, place: Any) -> Any:
-    """The outcome, with a bar for each training and each run."""
     from bench.evaluation.study import run_study
     from bench.evaluation.suite import relative_to_suite
 
@@ -72,7 +71,7 @@ def _carried_out(asked: Any, quick: bool, place: Any) -> Any:
 
 
 def _train(training: Any, seed: int, recipe: str, folder: Path) -> str:
-    """The family of the weights in `folder`, trained now unless they were before."""
+    """Return the model family of the weights in `folder`; train them first unless they are finished."""
     from bench.io.config import find_config
     from bench.training.study_arm import arm_recipe, is_finished, note_beginning
 
@@ -102,7 +101,6 @@ def _print_study_plan(asked: Any, quick: bool, as_json: bool) -> None:
 
 
 def _show_study(outcome: Any, as_json: bool) -> None:
-    """The arms, the contrasts and what was written."""
     from bench.reports.study import study_report
 
     made = study_report(outcome)
@@ -118,7 +116,6 @@ Plan = Annotated[bool, typer.Option("--plan", help="Only print what would run.")
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this file."""
     app.command("suite")(suite_command)
     app.command("check")(check_command)
 
@@ -133,7 +130,7 @@ def suite_command(
     shard: Annotated[str, typer.Option(help="Of a study: do part I of N of its trainings, as I/N from 0.")] = "0/1",
     json_: Json = False,
 ) -> None:
-    """Run a list of runs, or a study's trainings; repeated, it resumes, and what fails does not stop the others."""
+    """Run a list of runs, or the trainings of a study. A repeated command resumes; failures do not stop other runs."""
     from bench.analysis.study import is_study
     from bench.analysis.suite import load_suite
     from bench.errors import UsageError
@@ -161,7 +158,7 @@ def check_command(
     device: Device = "auto",
     json_: Json = False,
 ) -> None:
-    """Run a suite afresh and compare every metric with a baseline; exit code 1 where one moved too far."""
+    """Run a suite anew and compare every metric with a baseline. Exit code 1 if one exceeds its tolerance."""
     from bench.analysis.gate import compare_to_baseline, read_baseline, write_baseline
     from bench.analysis.suite import load_suite
     from bench.io.config import find_config
@@ -183,7 +180,6 @@ def check_command(
 
 
 def _run(chosen: Any, where: Path, out: Path, device: str, overwrite: bool) -> list[Any]:
-    """The outcomes of a suite, with a bar for each run."""
     from contextlib import ExitStack
 
     from bench.evaluation.suite import run_suite
@@ -199,7 +195,7 @@ def _run(chosen: Any, where: Path, out: Path, device: str, overwrite: bool) -> l
 
 
 def _print_plan(chosen: Any, as_json: bool) -> None:
-    """What will run: on stderr, so that stdout holds the result alone."""
+    """Print the planned runs on stderr, or as JSON on stdout."""
     from bench.io.canonical_json import to_plain
 
     if as_json:
@@ -211,7 +207,6 @@ def _print_plan(chosen: Any, as_json: bool) -> None:
 
 
 def _show(outcomes: list[Any], as_json: bool) -> None:
-    """A row a run; then the first failure ends the command with its exit code."""
     from bench.reports.tables import percent
 
     if as_json:

@@ -1,4 +1,4 @@
-"""bench train."""
+"""Command `bench train`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from bench.cli.run import open_data
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this file."""
     app.command("train")(train_command)
 
 
@@ -24,7 +23,7 @@ def train_command(
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the recipe.")] = None,
 ) -> None:
-    """Train a model by a recipe; prints the folder to give to --checkpoint. Resumes what is in --out."""
+    """Train a model from a recipe. Prints the folder for --checkpoint; resumes a training found in --out."""
     from bench.io.config import find_config, load_yaml, parse_overrides
     from bench.training.recipe import Recipe
 

@@ -1,4 +1,4 @@
-"""bench verify."""
+"""Command `bench verify`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ SHOWN = 20  # findings of a check; --json has them all
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command of this file."""
     app.command("verify")(verify_command)
 
 
@@ -33,7 +32,7 @@ def verify_command(
     workers: Workers = 2,
     json_: Json = False,
 ) -> None:
-    """Check a run against its own lines, and by panopticapi; exit code 1 where a check fails."""
+    """Check a run against its own lines, with --reference also by panopticapi. Exit code 1 if a check fails."""
     from bench.analysis.verify import verify
     from bench.results.predictions import open_predictions, saved_predictions
     from bench.results.run import read_run
@@ -59,7 +58,7 @@ def _keep(run: Any, made: Any) -> None:
 
 
 def _refuse_without(made: Any, run: Any) -> None:
-    """Without predictions there is nothing to score again; says how to get them."""
+    """Raise DataError with the remedy if the run has no predictions."""
     from bench.errors import DataError
 
     if made is None:
@@ -74,7 +73,7 @@ def _by_reference(run: Any, made: Any, data: Any, workers: int) -> Any:
 
 
 def _truth(run: Any, dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path | None) -> Any:
-    """The data set that is named, else the one that the run was scored on."""
+    """Return the data set given by the options, else the one that the run was scored on."""
     from bench.datasets.registry import load_coco_files
     from bench.errors import UsageError
     from bench.io.config import shipped_configs
@@ -88,7 +87,7 @@ def _truth(run: Any, dataset: str | None, gt: Path | None, gt_dir: Path | None, 
 
 
 def _how_to_predict(meta: Any) -> str:
-    """What makes the predictions of a run again, as far as its command tells."""
+    """Return the remedy for missing predictions, derived from the stored command of the run."""
     command = [str(word) for word in meta.get("command", [])]
     if "predictions" in meta["model"]:
         return f"give --predictions FOLDER with what was scored: {shlex.join(command) or 'a call of bench.score'}"
@@ -97,7 +96,7 @@ def _how_to_predict(meta: Any) -> str:
 
 
 def _without_out(command: Sequence[str]) -> list[str]:
-    """A command without where its results went, and without what would keep it from predicting anew."""
+    """Return a command without --out and without the options that would prevent new predictions."""
     dropped = ("--out", "--overwrite", "--again", "--no-save-predictions")
     pairs = zip(command, ["", *command], strict=False)
     kept = [word for word, before in pairs if word not in dropped and before != "--out"]
@@ -111,7 +110,6 @@ def _json(run: Any, checks: Sequence[Any], found: Any) -> dict[str, Any]:
 
 
 def _show(run: Any, checks: Sequence[Any], found: Any) -> None:
-    """A row a check, the findings below them, and the largest differences from the reference."""
     title = f"{run.name} on {run.dataset}, {run.folder}"
     print_table(title, ["check", "result", "what"], [[check.name, check.result, check.note] for check in checks])
     for check in checks:

@@ -1,1 +1,1 @@
-"""Names → samples: data sets, label spaces and maps, checks."""
+"""Data sets, label spaces and label maps, checks."""

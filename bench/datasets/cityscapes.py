@@ -1,8 +1,8 @@
-"""Cityscapes: its layout on disk, and the coding of instanceIds.
+"""Cityscapes: folder layout and decoding of instanceIds.
 
-`*_instanceIds.png` (16 bit): a thing instance is labelId * 1000 + n with n from 0; stuff, and groups of
-things whose instances were not told apart, are the bare labelId. Source: cityscapesScripts,
-preparation/json2instanceImg.py and createPanopticImgs.py (groups are iscrowd, ignored labels void).
+`*_instanceIds.png` (16 bit): a thing instance is labelId * 1000 + n with n from 0. Stuff, and groups of things without
+separate instances, are the bare labelId. Source: cityscapesScripts, preparation/json2instanceImg.py and
+createPanopticImgs.py (groups are iscrowd, ignored labels void).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_ID = 1 << 16
 
 
 def panoptic_of(instance_ids: NDArray[np.integer], space: LabelSpace) -> Panoptic:
-    """(H, W) instanceIds as a Panoptic in `space`; a value of no known label is a DataError."""
+    """Convert (H, W) instanceIds to a Panoptic. Raise DataError for values that are not valid in `space`."""
     low, high = (int(instance_ids.min()), int(instance_ids.max())) if instance_ids.size else (0, 0)
     if low < 0 or high >= MAX_ID:
         raise DataError(f"instanceIds hold {low}..{high}; 16 bits were expected")
@@ -41,7 +41,7 @@ def panoptic_of(instance_ids: NDArray[np.integer], space: LabelSpace) -> Panopti
 
 
 def _segment(value: int, space: LabelSpace, pixels: int) -> SegmentInfo | None:
-    """What one value of an instanceIds map stands for; None is void."""
+    """Return the segment of one value of instanceIds, or None if it is void."""
     label = value if value < 1000 else value // 1000
     if label in space.void_ids:
         return None
@@ -60,7 +60,7 @@ Truth = tuple[Callable[[], Panoptic], tuple[Readable, ...]]  # how it is read, a
 
 
 def samples(root: Path, split: str, space: LabelSpace, remedy: str) -> tuple[Sample, ...]:
-    """The samples of a split, by city and name; opens no image. Missing folders and pairs are DataErrors."""
+    """Return the samples of a split by city and name. Opens no image; raises DataError if files are missing."""
     images = _images(root / "leftImg8bit" / split, remedy)
     truth_of = _instance_ids(root, split, space) or _panoptic_json(root, split, space)
     if truth_of is None:
@@ -105,7 +105,7 @@ def _read_instances(path: Path, space: LabelSpace) -> Panoptic:
 
 
 def _panoptic_json(root: Path, split: str, space: LabelSpace) -> dict[str, Truth] | None:
-    """createPanopticImgs' output, with label ids or (`_trainId`) train ids as category_id."""
+    """Read the JSON of createPanopticImgs, with label ids or (`_trainId`) train ids; None if there is none."""
     for stem in (f"cityscapes_panoptic_{split}", f"cityscapes_panoptic_{split}_trainId"):
         path = root / "gtFine" / f"{stem}.json"
         if path.is_file():
@@ -119,7 +119,7 @@ def _panoptic_json(root: Path, split: str, space: LabelSpace) -> dict[str, Truth
 
 
 def _label_ids(path: Path, categories: Any, space: LabelSpace) -> dict[int, int]:
-    """category_id of the file → label id; the names decide, since train ids look like label ids."""
+    """Map category ids of the file to label ids, by name since train ids look like label ids."""
     by_name = {category.name: category.id for category in space.categories}
     unknown = [category.name for category in categories if category.name not in by_name]
     if unknown:

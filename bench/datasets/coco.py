@@ -1,4 +1,4 @@
-"""Samples of a set in COCO panoptic format: a JSON, its PNGs and the pictures, in folders or in zips."""
+"""Samples of a data set in COCO panoptic format: JSON, PNGs and images, in folders or zip archives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FROM_FILE = "from-file"  # as `labels:` of a data set, the categories that its J
 
 @dataclass(frozen=True)
 class CocoPlaces:
-    """Where a split lies below the root: places to try in this order; a part in .zip is read as a folder."""
+    """Paths of a split below the root, tried in order. A path component ending in .zip is read as a folder."""
 
     json: tuple[str, ...]
     panoptic: tuple[str, ...]
@@ -34,18 +34,20 @@ class CocoPlaces:
 
 @dataclass(frozen=True, eq=False)
 class CocoFiles:
-    """The places that are there. A split without pictures can be scored and checked."""
+    """Files of a split that exist. A split without images can be scored and checked."""
 
     json: File
     panoptic: File
     images: File | None
 
     def png(self, annotation: Mapping[str, Any]) -> File:
-        """The PNG of an annotation."""
         return self.panoptic / str(annotation["file_name"])
 
     def picture(self, annotation: Mapping[str, Any], listed: Mapping[str, Any] | None) -> File | None:
-        """The picture that `images` lists for an annotation, else the PNG's name with .jpg."""
+        """Return the image of an annotation, or None if the split has no images.
+
+        Its name is the `file_name` in `listed`, else that of the PNG with .jpg.
+        """
         if self.images is None:
             return None
         name = listed.get("file_name") if listed else None
@@ -53,7 +55,7 @@ class CocoFiles:
 
 
 def open_files(root: Path, places: CocoPlaces, remedy: str) -> CocoFiles:
-    """The first place of each kind that is there; DataError where none is."""
+    """Return the first existing path of each kind. Raise DataError if there is none."""
     images = _first(root, places.images, "pictures", remedy) if places.images else None
     return CocoFiles(
         _first(root, places.json, "JSON", remedy), _first(root, places.panoptic, "panoptic PNGs", remedy), images
@@ -69,7 +71,7 @@ def _first(root: Path, places: tuple[str, ...], what: str, remedy: str) -> File:
 
 
 def samples(files: CocoFiles, space: LabelSpace | None) -> tuple[tuple[Sample, ...], Categories]:
-    """The samples in the order of the JSON, and the space of their classes (None: the JSON's own)."""
+    """Return the samples in JSON order, and their categories: those of `space`, or the JSON's own if it is None."""
     truth = coco.load_json(files.json)
     categories = truth.categories if space is None else _agreed(truth, space.evaluated)
     pictures = {image_id: _picture(files, truth, image_id) for image_id in truth.annotations}
@@ -93,7 +95,7 @@ def samples(files: CocoFiles, space: LabelSpace | None) -> tuple[tuple[Sample, .
 
 
 def _agreed(truth: coco.CocoPanoptic, space: Categories) -> Categories:
-    """The space, if every category of the JSON is in it as the same thing or stuff under the same id."""
+    """Return `space`. Raise DataError unless it has every category of the JSON with the same id, name and kind."""
     meant = {(c.id, c.name, c.isthing) for c in space}
     for category in truth.categories:
         if (category.id, category.name, category.isthing) not in meant:

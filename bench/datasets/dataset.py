@@ -1,4 +1,4 @@
-"""What a data set is: a specification in YAML, and samples that are read when asked for."""
+"""Data sets: specification in YAML, and samples that are read lazily."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Carried = Literal["semantic", "instance", "panoptic"]
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """configs/datasets/*.yaml. `roots` are environment variables → sub-folder below their value.
+    """Schema of configs/datasets/*.yaml. `roots` are environment variables → sub-folder below their value.
 
-    `files` are split → places, of the layout `coco`. `carries` is what its labels tell, `count` names void
-    labels of its space that count as classes, `embedded` the data set that we generate.
+    `files` are split → places, for the layout `coco`. `carries` are the kinds of labels that it has. Void labels of its
+    space can be evaluated as classes, and a generated data set has the name of its generator.
     """
 
     title: str
@@ -51,14 +51,17 @@ class DatasetSpec:
             raise UsageError(f"split {unsafe[0][:80]!r}: write letters, digits, '_', '-' and '.', a letter first")
 
     def ready(self, name: str, root: Path | None, split: str, on_image: ProgressCallback | None = None) -> Path:
-        """The folder of a split; embedded data are generated first, in the cache unless a root is given."""
+        """Return the folder of a split. A generated data set is written first, to the cache if `root` is None."""
         if not self.embedded:
             return self.locate(name, root)
         made: Path = import_module(f"bench.datasets.synthetic.{self.embedded}.write").ensure(root, split, on_image)
         return made
 
     def locate(self, name: str, root: Path | None) -> Path:
-        """The folder of the data: the one given, else the first environment variable that names one."""
+        """Return `root` if given, else the folder below the first environment variable that is set.
+
+        Raise DataError if there is none.
+        """
         if root is not None:
             return root
         for variable, folder in self.roots.items():
@@ -67,7 +70,7 @@ class DatasetSpec:
         raise DataError(f"{name}: no data root. Give --data-root or set one of {', '.join(self.roots)}.\n{self.help()}")
 
     def help(self) -> str:
-        """Where the data comes from, how it must lie, and what to try without it."""
+        """Return how to obtain the data, the expected folder layout, and a data set that needs no download."""
         return (
             f"Get it: {self.obtain}\nExpected below the root:\n{self.tree.rstrip()}\n"
             "To try the tool without any download: --dataset minicity"
@@ -76,11 +79,11 @@ class DatasetSpec:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A split of a data set: samples in their order, and the space that they are scored in.
+    """Split of a data set: samples in order, and the categories that are evaluated.
 
-    `space` is the name of that space; `base` and `labels` say of a derived data set what was mapped, and how.
-    `root` is the folder that it was read from, and `label_table` the digest of the labels that its truth is read by,
-    void ones and colours too.
+    `space` is the name of the label space. `base` and `labels` are the base and the label map of a derived data set.
+    `root` is the folder of the files. `label_table` is a digest of the labels that the truth is decoded with, void
+    labels and colours included.
     """
 
     name: str
@@ -98,15 +101,15 @@ class Dataset:
 
     @property
     def slug(self) -> str:
-        """Its folder name below results/."""
+        """Folder name below results/."""
         return f"{self.name}-{self.split}"
 
     def limited(self, count: int | None) -> Dataset:
-        """The first `count` samples, or all."""
+        """Return the first `count` samples, or all if it is None."""
         return self if count is None else replace(self, samples=self.samples[:count])
 
     def only(self, image_ids: list[str]) -> Dataset:
-        """The samples of these ids, in the order of the data set."""
+        """Return the samples with these ids, in data set order. Raise DataError for unknown ids."""
         wanted = set(image_ids)
         unknown = wanted - {sample.image_id for sample in self.samples}
         if unknown:
@@ -115,7 +118,7 @@ class Dataset:
 
 
 def parse_dataset_name(name: str) -> tuple[Path, str]:
-    """The YAML of a name, and the split that it asks for: "" is the default one."""
+    """Return the YAML file and the split of a data set name; "" is the default split."""
     base, _, split = name.partition(":") if not name.endswith((".yaml", ".yml")) else (name, "", "")
     return find_config("datasets", base), split
 
@@ -123,7 +126,7 @@ def parse_dataset_name(name: str) -> tuple[Path, str]:
 def load_plain(
     path: Path, split: str, root: Path | None, on_image: ProgressCallback | None, count: tuple[str, ...] = ()
 ) -> Dataset:
-    """The data set of a YAML that has no base; `count` names further void labels that are read as classes."""
+    """Load a data set from a YAML without `base`. Further void labels can be read as classes."""
     spec, split = plain_spec(path, split)
     if spec.layout == "coco":
         with error_context(path):
@@ -146,7 +149,7 @@ def load_plain(
 
 
 def plain_spec(path: Path, split: str) -> tuple[DatasetSpec, str]:
-    """The specification in a YAML, and the split that is meant."""
+    """Return the specification in a YAML, and the split or its default. Raise UsageError for an unknown split."""
     spec = load_yaml(path, DatasetSpec)
     split = split or spec.default_split
     if split not in spec.splits:
@@ -157,7 +160,6 @@ def plain_spec(path: Path, split: str) -> tuple[DatasetSpec, str]:
 def coco_files(
     name: str, spec: DatasetSpec, split: str, root: Path | None, on_image: ProgressCallback | None = None
 ) -> coco_panoptic.CocoFiles:
-    """Where a split of the layout `coco` lies."""
     if split not in spec.files:
         raise UsageError(f"{name}: `files` says nothing of the split {split!r}; {did_you_mean(split, spec.files)}")
     return coco_panoptic.open_files(spec.ready(name, root, split, on_image), spec.files[split], spec.help())

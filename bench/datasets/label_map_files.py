@@ -1,4 +1,4 @@
-"""Label maps as files of configs/labels, and which of them leads from a model's space to a data set's."""
+"""Label map files of configs/labels, and the choice of a map from a model's label space to a data set's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.types import Categories
 
 @dataclass(frozen=True)
 class MapFile:
-    """`map` lists every label of the space `source`, its void labels too, with a label of `target` or `void`."""
+    """Schema of a label map. `map` sends each label of `source`, also void ones, to a label of `target` or `void`."""
 
     source: str
     target: str
@@ -24,10 +24,10 @@ class MapFile:
 
 
 def load_map(name: str, count: Collection[str] = ()) -> LabelMap:
-    """The map `name` (a shipped one, or the path of a YAML).
+    """Load a label map by its shipped name or the path of a YAML.
 
-    `count` names void labels of the target space that count as classes. Void labels of the source that the
-    map gives a class follow the source's own categories: what the data draws of them becomes valid.
+    Void labels of the target space can be evaluated as classes. Void labels of the source that the map sends to a class
+    are appended to the source categories, so that their pixels become valid.
     """
     path = find_config("labels", name)
     file = load_yaml(path, MapFile)
@@ -50,20 +50,21 @@ def _label_map(file: MapFile, source: LabelSpace, target: LabelSpace) -> LabelMa
 
 
 def map_digest(labels: LabelMap) -> str:
-    """sha256 (hex) of what the map says: both spaces without their colours, and the names."""
+    """Return the SHA-256 (hex) of a label map: both spaces without their colours, and the names."""
     spaces = [[(c.id, c.name, c.isthing) for c in space] for space in (labels.source, labels.target)]
     return digest({"source": spaces[0], "target": spaces[1], "names": labels.names})
 
 
 def same_categories(one: Categories, other: Categories) -> bool:
-    """Equal ids, names and kinds in the same order; colours are taste."""
+    """Return whether ids, names and kinds are equal, in the same order. Colours are ignored."""
     return [(c.id, c.name, c.isthing) for c in one] == [(c.id, c.name, c.isthing) for c in other]
 
 
 def find_label_map(model: tuple[str, Categories], data: tuple[str, Categories], given: str | None) -> LabelMap | None:
-    """From a model's space to a data set's, each (its name, its categories): None where they are the same.
+    """Return the label map from a model's space to a data set's, each (name, categories); None if they are equal.
 
-    `given` is the name or path of a map; else a shipped one is looked for, then two of them in a row.
+    `given` is the name or path of a map. If it is None, a shipped map is used, or else two in a row. Raise UsageError
+    if no map fits.
     """
     if given is not None:
         return _named_map(model, data, given)
@@ -88,7 +89,7 @@ def _named_map(model: tuple[str, Categories], data: tuple[str, Categories], name
 
 
 def _shipped_chain(source: Categories, target: Categories) -> Iterator[LabelMap]:
-    """Shipped maps from one space to the other, the direct ones first."""
+    """Yield shipped maps from one space to the other: single maps, then compositions of two."""
     last = [labels for name in _names() if same_categories((labels := _map_to(name, target)).target, target)]
     yield from (labels for labels in last if _covers(labels.source, source))
     for name in _names():
@@ -98,12 +99,11 @@ def _shipped_chain(source: Categories, target: Categories) -> Iterator[LabelMap]
 
 
 def _names() -> list[str]:
-    """Of the shipped files, those that hold a map."""
     return [name for name in shipped_configs("labels") if "-to-" in name]
 
 
 def _map_to(name: str, target: Categories) -> LabelMap:
-    """The map, counting those void labels of its target that `target` counts."""
+    """Load a map, with those void labels of its target space as classes that are in `target`."""
     space = load_space(load_yaml(find_config("labels", name), MapFile).target)
     return load_map(name, _counted(space, target))
 
@@ -114,10 +114,9 @@ def _counted(space: LabelSpace, target: Categories) -> list[str]:
 
 
 def _covers(large: Categories, small: Categories) -> bool:
-    """The first of `large` are `small`; void labels that were given a class may follow."""
+    """Return whether the first categories of `large` are `small`. Void labels sent to a class may follow."""
     return same_categories(Categories(large.items[: len(small)]), small)
 
 
 def label_map_record(labels: LabelMap) -> dict[str, Any]:
-    """What a run records of a map."""
     return {"sha256": map_digest(labels), "names": dict(labels.names)}

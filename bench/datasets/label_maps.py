@@ -1,7 +1,7 @@
-"""Maps between label spaces, by name and total: what becomes of a class is written down, for every class.
+"""Maps between label spaces by name, complete: every class of the source is sent to a class or to void.
 
-Many-to-one keeps the instances of things apart and makes one segment of stuff; thing → stuff drops the
-instances; stuff → thing is refused, since nobody drew the instances; what goes to void is void.
+Many-to-one keeps thing instances apart and merges stuff to one segment. Thing → stuff drops the instances. Stuff →
+thing is rejected, since stuff has no instances. Anything sent to void is void.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VOID = "void"
 
 @dataclass(frozen=True)
 class LabelMap:
-    """`names` are source class → target class, or None for void; every class of `source` is listed."""
+    """Label map: `names` are source class → target class, or None for void. Every class of `source` is listed."""
 
     source: Categories
     target: Categories
@@ -46,13 +46,12 @@ class LabelMap:
 
     @cached_property
     def category_of(self) -> dict[int, Category | None]:
-        """Source category id → target category; None is void."""
+        """Source category id → target category, None for void."""
         targets = _by_name(self.target)
         return {c.id: None if (to := self.names[c.name]) is None else targets[to] for c in self.source}
 
     @cached_property
     def is_identity(self) -> bool:
-        """Every class stays what it is."""
         return self.source == self.target and all(name == to for name, to in self.names.items())
 
 
@@ -65,7 +64,7 @@ def _by_name(categories: Categories) -> dict[str, Category]:
 
 
 def compose(second: LabelMap, first: LabelMap) -> LabelMap:
-    """The map that does `first`, then `second`, whose source holds at least the target of `first`."""
+    """Return the map of `first`, then `second`. Raise UsageError unless its source has the target of `first`."""
     known = {(c.id, c.name, c.isthing) for c in second.source}
     strange = [c.name for c in first.target if (c.id, c.name, c.isthing) not in known]
     if strange:
@@ -75,12 +74,11 @@ def compose(second: LabelMap, first: LabelMap) -> LabelMap:
 
 
 def remap(panoptic: Panoptic, labels: LabelMap) -> Panoptic:
-    """The same pixels in the target space; the identity gives back the same object.
+    """Return the segmentation in the target space; the identity returns the same object.
 
-    The order of segments is the source's; a segment of several parts stands where the first of them stood,
-    under its source id, with the sum of their declared areas and the best of their scores. A crowd region
-    stays one of its new thing class and becomes plain stuff where its class does. Two segments of one stuff
-    class that stays stuff are left as the source had them, unless another class joins them.
+    Segments stay in order. A merged segment has the position and source id of its first part, the sum of the declared
+    areas and the maximum of the scores. A crowd region stays crowd, but becomes plain stuff if its class becomes stuff.
+    Several segments of a stuff class that stays stuff are not merged, unless another class joins them.
     """
     if labels.is_identity:
         return panoptic
@@ -93,7 +91,7 @@ def remap(panoptic: Panoptic, labels: LabelMap) -> Panoptic:
 
 
 def _groups(panoptic: Panoptic, labels: LabelMap) -> list[tuple[Category, list[int]]]:
-    """Target category and the positions in segments_info of its parts; what becomes void is left out."""
+    """Return each target category with the segments_info indices of its parts; void is left out."""
     targets = [_target(info, labels) for info in panoptic.segments_info]
     fused = _fused(panoptic, labels)
     groups: dict[tuple[int, int], tuple[Category, list[int]]] = {}
@@ -111,7 +109,7 @@ def _target(info: SegmentInfo, labels: LabelMap) -> Category | None:
 
 
 def _fused(panoptic: Panoptic, labels: LabelMap) -> set[int]:
-    """Ids of the stuff classes that several classes, or things, have come to in this image."""
+    """Return the ids of stuff classes that merge several classes, or things, in this image."""
     origins: dict[int, set[int]] = {}
     for info in panoptic.segments_info:
         to = labels.category_of[info.category_id]
@@ -142,12 +140,12 @@ def _joined(panoptic: Panoptic, positions: list[int], to: Category, labels: Labe
 
 
 def void_id(categories: Categories) -> int:
-    """The id that stands for void in a semantic map of these categories: the least that none of them has."""
+    """Return the id of void in a semantic map of these categories: the lowest unused id."""
     return next(i for i in range(len(categories) + 1) if i not in categories.index_of)
 
 
 def remap_semantic(ids: NDArray[np.int32], labels: LabelMap) -> NDArray[np.int32]:
-    """(H, W) category ids in the target space; ids of no source class are void, and void is `void_id`."""
+    """Map (H, W) category ids to the target space. Unknown ids become void, which is `void_id`."""
     if labels.is_identity:
         return ids
     void = void_id(labels.target)
@@ -159,6 +157,6 @@ def remap_semantic(ids: NDArray[np.int32], labels: LabelMap) -> NDArray[np.int32
 
 
 def remap_prediction(prediction: Prediction, labels: LabelMap) -> Prediction:
-    """Both maps of a prediction in the target space, after the model's argmax."""
+    """Map both maps of a prediction to the target space, after the model's argmax."""
     semantic = None if prediction.semantic is None else remap_semantic(prediction.semantic, labels)
     return replace(prediction, panoptic=remap(prediction.panoptic, labels), semantic=semantic)

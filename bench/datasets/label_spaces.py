@@ -1,4 +1,4 @@
-"""Label spaces: which classes count, which labels are void. Read from configs/labels."""
+"""Label spaces of configs/labels: evaluated categories and void labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from bench.types import Categories, Category
 
 @dataclass(frozen=True)
 class VoidLabel:
-    """A label that occurs in annotations and is not evaluated; its kind and colour matter where it is made to count."""
+    """Annotated label that is not evaluated.
+
+    `isthing` is used if it is evaluated as a class, `color` also to decode labels stored as colours.
+    """
 
     id: int
     name: str
@@ -23,7 +26,7 @@ class VoidLabel:
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The evaluated categories, in order, and the labels that are read as void."""
+    """Evaluated categories, in order, and the labels that are read as void."""
 
     categories: tuple[Category, ...]
     void: tuple[VoidLabel, ...] = ()
@@ -44,7 +47,7 @@ class LabelSpace:
         return frozenset(label.id for label in self.void)
 
     def with_void_as_classes(self, names: Collection[str]) -> LabelSpace:
-        """The space in which these of its void labels are categories, after the others."""
+        """Return the space with these void labels as categories, after the others. Raise UsageError if unknown."""
         known = [label.name for label in self.void]
         for name in names:
             if name not in known:
@@ -54,5 +57,5 @@ class LabelSpace:
 
 
 def load_space(name: str) -> LabelSpace:
-    """The label space `name` (a shipped one, or the path of a YAML)."""
+    """Load a label space by its shipped name or the path of a YAML."""
     return load_yaml(find_config("labels", name), LabelSpace)

@@ -1,4 +1,4 @@
-"""`load_dataset`: data sets by name, derived data sets, any pair of COCO files."""
+"""`load_dataset`: data sets by name, derived data sets, COCO files."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ from bench.types import Panoptic, ProgressCallback, Sample
 
 @dataclass(frozen=True)
 class DerivedSpec:
-    """configs/datasets/*.yaml with a `base`. `labels` is a map that starts at the base's label space;
-    `count` names void labels of the space it leads to that count as classes."""
+    """Schema of configs/datasets/*.yaml with a `base`. `labels` is a label map from the space of the base.
+
+    Void labels of the target space can be evaluated as classes.
+    """
 
     title: str
     base: str
@@ -34,13 +36,13 @@ class DerivedSpec:
 
 
 def read_derived(path: Path) -> DerivedSpec | None:
-    """The file as a derived data set; None where it names no base."""
+    """Read the file as a derived data set, or return None if it has no `base`."""
     data = read_yaml(path)
     return from_dict(DerivedSpec, data, str(path)) if "base" in data else None
 
 
 def read_spec(path: Path) -> DatasetSpec:
-    """What there is to tell of a data set: a derived one's base, under its own title and labels."""
+    """Read a specification; for a derived data set that of its base, with its own title and labels."""
     derived = read_derived(path)
     if derived is None:
         return load_yaml(path, DatasetSpec)
@@ -56,7 +58,7 @@ def _base(path: Path, derived: DerivedSpec) -> Path:
 
 
 def derive(path: Path, spec: DerivedSpec, split: str, root: Path | None, on_image: ProgressCallback | None) -> Dataset:
-    """The base with its truth mapped when it is read. Void labels that the map gives a class are read as such."""
+    """Load the base with its truth mapped on reading. Void labels that the map sends to a class are read as classes."""
     with error_context(path):
         labels = load_map(spec.labels, spec.count)
         file = load_yaml(find_config("labels", spec.labels), MapFile)
@@ -98,7 +100,7 @@ def _read_semantic(read: Callable[[], NDArray[np.int32]], labels: LabelMap) -> N
 
 
 def load_base(dataset: Dataset, root: Path | None, on_image: ProgressCallback | None = None) -> Dataset:
-    """The base of a derived data set in its own label space, with the same images."""
+    """Load the base of a derived data set in its own label space, with the same images; UsageError if it has none."""
     if dataset.labels is None:
         raise UsageError(f"{dataset.name}: its labels are not mapped from another data set's")
     base = load_plain(find_config("datasets", dataset.base), dataset.split, root, on_image)
@@ -106,9 +108,9 @@ def load_base(dataset: Dataset, root: Path | None, on_image: ProgressCallback | 
 
 
 def load_dataset(name: str, root: Path | None = None, on_image: ProgressCallback | None = None) -> Dataset:
-    """`cityscapes`, `minicity:demo`, `./mine.yaml:val`: opens no image; DataError where it is not there.
+    """Load a data set by name and split: `cityscapes`, `minicity:demo`, `./mine.yaml:val`.
 
-    `on_image(done, total)` is called while an embedded data set is generated.
+    Opens no image. Raises DataError if files are missing. `on_image(done, total)` is called while data are generated.
 
     >>> data = load_dataset("minicity:demo").limited(2)
     >>> [category.name for category in data.categories][:3]
@@ -124,7 +126,10 @@ def load_dataset(name: str, root: Path | None = None, on_image: ProgressCallback
 
 
 def load_coco_files(file: Path, folder: Path) -> Dataset:
-    """The annotations of `file` in its own order; mIoU by detectron2's rule, as COCO's is reported."""
+    """Load a COCO panoptic JSON and its folder of PNGs, in file order, without images.
+
+    mIoU is by detectron2's rule, as usual for COCO.
+    """
     truth = coco.load_json(file)
     samples = tuple(
         Sample(image_id, "", partial(_no_image, image_id), target, target_files=(file, target.png))

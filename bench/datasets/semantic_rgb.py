@@ -1,6 +1,6 @@
 """Semantic labels as colours, in ika's layout: `input/<stem>.png` and `label/<stem>_gtFine_labelColor.png`.
 
-There are no instances: such a data set has mIoU and no PQ.
+There are no instances, so such a data set has mIoU but no PQ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NO_PQ = "carries semantic labels only: it has mIoU, but no PQ, since nobody told
 
 
 def samples(name: str, root: Path, space: LabelSpace, remedy: str) -> tuple[Sample, ...]:
-    """The samples by name; opens no image. Missing folders and pairs are DataErrors."""
+    """Return the samples by name. Opens no image; raises DataError if images or labels are missing."""
     images = sorted((root / "input").glob("*.png"))
     if not images:
         raise DataError(f"{root / 'input'}: no images (*.png) here.\n{remedy}")
@@ -62,7 +62,7 @@ def _read_semantic(path: Path, space: LabelSpace) -> NDArray[np.int32]:
 
 
 def semantic_of(rgb: RGB, space: LabelSpace) -> NDArray[np.int32]:
-    """(H, W, 3) colours as (H, W) category ids, void as `void_id`; a colour of no label is a DataError."""
+    """Map (H, W, 3) colours to (H, W) category ids, void as `void_id`. Raise DataError for unknown colours."""
     void = void_id(space.evaluated)
     ids = {_packed(label.color): void for label in space.void} | {_packed(c.color): c.id for c in space.categories}
     colors = np.array(sorted(ids), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""`bench data stats`: how many images, segments and pixels of what a data set has. Reads the truth, no picture."""
+"""`bench data stats`: numbers of images, segments and pixels of a data set. Reads the truth, no images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CROWD, SEGMENT = 1, 0
 
 @dataclass(frozen=True)
 class ClassStats:
-    """`segments` leaves crowd regions out; of semantic labels it is None."""
+    """Statistics of a class. `segments` excludes crowds; both are None for semantic labels."""
 
     category_id: int
     name: str
@@ -33,7 +33,7 @@ class ClassStats:
 
 @dataclass(frozen=True)
 class DatasetStats:
-    """`sizes` is "H x W" → images, the commonest first; pixels of no class are `void_pixels`."""
+    """Statistics of a data set. `sizes` is "H x W" → images, most common first; `void_pixels` have no class."""
 
     dataset: str
     images: int
@@ -52,14 +52,13 @@ class DatasetStats:
 
 @dataclass(frozen=True, eq=False)
 class _Image:
-    """(n, 3) int64 rows: place of the category, area in pixels, CROWD or SEGMENT."""
+    """Rows of one image, (n, 3) int64: category index, area in pixels, CROWD or SEGMENT."""
 
     size: tuple[int, int]
     rows: NDArray[np.int64]
 
 
 def dataset_stats(data: Dataset, *, workers: int = 2, on_image: ProgressCallback | None = None) -> DatasetStats:
-    """One pass over the truth."""
     images: list[_Image] = []
     for image in ordered_map(lambda sample: _read(sample, data.categories), data.samples, workers):
         images.append(image)

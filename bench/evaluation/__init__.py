@@ -1,1 +1,1 @@
-"""Samples and an adapter → a run on disk; suites and studies of them."""
+"""Evaluation: samples and an adapter → a run on disk; suites and studies of runs."""

@@ -1,4 +1,4 @@
-"""Ground truth, damaged on purpose: predictions with known faults, a ceiling and a test double for any metric."""
+"""Synthetic predictions: ground truth with random errors, as an upper bound and a test double for metrics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.types import Categories, IdMap, Panoptic, Prediction, ProgressCallbac
 
 @dataclass(frozen=True)
 class Damage:
-    """The chance (0..1) of each fault for a segment; `jitter` moves its whole mask by up to so many pixels."""
+    """Probability (0..1) of each error per segment; `jitter` is the maximum shift of its mask in pixels."""
 
     drop: float = 0.03
     split: float = 0.02
@@ -28,7 +28,7 @@ class Damage:
 
 
 def damage(truth: Panoptic, categories: Categories, faults: Damage, rng: np.random.Generator) -> Panoptic:
-    """A prediction made from the truth; crowd regions are dropped, since no model predicts them as one."""
+    """Return a prediction made from the ground truth by random errors. Crowd regions are dropped."""
     ids = np.zeros_like(truth.id_map)
     infos: dict[int, SegmentInfo] = {}
     order = sorted(range(len(truth.segments_info)), key=lambda i: -int(truth.areas[i]))
@@ -50,7 +50,6 @@ def _paint(
     faults: Damage,
     rng: np.random.Generator,
 ) -> None:
-    """One segment into the map, with what befalls it."""
     if rng.random() < faults.relabel:
         category = categories.items[int(rng.integers(len(categories)))].id
     score = float(rng.integers(60, 100)) / 100
@@ -72,7 +71,7 @@ def _paint(
 
 
 def _moved(mask: np.ndarray, jitter: int, rng: np.random.Generator) -> np.ndarray:
-    """(H, W) bool, shifted by up to `jitter` pixels; what leaves the image is lost."""
+    """Return an (H, W) bool mask shifted by up to `jitter` pixels; pixels outside the image are lost."""
     down, right = (int(v) for v in rng.integers(-jitter, jitter + 1, 2))
     moved = np.zeros_like(mask)
     height, width = mask.shape
@@ -83,7 +82,6 @@ def _moved(mask: np.ndarray, jitter: int, rng: np.random.Generator) -> np.ndarra
 
 
 def _compact(ids: IdMap, infos: dict[int, SegmentInfo]) -> Panoptic:
-    """Leaves out segments that later ones covered whole."""
     visible = np.bincount(ids.ravel(), minlength=len(infos) + 1)
     return Panoptic.from_ids(ids, {i: info for i, info in infos.items() if visible[i]})
 
@@ -96,7 +94,7 @@ def damage_dataset(
     faults: Damage | None = None,
     on_image: ProgressCallback | None = None,
 ) -> Path:
-    """Writes damaged truth for every image as predictions; each image's faults depend on its id and `seed`."""
+    """Write damaged ground truth of every image as predictions; errors depend only on the image id and `seed`."""
     work = partial(_damaged, categories=dataset.categories, faults=faults or Damage(), seed=seed)
     with PredictionWriter(out, fresh=True) as writer:
         for done, (sample, panoptic) in enumerate(ordered_map(work, dataset.samples, workers=2), 1):

@@ -1,4 +1,4 @@
-"""Samples and predictions → image lines. One loop serves live models and predictions made elsewhere."""
+"""The evaluation loop: samples and predictions → image lines, for live models and for prediction files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORK_FROM = 50  # images; a fork takes as long as some of them
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """An image's entry in the accumulator, and the seconds that its stages took."""
+    """The scored line of an image, and the seconds per stage."""
 
     entry: ScoredLine
     seconds: dict[str, float]
@@ -48,10 +48,10 @@ def predict_and_score(
     shard: Shard = WHOLE,
     on_image: ProgressCallback | None = None,
 ) -> None:
-    """Predicts and scores what the run lacks. Stages overlap; the device belongs to the calling thread.
+    """Predict and score the images that the run lacks. `infer` runs on the calling thread, the other stages on threads.
 
-    Of a sharded run only the batches of `shard` are done.
-    `labels` leads from the model's label space to the data set's; None where they are the same.
+    Only batches of `shard` are evaluated. `labels` maps the model's label space to that of the data set; None if they
+    are the same. Raises ModelError, naming the stage and the images, if the adapter fails.
     """
     predicted = dataset.categories if labels is None else labels.source
     cuts = shard.of(batches(dataset.samples, batch_size))
@@ -84,7 +84,7 @@ def score_predictions(
     shard: Shard = WHOLE,
     on_image: ProgressCallback | None = None,
 ) -> None:
-    """Scores predictions that lie in files; of a sharded run only the images of `shard`."""
+    """Score prediction files; only the images of `shard`."""
     mine = shard.of(dataset.samples)
     todo = [sample for sample in mine if sample.image_id not in run.done]
 
@@ -103,7 +103,7 @@ def score_predictions(
 
 
 def _should_fork(todo: Sequence[Sample]) -> bool:
-    """Whether there is enough to do, and nothing that a fork would share: a zip's handle, the threads of torch."""
+    """Return whether forked workers pay off and are safe: enough images, PNG files (no archives), Linux, no torch."""
     files = all(isinstance(s.read_target, PanopticFile) and isinstance(s.read_target.png, Path) for s in todo)
     return len(todo) >= FORK_FROM and files and sys.platform == "linux" and "torch" not in sys.modules
 
@@ -144,7 +144,7 @@ def _score(
 def _infer(
     adapter: Adapter, todo: Sequence[Sequence[Sample]], workers: int
 ) -> Generator[tuple[Sample, tuple[int, int], Any, dict[str, float]], None, None]:
-    """Outputs one image at a time; images are read and preprocessed ahead on threads."""
+    """Yield the raw output of each image; images are read and preprocessed ahead on threads."""
 
     def prepare(sample: Sample) -> tuple[Image, Any, dict[str, float]]:
         start = time.perf_counter()
@@ -165,7 +165,6 @@ def _infer(
 
 
 def _guarded(adapter: Adapter, batch: list[Any], cut: Sequence[Sample]) -> Sequence[Any]:
-    """The network's outputs, one an image."""
     with _stage("infer", [sample.image_id for sample in cut]):
         outputs = adapter.infer(batch)
         if len(outputs) != len(batch):
@@ -175,9 +174,9 @@ def _guarded(adapter: Adapter, batch: list[Any], cut: Sequence[Sample]) -> Seque
 
 @contextmanager
 def _stage(name: str, image_ids: Sequence[str]) -> Iterator[None]:
-    """Whatever an adapter raises becomes a ModelError that names the stage and the images.
+    """Turn any exception of an adapter into a ModelError that names the stage and the images.
 
-    A lost worker is no fault of the model's, and the run can be resumed.
+    PartialRun (a worker died) passes unchanged, since the run can be resumed.
     """
     try:
         yield
@@ -192,7 +191,7 @@ def _stage(name: str, image_ids: Sequence[str]) -> Iterator[None]:
 
 
 def _check_fit(prediction: Prediction, size: tuple[int, int], categories: Categories) -> None:
-    """A prediction has the size (H, W) of its image and the classes of the scored space."""
+    """Raise ModelError if a map differs in size (H, W) from its image or a category is not in the label space."""
     for name, map_ in (("panoptic", prediction.panoptic.id_map), ("semantic", prediction.semantic)):
         if map_ is not None and map_.shape != size:
             raise ModelError(f"its {name} map is {map_.shape} for an image of {size} (H, W)")

@@ -1,8 +1,8 @@
 """The identity of a run: the content that it is computed from, and the rules. Its digest names the run's folder.
 
-Two runs have one identity where the bytes of pictures, truth, predictions and weights, the label tables and maps, the
-settings of the model, the batch cut, the kind of device, a user's own code and the versions of the shipped code agree.
-Names, folders, threads, workers and shards do not count.
+It covers the bytes of images, ground truth, predictions and weights, the label tables and maps, the model settings,
+the batch size, the kind of device, a user's own code and the versions of the shipped code. Names, folders, threads,
+workers and shards are excluded.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def run_identity(
     labels: LabelMap | None = None,
     inputs: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """What a run's folder is named by, with the names that `identity_digest` leaves out.
+    """Return the identity of a run, including the names that `identity_digest` leaves out.
 
-    `model` is `model_identity`, or the digest of predictions; `device` the kind of device that a model runs on;
-    `inputs` is `image_inputs`; without it, for a result that is not kept, no file is hashed.
+    `model` is the result of `model_identity`, or the digest of predictions; `device` is the kind of device, None for
+    predictions; `inputs` is the result of `image_inputs`, None for a result that is not kept (no file is hashed).
     """
     if metrics and "panoptic" not in dataset.carries:
         raise UsageError(f"--metrics {', '.join(metrics)}: {dataset.name} has no instances; leave it out")
@@ -79,7 +79,7 @@ def run_identity(
 
 
 def identity_digest(identity: Mapping[str, Any], without: Collection[str] = ()) -> str:
-    """sha256 (hex) of an identity without the names of the run and of the data set, and what else of the latter."""
+    """Return the sha256 (hex) of an identity without names, and without the keys `without` of its data set."""
     dataset = {key: value for key, value in identity["dataset"].items() if key not in (*NAMES, *without)}
     return digest({**identity, "name": "", "dataset": dataset})
 
@@ -87,7 +87,7 @@ def identity_digest(identity: Mapping[str, Any], without: Collection[str] = ()) 
 def image_inputs(
     dataset: Dataset, digests: FileDigests, *, pictures: bool, on_file: ProgressCallback | None = None
 ) -> dict[str, str]:
-    """Image id → 16 hex of the truth, its group and (for a model) the picture, in the data set's order."""
+    """Return image id → 16 hex digits over ground truth, group and (if `pictures`) the image, in data set order."""
     files = input_files(dataset, pictures=pictures)
     found = dict(zip(map(str, files), digests.of(files, on_file), strict=True))
     inputs = {}
@@ -101,13 +101,12 @@ def image_inputs(
 
 
 def input_files(dataset: Dataset, *, pictures: bool) -> list[Readable]:
-    """The files that the truth and (for a model) the pictures are read from."""
     truth = [file for sample in dataset.samples for file in sample.target_files]
     return truth + [s.image_file for s in dataset.samples if pictures and s.image_file is not None]
 
 
 def _pixels_of_truth(sample: Sample) -> str:
-    """For a sample without files. A fault is raised again where the image is scored."""
+    """Return the digest of a truth that has no file; ABSENT if it cannot be read, which raises again in scoring."""
     with suppress(DataError):
         return truth_digest(sample.read_target() if sample.read_semantic is None else sample.read_semantic())
     return ABSENT
@@ -120,9 +119,9 @@ def _pixels_of_picture(sample: Sample) -> str:
 
 
 def model_identity(spec: ModelSpec, digests: FileDigests, exclude: Collection[Path] = ()) -> dict[str, Any]:
-    """The settings that move a prediction, and the content of weights and code.
+    """Return the model settings that affect a prediction, and digests of weights and code.
 
-    `exclude` are files and folders below that of the weights which are not part of them: results, data, the YAML.
+    `exclude` are paths inside the weights folder that are not part of the weights: results, data, the YAML.
     """
     settings: dict[str, Any] = {name: to_plain(getattr(spec, name)) for name in ("input", "fusion", "precision")}
     if spec.framework is not None:  # the digest of the weights covers a config that is a file
@@ -138,7 +137,7 @@ def model_identity(spec: ModelSpec, digests: FileDigests, exclude: Collection[Pa
 
 
 def _adapter(spec: ModelSpec, digests: FileDigests) -> dict[str, Any]:
-    """A shipped adapter by name and version; a user's by class and code, and by all versions, since it may use ours."""
+    """Return name and version of a shipped adapter; class, code digest and all shipped versions for a user adapter."""
     module, _, class_name = spec.adapter.rpartition(":")
     if not spec.is_user_adapter:
         return {"name": spec.adapter, "version": adapter_versions().get(module)}
@@ -149,13 +148,13 @@ def _adapter(spec: ModelSpec, digests: FileDigests) -> dict[str, Any]:
 
 
 def own_adapters(spec: ModelSpec) -> list[Path]:
-    """The files of the users' adapters of a model and of its parts that run in this process."""
+    """Return the files of user adapters of a model and its submodels that run in this process."""
     own = [Path(spec.adapter.rpartition(":")[0])] if spec.is_user_adapter and spec.env is None else []
     return [*own, *(path for part in spec.parts.values() for path in own_adapters(part))]
 
 
 def listed_files(spec: ModelSpec) -> list[Path]:
-    """What the identity holds of a model's own code: local modules, and the files and folders under `reads:`."""
+    """Return the user code that the identity covers: local modules, and the files and folders under `reads:`."""
     own = local_modules(Path(spec.adapter.rpartition(":")[0])) if spec.is_user_adapter else []
     parts = [path for part in spec.parts.values() for path in listed_files(part)]
     return [*own, *(Path(name).resolve() for name in spec.reads), *parts]
@@ -170,7 +169,7 @@ def _read_digest(path: Path, digests: FileDigests) -> str:
 
 
 def _code(metrics: Metrics, with_model: bool) -> dict[str, Any]:
-    """The versions of the shipped code at work, and the files that were edited without a new one."""
+    """Return the versions of the shipped code in use, and the shipped files edited without a version change."""
     versions = {"labels": LABELS_VERSION, "reading": READING_VERSION}
     if "boundary" in metrics:
         versions["boundary"] = BOUNDARY_VERSION
@@ -180,7 +179,6 @@ def _code(metrics: Metrics, with_model: bool) -> dict[str, Any]:
 
 
 def _rules(dataset: Dataset, protocol: Protocol) -> dict[str, Any]:
-    """With the truth, the comparability key: what counts, and how."""
     if protocol not in DEVIATIONS:
         raise UsageError(f"unknown protocol {protocol!r}; {did_you_mean(protocol, DEVIATIONS)}")
     return {
@@ -194,7 +192,7 @@ def _rules(dataset: Dataset, protocol: Protocol) -> dict[str, Any]:
 
 
 def model_metadata(spec: ModelSpec, adapter: Adapter, identity: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """What run.json records of a loaded model beyond its identity."""
+    """Return what run.json records about a loaded model beyond its identity."""
     return {
         "model": {**_shown(spec), "weights": identity["weights"], "code": identity["adapter"]},
         "device": str(getattr(adapter, "device", device)),
@@ -207,7 +205,6 @@ def model_metadata(spec: ModelSpec, adapter: Adapter, identity: Mapping[str, Any
 
 
 def _shown(spec: ModelSpec) -> dict[str, Any]:
-    """The specification as run.json has it."""
     parts = {role: _shown(part) for role, part in spec.parts.items()}
     shown = {**to_plain(spec), "source": _portable(spec.source), "parts": parts}
     del shown["yaml"]
@@ -215,6 +212,6 @@ def _shown(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _portable(source: str) -> str:
-    """Shipped weights are named by their place in the package, wherever that is installed."""
+    """Return the path of shipped weights relative to the adapters package; any other source unchanged."""
     package = Path(str(files("bench.adapters")))
     return str(Path(source).relative_to(package)) if Path(source).is_relative_to(package) else source

@@ -1,4 +1,4 @@
-"""Predictions for images without labels: COCO panoptic files, and a picture of each image beside its segments."""
+"""Predictions for images without labels: COCO panoptic files, and a visualization of each image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Predicted:
-    """One image: the picture that was drawn, and its segments, largest first."""
+    """One image, its visualization, and its segments, largest first."""
 
     image: Path
     picture: Path
@@ -31,7 +31,10 @@ class Predicted:
 
 
 def image_files(places: Sequence[Path]) -> list[Path]:
-    """The images named, and those right below the folders named, by name."""
+    """Return the given images, and those directly inside the given folders by name, in the order of `places`.
+
+    Raises UsageError if a path is neither an image file nor a folder with images.
+    """
     found: list[Path] = []
     for place in places:
         below = [p for p in sorted(place.iterdir()) if p.suffix.lower() in SUFFIXES] if place.is_dir() else [place]
@@ -44,7 +47,7 @@ def image_files(places: Sequence[Path]) -> list[Path]:
 def predict(
     adapter: Adapter, files: Sequence[Path], out: Path, name: str, on_image: ProgressCallback | None = None
 ) -> list[Predicted]:
-    """`out`/<image>.png and `out`/predictions/ in COCO panoptic format, in the model's own classes."""
+    """Write `out`/<image>.png (visualizations) and `out`/predictions/ (COCO panoptic) in the model's own classes."""
     ids = image_ids(files)
     results = []
     with PredictionWriter(out / "predictions", fresh=True) as writer:
@@ -62,7 +65,6 @@ def predict(
 
 
 def _predicted(adapter: Adapter, image: Image, file: Path) -> Prediction:
-    """Whatever an adapter raises becomes a ModelError that names the file."""
     try:
         (output,) = adapter.infer([adapter.preprocess(image)])
         return adapter.postprocess(output, image.size)
@@ -72,7 +74,7 @@ def _predicted(adapter: Adapter, image: Image, file: Path) -> Prediction:
 
 
 def image_ids(files: Sequence[Path]) -> list[str]:
-    """File names without their ending; with it, then with a number, where two images would be called the same."""
+    """Return one image id per file: the stem; the file name if two stems are equal; numbered if two names are equal."""
     stems = Counter(file.stem for file in files)
     names = [file.stem if stems[file.stem] == 1 else file.name for file in files]
     counts = Counter(names)

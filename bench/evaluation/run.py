@@ -1,4 +1,4 @@
-"""Running a model on a data set. What it leaves behind is a run on disk."""
+"""`bench.run`: evaluates a model on a data set."""
 
 from __future__ import annotations
 
@@ -55,15 +55,12 @@ def run(
     on_image: ProgressCallback | None = None,
     on_file: ProgressCallback | None = None,
 ) -> Run:
-    """Predicts and scores a data set; a finished run is read, an interrupted one resumed.
+    """Predict and score a data set. A finished run is read, an interrupted one resumed.
 
-    `on_file(done, total)` is called while files are hashed that no earlier run has hashed.
-    `metrics` asks for what costs extra ("boundary"). One of several shards leaves an incomplete run, which
-    `bench.results.merge` completes when all have been there.
-
-    `model` is a name or the path of a YAML, or what `resolve_model` makes of one with another checkpoint, precision
-    or thresholds. Where it has another label space than the data set, its predictions are mapped: by `label_map`
-    (a name of configs/labels or a file), or by a shipped map that leads from one to the other.
+    `model` is a name, the path of a YAML, or a ModelSpec from `resolve_model`. If its label space differs from that of
+    the data set, predictions are mapped by `label_map` (a name in configs/labels or a file), else by a shipped map.
+    `metrics` names optional metrics ("boundary"). A run of one shard stays incomplete until `bench.results.merge` joins
+    all shards. `on_file(done, total)` is called while files without a cached digest are hashed.
 
     >>> from bench.datasets.registry import load_dataset
     >>> done = run("./mine.yaml", load_dataset("minicity:demo").limited(2), "results", device="cpu", protocol="strict")
@@ -115,7 +112,7 @@ def run(
 
 
 def _counted(adapter: Adapter, dataset: Dataset) -> int | None:
-    """Multiply-adds of the network for the first image; a count that fails is none, and costs no run."""
+    """Return the multiply-adds of the network for the first image, or None if counting fails."""
     with suppress(Exception):
         return count_macs(adapter, dataset.samples[0].read_image())
     return None

@@ -1,4 +1,4 @@
-"""Scoring predictions that lie in files. Nothing that loads a model is imported: a set may take under a second."""
+"""`bench.score`: scores prediction files. Imports no deep learning framework, so that it starts fast."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def score(
     on_file: ProgressCallback | None = None,
     identified: bool = True,
 ) -> Run:
-    """Scores predictions that lie in files; the run is like any other, and keeps a copy of them.
+    """Score prediction files. The run is like that of a model, and contains a copy of the predictions.
 
-    `predictions` is a folder with predictions.json, or a COCO panoptic JSON; the run has the folder's name unless
-    one is given. `on_file(done, total)` is called while files are hashed that no earlier run has hashed. Without
-    `identified` no file is hashed: for a folder `out` that is thrown away.
+    `predictions` is a folder with predictions.json, or a COCO panoptic JSON; `name` defaults to the folder's name.
+    `on_file(done, total)` is called while files without a cached digest are hashed. If not `identified`, no file is
+    hashed; only for a temporary `out`.
 
     >>> from bench.evaluation.damage import damage_dataset
     >>> from bench.datasets.registry import load_dataset

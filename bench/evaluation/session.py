@@ -1,4 +1,4 @@
-"""A run on disk: begun or resumed, its images done by whoever does them, finished or read."""
+"""The life of a run on disk: create or resume it, process its images, finish it; or read a finished one."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ Begun = tuple[Mapping[str, Any], Work]  # what else run.json shall tell, and the
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What a run is to do. `begin` opens what the work needs; a finished run does not ask for it, so that a model is
-    loaded only where it is needed."""
+    """Inputs and options of a run. `begin` opens what processing needs (the model); not called for a finished run."""
 
     dataset: Dataset
     out: Path
@@ -45,7 +44,7 @@ class Job:
 
 
 def carried_out(job: Job) -> Run:
-    """The run of a job: read if it is finished, else begun or resumed, and finished."""
+    """Return the finished run of `job`; start or resume it if necessary."""
     identity = identity_digest(job.identity)
     folder = job.out / job.dataset.slug / job.identity["name"] / identity[:12]
     if (folder / "run.json").exists() and not job.overwrite:
@@ -70,7 +69,7 @@ def carried_out(job: Job) -> Run:
 
 @contextmanager
 def _saving(folder: Path, job: Job) -> Iterator[PredictionWriter | None]:
-    """A writer of the run's predictions; their COCO file is written when all images are there."""
+    """Yield a writer of the run's predictions, or None if they are not saved; afterwards write their COCO file."""
     if not job.save_predictions:
         yield None
         return
@@ -82,7 +81,7 @@ def _saving(folder: Path, job: Job) -> Iterator[PredictionWriter | None]:
 
 @contextmanager
 def _writer(folder: Path, meta: Mapping[str, Any], job: Job, accumulator: RunAccumulator) -> Iterator[RunWriter]:
-    """The run's writer; what ends it early says how far it came and that the same command goes on."""
+    """Yield the run's writer. Errors get the progress and a resume hint appended; OSError becomes PartialRun."""
     with RunWriter(
         folder, meta, shard=job.shard, fresh=job.overwrite, on_existing_line=accumulator.add_stored
     ) as writer:
@@ -105,9 +104,9 @@ def _order(dataset: Dataset) -> list[str]:
 
 
 def _finish(writer: RunWriter, accumulator: RunAccumulator, job: Job) -> None:
-    """The totals of a whole run; a shard leaves the order of all images, for the merge.
+    """Write the totals of an unsharded run; for a shard, write image_ids.json for the merge.
 
-    PartialRun where data have changed since they were hashed: their images may be of other content than the identity.
+    Raises PartialRun if a data file changed after it was hashed; lines of its batches are dropped.
     """
     if changed := job.digests.changed(input_files(job.dataset, pictures=True)):
         dropped = drop_changed(writer.folder, job.shard, job.dataset.samples, changed, job.identity["batch_size"])

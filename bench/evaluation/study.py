@@ -1,4 +1,4 @@
-"""Carrying a study out: train, score at once, go on; what is finished is read, what fails does not stop the rest."""
+"""Running a study: train, evaluate, continue. Finished parts are read, and an error does not stop the rest."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ Train = Callable[[Training, int, str, Path], str]  # training, seed, its recipe,
 
 @dataclass(frozen=True, eq=False)
 class StudyOptions:
-    """`where` is the folder of the study's file; everything is kept below `out`. Of several processes each does the
-    trainings of its `shard`."""
+    """Paths and options of a study: `where` is the folder of its YAML, all results go below `out`.
+
+    With several processes, each runs the trainings of its `shard`.
+    """
 
     where: Path
     out: Path
@@ -30,8 +32,11 @@ class StudyOptions:
 
 
 def run_study(study: Study, quick: bool, place: StudyOptions, train: Train, watch: ProgressFactory) -> StudyOutcome:
-    """Every training with every seed, each scored as soon as it is done. `train` leaves the weights in a folder,
-    reading a finished one and going on with one that was interrupted; `overwrite` repeats scoring, never training."""
+    """Run every training with every seed, and evaluate each as soon as it is finished.
+
+    `train` writes the weights to a folder, reusing a finished training and resuming an interrupted one; `place.again`
+    repeats only the evaluation. `quick` moves all results to `out`/quick.
+    """
     if quick:
         place = replace(place, out=place.out / "quick")
     asked = [(training, seed) for training in study.trainings for seed in training.seeds]

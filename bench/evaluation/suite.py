@@ -1,4 +1,4 @@
-"""A plain list of runs in YAML, and running it: what is finished is read, what fails does not stop the rest."""
+"""Running a suite: a list of runs in YAML. Finished runs are read, and an error does not stop the rest."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ProgressFactory = Callable[[SuiteRun], ProgressCallback]
 
 def run_suite(suite: Suite, where: Path, out: Path, watch: ProgressFactory, *, command: Sequence[str] = (),
               overwrite: bool = False, device: str = "auto") -> list[Outcome]:  # fmt: skip
-    """Every run of the suite, in its order, below `out`; `where` is the folder of the suite's file.
+    """Run the suite in order, with results below `out`; `where` is the folder of its YAML.
 
-    A run that fails leaves its error and the next one starts. Interrupted and repeated, finished runs are read.
+    A failed run is returned as an outcome with its error. Finished runs are read.
     """
     outcomes = []
     for planned in suite.runs:
@@ -57,5 +57,5 @@ def _live(planned: SuiteRun, where: Path, data: Dataset, out: Path, on_image: Pr
 
 
 def relative_to_suite(where: Path, name: str) -> str:
-    """A name as it is; a file beside the suite's."""
+    """Return a shipped name unchanged; a YAML path is resolved relative to the suite's folder."""
     return str(where / name) if name.endswith((".yaml", ".yml")) else name

@@ -1,4 +1,4 @@
-"""Latency of a model: one image after the other, nothing else under way, the device waited for."""
+"""Latency of a model: one image at a time, with device synchronization and no parallel work."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ Clock = Callable[[], float]
 def time_run(
     spec: ModelSpec, dataset: Dataset, folder: Path, *, device: str = "auto", on_image: ProgressCallback | None = None
 ) -> Path:
-    """Measures a model on the first images of a data set and keeps it in a run's folder; the path of the file.
+    """Measure a model on the first images of a data set, write timing.json into `folder`, and return its path.
 
-    What is timed begins with an image in memory and ends with its prediction there. Reading, scoring and the mapping
-    of labels are not in it.
+    Measured from the image in memory to the prediction in memory, without reading, scoring and label mapping.
     """
     if not dataset.samples:
         raise UsageError(f"{dataset.name}:{dataset.split} has no image to time a model on")
@@ -56,7 +55,7 @@ def measure(
     clock: Clock = time.perf_counter,
     on_image: ProgressCallback | None = None,
 ) -> list[dict[str, float]]:
-    """Seconds of each stage of each sample. Before them, `warm_up` images (again from the first) are not counted."""
+    """Return the seconds of each stage per sample, after `warm_up` uncounted images (the first samples, repeated)."""
     measured = []
     for k, image in enumerate(_images(samples, warm_up)):
         row = _once(adapter, image, clock)
@@ -72,8 +71,10 @@ def _images(samples: Sequence[Sample], warm_up: int) -> Iterable[Image]:
 
 
 def _once(adapter: Adapter, image: Image, clock: Clock) -> dict[str, float]:
-    """`total` is whole also where the device cannot be waited for: the prediction is in main memory at its end.
-    The stages are not then, and are left out."""
+    """Return the seconds of each stage of one image.
+
+    If the device cannot be synchronized, only "total" is returned: the prediction is in main memory when it ends.
+    """
     wait: Any = getattr(adapter, "synchronize", None)
     waits = wait is not None or getattr(adapter, "device", "cpu") == "cpu"
     times = [clock()]

@@ -1,11 +1,11 @@
-"""Versions of the shipped code that a number depends on, and which of its files were edited since.
+"""Versions of the shipped code that affect results, and which of its files were edited since.
 
-Each area has a version that goes up with every change that moves a number: PQ_VERSION, SEMANTIC_VERSION,
-BOUNDARY_VERSION, FUSION_VERSION, LABELS_VERSION, READING_VERSION, and VERSION of each adapter. They stand for the code
-in a run's identity. `versions.json` holds the digest of every file that takes part in a run, as it was committed. A
-file that differs from it adds its digest to the identity, so that an edit in a checkout gives another run.
+Each area has a version that is raised with every change of a result: PQ_VERSION, SEMANTIC_VERSION, BOUNDARY_VERSION,
+FUSION_VERSION, LABELS_VERSION, READING_VERSION, and VERSION of each adapter. They represent the code in a run's
+identity. `versions.json` holds the committed digest of every file that takes part in a run. The digest of a file
+that differs is added to the identity, so that an edit in a checkout gives another run.
 
-`python -m bench.evaluation.versions` writes versions.json; a test fails while it is not current.
+`python -m bench.evaluation.versions` writes versions.json; a test fails if it is out of date.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ RECORD = Path(__file__).with_name("versions.json")
 
 
 def edited_files() -> dict[str, str]:
-    """Name → digest of the files that differ from versions.json."""
+    """Return name → digest of the shipped files that differ from versions.json."""
     recorded = json.loads(RECORD.read_text(encoding="utf-8"))
     return {name: digest for name, digest in current_record().items() if recorded.get(name) != digest}
 
 
 def current_record() -> dict[str, str]:
-    """Name → digest of all files, as versions.json should have it."""
+    """Return name → digest of all shipped files: the current content for versions.json."""
     return {name: _digest(path) for name, path in _shipped().items()}
 
 
 @cache
 def adapter_versions() -> dict[str, int]:
-    """Module → VERSION of the adapters, read from their files: none is imported."""
+    """Return module → VERSION of the shipped adapters, parsed from their files without importing them."""
     texts = {
         name.removeprefix("adapters/").removesuffix(".py").replace("/", "."): path.read_text(encoding="utf-8")
         for name, path in _shipped().items()
@@ -47,7 +47,7 @@ def adapter_versions() -> dict[str, int]:
 
 
 def _shipped() -> dict[str, Path]:
-    """Name → path of the files; those of adapters/ are called so wherever the package is installed."""
+    """Return name → path of the shipped files; adapters are named adapters/… wherever the package is installed."""
     package, adapters = Path(str(files("bench"))), Path(str(files("bench.adapters")))
     inside = [path for pattern in PATTERNS for path in package.glob(pattern)]
     found = {path.relative_to(package).as_posix(): path for path in inside if path.suffix in (".py", ".c", ".h")}

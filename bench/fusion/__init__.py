@@ -1,1 +1,1 @@
-"""Raw outputs of a network → a panoptic segmentation, by a named rule."""
+"""Panoptic post-processing: raw outputs of a network → Panoptic, by a named rule."""

@@ -1,4 +1,4 @@
-"""DETR's own rule (arXiv 2005.12872, appendix): every pixel goes to the query with the highest logit."""
+"""DETR's post-processing (arXiv 2005.12872, appendix): every pixel goes to the query with the highest logit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from bench.fusion.logits import ImageGeometry, SelectedQueries, resize
 def detr_segments(
     kept: SelectedQueries, geometry: ImageGeometry, isthing: NDArray[np.bool_], min_area_px: int
 ) -> tuple[NDArray[np.int32], list[int]]:
-    """(H, W) positions in the second result, and the kept queries that have a segment.
+    """Return (H, W) indices into the second result, and the selected queries that have a segment.
 
-    As in the reference, a stuff class that several queries name goes to its first query in the first
-    round; the others are then without pixels, fall, and their pixels are decided anew among the rest. So
-    stuff is not merged. Scores play no part, there is no void, and logits of a padded batch are stretched
-    whole to the image. Every position is 0 if no query is left.
+    As in the reference, a stuff class of several queries goes to its first query in the first round. The other queries
+    then have no pixels and are dropped, and all pixels are assigned again among the rest. So stuff is not merged.
+    Scores are not used, there is no void, and logits of a padded batch are stretched whole to the image. Every index is
+    0 if no query is left.
     """
     alive = list(range(len(kept.labels)))
     winner = _winners(kept.masks, geometry)
@@ -33,7 +33,7 @@ def detr_segments(
 
 
 def _winners(masks: Tensor, geometry: ImageGeometry) -> NDArray[np.int32]:
-    """(H, W) index of the highest of the (n, h, w) logits, the first on a tie; zeros for n = 0."""
+    """Return the (H, W) index of the highest of (n, h, w) logits, the first on a tie; zeros for n = 0."""
     rows = nearest(geometry.image_size[0], geometry.target_size[0])
     columns = nearest(geometry.image_size[1], geometry.target_size[1])
     winner = np.zeros(geometry.target_size, dtype=np.int32)
@@ -50,7 +50,7 @@ def _winners(masks: Tensor, geometry: ImageGeometry) -> NDArray[np.int32]:
 
 
 def nearest(n_in: int, n_out: int) -> NDArray[np.intp]:
-    """(n_out,) source positions of Pillow's NEAREST: a running sum, which may fall short of an integer."""
+    """Return (n_out,) source indices of Pillow's NEAREST. Its running sum can fall just short of an integer."""
     step = n_in / n_out
     steps = np.full(n_out, step)
     steps[0] = step * 0.5

@@ -1,4 +1,4 @@
-"""Maps that a model has already decided on, as the logits and instances that a fusion takes."""
+"""Hard label maps of a model as the logits and instances that a fusion rule takes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ SURE = 6.0  # a logit of 99.8 %
 
 
 def logits_of(semantic: NDArray[np.int32], categories: Categories) -> Tensor:
-    """(H, W) category ids → (C, H, W) logits, SURE or -SURE. Any other id is unknown: 0 for every thing, so that
-    the pixel is an instance's or void."""
+    """Convert (H, W) category ids to (C, H, W) logits, SURE or -SURE.
+
+    Any other id is unknown: all things get 0, so the pixel becomes an instance's or void.
+    """
     known = np.isin(semantic, categories.ids)
     logits = np.where(semantic[None] == np.array(categories.ids)[:, None, None], SURE, -SURE).astype(np.float32)
     logits[np.ix_(categories.isthing, *map(np.arange, semantic.shape))] += np.where(known, 0, SURE).astype(np.float32)
@@ -23,13 +25,13 @@ def logits_of(semantic: NDArray[np.int32], categories: Categories) -> Tensor:
 
 
 def semantic_of(panoptic: Panoptic) -> NDArray[np.int32]:
-    """(H, W) category ids, -1 where there is no segment."""
+    """Return (H, W) category ids, -1 for void."""
     ids = np.array([-1, *(segment.category_id for segment in panoptic.segments_info)], dtype=np.int32)
     return ids[panoptic.id_map]
 
 
 def instances_of(panoptic: Panoptic, categories: Categories) -> Instances:
-    """The things of a segmentation, each in the box around it; one without a score has 1."""
+    """Return the thing segments as instances in their bounding boxes. The score is 1 if a segment has none."""
     scores, labels, boxes, masks = [], [], [], []
     for i, segment in enumerate(panoptic.segments_info, start=1):
         label = categories.index_of[segment.category_id]

@@ -1,4 +1,4 @@
-"""transformers' panoptic post-processing, its known defects included: an oracle, and a way to compare."""
+"""transformers' panoptic post-processing including its known defects, for tests and comparison."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.fusion.presets import FusionSpec
 
 @dataclass(frozen=True)
 class HfSegment:
-    """One entry of transformers' `segments_info`; several may share an id."""
+    """Entry of transformers' `segments_info`; several may share an id."""
 
     id: int
     label_id: int
@@ -27,12 +27,12 @@ class HfSegment:
 def hf_segments(
     class_logits: Tensor, mask_logits: Tensor, target_size: Size, fuse: Collection[int], spec: FusionSpec
 ) -> tuple[Tensor, list[HfSegment]]:
-    """The (H, W) int32 ids and segments of `post_process_panoptic_segmentation` (transformers 5.23).
+    """Return the (H, W) int32 ids and the segments of `post_process_panoptic_segmentation` (transformers 5.23).
 
-    Against the papers it resizes probabilities, through a fixed inner size for Mask2Former; stretches the
-    padding back with the image; weighs masks by score before the area test; has no void where the winner
-    is below the mask threshold; and after a fused class `fuse` counts on from that class' id, so that ids
-    collide. Ids are -1 everywhere if nothing is kept. transformers' map is then float32.
+    Differences from the papers: probabilities are resized, through a fixed inner size for Mask2Former; padding is
+    stretched with the image; masks are multiplied by scores before the area test; a pixel is not void if its winner is
+    below the mask threshold; and after a class of `fuse`, numbering continues from the id of that class, so that ids
+    collide. Ids are -1 everywhere if no query is selected (float32 in transformers).
     """
     kept = select(class_logits, mask_logits, spec.score_threshold)
     if not kept.labels:

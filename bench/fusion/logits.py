@@ -1,4 +1,4 @@
-"""Raw class and mask logits: checked, filtered, resized; and which query wins each pixel."""
+"""Class and mask logits: validation, query selection, resizing, assignment of pixels to queries."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Size = tuple[int, int]  # (h, w) in pixels
 
 @dataclass(frozen=True)
 class ImageGeometry:
-    """Where the logits lie, all (h, w) in pixels.
+    """Sizes of one image, all (h, w) in pixels.
 
-    Mask logits cover `padded_size`, the network's input; the image is `image_size` of it, at the top
-    left; the result has `target_size`, the size of the original image.
+    Mask logits cover `padded_size`, the input of the network. The image is `image_size` of it, at the top left. The
+    result has `target_size`, the size of the original image.
     """
 
     padded_size: Size
@@ -39,7 +39,7 @@ class ImageGeometry:
 
 @dataclass(frozen=True, eq=False)
 class SelectedQueries:
-    """The K queries past the score threshold, in query order; float32 on the CPU."""
+    """K queries above the score threshold, in query order; float32 on the CPU."""
 
     scores: Tensor  # (K,) probability of the best class
     labels: list[int]  # (K,) index of the best class
@@ -48,11 +48,10 @@ class SelectedQueries:
 
 @dataclass(frozen=True, eq=False)
 class PixelAssignment:
-    """Which query won each pixel, and how surely.
+    """Winning query of each pixel.
 
-    `code` (H, W) is 2k + 1 where query k won with a mask probability >= the threshold, 2k where it won
-    below it; `area` (K, 2) counts both, below first; `extent` (K,) is the pixels of each query past the
-    threshold, won or not.
+    `code` (H, W) is 2k + 1 if query k won with a mask probability >= the threshold, 2k if it won below it. `area` (K,
+    2) counts both, below first. `extent` (K,) counts the pixels of each query at or above the threshold, won or not.
     """
 
     code: NDArray[Any]
@@ -62,7 +61,7 @@ class PixelAssignment:
 
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """One torch thread inside: for maps of this size a busy neighbour makes more threads far slower."""
+    """Use one torch thread. For maps of this size, more threads are far slower on a busy machine."""
     before = torch.get_num_threads()
     if before == 1:
         yield
@@ -75,7 +74,7 @@ def single_threaded() -> Iterator[None]:
 
 
 def check_shapes(class_logits: Tensor, mask_logits: Tensor, classes: int) -> None:
-    """Class logits must be (Q, classes + 1), mask logits (Q, h, w)."""
+    """Raise ModelError unless class logits are (Q, classes + 1) and mask logits (Q, h, w)."""
     if class_logits.ndim != 2 or class_logits.shape[1] != classes + 1:
         raise ModelError(
             f"class logits are {tuple(class_logits.shape)}, but {classes} classes and no-object need "
@@ -89,16 +88,16 @@ def check_shapes(class_logits: Tensor, mask_logits: Tensor, classes: int) -> Non
 
 
 def class_probabilities(class_logits: Tensor) -> Tensor:
-    """(Q, C + 1) → the same in float32 on the CPU, rows adding up to 1."""
+    """Return the softmax of (Q, C + 1) logits, float32 on the CPU. Raise ModelError for NaN and infinities."""
     logits = class_logits.to("cpu", torch.float32)
     check_finite(logits, "class")
     return logits.softmax(-1)
 
 
 def select(class_logits: Tensor, mask_logits: Tensor, threshold: float) -> SelectedQueries:
-    """The queries whose best class is not "no object" (the last column) and scores > `threshold`.
+    """Select the queries whose best class is not "no object" (the last column) and scores > `threshold`.
 
-    Only their masks leave the device, become float32 and are checked.
+    Only their masks are copied to the CPU, converted to float32 and checked.
     """
     probabilities = class_probabilities(class_logits)
     scores, labels = probabilities.max(-1)
@@ -109,7 +108,10 @@ def select(class_logits: Tensor, mask_logits: Tensor, threshold: float) -> Selec
 
 
 def check_finite(logits: Tensor, kind: str) -> None:
-    """NaN and infinity pass through `aminmax`, which is 20 times cheaper than `isfinite`."""
+    """Raise ModelError for NaN and infinities.
+
+    Both pass through `aminmax`, which is 20 times cheaper than `isfinite`.
+    """
     if not logits.numel() or bool(torch.stack(torch.aminmax(logits)).isfinite().all()):
         return
     bad = int((~logits.isfinite()).sum())
@@ -120,26 +122,25 @@ def check_finite(logits: Tensor, kind: str) -> None:
 
 
 def resize(mask: Tensor, size: Size) -> Tensor:
-    """(h, w) → `size`, bilinear with half-pixel centres; to its own size it is the identity, bit for bit."""
+    """Resize (h, w) to `size`, bilinear with half-pixel centres. A mask of that size is returned as it is."""
     if tuple(mask.shape) == size:
         return mask
     return interpolate(mask[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
 
 
 def to_target(mask: Tensor, geometry: ImageGeometry) -> Tensor:
-    """Mask logits (h, w) → `target_size`: to the padded input, cut, to the target.
+    """Resize mask logits (h, w) to `target_size`: to the padded input, crop to the image, to the target.
 
-    Two resizes, as detectron2's `sem_seg_postprocess` does; one would decide about 0.15 % of pixels
-    otherwise.
+    It resizes twice, as detectron2's `sem_seg_postprocess` does; a single resize changes about 0.15 % of pixels.
     """
     height, width = geometry.image_size
     return resize(resize(mask, geometry.padded_size)[:height, :width], geometry.target_size)
 
 
 def argmax_first(rows: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Maximum and position of the first maximum over some float tensors of one shape, the positions int32.
+    """Return the maximum and the int32 index of the first maximum over float tensors of one shape.
 
-    A running maximum: torch's argmax over the first axis is slow.
+    It keeps a running maximum, since torch's argmax over the first axis is slow.
     """
     source = iter(rows)
     best = next(source).clone()
@@ -153,10 +154,10 @@ def argmax_first(rows: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
 def assign_pixels(
     probabilities: Iterable[Tensor], scores: Tensor, size: Size, threshold: float, *, weigh_first: bool
 ) -> PixelAssignment:
-    """The argmax of score × mask probability, the first query on a tie.
+    """Assign each pixel to the query with the highest score × mask probability, the first on a tie.
 
-    `probabilities` yields a fresh (H, W) for each of the (K,) `scores`; only one is held at a time.
-    `weigh_first`: compare the weighted probability with the threshold, as transformers does.
+    `probabilities` yields a new (H, W) for each of the (K,) `scores`; it is overwritten, and only one is held at a
+    time. `weigh_first` compares the weighted probability with the threshold, as transformers does.
     """
     best = np.full(size, -1, dtype=np.float32)
     code = np.zeros(size, dtype=np.uint8 if len(scores) <= 128 else np.int16)
@@ -177,6 +178,6 @@ def assign_pixels(
 
 
 def fill_ids(ids: NDArray[np.int32], code: NDArray[Any]) -> NDArray[np.int32]:
-    """(K, 2) id of a query's pixels below and past the threshold, (H, W) code → (H, W) ids."""
+    """Map (H, W) codes to ids; `ids` (K, 2) are those of a query's pixels below and above the threshold."""
     index = torch.from_numpy(code.astype(np.int32).ravel())
     return torch.from_numpy(ids.ravel()).index_select(0, index).view(code.shape).numpy()

@@ -1,4 +1,4 @@
-"""The named rules that turn the queries of a model into segments, and their thresholds."""
+"""Named presets: the rules that turn outputs of a model into segments, with their thresholds."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ RULES = ("mask2former", "maskformer", "detr", "hf", "efficientps", "framework")
 
 @dataclass(frozen=True)
 class FusionSpec:
-    """A rule and its thresholds; part of a run's identity.
+    """Fusion rule and its thresholds; part of a run's identity.
 
-    A query is kept if its class score is > `score_threshold`. Of a kept query, the share of the pixels
-    with a mask probability >= `mask_threshold` that it really won must reach `overlap_threshold`
-    (`detr` has no such test: it drops segments under `min_area_px` instead).
-    `framework` is the framework's own code, which gets these thresholds (`min_area_px` of stuff).
-    Only `hf` reads `inner_size`, the fixed (h, w) that transformers resizes mask logits to first, and
-    `fuse_stuff`, whether the stuff classes are passed as its `label_ids_to_fuse`.
+    A query is selected if its class score is > `score_threshold`. The number of pixels that it wins, divided by the
+    number of its pixels with mask probability >= `mask_threshold`, must reach `overlap_threshold` (`detr` has no such
+    test: it drops segments under `min_area_px` instead). `framework` passes these thresholds to the framework's own
+    code (`min_area_px` for stuff). Only `hf` reads `inner_size`, the fixed (h, w) to which transformers first resizes
+    mask logits, and `fuse_stuff`, whether the stuff classes are passed as its `label_ids_to_fuse`.
 
-    `efficientps` takes instances and a semantic map in place of queries. An instance is dropped if more than
-    `overlap_threshold` of its mask is taken by better ones; stuff under `min_area_px` is void. `confined`
-    instances win pixels in their boxes alone; in the authors' code they are not.
+    `efficientps` takes instances and a semantic map instead of queries. An instance is dropped if more than
+    `overlap_threshold` of its mask is taken by better ones; stuff under `min_area_px` is void. With `confined`,
+    instances win pixels in their boxes only; in the authors' code they are not confined.
     """
 
     rule: str

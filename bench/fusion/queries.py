@@ -1,7 +1,7 @@
 """Class and mask logits of a query model → Panoptic, by the rule of a named preset.
 
-The rules restate what the authors' own code does: Mask2Former and MaskFormer (`panoptic_inference`),
-DETR (`PostProcessPanoptic`) and transformers (`post_process_panoptic_segmentation`).
+The rules reproduce the authors' code: Mask2Former and MaskFormer (`panoptic_inference`), DETR (`PostProcessPanoptic`)
+and transformers (`post_process_panoptic_segmentation`).
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ __all__ = ["FusionSpec", "ImageGeometry", "fuse"]
 def fuse(
     class_logits: Tensor, mask_logits: Tensor, geometry: ImageGeometry, categories: Categories, spec: FusionSpec
 ) -> Panoptic:
-    """(Q, C + 1) class and (Q, h, w) mask logits of one image → its segments at `geometry.target_size`.
+    """Fuse (Q, C + 1) class and (Q, h, w) mask logits of one image to segments at the target size.
 
-    Class index i is `categories.items[i]`, the last column is "no object". Any device, any float type.
-    A segment's `source_id` is the id that the rule gives it.
+    Class index i is `categories.items[i]`, the last column is "no object". Logits may be on any device and of any float
+    type. A segment's `source_id` is the id that the rule assigns. Raise UsageError for a rule without queries.
     """
     if spec.rule == "efficientps":
         raise UsageError("the fusion rule efficientps is for models of instances; a query model takes another preset")
@@ -63,10 +63,10 @@ def _info(kept: SelectedQueries, k: int, categories: Categories, source_id: int)
 
 
 def _maskformer(kept: SelectedQueries, geometry: ImageGeometry, categories: Categories, spec: FusionSpec) -> Panoptic:
-    """Mask2Former (arXiv 2112.01527) and MaskFormer (2107.06278), which differ in one point.
+    """Apply the rule of Mask2Former (arXiv 2112.01527) or MaskFormer (2107.06278).
 
-    A pixel whose winner has a mask probability below the threshold is void in Mask2Former and the
-    winner's in MaskFormer. In both the overlap test counts such pixels as won.
+    A pixel whose winner has a mask probability below the threshold is void in Mask2Former and the winner's in
+    MaskFormer. In both the overlap test counts such pixels as won.
     """
     masks = (to_target(mask, geometry).sigmoid() for mask in kept.masks)
     size = geometry.target_size
@@ -103,7 +103,7 @@ def _detr(kept: SelectedQueries, geometry: ImageGeometry, categories: Categories
 def _hf(
     class_logits: Tensor, mask_logits: Tensor, geometry: ImageGeometry, categories: Categories, spec: FusionSpec
 ) -> Panoptic:
-    """transformers' map and list as panopticapi reads them: of entries with one id, the last counts."""
+    """Read the map and list of transformers as panopticapi does: of entries with one id, the last counts."""
     stuff = np.flatnonzero(~categories.isthing).tolist() if spec.fuse_stuff else []
     id_map, segments = hf_segments(class_logits, mask_logits, geometry.target_size, stuff, spec)
     infos = {s.id: SegmentInfo(categories.ids[s.label_id], score=s.score) for s in segments}

@@ -1,4 +1,4 @@
-"""The semantic output of a query model, the papers' way."""
+"""Semantic inference of query models, as in the papers."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _BLOCK = 8  # queries a matrix product: bounds the memory at 8 maps beside the C
 def semantic(
     class_logits: Tensor, mask_logits: Tensor, geometry: ImageGeometry, categories: Categories
 ) -> NDArray[np.int32]:
-    """(H, W) category ids: argmax over classes of Σ_q P(class | q) · P(mask q), "no object" left out.
+    """Return (H, W) category ids: argmax over classes of Σ_q P(class | q) · P(mask q), without "no object".
 
-    `semantic_inference` of MaskFormer and Mask2Former on masks at the target size, as their panoptic
-    models run it.
+    It equals `semantic_inference` of MaskFormer and Mask2Former on masks at the target size, as in their panoptic
+    models.
     """
     check_shapes(class_logits, mask_logits, len(categories))
     with torch.no_grad(), single_threaded():
@@ -43,6 +43,6 @@ def semantic(
 
 
 def category_ids(index: Tensor, categories: Categories) -> NDArray[np.int32]:
-    """Positions in the categories, of any shape → category ids."""
+    """Map category indices of any shape to int32 category ids."""
     ids = torch.tensor(categories.ids, dtype=torch.int32)
     return ids.index_select(0, index.reshape(-1)).view(index.shape).numpy()

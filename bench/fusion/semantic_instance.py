@@ -1,6 +1,6 @@
-"""A semantic map and instances → Panoptic, by the rule of EfficientPS (arXiv 2004.02307, section 3.4).
+"""Semantic logits and instances → Panoptic, by the rule of EfficientPS (arXiv 2004.02307, section 3.4).
 
-Where the paper is silent the rule is the authors' code's, as its outputs show: see `fuse_instances`.
+Where the paper gives no detail, the rule follows the outputs of the authors' code: see `fuse_instances`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _MASK_GAIN = 4.0  # the authors' code weighs the logits of an instance's mask so
 
 @dataclass(frozen=True, eq=False)
 class Instances:
-    """The n instances that a model found in one image, in any order; they may overlap.
+    """n instances of one image, in any order; they may overlap.
 
-    `scores` (n,) float32 in 0..1; `labels` (n,) int64, positions in the categories, things all; `boxes`
-    (n, 4) float32 x0 y0 x1 y1 in pixels of the image, pixel i reaching from i to i + 1, which may lie partly
-    outside; `masks`: n tensors (h, w) float32 of mask logits, of any sizes, each stretched over its box.
+    `scores` (n,) float32 in 0..1; `labels` (n,) int64, category indices of things; `boxes` (n, 4) float32 x0 y0 x1 y1
+    in pixels of the image, pixel i spanning i to i + 1, possibly beyond the image; `masks`: n tensors (h, w) float32 of
+    mask logits, of any size, each stretched over its box.
     """
 
     scores: Tensor
@@ -46,7 +46,7 @@ class Instances:
 
 @dataclass(frozen=True)
 class Window:
-    """Rows and columns of the image, ends excluded; may be empty."""
+    """Rectangle of rows and columns of the image, ends excluded; may be empty."""
 
     top: int
     left: int
@@ -66,7 +66,7 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class _Placed:
-    """An instance on the image: `mask` are the logits in `window`, outside of which they are 0."""
+    """Instance placed on the image: `mask` are the logits in `window`; outside they are 0."""
 
     k: int
     window: Window
@@ -74,16 +74,16 @@ class _Placed:
 
 
 def fuse_instances(semantic: Tensor, instances: Instances, categories: Categories, spec: FusionSpec) -> Panoptic:
-    """(C, H, W) semantic logits at the image's size, in the order of the categories, and its instances → segments.
+    """Fuse (C, H, W) semantic logits at the image's size, in category order, and instances to segments.
 
-    By falling score, an instance is dropped if more than `overlap_threshold` of its mask is taken. A kept one has
-    the logits (σ(a) + σ(b)) · (a + b), with a four times its mask logit and b the semantic logit of its class
-    inside its box, both 0 elsewhere; they compete with the semantic logits of stuff. Where stuff wins, the pixel
-    goes to its semantic argmax, and is void if that is a thing or has too small an area.
+    In descending order of scores, an instance is dropped if more than `overlap_threshold` of its mask is taken. The
+    others have the logits (σ(a) + σ(b)) · (a + b), with a four times the mask logit and b the semantic logit of the
+    class inside the box, both 0 elsewhere. These compete with the semantic logits of stuff. A pixel that stuff wins
+    gets its semantic argmax, and is void if that is a thing or has an area under `min_area_px`.
 
-    As the authors' code has it, a logit outside the box is 0 and not -∞: where all stuff is negative, the best
-    instance takes the pixel (`spec.confined` forbids it). A mask without a pixel passes the overlap test. Their
-    ids start at 0, not 1, where no pixel is left to stuff; `source_id` follows.
+    As in the authors' code, a logit outside the box is 0 and not -∞: where all stuff is negative, the best instance
+    takes the pixel, except with `spec.confined`. A mask without a pixel passes the overlap test. Segment ids
+    (`source_id`) start at 0, not 1, if no pixel is left to stuff.
     """
     _check(semantic, instances, categories, spec)
     with torch.no_grad(), single_threaded():
@@ -96,7 +96,7 @@ def fuse_instances(semantic: Tensor, instances: Instances, categories: Categorie
 
 
 def semantic_map(semantic: Tensor, categories: Categories) -> NDArray[np.int32]:
-    """(C, H, W) logits → (H, W) category ids: the argmax."""
+    """Return the argmax of (C, H, W) logits as (H, W) category ids."""
     with torch.no_grad(), single_threaded():
         return category_ids(argmax_first(semantic.to("cpu", torch.float32))[1], categories)
 
@@ -114,7 +114,7 @@ def _check(semantic: Tensor, instances: Instances, categories: Categories, spec:
 
 
 def _place(instances: Instances, size: Size, spec: FusionSpec) -> list[_Placed]:
-    """The instances past both thresholds, best first."""
+    """Return the instances that pass the score and overlap thresholds, best first."""
     taken = torch.zeros(size, dtype=torch.bool)
     placed = []
     for k in instances.scores.argsort(descending=True, stable=True).tolist():
@@ -133,8 +133,10 @@ def _place(instances: Instances, size: Size, spec: FusionSpec) -> list[_Placed]:
 
 
 def paste(mask: Tensor, box: Sequence[float], size: Size) -> tuple[Window, Tensor]:
-    """(h, w) logits stretched over `box`, at the pixels of the image that they reach: bilinear, fading to 0
-    over half a cell of the mask beyond the box."""
+    """Stretch (h, w) logits over `box`, bilinear; return the window of the image that they cover, and the logits in it.
+
+    They fade to 0 over half a cell of the mask beyond the box.
+    """
     x0, y0, x1, y1 = box
     cell_x, cell_y = max(x1 - x0, 1e-6) / mask.shape[1], max(y1 - y0, 1e-6) / mask.shape[0]
     reach = Window(
@@ -150,13 +152,13 @@ def paste(mask: Tensor, box: Sequence[float], size: Size) -> tuple[Window, Tenso
 
 
 def box_window(box: Sequence[float], size: Size) -> Window:
-    """The pixels of a box, its corners rounded to the nearest, halves up."""
+    """Return the pixels of a box, its corners rounded to the nearest, halves up, clipped to the image."""
     left, top, right, bottom = (int(np.floor(value + 0.5)) for value in box)
     return Window(top, left, bottom, right) & Window(0, 0, *size)
 
 
 def _compete(logits: Tensor, stuff: Tensor, placed: Sequence[_Placed], of: Instances, confined: bool) -> Tensor:
-    """(H, W) int32: the position in `placed` of the instance that a pixel goes to, -1 for stuff."""
+    """Return (H, W) int32: the index in `placed` of the instance that wins the pixel, -1 for stuff."""
     size = int(logits.shape[1]), int(logits.shape[2])
     best = argmax_first(logits[stuff])[0] if len(stuff) else torch.full(size, -torch.inf)
     owner = torch.full(size, -1, dtype=torch.int32)
@@ -174,7 +176,7 @@ def _compete(logits: Tensor, stuff: Tensor, placed: Sequence[_Placed], of: Insta
 
 
 def _leak(best: Tensor, owner: Tensor, where: Window, window: Window, j: int) -> None:
-    """Instance j has the logit 0 outside its window; it is enough to look `where` nobody had one before."""
+    """Give instance j the logit 0 outside its window. `where` is the area in which no earlier instance had a 0."""
     rows, columns = where.slices
     wins = best[rows, columns] < 0
     if not wins.any():
@@ -189,7 +191,7 @@ def _leak(best: Tensor, owner: Tensor, where: Window, window: Window, j: int) ->
 
 
 def _fused(logits: Tensor, one: _Placed, box: Window, confined: bool) -> Tensor:
-    """The fused logits of an instance in its window; `logits` (H, W) are the semantic ones of its class."""
+    """Return the fused logits of an instance in its window; `logits` (H, W) are the semantic ones of its class."""
     rows, columns = (box & one.window).slices
     inside = torch.zeros(one.mask.shape, dtype=torch.bool)
     top, left = one.window.top, one.window.left
@@ -204,7 +206,7 @@ def _segments(
     owner: NDArray[np.int32], best_class: NDArray[np.int32], placed: Sequence[_Placed],
     of: Instances, categories: Categories, spec: FusionSpec,
 ) -> Panoptic:  # fmt: skip
-    """Things by falling score, then stuff in the order of the categories."""
+    """Build the Panoptic: things in descending order of scores, then stuff in category order."""
     n = len(placed)
     code = np.where(owner >= 0, owner, n + best_class)  # things by position, then classes
     area = np.bincount(code.ravel(), minlength=n + len(categories))

@@ -1,1 +1,1 @@
-"""Bytes ↔ values: bounded reading, YAML, JSON, COCO, PNG, zip, hashes."""
+"""File formats: bounded reading, YAML, JSON, COCO, PNG, zip, hashes."""

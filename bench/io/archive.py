@@ -1,9 +1,8 @@
-"""Files below a root, where a `.zip` may stand for a folder: `val2017.zip/val2017/000000000139.jpg`.
+"""Files below a root folder, where a `.zip` may replace a folder: `val2017.zip/val2017/000000000139.jpg`.
 
-A member offers what is used of a `Path`, so that whoever reads a file need not know where it lies. An archive
-has one handle and a lock, since several threads read from it. An archive inside an archive is unpacked, once
-and when first needed, into an unnamed temporary file (of TMPDIR): it may be compressed, and then has no other
-way to be read at random.
+`Member` has the part of the `Path` interface that readers use. An archive has one handle and a lock, since several
+threads read from it. An archive inside an archive is unpacked on first use into an unnamed temporary file (in TMPDIR),
+since a compressed one allows no random access.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ BROKEN = (
 
 
 class Archive:
-    """A zip file, opened when something of it is first asked for."""
+    """Zip file, opened on first use."""
 
     def __init__(self, path: File) -> None:
         self.path = path
@@ -52,7 +51,7 @@ class Archive:
 
     @cached_property
     def members(self) -> dict[str, ZipInfo]:
-        """Name → entry of every file."""
+        """Entries of all files by name. Raises DataError for repeated names and paths that leave the archive."""
         with self._lock:
             listed = [info for info in self._zip.infolist() if not info.is_dir()]
         found = {info.filename: info for info in listed}
@@ -66,16 +65,15 @@ class Archive:
 
     @cached_property
     def folders(self) -> set[str]:
-        """The names of all folders; "." is the archive itself."""
+        """Names of all folders; "." is the archive itself."""
         return {str(parent) for name in self.members for parent in PurePosixPath(name).parents}
 
     def read(self, name: str) -> bytes:
-        """The whole of a member, its checksum compared."""
+        """Return the content of a member, with its checksum verified."""
         with self._lock, self._open(name, MAX_MEMBER) as stream:
             return self._guarded(stream.read, name)
 
     def unpack(self, name: str, into: BinaryIO) -> None:
-        """Copies a member, piece by piece."""
         with self._lock, self._open(name, MAX_ARCHIVE) as stream:
             self._guarded(partial(shutil.copyfileobj, stream, into, 1 << 20), name)
 
@@ -96,7 +94,11 @@ class Archive:
         return opened
 
     def _open(self, name: str, limit: int) -> IO[bytes]:
-        """A stream of a member that declares at most `limit` bytes; zipfile gives no more than is declared."""
+        """Open a member. Raise DataError if it is missing or cannot be read safely.
+
+        Rejected are members that declare more than `limit` bytes, zip bombs, links and unusual compression methods.
+        zipfile returns at most the declared number of bytes.
+        """
         info = self.members.get(name)
         if info is None:
             raise DataError(f"{self.path}/{name}: there is no such file in the archive")
@@ -115,7 +117,7 @@ class Archive:
         return self._guarded(lambda: self._zip.open(info), name)
 
     def _guarded(self, work: Callable[[], T], name: str = "") -> T:
-        """Whatever zipfile raises is one DataError."""
+        """Call `work` and turn any error of zipfile into a DataError."""
         try:
             return work()
         except FileNotFoundError:
@@ -132,7 +134,7 @@ def _zip_at(path: Path) -> ZipFile:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A file or folder in an archive, by the part of `Path` that readers need."""
+    """File or folder in an archive, with the part of the `Path` interface that readers use."""
 
     archive: Archive
     inside: str  # "" is the archive itself
@@ -161,7 +163,7 @@ class Member:
         return self.archive.read(self.inside)
 
     def checksum(self) -> str:
-        """CRC-32 and size as the archive lists them; no byte is unpacked."""
+        """Return CRC-32 and size as listed in the archive, without unpacking; "absent" if there is no such member."""
         info = self.archive.members.get(self.inside)
         return "absent" if info is None else f"crc32 {info.CRC:08x} {info.file_size}"
 
@@ -177,7 +179,7 @@ File = Path | Member
 
 
 def locate(root: Path, place: str) -> File:
-    """`place` below `root`, stepping into archives where a part ends in .zip; whether it is there is not asked."""
+    """Return `place` below `root`, where a component ending in .zip is an archive. Existence is not checked."""
     found: File = root
     for part in PurePosixPath(place).parts:
         found = found / part
@@ -187,7 +189,7 @@ def locate(root: Path, place: str) -> File:
 
 
 def exists(file: File) -> bool:
-    """Whether a file or folder is there; what lies in an archive that is missing is not."""
+    """Return whether a file or folder exists. Members of a missing archive do not."""
     if isinstance(file, Member):
         return exists(file.archive.path) and (not file.inside or file.is_file() or file.is_dir())
     try:
@@ -197,7 +199,7 @@ def exists(file: File) -> bool:
 
 
 def check_inside(file: File, name: object) -> None:
-    """DataError where a file, by the `name` below its folder that data gave it, is a link out of that folder."""
+    """Raise DataError if a file is a link out of its folder. `name` is its path below that folder, from the data."""
     if not isinstance(file, Path):
         return
     depth = len(PurePosixPath(name).parts) if isinstance(name, str) and "/" in name else 1
@@ -212,7 +214,7 @@ def check_inside(file: File, name: object) -> None:
 
 
 def _in_a_circle(file: Path) -> bool:
-    """Whether links lead back to themselves. `resolve` says so in some releases of Python and not in others."""
+    """Return whether links form a circle. `Path.resolve` raises for it in some Python versions only."""
     try:
         file.stat()
     except OSError as error:
@@ -221,7 +223,7 @@ def _in_a_circle(file: Path) -> bool:
 
 
 def files_in(folder: File) -> list[str]:
-    """The names of the files right in a folder, sorted."""
+    """Return the sorted names of the files directly in a folder."""
     if isinstance(folder, Path):
         return sorted(path.name for path in folder.iterdir() if path.is_file())
     paths = (PurePosixPath(name) for name in folder.archive.members)

@@ -1,4 +1,4 @@
-"""The one spelling of a value as JSON, and its digest."""
+"""Canonical JSON of a value, and its SHA-256."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def to_plain(spec: Any) -> Any:
-    """A dataclass as JSON-ready values."""
+    """Convert a value with nested dataclasses to JSON values."""
     if dataclasses.is_dataclass(spec) and not isinstance(spec, type):
         return {field.name: to_plain(getattr(spec, field.name)) for field in dataclasses.fields(spec)}
     if isinstance(spec, Mapping):
@@ -22,10 +22,10 @@ def to_plain(spec: Any) -> Any:
 
 
 def canonical_json(value: Any) -> str:
-    """The one spelling of a value: sorted keys, no spaces, no NaN."""
+    """Return the canonical JSON of a value: sorted keys, no spaces. Raise ValueError for NaN and infinities."""
     return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(value: Any) -> str:
-    """sha256 (hex) of the canonical JSON."""
+    """Return the SHA-256 (hex) of the canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()

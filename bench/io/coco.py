@@ -1,7 +1,7 @@
-"""COCO panoptic format: a PNG of segment ids (id = R + 256 G + 65536 B) and a JSON of what they are.
+"""COCO panoptic format: a PNG of segment ids (id = R + 256 G + 65536 B) and a JSON with segments_info.
 
-Read as panopticapi reads it: id 0 is void unless segments_info lists it. Where panopticapi goes on with data
-that contradict themselves (repeated ids, ground truth whose JSON and PNG differ), this is a DataError.
+As in panopticapi, id 0 is void unless segments_info lists it. Contradictory data that panopticapi accepts (repeated
+ids, ground truth whose JSON and PNG differ) raise DataError.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ Infos = Mapping[int, SegmentInfo]
 
 @dataclass(frozen=True, eq=False)
 class CocoPanoptic:
-    """A checked JSON file. `annotations`, `images` and `segments`, the checked segments_info by segment id, are by
-    image id, in the order of the file."""
+    """Validated COCO panoptic JSON.
+
+    `annotations`, `images` and `segments` are by image id, in file order; `segments` holds segments_info by segment id.
+    """
 
     path: File
     annotations: Mapping[str, Mapping[str, Any]]
@@ -46,14 +48,14 @@ class CocoPanoptic:
 
     @property
     def categories(self) -> Categories:
-        """The categories of the file; a file of predictions may do without."""
+        """Categories of the file. Raises DataError if it lists none, as files of predictions may."""
         if self.listed is None:
             raise DataError(f"{self.path}: no `categories`; give the ground truth's JSON, which lists them")
         return self.listed
 
 
 def load_json(path: File) -> CocoPanoptic:
-    """Reads and checks a COCO panoptic JSON, of ground truth or predictions; opens no PNG."""
+    """Read and validate a COCO panoptic JSON of ground truth or predictions. Opens no PNG."""
     data = parse_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("annotations"), list):
         raise DataError(f"{path}: no list `annotations`; this is not a COCO panoptic JSON")
@@ -76,11 +78,10 @@ def _checked(annotation: Mapping[str, Any], where: str, known: Collection[int] |
 
 @dataclass(frozen=True, eq=False)
 class PanopticFile:
-    """One image's PNG with its annotation, read by a call. `known` are the category ids that may occur, `listed` the
-    segments of the annotation where `load_json` has checked them.
+    """PNG and annotation of one image; calling it reads the Panoptic.
 
-    `is_truth` refuses a listed id 0, which panopticapi accepts in a prediction but would count as a segment
-    and as void at once in a ground truth.
+    `known` are the allowed category ids, `listed` the segments if `load_json` has validated them. `is_truth` rejects a
+    listed id 0: panopticapi accepts it in a prediction, but counts it as segment and as void in ground truth.
     """
 
     png: File
@@ -100,11 +101,10 @@ class PanopticFile:
 
     @property
     def where(self) -> str:
-        """For messages."""
         return f"{self.png}, image {self.annotation.get('image_id', self.png.stem)!r}"
 
     def infos(self) -> Infos:
-        """The checked segments_info by segment id; the PNG's name was checked, too."""
+        """Return segments_info by segment id. Raise DataError if an entry or the path of the PNG is invalid."""
         infos = _infos(self.annotation, self.where) if self.listed is None else self.listed
         _check_known(infos, self.known, self.where)
         if self.is_truth and 0 in infos:
@@ -116,12 +116,12 @@ class PanopticFile:
 def read_panoptic(
     png: File, annotation: Mapping[str, Any], known: Collection[int], *, is_truth: bool = False
 ) -> Panoptic:
-    """The map of a `PanopticFile`."""
+    """Read the PNG and annotation of one image as a Panoptic."""
     return PanopticFile(png, annotation, known, is_truth)()
 
 
 def parse_json(path: File) -> Any:
-    """What a JSON file says, within the bounds of `bench.io.files`."""
+    """Read a JSON file within the limits of `bench.io.files`. Raise DataError if it cannot be read."""
     try:
         return files.loads_strict(files.read_bytes(path) if isinstance(path, Path) else path.read_bytes())
     except FileNotFoundError:
@@ -133,7 +133,7 @@ def parse_json(path: File) -> Any:
 
 
 def _by_image(path: File, entries: Any, key: str, name: str) -> dict[str, Mapping[str, Any]]:
-    """The entries by image id, a string from here on; the order of the file."""
+    """Return the entries by image id (a string), in file order. Raise DataError for missing and repeated ids."""
     found: dict[str, Mapping[str, Any]] = {}
     for position, entry in enumerate(entries if isinstance(entries, list) else [None]):
         if not isinstance(entry, dict) or not isinstance(entry.get(key), (str, int)):
@@ -148,7 +148,7 @@ def _by_image(path: File, entries: Any, key: str, name: str) -> dict[str, Mappin
 
 
 def check_file_name(annotation: Mapping[str, Any], where: str) -> None:
-    """Refuses a `file_name` (of an annotation or of `images`) that is none, or leads out of its folder."""
+    """Raise DataError if `file_name` (of an annotation or of `images`) is missing, too long or leaves its folder."""
     name = annotation.get("file_name")
     if isinstance(name, str) and PLAIN_NAME.fullmatch(name):
         return
@@ -172,7 +172,7 @@ def _categories(path: File, listed: Any) -> Categories:
 
 
 def category_of(entry: Any) -> Category:
-    """One entry of `categories`."""
+    """Parse an entry of `categories`. Raise DataError if it is malformed."""
     if not isinstance(entry, dict):
         raise DataError(f"a category is {_short(entry)}, not an object with id, name and isthing")
     try:
@@ -187,7 +187,7 @@ def category_of(entry: Any) -> Category:
 
 
 def _color(listed: Any, number: int) -> tuple[int, int, int]:
-    """The listed RGB, or one made from the category id: always the same, never very dark."""
+    """Return the listed RGB, or if there is no valid one, a colour computed from the category id, never very dark."""
     if isinstance(listed, list) and len(listed) == 3 and all(type(c) is int and 0 <= c < 256 for c in listed):
         red, green, blue = listed
         return red, green, blue
@@ -195,7 +195,6 @@ def _color(listed: Any, number: int) -> tuple[int, int, int]:
 
 
 def _infos(annotation: Mapping[str, Any], where: str) -> dict[int, SegmentInfo]:
-    """segments_info by segment id, in the order listed."""
     listed = annotation.get("segments_info")
     if not isinstance(listed, list):
         raise DataError(f"{where}: no list `segments_info`")
@@ -212,7 +211,6 @@ def _infos(annotation: Mapping[str, Any], where: str) -> dict[int, SegmentInfo]:
 
 
 def _info(entry: Any) -> tuple[int, SegmentInfo]:
-    """The id and the meaning of an entry of segments_info."""
     if not isinstance(entry, dict):
         raise DataError(f"it is {_short(entry)}, not an object with id and category_id")
     number, category_id = _integer(entry, "id"), _integer(entry, "category_id")
@@ -231,7 +229,7 @@ def _info(entry: Any) -> tuple[int, SegmentInfo]:
 
 
 def _integer(entry: Mapping[str, Any], key: str) -> int:
-    """A JSON number that is whole, 5 or 5.0 (and true or false, which some writers use for flags)."""
+    """Return the whole number at `key`: 5, 5.0, or a boolean, which some writers use for flags."""
     value = entry.get(key)
     if type(value) is int and -NUMBER_LIMIT < value < NUMBER_LIMIT:  # nearly always
         return value
@@ -243,7 +241,6 @@ def _integer(entry: Mapping[str, Any], key: str) -> int:
 
 
 def _short(value: Any) -> str:
-    """The first characters of what a file says: messages stay short."""
     return repr(value)[:80]
 
 
@@ -257,7 +254,7 @@ def _check_known(infos: Mapping[int, SegmentInfo], known: Collection[int], where
 
 
 def read_ids(png: File) -> NDArray[np.int32]:
-    """(H, W) int32 segment ids."""
+    """Read a panoptic PNG as (H, W) int32 segment ids. Raise DataError unless it is RGB with 8 bits a channel."""
     if png.is_file():
         with png.open("rb") as file:
             if file.read(26)[24:] != PNG_RGB8:

@@ -1,4 +1,4 @@
-"""Writes the COCO panoptic format: the PNG of ids of one image, and its annotation."""
+"""Writer of the COCO panoptic format: PNG of segment ids and annotation of one image."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from bench.types import Panoptic, SegmentInfo
 
 
 def write_panoptic(path: Path, panoptic: Panoptic) -> dict[str, Any]:
-    """Writes the PNG; returns the annotation (`file_name`, `segments_info`), to which an `image_id` belongs.
+    """Write the PNG and return its annotation (`file_name`, `segments_info`), still without `image_id`.
 
-    Segments keep their source ids where the format can hold them, and are numbered from 1 otherwise.
+    Segments keep their source ids if these are unique and in 1..2^24 - 1. Otherwise they are numbered from 1.
     """
     ids = _png_ids(panoptic)
     colors = np.array([0, *ids], dtype="<u4").view(np.uint8).reshape(-1, 4)[:, :3]  # R, G, B of each segment
@@ -42,7 +42,7 @@ def _segment(number: int, info: SegmentInfo, area: int, bbox: list[int]) -> dict
 
 
 def _boxes(id_map: NDArray[np.int32]) -> Iterator[list[int]]:
-    """[x, y, width, height] of each segment, from the runs of the rows: far fewer than pixels."""
+    """Yield [x, y, width, height] of each segment. Computed from the runs of the rows, far fewer than pixels."""
     if id_map.size == 0:
         return
     width = id_map.shape[1]

@@ -1,4 +1,4 @@
-"""Strict YAML → frozen dataclasses → canonical JSON → hash."""
+"""Strict configuration: YAML → frozen dataclasses, `--set` overrides, shipped configuration files."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ KIND_NAMES = {"models": "model", "datasets": "dataset", "labels": "label space",
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
-    """A sentence for an unknown name: the nearest known one, or all of them."""
+    """Return a hint for an unknown name: the nearest known name, or all known names."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds; anything else is a UsageError that names the file."""
+    """Return the mapping in a YAML file. Raise UsageError, naming the file, for anything else."""
     from bench.io.yaml import NOT_YAML, parse_yaml  # here, since whoever scores files reads none
 
     try:
@@ -45,7 +45,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def load_yaml(path: Path, cls: type[T], overrides: Mapping[str, Any] | None = None) -> T:
-    """The file as the frozen dataclass `cls`; `overrides` are `{"path.to.key": value}`."""
+    """Load a YAML file as the frozen dataclass `cls`; `overrides` are `{"path.to.key": value}`."""
     data = read_yaml(path)
     for dotted, value in (overrides or {}).items():
         _override(data, dotted, value)
@@ -53,7 +53,7 @@ def load_yaml(path: Path, cls: type[T], overrides: Mapping[str, Any] | None = No
 
 
 def parse_overrides(pairs: Collection[str]) -> dict[str, Any]:
-    """`["fusion.score_threshold=0.5"]` → `{"fusion.score_threshold": 0.5}`; values are YAML."""
+    """Parse `["fusion.score_threshold=0.5"]` to `{"fusion.score_threshold": 0.5}`; values are YAML."""
     from bench.io.yaml import NOT_YAML, parse_yaml
 
     parsed = {}
@@ -79,7 +79,7 @@ def _override(data: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def from_dict(cls: type[T], data: Any, where: str) -> T:
-    """A mapping as the dataclass `cls`; unknown, missing and mistyped keys are UsageErrors."""
+    """Build the dataclass `cls` from a mapping. Raise UsageError for unknown, missing and mistyped keys."""
     if not isinstance(data, Mapping):
         raise UsageError(f"{where}: expected keys, found {_short(data)}")
     hints = typing.get_type_hints(cls)
@@ -98,7 +98,6 @@ def from_dict(cls: type[T], data: Any, where: str) -> T:
 
 
 def _short(value: Any) -> str:
-    """The first characters of what a file says: messages stay short."""
     return repr(value)[:80]
 
 
@@ -150,7 +149,7 @@ def _convert_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, 
 
 
 def _check_json_value(value: Any, where: str) -> Any:
-    """What no type is asked of: it is hashed as JSON, so it must be what JSON can hold."""
+    """Return the value of a field of type `Any`. Raise UsageError unless JSON can hold it, as its hash requires."""
     if isinstance(value, Mapping):
         return {_scalar(str, key, where): _check_json_value(inner, f"{where}.{key}") for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -175,13 +174,13 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
 
 
 def shipped_configs(kind: str) -> dict[str, Path]:
-    """Name → file of the YAML of a kind (a key of NOUNS) that ships."""
+    """Return name → file of the shipped YAML files of a kind (a key of KIND_NAMES)."""
     folder = Path(str(files("bench.configs"))) / kind
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def find_config(kind: str, name: str) -> Path:
-    """The YAML called `name`: a path ends in .yaml, anything else is the name of a shipped one."""
+    """Return the YAML file for `name`: a path if it ends in .yaml or .yml, else a shipped file of that name."""
     if name.endswith((".yaml", ".yml")):
         return Path(name)
     known = shipped_configs(kind)

@@ -1,6 +1,6 @@
-"""Bounded reading of untrusted files, JSON and JSON Lines, writing that is complete or absent, the cache folder.
+"""Bounded reading of untrusted files, strict JSON and JSON Lines, atomic writing, and the cache folder.
 
-What is wrong is an OSError (the file) or a ValueError (what it says); whoever asked names the file and the remedy.
+Errors are OSError for the file and ValueError for its content; `read_json` and `read_lines` raise DataError.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def check_regular(path: Path, limit: int = MAX_BYTES) -> None:
-    """OSError for what is no regular file (a pipe or a device need not end) or has more than `limit` bytes."""
+    """Raise OSError unless `path` is a regular file of at most `limit` bytes.
+
+    Reading from a pipe or a device may never end.
+    """
     try:
         found = path.stat()
     except ValueError:  # a NUL, or what no file system can spell
@@ -37,13 +40,12 @@ def check_regular(path: Path, limit: int = MAX_BYTES) -> None:
 
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
-    """A whole file."""
     check_regular(path, limit)
     return path.read_bytes()
 
 
 def iter_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file of any length, each with its newline where it has one."""
+    """Yield the lines of a file of any length, newlines included. Raise OSError for a line over MAX_LINE bytes."""
     check_regular(path, limit=1 << 62)
     with path.open("rb") as stream:
         while line := stream.readline(MAX_LINE + 1):
@@ -53,8 +55,10 @@ def iter_lines(path: Path) -> Iterator[bytes]:
 
 
 def loads_strict(text: bytes) -> Any:
-    """What UTF-8 JSON says. Also refused: NaN and infinities, a key that an object has twice, too deep a nesting,
-    and half a character (\\ud800 alone), which no file could be named by."""
+    """Parse UTF-8 JSON. Raise ValueError for NaN, infinities, repeated keys and too deep nesting.
+
+    Lone surrogates are rejected too, since no file name can hold them.
+    """
     decoded = text.decode("utf-8")
     try:
         value = json.loads(
@@ -75,7 +79,7 @@ def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def first_duplicate(names: Iterable[str]) -> str:
-    """The first name that comes again; there must be one."""
+    """Return the first name that repeats; there must be one."""
     seen: set[str] = set()
     return next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
 
@@ -92,7 +96,7 @@ def _finite(text: str) -> float:
 
 
 def cache_folder() -> Path:
-    """`$BENCH_CACHE`, else a folder in the user's cache."""
+    """Return `$BENCH_CACHE`, else `panoptic-bench` in the user's cache folder (`$XDG_CACHE_HOME` or ~/.cache)."""
     if chosen := os.environ.get("BENCH_CACHE"):
         return Path(chosen)
     if home := os.environ.get("XDG_CACHE_HOME"):
@@ -104,7 +108,7 @@ RERUN_HINT = "repeat the run with --overwrite"
 
 
 def write_json(path: Path, value: Any) -> None:
-    """The value at `path`, complete or not there at all."""
+    """Write a value as JSON, atomically. Raise OSError with the path if the disk is full."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # two shards may start at once
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     try:
@@ -117,7 +121,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What the file holds; a broken one is a DataError that names it."""
+    """Read a JSON file. Raise DataError, naming the file, if it is missing or broken."""
     try:
         return loads_strict(read_bytes(path))
     except (OSError, ValueError) as error:
@@ -125,7 +129,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The complete lines of a JSONL file; a last line without its newline was torn by a kill."""
+    """Yield the complete lines of a JSONL file, none if it is missing. A last line without newline is skipped."""
     if not path.exists():
         return
     try:
@@ -148,7 +152,7 @@ def _parsed(text: bytes, where: str) -> dict[str, Any]:
 
 
 def open_append(path: Path) -> IO[str]:
-    """Ready to append after the last complete line."""
+    """Open for appending and truncate an incomplete last line. Raise DataError for a symbolic link."""
     if path.is_symlink():
         raise DataError(f"{path}: is a link, and what it leads to would be written into; {RERUN_HINT}")
     if path.exists():

@@ -1,8 +1,8 @@
-"""Digests of files and folders, cached by path, size, inode and times.
+"""SHA-256 of files and folders, cached by path, size, inode and times.
 
-A cached digest is taken for a file whose size, inode, mtime and ctime (nanoseconds) are those of the time when it was
-computed. A file that changed less than two seconds before it was read is hashed again the next time, since a later
-change could leave the same times (git calls such an entry racily clean).
+A cached digest is used if size, inode, mtime and ctime (nanoseconds) are unchanged. The digest of a file that changed
+less than two seconds before it was read is not cached, since a later change could leave the same times (git calls such
+an entry racily clean).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Stamp = tuple[int, int, int, int]  # size, inode, mtime, ctime
 
 
 class FileDigests:
-    """sha256 of files; the cache has a JSON file for each folder that holds hashed files."""
+    """SHA-256 of files, with a cache of one JSON file for each folder of hashed files."""
 
     def __init__(self, cache: Path | None = None) -> None:
         self._cache = cache or cache_folder() / "digests"
@@ -40,13 +40,16 @@ class FileDigests:
         self._stamps: dict[str, Stamp | None] = {}
 
     def changed(self, files: Sequence[Readable]) -> list[str]:
-        """Those of the files that have been written, replaced or removed since their digest was asked for."""
+        """Return the files that were written, replaced or removed since `of` returned their digest."""
         paths = [path for path in dict.fromkeys(map(str, files)) if path in self._stamps]
         return [path for path in paths if _stamp_of(path) != self._stamps[path]]
 
     def of(self, files: Sequence[Readable], on_file: ProgressCallback | None = None) -> list[str]:
-        """The digest of each file, in order: "absent" for what is no readable regular file, CRC and size of a member
-        of an archive. `on_file(done, total)` is called for files that are read."""
+        """Return the digest of each file, in order.
+
+        The digest of an archive member is its CRC and size. That of anything but a readable regular file is "absent".
+        `on_file(done, total)` is called after each file that is read.
+        """
         paths = [str(file) for file in files]
         found = {path: self._known(file) for path, file in dict(zip(paths, files, strict=True)).items()}
         unknown = [path for path, digest in found.items() if digest is None]
@@ -64,7 +67,7 @@ class FileDigests:
         return [str(found[path]) for path in paths]
 
     def _known(self, file: Readable) -> str | None:
-        """The digest of an archive's member, or the cached one of a file that has not changed."""
+        """Return the digest of an archive member, or the cached one of an unchanged file, else None."""
         if isinstance(file, Member):
             return file.checksum()
         folder, name = os.path.split(os.path.abspath(str(file)))
@@ -86,7 +89,7 @@ class FileDigests:
         return self._cache / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
 
     def _save(self) -> None:
-        """Writes the tables that changed. A cache that cannot be written costs time alone."""
+        """Write the changed tables. Errors are ignored, since the cache is optional."""
         with suppress(OSError):
             for folder in self._changed:
                 self._cache.mkdir(parents=True, exist_ok=True)
@@ -98,7 +101,7 @@ class FileDigests:
 
 
 def _read_table(place: Path, folder: str) -> dict[str, Any]:
-    """The cached entries of a folder; a broken cache file counts as none."""
+    """Return the cached entries of a folder, or {} if its cache file is missing or broken."""
     try:
         stored = json.loads(read_bytes(place))
         files: dict[str, Any] = stored["files"]
@@ -110,7 +113,6 @@ def _read_table(place: Path, folder: str) -> dict[str, Any]:
 
 
 def _stamp_of(path: str) -> Stamp | None:
-    """The stamp of a file as it is now; None where there is none."""
     try:
         return _stamp(os.stat(path))
     except (OSError, ValueError):
@@ -122,7 +124,7 @@ def _stamp(found: os.stat_result) -> Stamp:
 
 
 def _digest(file: Path) -> tuple[str, Stamp | None]:
-    """sha256 (hex) of a file, and the stamp to cache it under: None where it may have changed meanwhile."""
+    """Return the SHA-256 (hex) of a file and its stamp, or None if it changed too recently to be cached."""
     now = time.time_ns()
     try:
         check_regular(file, MAX_FILE)
@@ -137,7 +139,7 @@ def _digest(file: Path) -> tuple[str, Stamp | None]:
 
 
 def files_digest(named: Sequence[tuple[str, Readable]], digests: FileDigests) -> str:
-    """sha256 (hex) of files under these names."""
+    """Return the SHA-256 (hex) of (name, file) pairs, in any order."""
     found = digests.of([file for _, file in named])
     text = json.dumps(sorted((name, digest) for (name, _), digest in zip(named, found, strict=True)))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -146,10 +148,10 @@ def files_digest(named: Sequence[tuple[str, Readable]], digests: FileDigests) ->
 def folder_digest(
     folder: Path, files: Sequence[str] = (), exclude: Collection[Path] = (), digests: FileDigests | None = None
 ) -> str:
-    """sha256 (hex) of the listed files of a folder, or of all regular files below it, with their names; or of a file.
+    """Return the SHA-256 (hex) of a file, or of the listed files (default: all) of a folder with their names.
 
-    Left out are hidden files, `__pycache__`, folders that hold a run.json, and `exclude`. ModelError where nothing is
-    left, a listed file is missing, or the unlisted files have more than 20 GB.
+    Without a list, hidden files, `__pycache__`, subfolders that hold a run.json, and `exclude` are skipped. Raise
+    ModelError if no file is left, a listed file is missing, or the unlisted files have more than 20 GB.
     """
     if folder.is_file():
         return files_digest([(folder.name, folder)], digests or FileDigests())
@@ -172,7 +174,7 @@ def folder_digest(
 
 
 def _files_below(folder: Path, exclude: Collection[Path]) -> Iterator[tuple[str, Path]]:
-    """Name below the folder → file; linked folders are followed, each once."""
+    """Yield (name below the folder, file). Linked folders are followed, each once."""
     left_out = {os.path.realpath(path) for path in exclude}
     entered: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True):

@@ -1,6 +1,6 @@
-"""Image files as arrays; whatever is wrong with one becomes a DataError that names it.
+"""Image files ↔ arrays. Unreadable files raise a DataError that names the file.
 
-Pillow is imported where a file is decoded: panoptic PNGs are scored without it.
+Pillow is imported on first use: panoptic PNGs can be scored without it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ DEFLATE_RATIO = 1032  # bytes that a byte can stand for, at the most
 
 
 def read_rgb(path: File) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 of a PNG, JPEG, WebP, BMP or PPM file."""
+    """Read a PNG, JPEG, WebP, BMP or PPM file as (H, W, 3) uint8."""
     with _open(path, FORMATS) as image:
         return np.asarray(image.convert("RGB"))
 
 
 def read_labels(path: File) -> NDArray[np.int32]:
-    """(H, W) int32 of a single-channel 8 or 16 bit PNG."""
+    """Read a single-channel 8 or 16 bit PNG as (H, W) int32."""
     with _open(path, ("PNG",)) as image:
         labels = np.asarray(image)
         if labels.ndim != 2 or image.mode not in ("L", "P", "I", "I;16"):
@@ -43,7 +43,7 @@ def read_labels(path: File) -> NDArray[np.int32]:
 
 
 def _open(path: File, formats: tuple[str, ...]) -> PilImage.Image:
-    """The decoded image; Pillow's many ways to fail are one DataError."""
+    """Return the decoded image. Raise DataError for any error of Pillow."""
     from PIL import Image as PilImage
 
     try:
@@ -67,13 +67,13 @@ def _open(path: File, formats: tuple[str, ...]) -> PilImage.Image:
 
 
 def _check_pixel_limit(width: int, height: int) -> None:
-    """Pillow only warns up to twice its limit; a declared size costs memory before a byte is decoded."""
+    """Raise ValueError above MAX_PIXELS. Pillow only warns up to twice its limit."""
     if width * height > MAX_PIXELS:
         raise ValueError(f"it declares {width} x {height} px, more than {MAX_PIXELS}")
 
 
 def check_png_size(content: bytes) -> None:
-    """A PNG whose file is too small for the pixels that it declares: nothing of it need be decoded to know."""
+    """Raise ValueError if a PNG is too small for the size that it declares. Decodes nothing; ignores other formats."""
     if content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR" or len(content) < 26:
         return
     width, height, depth, kind = struct.unpack(">IIBB", content[16:26])
@@ -85,7 +85,7 @@ def check_png_size(content: bytes) -> None:
 
 
 def write_png(path: Path, pixels: NDArray[np.generic]) -> None:
-    """A PNG of (H, W, 3) uint8, (H, W) uint8 or (H, W) uint16, complete or not there at all."""
+    """Write (H, W, 3) uint8, (H, W) uint8 or (H, W) uint16 as a PNG, atomically."""
     from PIL import Image as PilImage
 
     temporary = path.with_name(f".{path.name}.part")

@@ -1,5 +1,4 @@
-"""What the JSON files of a run must look like: checked once where they are read, so that nobody meets a missing
-key later."""
+"""Structural validation of the JSON files of a run, when they are read."""
 
 from __future__ import annotations
 
@@ -12,14 +11,15 @@ LINE = {"image_id": str}
 
 
 class SchemaError(ValueError):
-    """Says where in the document (`score.PQ.all`) what was expected, and what was found."""
+    """Mismatch of a value and its schema. The message has the path (`score.PQ.all`), the value and the expectation."""
 
 
 def validate(value: Any, shape: Any, at: str = "") -> None:
-    """Misshapen unless the value has the shape.
+    """Raise SchemaError unless the value matches the schema.
 
-    A shape is a type (`float` takes whole numbers, `int` no flags); a dict of the keys that must be there, with
-    their shapes; a list of one shape, of every entry; or a tuple of shapes, one of which must fit (None: null).
+    A schema is a type (`float` accepts integers, `int` rejects booleans); a dict of the required keys and their
+    schemas; a list with the one schema of all entries; or a tuple of alternatives, where None is null. Numbers must be
+    below 2^53.
     """
     if isinstance(shape, tuple):
         _one_of(value, shape, at)
@@ -40,7 +40,7 @@ def validate(value: Any, shape: Any, at: str = "") -> None:
 
 
 def _one_of(value: Any, shapes: tuple[Any, ...], at: str) -> None:
-    """The last of them is the one that a message speaks of."""
+    """Validate against alternatives. The error message refers to the last one."""
     for shape in shapes[:-1]:
         try:
             return validate(value, shape, at)

@@ -1,8 +1,8 @@
-"""The overlap of two panoptic PNGs without their pixels: the second producer, equal to `Overlap.of` on every input.
+"""Overlap of two panoptic PNGs from their runs, without decoding to arrays. Equals `Overlap.of` on every input.
 
-A compiled kernel joins the two maps row by row, as runs. It takes plain files alone (RGB8, not interlaced, sound to
-the last checksum, every id listed); for all else, and where the kernel was not compiled, `join` gives None and the
-caller decodes the ordinary way, which also says what is wrong.
+A C kernel joins the two maps row by row, as runs. It accepts only 8 bit RGB PNGs, not interlaced, with valid checksums
+and every id listed. For other files, or without the compiled kernel, `join` returns None, and the caller decodes the
+PNGs to arrays, which also reports errors.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Rows = tuple[int, int, bytes | bytearray]  # height, width (px), the inflated da
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """`truth_runs` are the truth's `Panoptic.runs`."""
+    """Overlap of two files, with size and segments of the truth. `truth_runs` equals `Panoptic.runs`."""
 
     overlap: Overlap
     size: tuple[int, int]
@@ -49,12 +49,11 @@ _libdeflate = optional("deflate", "zlib_decompress")
 
 
 def available() -> bool:
-    """Whether the kernel was compiled."""
     return _join is not None
 
 
 def join(truth: PanopticFile, prediction: PanopticFile) -> Joined | None:
-    """What two files of one image have in common; None where it takes the ordinary way to tell."""
+    """Return the overlap of two files of one image, or None if they have to be decoded to arrays."""
     if _join is None:
         return None
     try:
@@ -80,7 +79,7 @@ def _int32(ids: Iterable[int]) -> NDArray[np.int32]:
 
 
 def _rows(png: File) -> Rows | None:
-    """The filtered rows of a plain PNG."""
+    """Return the filtered rows of a PNG, or None if the kernel does not support it."""
     content = files.read_bytes(png, MAX_FILE) if isinstance(png, Path) else png.read_bytes()
     if content[:8] != SIGNATURE or content[24:29] != PLAIN:
         return None
@@ -94,7 +93,7 @@ def _rows(png: File) -> Rows | None:
 
 
 def _stream(content: bytes) -> bytes | None:
-    """The data of IDAT, where the file is IHDR, IDAT ..., IEND and every checksum holds."""
+    """Return the IDAT data, or None unless the chunks are IHDR, IDAT ..., IEND with valid checksums."""
     names, parts, at = [], [], len(SIGNATURE)
     while at + 12 <= len(content):
         end = at + 8 + int.from_bytes(content[at : at + 4], "big")
@@ -110,7 +109,7 @@ def _stream(content: bytes) -> bytes | None:
 
 
 def _inflated(stream: bytes, size: int) -> bytes | bytearray | None:
-    """Exactly `size` bytes; nothing larger is ever allocated."""
+    """Return `size` inflated bytes, or None if the stream is invalid or has another length."""
     if _libdeflate is not None:
         try:
             rows: bytes | bytearray = _libdeflate(stream, size)

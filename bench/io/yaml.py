@@ -1,4 +1,4 @@
-"""YAML that says a thing once and in few bytes."""
+"""PyYAML's safe loader, refusing duplicate keys, aliases, and numbers of more than 64 digits."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ if yaml.__with_libyaml__:
     from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
     class _Base(Composer, CParser, SafeConstructor, Resolver):
-        """PyYAML's SafeLoader on libyaml's parser, several times as fast. Nodes are composed in Python still, where
-        traps can be refused."""
+        """PyYAML's SafeLoader on libyaml's parser, several times as fast.
+
+        Nodes are still composed in Python, where aliases can be refused.
+        """
 
         def __init__(self, stream: Any) -> None:
             CParser.__init__(self, stream)
@@ -31,8 +33,10 @@ else:
 
 
 class _Loader(_Base):
-    """YAML without its traps: a key is there once, a number is short, and nothing is an alias of something else
-    (a few lines of which can stand for more than any memory holds)."""
+    """Loader that refuses duplicate keys, aliases and long numbers.
+
+    A few lines of nested aliases can expand beyond any memory.
+    """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -53,5 +57,5 @@ class _Loader(_Base):
 
 
 def parse_yaml(text: str) -> Any:
-    """What a YAML text says; what is wrong with it is one of NOT_YAML."""
+    """Parse a YAML text. Raise one of NOT_YAML if it is invalid."""
     return yaml.load(text, _Loader)  # type: ignore[arg-type]  # a safe loader

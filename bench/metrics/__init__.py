@@ -1,1 +1,1 @@
-"""Metrics: pure functions of the stored overlaps and confusions."""
+"""Metrics: pure functions of stored overlaps and confusion matrices."""

@@ -1,9 +1,9 @@
 """Percentile bootstrap of PQ, SQ, RQ and mIoU over images, or over groups of images (Efron, 1979).
 
-A replicate draws as many images as there are, with replacement; the same draw serves every run, so that
-differences are paired. Of a replicate only its counts matter: they times the images' sums are the sums of the
-replicate, and a category's few images are all that is multiplied. Blocks of replicates have seeds of their own,
-so that the number of threads cannot move a digit.
+A replicate draws as many images as there are, with replacement. All runs share the same draws, so differences are
+paired. The sums of a replicate are the sums of the images times how often each was drawn; for a category, only the
+images in which it occurs are multiplied. Each block of replicates has its own seed, so results do not depend on the
+number of threads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Statistic = Callable[[NDArray[np.floating], Categories], NDArray[np.floating]]  
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with the interval that holds `confidence` of its replicates; None where undefined."""
+    """Value and its percentile interval; None if undefined."""
 
     value: float | None
     low: float | None
@@ -46,7 +46,11 @@ def resample(
     workers: int = 2,
     of: Statistic | None = None,
 ) -> list[Draws]:
-    """The replicates of each run, drawn together. Rows are what `of` makes of sums: `quantities` unless told."""
+    """Draw replicates of all runs together; return (rows, replicates) for each run.
+
+    `quantities` computes the rows from sums unless another statistic is given. Raise DataError if the runs are not of
+    the same images.
+    """
     made = of or quantities
     if any(run.image_ids != runs[0].image_ids for run in runs):
         raise DataError("the runs are not of the same images: compare runs that share a comparability key")
@@ -65,13 +69,13 @@ def resample(
 
 
 def _columns(parts: Parts) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-    """For each category the images that it occurs in, in any run, and what they add: (n,), (parts, n)."""
+    """Return, for each category, the images with it in any run, (n,), and their sums, (parts, n)."""
     occurs = [np.flatnonzero(parts[:, c].any(axis=0)) for c in range(parts.shape[1])]
     return [(images, parts[:, c, images].astype(np.float32)) for c, images in enumerate(occurs)]
 
 
 def _counts(images: int, replicates: int, seed: np.random.SeedSequence) -> NDArray[np.float32]:
-    """(images, replicates): how often each image was drawn; each column adds up to `images`."""
+    """Return how often each image is drawn: (images, replicates); each column sums to `images`."""
     rng = np.random.default_rng(seed)
     counts = np.empty((images, replicates), np.float32)
     kind = np.uint16 if images <= 2**16 else np.uint32
@@ -83,7 +87,6 @@ def _counts(images: int, replicates: int, seed: np.random.SeedSequence) -> NDArr
 def _sums(
     columns: Sequence[tuple[NDArray[np.intp], NDArray[np.float32]]], counts: NDArray[np.float32], parts: int
 ) -> NDArray[np.float32]:
-    """(parts, C, replicates)."""
     sums = np.zeros((parts, len(columns), counts.shape[1]), np.float32)
     step = max(1, SMALL_PRODUCT // (parts * counts.shape[1]))
     for c, (images, values) in enumerate(columns):
@@ -93,7 +96,10 @@ def _sums(
 
 
 def quantities(sums: NDArray[np.floating], categories: Categories) -> NDArray[np.floating]:
-    """(len(PARTS), C, n) sums → (len(MEANS) + C, n) fractions, NaN where undefined."""
+    """Compute statistics of (len(PARTS), C, n) sums: (len(MEANS) + C, n) fractions, NaN if undefined.
+
+    The rows are MEANS, then the PQ of each category.
+    """
     part = dict(zip(PARTS, sums, strict=True))
     occurs = part["halves"] > 0
     pq, rq = (_ratio(part[name], part["halves"], occurs) for name in ("iou", "tp"))
@@ -108,7 +114,7 @@ def quantities(sums: NDArray[np.floating], categories: Categories) -> NDArray[np
 
 
 def mean_pq(sums: NDArray[np.floating], categories: Categories) -> NDArray[np.floating]:
-    """The first row of `quantities` alone, (1, n): the PQ of all categories."""
+    """Compute only the first row of `quantities`: (1, n), the PQ of all categories."""
     part = dict(zip(PARTS, sums, strict=True))
     return _mean(_ratio(part["iou"], part["halves"], part["halves"] > 0))[None]
 
@@ -116,25 +122,23 @@ def mean_pq(sums: NDArray[np.floating], categories: Categories) -> NDArray[np.fl
 def _ratio(
     above: NDArray[np.floating], below: NDArray[np.floating], defined: NDArray[np.bool_]
 ) -> NDArray[np.floating]:
-    """NaN where it is not defined; single precision stays single."""
     quotient: NDArray[np.floating] = above / np.where(defined, below, below.dtype.type(1))
     quotient[~defined] = np.nan
     return quotient
 
 
 def _mean(rows: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Over the defined categories; NaN where there are none."""
     count = np.isfinite(rows).sum(axis=0)
     return np.where(count > 0, np.nansum(rows, axis=0) / np.maximum(count, 1), np.nan)
 
 
 def point_estimates(run: ImageSums) -> NDArray[np.floating]:
-    """(len(MEANS) + C,) the quantities of the run itself."""
+    """Return `quantities` of the run itself: (len(MEANS) + C,)."""
     return quantities(run.parts.sum(axis=2, keepdims=True), run.categories)[:, 0]
 
 
 def estimates(values: NDArray[np.floating], draws: Draws, confidence: float = 0.95) -> list[Estimate]:
-    """A row's value with the percentiles of its replicates, of those where it is defined."""
+    """Return the value of each row with the percentiles of its defined replicates."""
     ordered = np.sort(draws, axis=1)  # NaN last
     defined = np.isfinite(draws).sum(axis=1)
     tail = (1 - confidence) / 2
@@ -143,7 +147,7 @@ def estimates(values: NDArray[np.floating], draws: Draws, confidence: float = 0.
 
 
 def _percentile(ordered: NDArray[np.floating], defined: NDArray[np.intp], at: float) -> NDArray[np.float64]:
-    """Linear between the two nearest of the `defined` first of each row."""
+    """Return percentiles of the `defined` first entries of each sorted row, with linear interpolation."""
     place = np.maximum(at * (defined - 1.0), 0)
     below = place.astype(np.intp)
     above = np.minimum(below + 1, np.maximum(defined - 1, 0))
@@ -158,16 +162,16 @@ def _number(value: float) -> float | None:
 
 
 def probability_greater(delta: Draws) -> list[float | None]:
-    """The share of each row's defined replicates that are above 0, a tie counting half; None where none is."""
+    """Return the share of each row's defined replicates above 0 (ties count half), or None if none is defined."""
     defined = np.isfinite(delta).sum(axis=1)
     above = (delta > TIE).sum(axis=1) + 0.5 * (np.abs(delta) <= TIE).sum(axis=1)
     return [float(a / n) if n else None for a, n in zip(above, defined, strict=True)]
 
 
 def rank_ranges(pq: NDArray[np.floating], confidence: float = 0.95) -> list[tuple[int, int] | None]:
-    """The ranks (1 is best) that each run takes in `confidence` of the replicates; `pq` is (runs, replicates).
+    """Return the range of ranks (1 is best) of each run in `confidence` of the replicates; `pq` is (runs, replicates).
 
-    Ties share the better rank. None for a run whose PQ is never defined.
+    Ties share the better rank. None for a run whose PQ is undefined in every replicate.
     """
     filled = np.where(np.isfinite(pq), pq, -np.inf)
     ranks = np.stack([(filled > own + TIE).sum(axis=0) + 1 for own in filled])

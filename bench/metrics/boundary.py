@@ -1,8 +1,8 @@
-"""Boundary PQ (Cheng et al., "Boundary IoU", CVPR 2021): PQ whose IoU is the lesser of mask and boundary IoU.
+"""Boundary PQ (Cheng et al., "Boundary IoU", CVPR 2021): PQ with the minimum of mask IoU and boundary IoU.
 
-The boundary of a segment is its pixels within d of a pixel that is not its own, outside the image included;
-d is 2 % of the image's diagonal, distances are Chebyshev's (the published code erodes d times by 3 x 3).
-Void of the truth is taken out of both unions, and what forgives a false positive is counted on whole masks.
+The boundary of a segment is its pixels within distance d of a pixel outside it, beyond the image border included. d is
+2 % of the image diagonal; distances are Chebyshev's, as the published code erodes d times by 3 x 3. Void of the truth
+is excluded from both unions. Whether a false positive is ignored depends on whole masks.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ INSIDE = -1
 
 
 def dilation_px(size: tuple[int, int]) -> int:
-    """d for an image of (H, W) px; at least 1."""
+    """Return d in pixels for an image of (H, W); at least 1."""
     return max(1, round(DILATION * math.sqrt(size[0] ** 2 + size[1] ** 2)))
 
 
 def boundary_map(id_map: IdMap, reach: int) -> IdMap:
-    """(H, W) dense ids; a segment keeps its boundary, what lies deeper is `INSIDE`. Void stays void."""
+    """Return (H, W) dense ids of boundary pixels. The interior of a segment is `INSIDE`, void stays 0."""
     padded = np.pad(id_map, reach, constant_values=INSIDE)  # no id: beyond the frame is not the segment
     width = 2 * reach + 1
     low, high = (
@@ -53,7 +53,7 @@ def boundary_map(id_map: IdMap, reach: int) -> IdMap:
 
 
 def _sliding(values: IdMap, width: int, extreme: np.ufunc, axis: int) -> IdMap:
-    """The extreme of every window of `width` along an axis; windows double until they are wide enough."""
+    """Return the minimum or maximum of every window of `width` along an axis, by doubling smaller windows."""
     step = 1
     while step < width:
         shift = min(step, width - step)
@@ -68,9 +68,10 @@ def _cut(values: IdMap, start: int, stop: int, axis: int) -> IdMap:
 
 
 def boundary_column(truth: Panoptic, prediction: Panoptic) -> dict[str, Any]:
-    """What an image line stores: boundary pixels of every segment, in their order, and of every touching pair.
+    """Return the boundary data of an image line: boundary pixels of each segment and each overlapping pair.
 
-    In `pairs` truth 0 is void, all of it: [truth, predicted, pixels], sorted.
+    Segments are in the order of the maps; `pairs` are sorted rows [truth, predicted, pixels], where truth 0 is all of
+    void.
     """
     reach = dilation_px(truth.size)
     ours, theirs = (boundary_map(one.id_map, reach) for one in (truth, prediction))
@@ -93,7 +94,7 @@ def _areas(boundaries: IdMap, segments: int) -> list[int]:
 def boundary_pairs(
     overlap: Overlap, column: Mapping[str, Any], protocol: Protocol = "coco"
 ) -> Iterator[tuple[Match, float]]:
-    """Every touching pair of one category with its mask IoU, and its boundary IoU."""
+    """Yield each overlapping pair of one category with its mask IoU, and its boundary IoU."""
     pixels = {(i, j): n for i, j, n in column["pairs"]}
     for hit in same_category_pairs(overlap, protocol):
         i, j, _ = hit
@@ -104,14 +105,16 @@ def boundary_pairs(
 
 @dataclass(frozen=True)
 class BoundaryTable:
-    """Boundary PQ; `iou` is the mean boundary IoU of the segments that plain PQ matches, None where there are none."""
+    """Boundary PQ.
+
+    `iou` is, by category, the mean boundary IoU of the segments that plain PQ matches, None if there are none.
+    """
 
     categories: Categories
     table: PQTable
     iou: tuple[float | None, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Fractions, null where undefined."""
         things = [row for category, row in zip(self.categories, self.iou, strict=True) if category.isthing]
         stuff = [row for category, row in zip(self.categories, self.iou, strict=True) if not category.isthing]
         return {
@@ -128,7 +131,7 @@ class BoundaryTable:
 
 
 class BoundarySums:
-    """The statistics of image lines that come one by one; a run has them if it was asked for `--metrics boundary`."""
+    """Accumulates boundary PQ over image lines of a run that was started with `--metrics boundary`."""
 
     def __init__(self, categories: Categories, protocol: Protocol = "coco") -> None:
         self._categories, self._protocol = categories, protocol
@@ -136,7 +139,7 @@ class BoundarySums:
         self._plain: dict[int, PQStat] = {}
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """One line, which stores boundaries."""
+        """Add a line. Raise DataError if it stores no boundaries."""
         if line.get("boundary") is None:
             raise DataError(
                 f"image {line.get('image_id')!r}: the run stored no boundaries; repeat it with --metrics boundary"
@@ -150,14 +153,12 @@ class BoundarySums:
         self._plain = sum_stats([self._plain, pq_stat_of(overlap, Matches(matched, (), ()))])
 
     def table(self) -> BoundaryTable:
-        """What all lines came to."""
         plain = self._plain
         iou = tuple(one.iou_sum / one.tp if (one := plain.get(c.id)) else None for c in self._categories)
         return BoundaryTable(self._categories, pq_table(self._sums, self._categories), iou)
 
 
 def boundary_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> BoundaryTable:
-    """From image lines in any order."""
     sums = BoundarySums(categories, protocol)
     for line in lines:
         sums.add(line)

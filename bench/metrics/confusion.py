@@ -1,4 +1,4 @@
-"""Which class is taken for which, pixel by pixel, with the precision and recall of each class."""
+"""Pixel confusion matrix, with the precision and recall of each class."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ VOID = "void"
 
 @dataclass(frozen=True, eq=False)
 class ConfusionTable:
-    """`matrices` holds (C + 1, C + 1) pixels of each kind of semantic map that the run has, truth down, void last.
+    """Confusion matrices by kind of semantic map: (C + 1, C + 1) pixels, truth in rows, void last.
 
-    Void of the truth counts for nothing. By rule `detectron2` void of the prediction does not either.
+    Void of the truth is ignored. By rule `detectron2`, void of the prediction is ignored too.
     """
 
     categories: Categories
@@ -26,7 +26,7 @@ class ConfusionTable:
     rules: Mapping[str, Rule]
 
     def to_json(self) -> dict[str, Any]:
-        """For each kind: the matrix, and pixels, precision and recall of each class, null where undefined."""
+        """Return, for each kind, the matrix and the pixels, precision and recall of each class, null if undefined."""
         return {
             kind: {
                 "classes": [*(c.name for c in self.categories), VOID],
@@ -50,7 +50,7 @@ class ConfusionTable:
 
 
 def confusion_table(lines: Lines, categories: Categories, rule: Rule) -> ConfusionTable:
-    """From image lines in any order; `rule` is for the semantic output, as in the score."""
+    """Compute the table from image lines in any order; `rule` is for the semantic output, as in the score."""
     sums = {"semantic": semantic.empty_confusion(categories), "panoptic": semantic.empty_confusion(categories)}
     seen = set()
     for line in lines:

@@ -1,4 +1,4 @@
-"""Where in an image a prediction is wrong, and how: a code a pixel."""
+"""Per-pixel error codes of a prediction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.types import Panoptic
 
 
 class Error(IntEnum):
-    """What a pixel is. A segment is found, or predicted rightly, if it is part of a true positive."""
+    """Error code of a pixel. A segment is found, or predicted correctly, if it is part of a true positive."""
 
     CORRECT = 0  # in both segments of a true positive
     WRONG_CLASS = 1  # two classes, and both segments are matched elsewhere or neither is
@@ -24,12 +24,12 @@ class Error(IntEnum):
 
 
 def error_map(truth: Panoptic, prediction: Panoptic, matches: Matches) -> NDArray[np.uint8]:
-    """(H, W) uint8 of `Error`, from two maps of one size and what became of their segments."""
+    """Return (H, W) uint8 codes (`Error`) of two maps of equal size and their matches."""
     return pair_codes(truth, prediction, matches)[truth.id_map, prediction.id_map]
 
 
 def pair_codes(truth: Panoptic, prediction: Panoptic, matches: Matches) -> NDArray[np.uint8]:
-    """(n + 1, m + 1): the `Error` code of every pair of dense ids; later rules go before earlier ones."""
+    """Return the `Error` code of each pair of dense ids: (n + 1, m + 1) uint8. Later rules override earlier ones."""
     lost = _marked(len(truth.segments_info), matches.fn)[:, None]
     false = _marked(len(prediction.segments_info), matches.fp)[None, :]
     crowd = np.array([False, *(s.iscrowd for s in truth.segments_info)])[:, None]
@@ -46,12 +46,11 @@ def pair_codes(truth: Panoptic, prediction: Panoptic, matches: Matches) -> NDArr
 
 
 def _marked(count: int, dense_ids: Sequence[int]) -> NDArray[np.bool_]:
-    """(count + 1,) bool, true at the given dense ids; 0 is void."""
     flags = np.zeros(count + 1, dtype=bool)
     flags[list(dense_ids)] = True
     return flags
 
 
 def _classes(panoptic: Panoptic) -> NDArray[np.int64]:
-    """(n + 1,) category id of each dense id; void has none."""
+    """Return the category id of each dense id: (n + 1,), -1 for void."""
     return np.array([-1, *(s.category_id for s in panoptic.segments_info)], dtype=np.int64)

@@ -1,18 +1,18 @@
-"""Why PQ is not 1: every false positive and false negative gets one kind, and the parts add up.
+"""Decomposition of 1 - PQ: every false positive and false negative gets one error type, and the shares sum to 1 - PQ.
 
     1 - PQ = (sum over TP of (1 - IoU) + FP / 2 + FN / 2) / (TP + FP / 2 + FN / 2)
 
-holds for each category, so a kind's share is half its count over the denominator, and a true positive's is what
-its mask lacks. Nothing is corrected and scored again (as TIDE does, Bolya et al., ECCV 2020), so that no order of
-corrections can move a share. The first kind that fits is taken, in the order of `ERROR_TYPES`:
+holds for each category. The share of an error type is half its count over the denominator; that of mask quality is the
+sum of 1 - IoU over it. Unlike TIDE (Bolya et al., ECCV 2020), nothing is corrected and scored again, so shares do not
+depend on an order of corrections. The first type that fits is taken, in the order of `ERROR_TYPES`:
 
 - mask quality: matched, but the masks differ
 - misclassified: a segment of another category has IoU > 0.5 with it
-- split: at least two predicted segments of the category lie mostly within one of the truth, and together
-  cover more than half of it; the spare parts are its false positives
-- merged: one predicted segment takes more than half of each of several segments of its category
-- poor mask: the best that touches it in its category has 0.1 < IoU <= 0.5
-- left void: the prediction says nothing about most of it
+- split: at least two predicted segments of the category lie mostly within one segment of the truth, and together
+  cover more than half of it; the unmatched parts are its false positives
+- merged: one predicted segment covers more than half of each of several truth segments of its category
+- poor mask: a segment of its category has 0.1 < IoU <= 0.5 with it
+- left void: most of the truth segment is void in the prediction
 - missed (of the truth), spurious (of the prediction): the rest
 """
 
@@ -34,14 +34,14 @@ POOR_IOU = 0.1  # below it two segments have nothing to do with each other (TIDE
 
 @dataclass(frozen=True)
 class ErrorAssignment:
-    """The kind of every false negative (by truth's dense id) and of every false positive (by predicted id)."""
+    """Error type of each false negative (by dense truth id) and false positive (by dense predicted id)."""
 
     fn: dict[int, str]
     fp: dict[int, str]
 
 
 class _Touch(NamedTuple):
-    """A predicted segment that touches one of the truth: `same` category, lies mostly `within` it."""
+    """Overlapping pair of segments: `same` category; `within` if most of the predicted one is in the truth one."""
 
     truth: int
     predicted: int
@@ -55,7 +55,7 @@ Group = tuple[str, Iterable[int], Iterable[int]]  # a kind, and the segments of 
 
 
 def assign_error_types(overlap: Overlap, matches: Matches, protocol: Protocol = "coco") -> ErrorAssignment:
-    """One kind for each segment that found no partner: the first that fits."""
+    """Assign the first error type that fits to each unmatched segment."""
     truth: dict[int, str] = {}
     predicted: dict[int, str] = {}
     for kind, of_truth, of_prediction in _groups(overlap, protocol):
@@ -95,7 +95,6 @@ def _touching(overlap: Overlap, protocol: Protocol) -> Iterator[_Touch]:
 
 
 def _is_most(overlap: Overlap, truth: int, pixels: int) -> bool:
-    """Whether these are more than half of the pixels of a segment of the truth."""
     return 2 * pixels > overlap.truth[truth - 1].area
 
 
@@ -130,9 +129,9 @@ class _Sums:
 
 @dataclass(frozen=True)
 class ClassErrors:
-    """One category: PQ and the share of 1 - PQ that each kind takes, None where it does not occur.
+    """Errors of one category: PQ and the share of 1 - PQ of each type, None if the category does not occur.
 
-    `fn` and `fp` count the segments of a kind; `precision` is TP / (TP + FP), `recall` TP / (TP + FN).
+    `fn` and `fp` count the segments of each type; `precision` is TP / (TP + FP), `recall` TP / (TP + FN).
     """
 
     pq: float | None
@@ -146,13 +145,13 @@ class ClassErrors:
 
 @dataclass(frozen=True)
 class ErrorTable:
-    """`per_class` is in the order of the categories; shares of a group are the mean over its `n` that occur."""
+    """Errors by category, in their order. Shares of a group are means over its `n` categories that occur."""
 
     categories: Categories
     per_class: tuple[ClassErrors, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Fractions of 1; in every row PQ and the losses add up to 1."""
+        """Return fractions of 1; in every row PQ and the losses sum to 1."""
         rows = list(zip(self.categories, self.per_class, strict=True))
         return {
             "all": _group(self.per_class),
@@ -170,7 +169,7 @@ class ErrorTable:
 
 
 def error_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> ErrorTable:
-    """The kinds of error of image lines in any order; reads them one by one."""
+    """Compute the error types of image lines in any order, one line at a time."""
     sums: dict[int, _Sums] = defaultdict(_Sums)
     for overlap in overlaps(lines):
         matches = match(overlap, protocol=protocol)

@@ -20,13 +20,13 @@ Lines = Iterable[Mapping[str, Any]]
 
 
 def overlap_of(line: Mapping[str, Any]) -> Overlap:
-    """The overlap of a line that has one: as it was computed, or as it was stored."""
+    """Return the overlap of a line that has one, decoded if it is stored JSON."""
     found = line["overlap"]
     return found if isinstance(found, Overlap) else Overlap.from_json(found)
 
 
 def overlaps(lines: Lines) -> Iterator[Overlap]:
-    """The overlap of each line; a line without one is a DataError: semantic labels alone have no segments."""
+    """Yield the overlap of each line. Raise DataError if a line has none: semantic labels have no segments."""
     for line in lines:
         if line.get("overlap") is None:
             raise DataError(
@@ -38,9 +38,9 @@ def overlaps(lines: Lines) -> Iterator[Overlap]:
 
 @dataclass(frozen=True, eq=False)
 class ImageStatistics:
-    """One image: the PQ statistics of its categories, and the confusion of its panoptic and its semantic map.
+    """Sufficient statistics of one image: PQ statistics by category id, confusion entries of both semantic maps.
 
-    `tallies` and `panoptic` are None where its truth has no instances, `semantic` where the model has no such output.
+    PQ statistics and `panoptic` are None if the truth has no instances, `semantic` if the model has no semantic output.
     """
 
     image_id: str
@@ -51,13 +51,13 @@ class ImageStatistics:
 
 
 def statistics_of_lines(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> Iterator[ImageStatistics]:
-    """Goes through image lines one by one and holds none."""
+    """Yield the statistics of image lines, one line at a time."""
     for line in lines:
         yield statistics_of_line(line, categories, protocol)
 
 
 def statistics_of_line(line: Mapping[str, Any], categories: Categories, protocol: Protocol = "coco") -> ImageStatistics:
-    """One line. A DataError names the image whose line is broken."""
+    """Return the statistics of one line. Raise DataError, naming the image, if the line is broken."""
     tallies, panoptic, own = None, None, None
     with error_context(f"image {line.get('image_id')!r}"):
         if line.get("semantic") is not None:
@@ -81,7 +81,10 @@ Parts = NDArray[np.float64]  # (len(PARTS), C, N)
 
 @dataclass(frozen=True, eq=False)
 class ImageSums:
-    """`parts` is (len(PARTS), C, N); images are in the order of their ids. `kinds` of semantic map that there are."""
+    """Additive sums of each image, for resampling.
+
+    `parts` is (len(PARTS), C, N), images sorted by id; `kinds` are the semantic maps that exist.
+    """
 
     categories: Categories
     image_ids: tuple[str, ...]
@@ -90,18 +93,17 @@ class ImageSums:
     kinds: frozenset[str]
 
     def by_group(self) -> Parts:
-        """The parts summed over the images of each group: (len(PARTS), C, number of groups)."""
+        """Return the parts summed over the images of each group: (len(PARTS), C, number of groups)."""
         groups = np.array(self.groups)
         return np.stack([self.parts[..., groups == name].sum(axis=2) for name in sorted(set(self.groups))], axis=2)
 
 
 def image_sums_of_lines(lines: Lines, categories: Categories, rule: Rule, protocol: Protocol = "coco") -> ImageSums:
-    """The sums of image lines in any order; `rule` is for the semantic output, as in the score."""
+    """Compute the sums of image lines in any order; `rule` is for the semantic output, as in the score."""
     return image_sums(statistics_of_lines(lines, categories, protocol), categories, rule)
 
 
 def image_sums(images: Iterable[ImageStatistics], categories: Categories, rule: Rule) -> ImageSums:
-    """The same, of images that were counted before."""
     rows = sorted((_image(image, categories, rule) for image in images), key=lambda row: row.image_id)
     shape = (len(PARTS), len(categories), len(rows))
     parts = np.zeros(shape)
@@ -117,7 +119,7 @@ Entry = tuple[str, Sequence[int], Sequence[float]]  # a part, places of categori
 
 @dataclass(frozen=True)
 class _Image:
-    """The entries of one image: few, since an image has few categories."""
+    """Sparse sums of one image, which has few of the categories."""
 
     image_id: str
     group: str
@@ -151,7 +153,7 @@ def _segments(tallies: Mapping[int, pq.PQStat], categories: Categories) -> list[
 
 
 def _pixels(kind: str, cells: ConfusionEntries, void: int, rule: Rule) -> list[Entry]:
-    """`iou_table` of one image's confusion, before the division; whole numbers, so exact."""
+    """Return hits, union and occurrence by category, as in `iou_table` before the division. Integers, so exact."""
     truth_at, predicted_at, pixels = cells[cells[:, 0] != void].T
     if rule == "detectron2":
         truth_at, predicted_at, pixels = (column[predicted_at != void] for column in (truth_at, predicted_at, pixels))

@@ -1,8 +1,8 @@
-"""Panoptic quality (Kirillov et al., "Panoptic Segmentation", CVPR 2019), counted as panopticapi counts it.
+"""Panoptic quality (Kirillov et al., "Panoptic Segmentation", CVPR 2019), computed as in panopticapi.
 
-The `coco` protocol is panopticapi's `pq_compute_single_core` with its quirks: ground-truth areas are those
-of the JSON, and of several crowd regions of one category only the last listed forgives. The `strict`
-protocol recounts the areas and honours every crowd region.
+The `coco` protocol is panopticapi's `pq_compute_single_core` with its quirks: ground-truth areas are those of the JSON,
+and of several crowd regions of one category only the last listed is an ignore region. The `strict` protocol recounts
+the areas and takes every crowd region as an ignore region.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DEVIATIONS: Mapping[Protocol, tuple[str, ...]] = {
 
 
 class Match(NamedTuple):
-    """A true positive: two dense ids and their IoU."""
+    """Pair of segments, as dense ids, and its IoU."""
 
     truth: int
     predicted: int
@@ -38,9 +38,9 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True)
 class Matches:
-    """What became of the segments of one image; `fp` and `fn` are dense ids.
+    """Matching of one image; `fp` and `fn` are dense ids.
 
-    A predicted segment in neither `tp` nor `fp` was forgiven: most of it lies on void or crowd.
+    A predicted segment in neither `tp` nor `fp` is ignored: most of it lies on void or crowd.
     """
 
     tp: tuple[Match, ...]
@@ -49,7 +49,7 @@ class Matches:
 
 
 def match(overlap: Overlap, iou_threshold: float = 0.5, protocol: Protocol = "coco") -> Matches:
-    """Pairs segments of one category whose IoU is above the threshold; below 0.5 pairs are not unique."""
+    """Match segments of one category with IoU above the threshold. Raise ValueError if it is below 0.5."""
     if iou_threshold < 0.5:
         raise ValueError(f"an IoU threshold of {iou_threshold} is below 0.5, where matches are not unique")
     return resolve_matches(
@@ -58,7 +58,7 @@ def match(overlap: Overlap, iou_threshold: float = 0.5, protocol: Protocol = "co
 
 
 def resolve_matches(overlap: Overlap, hits: Iterable[Match], protocol: Protocol = "coco") -> Matches:
-    """What becomes of all the other segments, where `hits` are the true positives."""
+    """Resolve the segments that are not in the true positives `hits` to FP, FN or ignored."""
     tp = tuple(hits)
     found, used = {hit.truth for hit in tp}, {hit.predicted for hit in tp}
     forgiven = _ignored_pixels(overlap, protocol).tolist()
@@ -72,7 +72,7 @@ def resolve_matches(overlap: Overlap, hits: Iterable[Match], protocol: Protocol 
 
 
 def same_category_pairs(overlap: Overlap, protocol: Protocol = "coco") -> list[Match]:
-    """Every touching pair of one category with its IoU; crowd regions match nothing."""
+    """Return every overlapping pair of one category with its IoU; crowd regions are left out."""
     meant = np.array([-1, *(-1 if s.iscrowd else s.category_id for s in overlap.truth)])
     made = np.array([-2, *(s.category_id for s in overlap.predicted)])
     i, j, _ = overlap.table.T
@@ -81,8 +81,10 @@ def same_category_pairs(overlap: Overlap, protocol: Protocol = "coco") -> list[M
 
 
 def pair_ious(overlap: Overlap, protocol: Protocol = "coco") -> NDArray[np.float64]:
-    """(n,) IoU of each row of the table, meaningless for void; the predicted segment's pixels on void of the truth
-    are not in the union."""
+    """Return the IoU of each row of the table: (n,), meaningless for void.
+
+    Pixels of the predicted segment on void of the truth are not in the union.
+    """
     truth = np.array([0, *(_scored_area(segment, protocol) for segment in overlap.truth)])
     predicted = np.array([0, *(segment.area for segment in overlap.predicted)]) - overlap.void_pixels
     i, j, pixels = overlap.table.T
@@ -98,7 +100,7 @@ def _scored_area(segment: TruthSegment, protocol: Protocol) -> int:
 
 
 def _ignored_pixels(overlap: Overlap, protocol: Protocol) -> NDArray[np.int64]:
-    """(P + 1,) pixels of each predicted segment on void and on crowd of its own category."""
+    """Return the pixels of each predicted segment on void and on crowd of its category: (P + 1,)."""
     crowds = {s.category_id: i for i, s in enumerate(overlap.truth, 1) if s.iscrowd}  # the last listed
     if not crowds:
         return overlap.void_pixels
@@ -115,14 +117,17 @@ FIXED_POINT_ONE = 1 << 53  # floats above one half are whole numbers of its part
 
 
 def to_fixed_point(iou: float) -> int:
-    """The IoU of a true positive in units of 2^-53."""
+    """Return the IoU of a true positive in units of 2^-53."""
     return int(iou * FIXED_POINT_ONE)
 
 
 @dataclass(frozen=True)
 class PQStat:
-    """The additive statistics of one category. `iou` is the sum of IoU in units of 2^-53: IoU of true positives are
-    above one half, so that it is exact, and no order or sharding can move it."""
+    """Additive statistics of one category.
+
+    `iou` is the sum of IoU in units of 2^-53. True positives have IoU above 0.5, so the sum is exact and does not
+    depend on order or sharding.
+    """
 
     tp: int = 0
     fp: int = 0
@@ -131,12 +136,11 @@ class PQStat:
 
     @classmethod
     def true_positive(cls, iou: float) -> PQStat:
-        """One true positive."""
         return cls(tp=1, iou=to_fixed_point(iou))
 
     @property
     def iou_sum(self) -> float:
-        """The sum of IoU, rounded once."""
+        """Sum of IoU, rounded once."""
         return self.iou / FIXED_POINT_ONE
 
     def __add__(self, other: PQStat) -> PQStat:
@@ -144,12 +148,11 @@ class PQStat:
 
 
 def pq_stat(overlap: Overlap, iou_threshold: float = 0.5, protocol: Protocol = "coco") -> dict[int, PQStat]:
-    """The statistics of one image: category id → `PQStat`, only for categories with a TP, FP or FN."""
+    """Return category id → PQStat of one image, only for categories with a TP, FP or FN."""
     return pq_stat_of(overlap, match(overlap, iou_threshold, protocol))
 
 
 def pq_stat_of(overlap: Overlap, matches: Matches) -> dict[int, PQStat]:
-    """The statistics of one image whose segments were matched before."""
     sums: dict[int, list[int]] = {}  # tp, fp, fn, iou
     for i, _, iou in matches.tp:
         one = sums.setdefault(overlap.truth[i - 1].category_id, [0, 0, 0, 0])
@@ -162,7 +165,7 @@ def pq_stat_of(overlap: Overlap, matches: Matches) -> dict[int, PQStat]:
 
 
 def sum_stats(tallies: Iterable[Mapping[int, PQStat]]) -> dict[int, PQStat]:
-    """The sum of any number of tallies, of images or of shards; reads them one by one."""
+    """Sum the statistics of any number of images or shards, one at a time."""
     totals: dict[int, PQStat] = {}
     for one in tallies:
         for category_id, part in one.items():
@@ -172,7 +175,7 @@ def sum_stats(tallies: Iterable[Mapping[int, PQStat]]) -> dict[int, PQStat]:
 
 @dataclass(frozen=True)
 class ClassQuality:
-    """One category; PQ, SQ and RQ are fractions, None where the category has no TP, FP or FN."""
+    """Quality of one category. PQ, SQ and RQ are fractions, None if it has no TP, FP or FN."""
 
     pq: float | None
     sq: float | None
@@ -184,7 +187,7 @@ class ClassQuality:
 
 @dataclass(frozen=True)
 class Quality:
-    """Means over the `n` categories of a group that occur; None where none does."""
+    """Means over the `n` categories of a group that occur, None if none occurs."""
 
     pq: float | None
     sq: float | None
@@ -197,7 +200,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class PQTable:
-    """`per_class` is in the order of the categories."""
+    """PQ of all, thing and stuff categories, and of each category in their order."""
 
     all: Quality
     things: Quality
@@ -205,7 +208,7 @@ class PQTable:
     per_class: tuple[ClassQuality, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The groups as fractions, null where undefined, and the counts of segments over all categories."""
+        """Return the groups as fractions, null if undefined, and the counts of segments over all categories."""
         return {
             "PQ": {name: getattr(self, name).to_json() for name in ("all", "things", "stuff")},
             "TP": sum(row.tp for row in self.per_class),
@@ -215,7 +218,7 @@ class PQTable:
 
 
 def pq_table(totals: Mapping[int, PQStat], categories: Categories) -> PQTable:
-    """PQ is the mean of the categories' PQ, never mean SQ times mean RQ."""
+    """Compute the PQ table. PQ is the mean of the categories' PQ, never mean SQ times mean RQ."""
     check_categories_known(totals, categories)
     per_class = tuple(_class_quality(totals.get(category.id, PQStat())) for category in categories)
     rows = list(zip(per_class, categories, strict=True))
@@ -228,7 +231,7 @@ def pq_table(totals: Mapping[int, PQStat], categories: Categories) -> PQTable:
 
 
 def check_categories_known(category_ids: Iterable[int], categories: Categories) -> None:
-    """DataError where something was scored that is no category."""
+    """Raise DataError if a scored category id is not among the categories."""
     unknown = sorted(set(category_ids) - set(categories.ids))
     if unknown:
         raise DataError(f"categories {unknown[:5]} were scored but are not among those of the data set")
@@ -254,6 +257,6 @@ def _mean(rows: Iterable[ClassQuality]) -> Quality:
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """The mean of the values that are defined, None where none is."""
+    """Return the mean of the defined values, or None if there are none."""
     defined = [value for value in values if value is not None]
     return math.fsum(defined) / len(defined) if defined else None

@@ -1,4 +1,4 @@
-"""Statistics of images → the score of a run, with boundary PQ where it is asked for."""
+"""Score of a run from image statistics, optionally with boundary PQ."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from bench.types import Categories, Category
 
 @dataclass(frozen=True)
 class Score:
-    """The numbers of a run. `semantic` is the model's semantic output, `panoptic` its rasterised panoptic map,
-    each None where the run has none."""
+    """Score of a run.
+
+    `semantic` is the IoU of the model's semantic output, `panoptic` that of its rasterised panoptic map; None if the
+    run has none.
+    """
 
     categories: Categories
     pq: PQTable
@@ -28,7 +31,7 @@ class Score:
     protocol: Protocol
 
     def to_json(self) -> dict[str, Any]:
-        """Fractions in 0..1, null where undefined."""
+        """Return fractions in 0..1, null if undefined."""
         return {
             "PQ": self.pq.to_json()["PQ"],
             "mIoU": self._kinds("miou"),
@@ -64,11 +67,10 @@ def _class(category: Category, row: ClassQuality) -> dict[str, Any]:
 
 
 class Scorer:
-    """The score of images that come one by one: identical for every order and every cut into shards. What it
-    keeps does not grow with them.
+    """Accumulates image statistics to a score, exactly the same in any order and sharding, in constant memory.
 
-    `rule` is for the semantic output. The panoptic map is always scored by rule `cityscapes`, where saying
-    nothing is a miss: dropping its void would reward a model for leaving hard pixels out.
+    `rule` is for the semantic output. The panoptic map is always scored by rule `cityscapes`, where a void prediction
+    is a miss: ignoring it would reward a model for leaving out hard pixels.
     """
 
     def __init__(self, categories: Categories, rule: Rule, protocol: Protocol = "coco") -> None:
@@ -80,7 +82,6 @@ class Scorer:
         self._images = self._with_semantic = self._with_overlap = 0
 
     def add(self, image: ImageStatistics) -> None:
-        """One image, counted by the same protocol."""
         self._images += 1
         if image.semantic is not None:
             self._with_semantic += 1
@@ -92,7 +93,7 @@ class Scorer:
                 self._tallies[category_id] = self._tallies.get(category_id, PQStat()) + part
 
     def score(self) -> Score:
-        """Of all lines so far."""
+        """Return the score so far. Raise DataError if only some images have a semantic map."""
         if 0 < self._with_semantic < self._images:
             raise DataError(
                 f"{self._images - self._with_semantic} of {self._images} images have no semantic map "
@@ -109,7 +110,7 @@ class Scorer:
 
 
 def score(lines: Iterable[Mapping[str, Any]], categories: Categories, rule: Rule, protocol: Protocol = "coco") -> Score:
-    """The score of image lines in any order."""
+    """Return the score of image lines in any order."""
     scorer = Scorer(categories, rule, protocol)
     for image in statistics_of_lines(lines, categories, protocol):
         scorer.add(image)
@@ -117,23 +118,21 @@ def score(lines: Iterable[Mapping[str, Any]], categories: Categories, rule: Rule
 
 
 class Totals:
-    """The numbers of image lines that come one by one, in any order."""
+    """Accumulates the score of image lines in any order, with boundary PQ if requested."""
 
     def __init__(self, categories: Categories, rules: Mapping[str, Any], metrics: Collection[str] = ()) -> None:
         self._scorer = Scorer(categories, rules["semantic_rule"], rules["protocol"])
         self._boundary = BoundarySums(categories, rules["protocol"]) if "boundary" in metrics else None
 
     def add_counted(self, image: ImageStatistics) -> None:
-        """What was counted of a line, by the protocol of these rules."""
         self._scorer.add(image)
 
     def add_boundary(self, line: Mapping[str, Any]) -> None:
-        """The rest of a line, where boundaries were asked for."""
+        """Add the boundaries of a line; does nothing unless boundary PQ is requested."""
         if self._boundary is not None:
             self._boundary.add(line)
 
     def to_json(self) -> dict[str, Any]:
-        """Fractions, null where undefined."""
         found = self._scorer.score().to_json()
         return found if self._boundary is None else {**found, "boundary": self._boundary.table().to_json()}
 
@@ -145,8 +144,10 @@ def totals(
     metrics: Collection[str] = (),
     counted: Iterable[ImageStatistics] | None = None,
 ) -> dict[str, Any]:
-    """The numbers of stored lines, which `lines` reads, anew at each call; `counted` are the same lines, for who has
-    counted them before by the protocol of these rules."""
+    """Return the score of stored lines as JSON. Each call of `lines` must read them anew.
+
+    Statistics of the same lines, computed by the protocol of these rules, are used if given; None computes them.
+    """
     found = Totals(categories, rules, metrics)
     for image in statistics_of_lines(lines(), categories, rules["protocol"]) if counted is None else counted:
         found.add_counted(image)

@@ -1,8 +1,8 @@
 """IoU of semantic maps from one confusion matrix over all images.
 
-Rule `cityscapes` is cityscapesScripts' evalPixelLevelSemanticLabeling: void pixels of the truth are ignored,
-a void prediction on valid truth is a miss. Rule `detectron2` is its SemSegEvaluator: void predictions are
-dropped too, and classes without truth are left out of the mean, even if predicted.
+Rule `cityscapes` is evalPixelLevelSemanticLabeling of cityscapesScripts: void pixels of the truth are ignored, a void
+prediction on valid truth is a miss. Rule `detectron2` is detectron2's SemSegEvaluator: void predictions are ignored
+too, and classes without truth are left out of the mean, even if predicted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Matrix = NDArray[np.int64]  # (C + 1, C + 1) pixels; truth down, prediction acro
 
 
 def semantic_from_panoptic(panoptic: Panoptic, categories: Categories) -> NDArray[np.int32]:
-    """(H, W) positions in `categories`, void = C. Crowd regions count as their class, as in labelIds."""
+    """Return (H, W) category indices, void = C. Crowd regions count as their class, as in labelIds."""
     index_of = [len(categories), *(_index(s.category_id, categories) for s in panoptic.segments_info)]
     return np.array(index_of, dtype=np.int32)[panoptic.id_map]
 
@@ -42,9 +42,9 @@ def _index(category_id: int, categories: Categories) -> int:
 
 
 def confusion(truth: NDArray[np.int32], prediction: NDArray[np.integer], categories: Categories) -> Rows:
-    """Counts (H, W) truth, as positions with void = C, against (H, W) predicted category ids.
+    """Count (H, W) truth, as category indices with void = C, against (H, W) predicted category ids.
 
-    A predicted id that is not among the categories is void, as an ignored label is for Cityscapes.
+    A predicted id that is not among the categories is void, as an ignored label is in Cityscapes.
     """
     if truth.shape != prediction.shape:
         raise DataError(f"the truth is {truth.shape} px but the semantic map is {prediction.shape} px (H, W)")
@@ -58,7 +58,7 @@ def confusion(truth: NDArray[np.int32], prediction: NDArray[np.integer], categor
 
 
 def category_indices(ids: NDArray[np.integer], categories: Categories) -> NDArray[np.int32]:
-    """(H, W) category ids → positions in `categories`; whatever is no category → void = C."""
+    """Map (H, W) category ids to category indices; any other id to void = C."""
     beyond = max(categories.ids, default=0) + 1
     table = np.full(beyond + 1, len(categories), dtype=np.int32)
     table[list(categories.ids)] = np.arange(len(categories))
@@ -66,7 +66,7 @@ def category_indices(ids: NDArray[np.integer], categories: Categories) -> NDArra
 
 
 def confusion_of(overlap: Overlap, categories: Categories) -> Rows:
-    """The confusion of the two panoptic maps, rasterised; from their overlap, without the pixels."""
+    """Return the confusion of two panoptic maps as semantic maps, computed from their overlap."""
     truth, predicted, pixels = confusion_entries(overlap, categories).T
     side = len(categories) + 1
     cells, places = np.unique(truth * side + predicted, return_inverse=True)
@@ -76,7 +76,7 @@ def confusion_of(overlap: Overlap, categories: Categories) -> Rows:
 
 
 def confusion_entries(overlap: Overlap, categories: Categories) -> ConfusionEntries:
-    """The same, a row for each pair of segments."""
+    """Return the confusion of an overlap as a row for each pair of segments, neither sorted nor summed."""
     void = len(categories)
     truth = np.array([void, *(_index(s.category_id, categories) for s in overlap.truth)])
     predicted = np.array([void, *(categories.index_of.get(s.category_id, void) for s in overlap.predicted)])
@@ -85,17 +85,15 @@ def confusion_entries(overlap: Overlap, categories: Categories) -> ConfusionEntr
 
 
 def empty_confusion(categories: Categories) -> Matrix:
-    """A confusion matrix of no pixels."""
     return np.zeros((len(categories) + 1, len(categories) + 1), dtype=np.int64)
 
 
 def add_to_confusion(matrix: Matrix, cells: ConfusionEntries) -> None:
-    """Adds what was counted of one image to the matrix, in place."""
     np.add.at(matrix, (cells[:, 0], cells[:, 1]), cells[:, 2])
 
 
 def validated_rows(rows: Iterable[Sequence[int]], void: int) -> ConfusionEntries:
-    """The stored rows of one image; a DataError where they are none of `void` categories and void."""
+    """Validate the stored rows of one image. Raise DataError unless they fit `void` categories."""
     try:
         table = np.array(list(rows) or np.empty((0, 3), dtype=np.int64))
         fits = table.ndim == 2 and table.shape[1] == 3 and table.dtype.kind == "i" and table.min(initial=0) >= 0
@@ -109,7 +107,7 @@ def validated_rows(rows: Iterable[Sequence[int]], void: int) -> ConfusionEntries
 
 @dataclass(frozen=True)
 class IoUTable:
-    """Fractions, None where undefined; `iou` in the order of the categories, `n` of them in the mean."""
+    """IoU by category, in their order, and means, `n` categories in mIoU. Fractions, None if undefined."""
 
     iou: tuple[float | None, ...]
     miou: float | None
@@ -119,7 +117,7 @@ class IoUTable:
 
 
 def iou_table(matrix: Matrix, rule: Rule) -> IoUTable:
-    """IoU = TP / (TP + FP + FN) of each class, their mean, and the means over pixels."""
+    """Compute IoU = TP / (TP + FP + FN) of each class, their mean, and the means over pixels."""
     valid = matrix[:-1] if rule == "cityscapes" else matrix[:-1, :-1]  # void truth is out
     hits = np.diagonal(valid).tolist()
     truth = valid.sum(axis=1).tolist()

@@ -1,11 +1,11 @@
-"""PQ by the size of segments: true positives and false negatives by the area of the truth, false positives by
-their own. The bins partition the segments, so that their TP, FP, FN and IoU add up to the whole exactly.
+"""PQ by segment size: TP and FN by the area of the truth, FP by the area of the prediction.
 
-COCO's bins are pixels (its detection evaluation: 32², 96²); the relative ones are shares of the image, for data
-sets of other resolutions. Areas are counted, never the declared ones; an area on an edge is of the upper bin.
+The bins partition the segments, so their TP, FP, FN and IoU sum to the whole exactly. COCO's bins are pixels (its
+detection evaluation: 32², 96²). The relative bins are shares of the image, for data sets of other resolutions. Areas
+are counted, never declared; an area on an edge belongs to the upper bin.
 
-The means of a bin leave out a category whose truth lies in other bins alone: its false positives here are counted,
-but a PQ of 0 for what is not there would make the means of two models means of other categories.
+The means of a bin leave out a category whose truth lies only in other bins. Its false positives are counted, but with a
+PQ of 0 for it the means of two models would be over different categories.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from bench.types import Categories
 
 @dataclass(frozen=True)
 class Bins:
-    """`edges` part the `names`; in pixels, or in shares of the image where `relative`."""
+    """Size bins: `edges` separate the `names`, in pixels, or in shares of the image if `relative`."""
 
     names: tuple[str, ...]
     edges: tuple[float, ...]
     relative: bool
 
     def place(self, area_px: int, image_px: int) -> int:
-        """The bin of a segment."""
+        """Return the index of a segment's bin."""
         return bisect_right(self.edges, area_px / image_px if self.relative else area_px)
 
 
@@ -40,7 +40,7 @@ BINS: Mapping[str, Bins] = {"coco": COCO, "relative": RELATIVE}
 
 
 def size_tallies(overlap: Overlap, matches: Matches, bins: Bins) -> list[dict[int, PQStat]]:
-    """The statistics of one image for each bin: category id → `PQStat`."""
+    """Return category id → PQStat of one image, for each bin."""
     found: list[list[dict[int, PQStat]]] = [[] for _ in bins.names]
     image_px = overlap.image_px
     for area, category_id, part in _parts(overlap, matches):
@@ -49,7 +49,6 @@ def size_tallies(overlap: Overlap, matches: Matches, bins: Bins) -> list[dict[in
 
 
 def _parts(overlap: Overlap, matches: Matches) -> Iterator[tuple[int, int, PQStat]]:
-    """(area px, category id, what it counts) of every segment that counts; a pair is one."""
     for hit in matches.tp:
         truth = overlap.truth[hit.truth - 1]
         yield truth.area, truth.category_id, PQStat.true_positive(hit.iou)
@@ -63,13 +62,13 @@ def _parts(overlap: Overlap, matches: Matches) -> Iterator[tuple[int, int, PQSta
 
 @dataclass(frozen=True)
 class SizeTable:
-    """`totals[kind][k]` are the statistics of bin k of `BINS[kind]`."""
+    """PQ statistics by size: `totals[kind][k]` are those of bin k of `BINS[kind]`."""
 
     categories: Categories
     totals: Mapping[str, tuple[Mapping[int, PQStat], ...]]
 
     def table(self, kind: str, k: int) -> PQTable:
-        """PQ of a bin; its means are over the categories that have truth in it, or nowhere."""
+        """Return the PQ of a bin. Its means are over the categories with truth in it, or in no bin."""
         elsewhere = {
             category_id
             for other in self.totals[kind]
@@ -80,7 +79,6 @@ class SizeTable:
         return pq_table(kept, self.categories)
 
     def to_json(self) -> dict[str, Any]:
-        """Bins from small to large, with PQ, SQ, RQ as fractions and the counts of segments."""
         return {kind: [self._row(kind, k) for k in range(len(bins.names))] for kind, bins in BINS.items()}
 
     def _row(self, kind: str, k: int) -> dict[str, Any]:
@@ -106,7 +104,7 @@ def _has_truth(one: PQStat | None) -> bool:
 
 
 def size_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> SizeTable:
-    """PQ of each bin, from image lines in any order; reads them one by one."""
+    """Compute the PQ of each bin from image lines in any order, one line at a time."""
     sums: dict[str, list[dict[int, PQStat]]] = {kind: [{} for _ in bins.names] for kind, bins in BINS.items()}
     for overlap in overlaps(lines):
         matches = match(overlap, protocol=protocol)

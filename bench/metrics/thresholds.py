@@ -1,6 +1,6 @@
-"""PQ where a match asks for more than IoU 0.5, and PQ† where stuff asks for no match at all.
+"""PQ at IoU thresholds from 0.5 to 0.95, and PQ†, which needs no match for stuff.
 
-PQ† (Porzi et al., "Seamless Scene Segmentation", CVPR 2019) is PQ for things; for a stuff category it is the mean,
+PQ† (Porzi et al., "Seamless Scene Segmentation", CVPR 2019) equals PQ for things. For a stuff category it is the mean,
 over the segments of the truth, of the IoU with the predicted segment of the category, however small.
 """
 
@@ -32,14 +32,14 @@ THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 
 @dataclass(frozen=True)
 class ThresholdTable:
-    """`tables[k]` is PQ at `THRESHOLDS[k]`; `dagger` the PQ† of each category, None where it has no truth."""
+    """`tables[k]` is PQ at `THRESHOLDS[k]`; `dagger` is PQ† by category, None if undefined."""
 
     categories: Categories
     tables: tuple[PQTable, ...]
     dagger: tuple[float | None, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Fractions; `mean` is the mean PQ over the thresholds."""
+        """Return fractions; `mean` is the mean PQ over the thresholds."""
         rows = list(zip(self.categories, self.dagger, strict=True))
         groups = {name: [getattr(table, name).pq for table in self.tables] for name in ("all", "things", "stuff")}
         return {
@@ -60,7 +60,6 @@ class ThresholdTable:
 
 
 def threshold_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> ThresholdTable:
-    """From image lines in any order; reads them one by one."""
     sums: list[dict[int, PQStat]] = [{} for _ in THRESHOLDS]
     stuff = _Stuff(defaultdict(Fraction), Counter())
     for overlap in overlaps(lines):
@@ -79,7 +78,7 @@ def threshold_table(lines: Lines, categories: Categories, protocol: Protocol = "
 
 @dataclass(frozen=True)
 class _Stuff:
-    """Category id → the sum of the best IoU of each segment of the truth, and how many there are."""
+    """Category id → sum of the best IoU of each truth segment, and number of truth segments."""
 
     iou: dict[int, Fraction]
     segments: Counter[int]

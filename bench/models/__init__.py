@@ -1,1 +1,1 @@
-"""YAML → ModelSpec → loaded adapter, in this process or in a worker."""
+"""Models: YAML → ModelSpec → loaded adapter, in this process or in a worker."""

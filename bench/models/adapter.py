@@ -1,7 +1,6 @@
-"""The one interface behind which every model stands, and how an adapter's code is found.
+"""The adapter interface of all models, and loading of user adapter files.
 
-A worker has a copy of this file, too, in an interpreter as old as Python 3.9 and without our other packages: what
-reads YAML is imported where it is used.
+A copy of this file runs in workers, on Python 3.9 or newer, beside the few modules listed in `worker/deploy.py`.
 """
 
 from __future__ import annotations
@@ -19,43 +18,43 @@ from bench.types import Categories, Image, Prediction
 
 
 def torch_threads() -> int | None:
-    """Threads that torch computes with in this process, where it is loaded at all."""
+    """Return torch's number of intra-op threads, or None if torch is not imported."""
     torch = sys.modules.get("torch")
     return None if torch is None else int(torch.get_num_threads())
 
 
 class Adapter(Protocol):
-    """A loaded model. It sees images, never a target.
+    """A loaded model. Its input is images, never ground truth.
 
-    It may also have `device`, `threads`, `parameters`, `hardware` (the device's name) and `synchronize()`, which waits
-    for the device: without it, on another device than the CPU, `--timing` tells the whole and no stage.
-    `multiply_adds`, a number or a method that takes an `Image`, is what its network computes for one image; where it
-    is lacking and `parameters` are told, torch counts it (`bench.models.flops`).
+    Optional attributes: `device`, `threads`, `parameters`, `revision`, `hardware` (the device's name) and
+    `synchronize()`, which waits for the device; without it, on any device but the CPU, `--timing` measures only the
+    total. `multiply_adds` is a number, or a method that takes an `Image` and returns one; without it, torch counts them
+    if `parameters` is set (`bench.models.flops`).
     """
 
     categories: Categories
 
     def preprocess(self, image: Image) -> Any:
-        """One image, made ready; called from several threads."""
+        """Return the network's input for one image. Called from several threads."""
 
     def infer(self, batch: Sequence[Any]) -> Sequence[Any]:
-        """Outputs in the order of the batch; called from one thread, which owns the device."""
+        """Return raw outputs in the order of the batch. Called from one thread, which owns the device."""
 
     def postprocess(self, output: Any, size: tuple[int, int]) -> Prediction:
-        """One output as a prediction of `size` (H, W) of the original image."""
+        """Return the prediction of one raw output at the original image size (H, W)."""
 
 
 class Predictor(Protocol):
-    """The least that a model may define."""
+    """The minimal interface of a model: categories and `predict`."""
 
     categories: Categories
 
     def predict(self, images: Sequence[Image]) -> Sequence[Prediction]:
-        """A batch of images, whole."""
+        """Return the predictions of a batch, in the order of the images."""
 
 
 class PredictOnlyAdapter:
-    """An adapter around a model that only predicts: its one stage is `infer`."""
+    """Adapter around a Predictor; preprocessing and postprocessing are part of `infer`."""
 
     def __init__(self, model: Predictor) -> None:
         self.model = model
@@ -74,7 +73,7 @@ class PredictOnlyAdapter:
 
 
 def module_from_file(path: Path) -> ModuleType:
-    """A user's own adapter file, imported under a name of its own."""
+    """Import a user's adapter file, with its folder on `sys.path`. Raises ModelError if the import fails."""
     module_spec = importlib.util.spec_from_file_location(f"bench_own_{path.stem}", path)
     if module_spec is None or module_spec.loader is None or not path.is_file():
         raise UsageError(f"{path}: there is no such adapter file")
@@ -91,6 +90,6 @@ def module_from_file(path: Path) -> ModuleType:
 
 
 def as_adapter(model: Any) -> Adapter:
-    """A model as an adapter of three stages."""
+    """Return a model with only `predict` wrapped as an Adapter; any other model unchanged."""
     adapter: Adapter = model if hasattr(model, "infer") else PredictOnlyAdapter(model)
     return adapter

@@ -1,4 +1,4 @@
-"""The models that ship, as a page of the documentation: what a YAML says, a row a checkpoint."""
+"""The table of shipped models in the documentation: one row per checkpoint, from configs/models."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ not compare: by *eomt*, a model that leaves unsure pixels void can gain several 
 
 
 def model_page(files: Mapping[str, ModelFile]) -> str:
-    """Markdown: one row a checkpoint, and the ways that no model here takes."""
+    """Return the page as Markdown: one row per checkpoint, then the methods without a shipped model."""
     rows = [row(name, label, file, c) for name, file in files.items() for label, c in file.checkpoints.items()]
     lines = ["| " + " | ".join(cells) + " |" for cells in (COLUMNS, [":--"] * len(COLUMNS), *rows)]
     ways = typing.get_args(typing.get_type_hints(ModelFile)["method"])
@@ -45,7 +45,7 @@ def model_page(files: Mapping[str, ModelFile]) -> str:
 
 
 def row(name: str, label: str, file: ModelFile, checkpoint: Checkpoint) -> list[str]:
-    """The cells of a checkpoint; what nobody says is a dash."""
+    """Return the cells of a checkpoint; missing values are dashes."""
     published = checkpoint.published
     module = file.adapter.partition(":")[0]
     return [
@@ -63,7 +63,6 @@ def row(name: str, label: str, file: ModelFile, checkpoint: Checkpoint) -> list[
 
 
 def weights(checkpoint: Checkpoint) -> str:
-    """Where they come from, as a link where there is one."""
     if checkpoint.url:
         return f"[{checkpoint.url.rpartition('/')[2]}]({checkpoint.url})"
     if checkpoint.repo:

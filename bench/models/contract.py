@@ -1,4 +1,4 @@
-"""Does a model keep the adapter's contract? Two images through every stage, and what came out looked at."""
+"""Contract checks of an adapter: two images through every stage, then checks of the output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAME_SIZE = 0.05  # share of pixels that rounding may move between batches of 1 
 
 @dataclass(frozen=True)
 class ContractCheck:
-    """One clause of the contract. `differs` is worth knowing and allowed; `not tested` says what was lacking."""
+    """One checked requirement. `differs` is allowed but noteworthy; `not tested` gives the missing precondition."""
 
     name: str
     verdict: Verdict
@@ -42,13 +42,13 @@ class ContractReport:
 
 
 def contract_images(rgb: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[Image, Image]:
-    """An image (H, W, 3) whole, and a part of it: other sizes and other proportions."""
+    """Return an (H, W, 3) image and a crop of it with another size and aspect ratio."""
     height, width = rgb.shape[0] * 2 // 3, rgb.shape[1] // 2
     return Image("whole", rgb), Image("part", np.ascontiguousarray(rgb[:height, :width]))
 
 
 def check_contract(name: str, adapter: Adapter, images: tuple[Image, Image]) -> ContractReport:
-    """What an adapter must keep, tried on two images of different sizes; BenchErrors of the model are failures."""
+    """Check an adapter on two images of different sizes. Exceptions of the model become failed checks."""
     checks = [_categories(getattr(adapter, "categories", None)), _stages(adapter)]
     if any(check.verdict == "failed" for check in checks):
         return ContractReport(name, tuple(checks))
@@ -67,7 +67,6 @@ def check_contract(name: str, adapter: Adapter, images: tuple[Image, Image]) -> 
 
 
 def predict(adapter: Adapter, images: Sequence[Image]) -> list[Prediction]:
-    """One batch through the three stages."""
     outputs = adapter.infer([adapter.preprocess(image) for image in images])
     if len(outputs) != len(images):
         raise BenchError(f"infer gave {len(outputs)} outputs for {len(images)} images")
@@ -90,7 +89,6 @@ def _guarded(name: str, work: Callable[[], ContractCheck]) -> ContractCheck:
 
 
 def _cost(adapter: Adapter, image: Image) -> ContractCheck:
-    """Optional: a model that tells none has "–" in tables."""
     found = count_macs(adapter, image)
     if found is None:
         return ContractCheck("multiply-adds", "ok", "None: they are not counted")
@@ -115,7 +113,6 @@ def _stages(adapter: Adapter) -> ContractCheck:
 
 
 def _outputs(predictions: Sequence[Any], images: Sequence[Image], categories: Categories) -> Iterator[ContractCheck]:
-    """What one image's prediction must be, said of both together."""
     strange = [type(p).__name__ for p in predictions if not isinstance(p, Prediction)]
     yield _check("predictions", not strange, "bench.types.Prediction", f"a {strange[:1]} in place of a Prediction")
     if strange:
@@ -174,7 +171,6 @@ def _semantic(predictions: Sequence[Prediction], images: Sequence[Image], catego
 def _repeats(
     adapter: Adapter, images: tuple[Image, Image], alone: Sequence[Prediction]
 ) -> Iterator[Callable[[], ContractCheck]]:
-    """The same again: alone, beside an image of the same size, beside one of another."""
     first, second = images
 
     def again() -> ContractCheck:
@@ -203,7 +199,7 @@ def _repeats(
 
 
 def pixel_disagreement(one: Prediction, other: Prediction) -> float:
-    """The share of pixels whose segment is another, or whose class in either map is; 1 where sizes differ."""
+    """Return the fraction of pixels whose segment or class differs between two predictions; 1 if sizes differ."""
     maps = [p.panoptic.id_map for p in (one, other)]
     semantic = [p.semantic for p in (one, other)]
     if maps[0].shape != maps[1].shape or (semantic[0] is None) != (semantic[1] is None):

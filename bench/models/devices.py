@@ -1,4 +1,4 @@
-"""Which kind of device a model runs on."""
+"""The kind of device that a model runs on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def device_kind(device: str, env: str | None = None) -> str:
-    """The kind of device that `auto`, `cpu`, `cuda:1` … means here: the part of its name before the number.
+    """Return the kind of device ("cpu", "cuda", …) of `auto`, `cpu`, `cuda:1` …: the part before the colon.
 
-    torch is imported where it could find a device; a build for the CPU alone tells so by its version. For a model in an
-    environment `env` of its own, whose torch is another, an NVIDIA driver on the machine decides.
+    `auto` imports torch to look for CUDA, unless the installed torch is a CPU build or missing. For a model with its
+    own environment `env`, whose torch cannot be imported here, `auto` is "cuda" if the machine has an NVIDIA driver.
     """
     if device != "auto":
         return device.partition(":")[0]

@@ -1,9 +1,9 @@
-"""Virtual environments of other frameworks: found, made, checked.
+"""Virtual environments of other frameworks: locate, create, check.
 
-`configs/envs/NAME.txt` is a file of requirements for pip. Lines that pip takes for comments say the rest:
+`configs/envs/NAME.txt` is a pip requirements file. Two kinds of comment lines are read besides:
 
-    #: unpack NAME==VERSION sha256:HEX FOLDER    the Python files of FOLDER in a source archive, its setup not run
-    #: check MODULE ...                          what must import
+    #: unpack NAME==VERSION sha256:HEX FOLDER    copy FOLDER (code, YAML, JSON) from the sdist; no setup is run
+    #: check MODULE ...                          modules that must import
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MARKER = "bench-requirements.sha256"
 
 @dataclass(frozen=True)
 class SourceArchive:
-    """Python files of `folder` in the source archive of `requirement` (name==version)."""
+    """The code and configuration files of `folder` in the source archive of `requirement` (name==version)."""
 
     requirement: str
     sha256: str
@@ -38,7 +38,7 @@ class SourceArchive:
 
 @dataclass(frozen=True)
 class EnvFile:
-    """What stands in a file of configs/envs."""
+    """A parsed file of configs/envs."""
 
     name: str
     path: Path
@@ -51,13 +51,16 @@ class EnvFile:
 
 
 def envs_folder() -> Path:
-    """`$BENCH_ENVS`, else a folder in the cache."""
+    """Return `$BENCH_ENVS`, else a folder in the cache."""
     chosen = os.environ.get("BENCH_ENVS")
     return Path(chosen) if chosen else cache_folder() / "envs"
 
 
 def interpreter(env: str) -> Path:
-    """The Python of an environment's name, or of a path (an interpreter, or the folder of an environment)."""
+    """Return the Python of an environment, given its name, its folder, or the path of an interpreter.
+
+    Raises ModelError if there is none.
+    """
     if "/" not in env:
         python = envs_folder() / env / "bin" / "python"
         if not python.exists():
@@ -71,12 +74,11 @@ def interpreter(env: str) -> Path:
 
 
 def env_files() -> dict[str, Path]:
-    """The shipped environments by name."""
     return {path.stem: path for path in sorted(Path(str(files("bench.configs"))).glob("envs/*.txt"))}
 
 
 def read_env(name: str) -> EnvFile:
-    """A shipped environment, or a requirements file of the user's (a path ending in .txt)."""
+    """Read a shipped environment by name, or a requirements file by a path ending in .txt. Raises UsageError."""
     path = Path(name) if name.endswith(".txt") else env_files().get(name)
     if path is None:
         raise UsageError(f"there is no environment {name!r}; {did_you_mean(name, env_files())}")
@@ -96,7 +98,7 @@ def _unpack(path: Path, words: list[str]) -> SourceArchive:
 
 
 def environment_status(env: EnvFile) -> str:
-    """`ready`, `outdated` (its file has changed since) or `missing`."""
+    """Return `ready`, `outdated` (its file has changed since) or `missing`."""
     folder = envs_folder() / env.name
     marker = folder / MARKER
     if not marker.is_file():
@@ -127,7 +129,7 @@ __legacy__ = SimpleNamespace(
 
 
 def create_env(env: EnvFile, python: str | None = None, on_output: OnOutput | None = None) -> Path:
-    """Makes the environment, in minutes; one that is ready is left alone. `python` is the interpreter to make it of."""
+    """Create the environment (minutes) unless it is ready, from the interpreter `python` or the running one."""
     folder = envs_folder() / env.name
     if environment_status(env) == "ready":
         return folder
@@ -143,7 +145,7 @@ def create_env(env: EnvFile, python: str | None = None, on_output: OnOutput | No
 
 
 def check_env(env: EnvFile) -> dict[str, str]:
-    """Module → version, as the environment's own Python imports them; what does not import is a ModelError."""
+    """Return module → version, imported by the environment's own Python. Raises ModelError if an import fails."""
     python = interpreter(env.name)
     names = ", ".join(repr(name) for name in env.check)
     script = f"import importlib\nfor n in ({names},):\n m = importlib.import_module(n)\n"
@@ -154,7 +156,7 @@ def check_env(env: EnvFile) -> dict[str, str]:
 
 
 def unpack(archive: SourceArchive, python: Path, on_output: OnOutput | None = None) -> None:
-    """Python files of a source archive into site-packages: fetched by pip, its hash checked, its setup not run."""
+    """Download a source archive with pip, check its hash, and copy its files into site-packages. No setup is run."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         backend = folder / "backend" / "setuptools"
@@ -175,7 +177,7 @@ def unpack(archive: SourceArchive, python: Path, on_output: OnOutput | None = No
 
 
 def extract(file: Path, archive: SourceArchive, site: Path) -> None:
-    """The regular files of `archive.folder` that are code or configuration."""
+    """Copy code and configuration files of `archive.folder` into `site`. Raises ModelError if the hash differs."""
     if hashlib.sha256(file.read_bytes()).hexdigest() != archive.sha256:
         raise ModelError(f"{file.name}: its sha256 is not that of {archive.requirement}")
     with tarfile.open(file) as tar:
@@ -190,7 +192,7 @@ def extract(file: Path, archive: SourceArchive, site: Path) -> None:
 
 
 def _command(command: Sequence[str], on_output: OnOutput | None, more: dict[str, str] | None = None) -> list[str]:
-    """Runs it and passes its lines on as they come; one that fails is a ModelError with its last words."""
+    """Run a command, pass its output lines to `on_line`, and return them. Raises ModelError if it fails."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     try:
         process = subprocess.Popen(

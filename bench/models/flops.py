@@ -1,6 +1,6 @@
-"""What a network computes for one image, counted while it does.
+"""Multiply-adds (MACs) of a network for one image, counted during inference.
 
-A worker has a copy of this file, in an interpreter as old as Python 3.9; torch is imported where it is used.
+A copy of this file runs in workers, with Python 3.9 or newer; torch is imported inside functions.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from bench.types import Image
 
 
 def count_macs(adapter: Any, image: Image) -> int | None:
-    """Multiply-adds of an adapter's network for one image at its input size; None where it has no network of torch.
+    """Return the multiply-adds of an adapter's network for one image at its input size; None if they cannot be counted.
 
-    An adapter's own `multiply_adds` goes first: a number, or a method that takes the image, as the adapters of
-    transformers have one that computes nothing. Of any other that tells its `parameters`, one more `infer` is counted.
-    Torch's `FlopCounterMode` counts, and its operations are halved: matrix multiplications and convolutions, those of
-    attention among them. Sampling (as in deformable attention), normalisation, activations and resizing are not
-    counted, as is usual. It is the computation of this image: where a network looks at proposals, another image has
-    others.
+    The adapter's own `multiply_adds` is preferred: a number, or a method that takes the image. Otherwise, if it has
+    `parameters`, one more `infer` is counted by torch's `FlopCounterMode` (FLOPs / 2): matrix multiplications,
+    convolutions and attention. Sampling (as in deformable attention), normalization, activations and resizing are not
+    counted, as is usual. If the network depends on proposals, the count depends on the image.
     """
     own = getattr(adapter, "multiply_adds", None)
     if own is not None:
@@ -30,15 +28,14 @@ def count_macs(adapter: Any, image: Image) -> int | None:
 
 
 def _computed(adapter: Any, image: Image) -> int | None:
-    """Counted while the image is computed once more: what a network does next may depend on what it found."""
     ready = adapter.preprocess(image)
     return counted(lambda: adapter.infer([ready]))
 
 
 def counted(work: Callable[[], Any]) -> int | None:
-    """Multiply-adds of what `work` has torch do; None without a torch that can count them.
+    """Return the multiply-adds that torch performs in `work`; None if there are none or torch has no FlopCounterMode.
 
-    A network whose parameters want gradients cannot be counted in inference mode by every torch.
+    In inference mode, some versions of torch cannot count a network whose parameters require gradients.
     """
     try:
         from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -53,9 +50,9 @@ def counted(work: Callable[[], Any]) -> int | None:
 
 
 def without_values(tensor: Any) -> Any:
-    """A tensor of this shape, kind and device without values: what is computed from it has a shape and costs nothing.
+    """Return a fake tensor of the same shape, dtype and device: operations on it infer shapes and compute nothing.
 
-    A computation whose amount depends on a value raises an error of torch.
+    An operation whose amount of work depends on a value raises a torch error.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import ShapeEnv  # for places that are found, where their number is none

@@ -1,6 +1,6 @@
-"""Checkpoints of the Hugging Face hub: which commit a name means, which files are in the cache, and their download.
+"""Checkpoints of the Hugging Face hub: resolving revisions to commits, finding files in the cache, downloading.
 
-Nothing here imports a framework, and huggingface_hub is imported only where the hub is asked.
+Imports no framework; huggingface_hub is imported only inside functions that access the hub.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 
 def resolve_commit(repo: str, revision: str | None) -> str:
-    """Return the commit (40 hex digits) that a revision of a repository means on this machine.
+    """Return the commit (40 hex digits) of a revision of a repository; a commit is returned unchanged.
 
-    A commit is itself. A branch or tag that the cache has seen keeps the commit it had then, so that later runs need
-    no network and load the same weights; any other is asked of the hub, within 15 s, and noted in the cache.
+    A branch or tag in the cache keeps its cached commit, so that later runs need no network and load the same weights.
+    Otherwise the hub is asked, within 15 s, and the cache updated. Raises ModelError if that fails.
     """
     name = revision or "main"
     if (known := cached_commit(repo, name)) is not None:
@@ -44,7 +44,7 @@ def resolve_commit(repo: str, revision: str | None) -> str:
 
 
 def cached_commit(repo: str, revision: str | None) -> str | None:
-    """Return the commit of a revision as far as the cache has it, without asking the hub."""
+    """Return the commit of a revision from the cache without network access, or None if the cache has none."""
     name = revision or "main"
     if COMMIT.fullmatch(name):
         return name
@@ -56,9 +56,9 @@ def cached_commit(repo: str, revision: str | None) -> str | None:
 
 
 def fetch(repo: str, revision: str | None, more: Sequence[str] = ()) -> Path:
-    """Return the folder of a checkpoint in the cache, after a download of what is missing in it.
+    """Return the cache folder of a checkpoint, after downloading missing files.
 
-    `more` are files beside the configuration and the weights, where the repository has them.
+    `more` are optional files besides the configuration and the weights.
     """
     commit = resolve_commit(repo, revision)
     folder = snapshot(repo, commit)
@@ -68,7 +68,7 @@ def fetch(repo: str, revision: str | None, more: Sequence[str] = ()) -> Path:
 
 
 def _download(repo: str, commit: str, more: Sequence[str]) -> None:
-    """Download what a checkpoint needs at a commit, its weights last: where they are whole, the rest is there."""
+    """Download a checkpoint at a commit, weights last: complete weights imply that the other files exist."""
     listing = within(HUB_SECONDS, lambda: _hub_files(repo, commit), f"{repo}: the hub did not answer")
     weights = weights_among(listing)
     if CONFIG not in listing or not weights:
@@ -89,7 +89,7 @@ def _download(repo: str, commit: str, more: Sequence[str]) -> None:
 
 
 def weights_among(names: Sequence[str]) -> list[str]:
-    """Return the files of the weights in a repository's listing: safetensors before pickles, whole or in shards."""
+    """Return the weight files in a repository listing, whole or sharded, safetensors before pickles; [] if none."""
     for stem in STEMS:
         if stem in names:
             return [stem]
@@ -100,7 +100,7 @@ def weights_among(names: Sequence[str]) -> list[str]:
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Return what a folder lacks of a checkpoint in hub format: its configuration, its weights or shards of them."""
+    """Return the missing files of a checkpoint in hub format: its configuration, its weights or shards of them."""
     lacking = [] if (folder / CONFIG).is_file() else [CONFIG]
     for stem in STEMS:
         if (folder / stem).is_file():
@@ -112,7 +112,7 @@ def missing_files(folder: Path) -> list[str]:
 
 
 def _shards(index: Path) -> list[str]:
-    """Return the files that an index names; an index that cannot be read lacks itself."""
+    """Return the files listed in a weight index; a message in place of a name if the index cannot be read."""
     try:
         shards = sorted({str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -121,7 +121,7 @@ def _shards(index: Path) -> list[str]:
 
 
 def state(repo: str, revision: str | None) -> Literal["there", "half", "not downloaded"]:
-    """Return how much of a checkpoint is in the cache."""
+    """Return whether the cache holds all, a part or nothing of a checkpoint."""
     commit = cached_commit(repo, revision)
     if commit is not None and not missing_files(snapshot(repo, commit)):
         return "there"
@@ -130,17 +130,15 @@ def state(repo: str, revision: str | None) -> Literal["there", "half", "not down
 
 
 def snapshot(repo: str, commit: str) -> Path:
-    """Return the folder that the cache has, or will have, for a commit."""
     return repo_folder(repo) / "snapshots" / commit
 
 
 def repo_folder(repo: str) -> Path:
-    """Return the folder of a repository in the cache."""
     return cache_folder() / f"models--{repo.replace('/', '--')}"
 
 
 def cache_folder() -> Path:
-    """Return the hub's cache, which huggingface_hub finds by the same environment variables."""
+    """Return the hub cache, from the same environment variables as huggingface_hub."""
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if chosen := os.environ.get(variable):
             return Path(chosen).expanduser()
@@ -163,7 +161,7 @@ def _hub_files(repo: str, revision: str) -> list[str]:
 
 
 def within(seconds: float, call: Callable[[], T], failure: str) -> T:
-    """Return `call()`, made on a thread of its own, since name look-up and retries have no deadline of theirs."""
+    """Return `call()`, run on another thread with a time limit. Raises ModelError if it fails or times out."""
     results: list[T] = []
     errors: list[Exception] = []
 
@@ -183,6 +181,6 @@ def within(seconds: float, call: Callable[[], T], failure: str) -> T:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what an error says, cut to 200 characters."""
+    """Return the first line of an error message, at most 200 characters."""
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__

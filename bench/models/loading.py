@@ -1,4 +1,4 @@
-"""Specification → loaded adapter, in this process or in a worker."""
+"""ModelSpec → loaded adapter, in this process or in a worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.models.spec import ModelSpec
 
 
 def adapter_module(spec: ModelSpec) -> tuple[ModuleType, str]:
-    """The module and class name of `transformers_models:Mask2Former` or `/path/mine.py:Name`."""
+    """Import the adapter's module; return it with the class name, from `module:Class` or `/path/mine.py:Class`."""
     from bench.models.spec import adapter_file
 
     where, _, class_name = spec.adapter.rpartition(":")
@@ -31,10 +31,10 @@ def adapter_module(spec: ModelSpec) -> tuple[ModuleType, str]:
 
 
 def load_model(model: ModelSpec | str, device: str = "auto", *, dataset: str = "") -> Adapter:
-    """A model with its weights on `device`; a missing framework says which extra brings it.
+    """Load a model with its weights onto `device`. Raises ModelError if packages or weights are missing.
 
-    `model` is a specification, or a name: `mask2former/minicity/tiny`, or `mask2former` or the path of a YAML with
-    the `dataset` whose usual checkpoint is meant.
+    `model` is a ModelSpec; a name such as `mask2former/minicity/tiny`; or `mask2former` or the path of a YAML, whose
+    default checkpoint for `dataset` is loaded.
 
     >>> from bench.datasets.registry import load_dataset
     >>> model = load_model("./mine.yaml", "cpu", dataset="minicity")
@@ -67,7 +67,7 @@ def load_model(model: ModelSpec | str, device: str = "auto", *, dataset: str = "
 
 @contextmanager
 def open_model(spec: ModelSpec, device: str = "auto") -> Iterator[Adapter]:
-    """The model in this process, or in a worker where its YAML names an `env`."""
+    """Yield the loaded model, from this process or from a worker if its YAML has an `env`."""
     if spec.env is None:
         yield load_model(spec, device)
         return

@@ -1,4 +1,4 @@
-"""configs/models/*.yaml: a family of models, its checkpoints, and where their weights are."""
+"""Schema of configs/models/*.yaml: a model family, its checkpoints, and the sources of their weights."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PublishedRule = Literal["coco", "strict", "torchmetrics", "eomt", "unknown"]
 
 @dataclass(frozen=True)
 class Published:
-    """What the authors report for a checkpoint, as fractions of one, and where they say it.
+    """Published metrics of a checkpoint, as fractions of one, and their source.
 
-    `rule` is the evaluator that computed the PQ, and two rules give one prediction two numbers. "coco" is panopticapi,
-    which detectron2 and mmdetection use; "strict" our own protocol; "torchmetrics" its `PanopticQuality`, which leaves
-    out truth under predicted void; "eomt" EoMT's own validation, which does so, too, and has crowd regions beside it.
-    A source that names no evaluator is "unknown".
+    `rule` is the evaluator that computed the PQ; results of two rules are not comparable. "coco" is panopticapi, which
+    detectron2 and mmdetection use; "strict" our own protocol; "torchmetrics" its `PanopticQuality`, which ignores
+    ground truth under predicted void; "eomt" EoMT's own validation, which does the same and handles crowd regions
+    besides. "unknown" if the source names no evaluator.
     """
 
     dataset: str
@@ -42,7 +42,7 @@ class Published:
 
 @dataclass(frozen=True)
 class InputSize:
-    """Test-time scale: the shorter side, unless the longer passes its limit; padded to a multiple (px)."""
+    """Test-time scale in pixels: the shorter side, limited by the longer one; padded to a multiple of `divisor`."""
 
     shorter: int
     longer: int
@@ -58,7 +58,7 @@ class InputSize:
 
 @dataclass(frozen=True)
 class FusionOverrides:
-    """A preset of `bench.fusion.presets`, and thresholds that differ from it."""
+    """A preset of `bench.fusion.presets`, and thresholds that replace its own."""
 
     preset: str | None = None
     score_threshold: float | None = None
@@ -68,7 +68,7 @@ class FusionOverrides:
     confined: bool | None = None
 
     def apply(self, fusion: FusionSpec | None) -> FusionSpec:
-        """The fusion that this choice makes of an earlier one."""
+        """Return `fusion`, or the named preset, with these overrides. Raises UsageError if there is neither."""
         if self.preset is not None and self.preset not in PRESETS:
             raise UsageError(f"there is no fusion preset {self.preset!r}; {did_you_mean(self.preset, PRESETS)}")
         base = PRESETS[self.preset] if self.preset else fusion
@@ -80,7 +80,7 @@ class FusionOverrides:
 
 @dataclass(frozen=True)
 class Submodel:
-    """A model inside another, with a checkpoint of its own; `set` is what --set would change in its YAML."""
+    """A model inside a composed one, with its own checkpoint; `set` has the form of `--set` for its YAML."""
 
     model: str
     checkpoint: str | None = None
@@ -89,7 +89,7 @@ class Submodel:
 
 @dataclass(frozen=True)
 class Submodels:
-    """What a composed model is made of."""
+    """The two models of a composed one."""
 
     semantic: Submodel
     instances: Submodel
@@ -97,11 +97,10 @@ class Submodels:
 
 @dataclass(frozen=True)
 class FrameworkConfig:
-    """What detectron2 and mmdetection need besides weights.
+    """Settings of detectron2 and mmdetection besides weights.
 
-    `config` is a name in the framework's collection, or a file; `set` changes it by dotted keys. `stand-in` puts
-    plain torch in the place of compiled operators that are not there. `trust_pickle` loads the checkpoint with
-    pickle, which runs whatever its author put in.
+    `config` is a name in the framework's collection, or a file; `set` overrides it by dotted keys. `stand-in` replaces
+    missing compiled operators by plain torch. `trust_pickle` loads the checkpoint with pickle, which runs its code.
     """
 
     config: str
@@ -112,15 +111,14 @@ class FrameworkConfig:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where weights are, and the space of their classes.
+    """The source of weights, and the label space of their classes.
 
-    A hub `repo` (at a `revision`), a local `path`, or a file that the user fetches from a `url` into the cache. Or
-    the `parts` of a composed model, which bring weights and input sizes of their own.
+    One of: a hub `repo` (at a `revision`); a local `path`; a `url`, downloaded by the user into the cache; the `parts`
+    of a composed model, with weights and input sizes of their own. A model without weights has `weights: none` and may
+    have none of them.
 
-    `needs` are packages beyond those that every model needs, by the extra that brings them.
-
-    A run's identity holds the weights' content: the `files` below the path, or all where none are listed.
-    `weights: none` is for a model that has none.
+    `needs` is extra → packages beyond those that every model needs. A run's identity covers the content of `files`
+    below the path, or of all files if none are listed.
     """
 
     categories: str
@@ -149,7 +147,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """What a folder given with --checkpoint is taken for; training says it in the folder's bench.json."""
+    """Settings of a checkpoint folder given with --checkpoint; training writes them into the folder's bench.json."""
 
     categories: str
     input: InputSize
@@ -159,14 +157,14 @@ class CheckpointFolder:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """configs/models/*.yaml: a model family; the YAML is its registration.
+    """A model family; its YAML in configs/models is its registration.
 
-    `defaults` are data set → checkpoint, `folders` data set → what somebody's own checkpoint of it is.
-    `env` is the environment (`bench env`), or the path of an interpreter, that the model runs in as a worker;
-    `deadline` (seconds) is how long the worker may take for one batch before it counts as hung.
-    `reads` are files and folders beside the YAML that the user's own adapter reads and no import leads to: their
-    content is part of a run's identity.
-    `licence` (of the weights) and `tested` (how, here) are for the page of models.
+    `defaults` is data set → checkpoint, `folders` data set → settings of a user's checkpoint folder for it.
+    `env` is an environment (`bench env`) or the path of an interpreter in which the model runs as a worker; `deadline`
+    is the time limit of one call to the worker, in seconds.
+    `reads` are files and folders beside the YAML that a user's adapter reads without importing them; a run's identity
+    covers their content.
+    `licence` (of the weights) and `tested` (how, here) are shown in the model table of the documentation.
     """
 
     title: str

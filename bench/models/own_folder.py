@@ -1,4 +1,4 @@
-"""What a folder given by --checkpoint is taken for: its classes, the size of its input, its fusion."""
+"""Settings of a folder given by --checkpoint: its classes, input size and fusion."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ Kind = CheckpointFolder | Checkpoint
 
 
 def taken_for(file: ModelFile, folder: Path, usual: str | None, names: Collection[str], *, ships: bool = False) -> Kind:
-    """The settings of the folder's bench.json, which training writes, else those of the family that fit the folder.
+    """Return the folder's bench.json, written by training, else the settings of the family that fit the folder.
 
-    Of the family, what it says of folders for the data set `names` goes first, then its `usual` checkpoint there, then
-    what has that one's classes. A family that `ships` has tiny networks beside its adapters: a folder is none of these.
-    The folder's config.json decides as far as it goes: the number of classes, and the side of a square input.
+    Candidates of the family, in order: its `folders` entry for one of the data sets `names`, its `usual` checkpoint
+    there, then other checkpoints, those with the same label space first. For a shipped family (`ships`) the small
+    networks inside the package are no candidates. The folder's config.json filters candidates by number of classes, and
+    prefers one with its square input size. Raises UsageError without candidates, ModelError if none fits.
     """
     note = folder / NOTE
     if note.is_file():
@@ -46,7 +47,6 @@ def taken_for(file: ModelFile, folder: Path, usual: str | None, names: Collectio
 
 
 def _known(file: ModelFile, usual: str | None, names: Collection[str], ships: bool) -> Iterator[Kind]:
-    """Settings of the family, the likeliest first."""
     yield from (file.folders[name] for name in names if name in file.folders)
     whole = {name: known for name, known in file.checkpoints.items() if known.parts is None}
     like = {name: known for name, known in whole.items() if not (ships and known.path)}
@@ -58,7 +58,7 @@ def _known(file: ModelFile, usual: str | None, names: Collection[str], ships: bo
 
 
 def _config(folder: Path) -> Mapping[str, Any]:
-    """What config.json says; nothing where it cannot be read, which is said when the model is loaded."""
+    """Return the content of config.json, or {} if it cannot be read; loading the model raises that error."""
     with suppress(OSError, ValueError):
         said = files.loads_strict(files.read_bytes(folder / CONFIG, MAX_CONFIG))
         return said if isinstance(said, dict) else {}

@@ -1,4 +1,4 @@
-"""Name and data set → ModelSpec; what to do where there is no checkpoint."""
+"""Model name and data set → ModelSpec; the error message if there is no checkpoint."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from bench.types import Precision
 
 
 def missing_checkpoint_message(family: str, dataset: str, space: str, checkpoints: Mapping[str, str]) -> str:
-    """The message; `space` is the data set's label space ("" for unknown), `checkpoints` are name → label space.
+    """Return the error message for a missing checkpoint, with all alternatives: training, label maps, own folders.
 
-    Where the space is unknown, any checkpoint may do, so that all are named.
+    `space` is the data set's label space, "" if unknown; then every checkpoint is listed. `checkpoints` is
+    name → label space.
     """
     ways = [f"train one (bench train {name} --out DIR) and give --checkpoint DIR" for name in _recipes(family, dataset)]
     sources = {source: label_map_chain(source, space) for source in dict.fromkeys(checkpoints.values())}
@@ -39,12 +40,14 @@ def missing_checkpoint_message(family: str, dataset: str, space: str, checkpoint
 
 
 def _recipes(family: str, dataset: str) -> list[str]:
-    """Shipped recipes are called `<family>-…-<data set>`."""
     return [name for name in shipped_configs("train") if name.startswith(f"{family}-") and name.endswith(f"-{dataset}")]
 
 
 def label_map_chain(source: str, target: str) -> tuple[str, ...] | None:
-    """The shipped maps that lead from one label space to another, at most two in a row; none where none does."""
+    """Return at most two shipped label maps that lead from one label space to another, by name.
+
+    () if the spaces are the same, None if no maps lead there.
+    """
     if source == target:
         return ()
     files = {name: load_yaml(path, MapFile) for name, path in shipped_configs("labels").items() if "-to-" in name}
@@ -73,12 +76,12 @@ def resolve_model(
     overrides: Mapping[str, Any] | None = None,
     part: bool = False,
 ) -> ModelSpec:
-    """`mask2former`, `mask2former/cityscapes/swin-large` or `./mine.yaml`, with its checkpoint for `dataset`.
+    """Return the ModelSpec of `mask2former`, `mask2former/cityscapes/swin-large` or `./mine.yaml` for `dataset`.
 
-    `checkpoint` is the name of another checkpoint of the family, or a folder in hub format. A derived data set
-    takes the checkpoint of its `base` where the family names none for itself; no data set at all takes the family's
-    first, and `IMAGES_ALONE` the only one. Where there is none, the error says what leads to the label space `space`.
-    A `part` of a composed model may not be composed itself.
+    `checkpoint` is the name of another checkpoint of the family, or a folder in hub format. A derived data set uses the
+    checkpoint of its `base` if the family has none for itself. If `dataset` is None, the family's first checkpoint is
+    used; for `IMAGES_ALONE`, its only one. Raises ModelError if there is none, with ways to the label space `space`.
+    A `part` of a composed model must not be composed itself.
     """
     family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml")) else (name, "", "")
     path = find_config("models", family)
@@ -110,14 +113,13 @@ def resolve_model(
 
 
 def ensure_resolved(model: ModelSpec | str, dataset: str, base: str = "", space: str = "") -> ModelSpec:
-    """The specification itself, or what a name means on a data set; the weights must be where it says."""
+    """Return the ModelSpec of a model on a data set. Raises ModelError if its weights or packages are missing."""
     spec = resolve_model(model, dataset, base=base, space=space) if isinstance(model, str) else model
     check_available(spec)
     return spec
 
 
 def _of_folder(path: Path, file: ModelFile, usual: str | None, names: Collection[str], folder: str) -> Checkpoint:
-    """A folder of the user's, with the settings that fit it."""
     kind = taken_for(file, Path(folder), usual, names, ships=path in shipped_configs("models").values())
     return Checkpoint(
         kind.categories,
@@ -130,7 +132,6 @@ def _of_folder(path: Path, file: ModelFile, usual: str | None, names: Collection
 
 
 def _fusion_asked(overrides: Mapping[str, Any]) -> FusionOverrides:
-    """The thresholds that --set names; they hold against a checkpoint's own, too."""
     asked = {key.removeprefix("fusion."): value for key, value in overrides.items() if key.startswith("fusion.")}
     return replace(from_dict(FusionOverrides, asked, "--set fusion"), preset=None)
 
@@ -138,7 +139,6 @@ def _fusion_asked(overrides: Mapping[str, Any]) -> FusionOverrides:
 def _parts(
     path: Path, checkpoint: Checkpoint, dataset: str | None, base: str, precision: Precision
 ) -> dict[str, ModelSpec]:
-    """The parts, resolved; names of files that start with a dot are beside the YAML."""
     if checkpoint.parts is None:
         return {}
     parts = {}
@@ -156,7 +156,7 @@ def _parts(
 
 
 def _beside(path: Path, name: str) -> str:
-    """What starts with a dot lies beside the YAML."""
+    """Resolve a name that starts with a dot relative to the YAML."""
     return str((path.parent / name).resolve()) if name.startswith(".") else name
 
 
@@ -199,7 +199,7 @@ def _spec(
 
 
 def _local(path: Path, checkpoint: Checkpoint) -> Path:
-    """Shipped weights lie with the adapters, those of a user's YAML beside it, what has a URL in the cache."""
+    """Return the local path of weights: in the adapters package, beside a user's YAML, or in the cache for a URL."""
     if checkpoint.url is not None:
         return cache_folder() / "weights" / path.stem / checkpoint.url.rpartition("/")[2]
     folder = checkpoint.path or ""
@@ -209,14 +209,14 @@ def _local(path: Path, checkpoint: Checkpoint) -> Path:
 
 
 def with_commits(spec: ModelSpec) -> ModelSpec:
-    """The specification with the hub's commit in place of a branch; ModelError where neither cache nor hub has it."""
+    """Return the ModelSpec with hub revisions resolved to commits. Raises ModelError if that fails."""
     parts = {role: with_commits(part) for role, part in spec.parts.items()}
     hub = not (spec.local or spec.parts)
     return replace(spec, parts=parts, revision=resolve_commit(spec.source, spec.revision) if hub else spec.revision)
 
 
 def shipped_models(dataset: str) -> list[ModelSpec]:
-    """The families of configs/models whose usual checkpoint for `dataset` is a folder in adapters/weights, by name."""
+    """Return the shipped families with a default checkpoint for `dataset` inside the package, sorted by name."""
     found = (_usual(family, dataset) for family in shipped_configs("models"))
     return [spec for spec in found if spec is not None and _has_weights(spec)]
 
@@ -229,5 +229,4 @@ def _usual(family: str, dataset: str) -> ModelSpec | None:
 
 
 def _has_weights(spec: ModelSpec) -> bool:
-    """In this package, not in a cache or an environment of another framework; a model of two others has none."""
     return spec.local and not spec.parts and spec.env is None and weights_file(Path(spec.source)) is not None

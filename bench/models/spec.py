@@ -1,4 +1,4 @@
-"""What a model file and a checkpoint come to: the specification that a model is loaded by."""
+"""ModelSpec: the resolved description of a model, from a model file and a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.types import Categories, Precision
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model, resolved: what an adapter is built from and what a run records. `yaml` is the file that names it."""
+    """One resolved model: the input of an adapter's constructor, recorded in run.json. `yaml` is the file's path."""
 
     name: str
     adapter: str
@@ -41,7 +41,7 @@ class ModelSpec:
 
     @property
     def is_user_adapter(self) -> bool:
-        """The adapter is a user's file, not one that ships."""
+        """Whether the adapter is a user's file."""
         return adapter_file(self.adapter) is not None
 
     @property
@@ -50,6 +50,6 @@ class ModelSpec:
 
 
 def adapter_file(adapter: str) -> Path | None:
-    """The file of `/path/mine.py:Name`; None for a shipped module."""
+    """Return the file of `/path/mine.py:Name`, or None for a shipped adapter."""
     where = adapter.rpartition(":")[0]
     return Path(where) if where.endswith(".py") else None

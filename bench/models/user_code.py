@@ -1,4 +1,4 @@
-"""The code of a user's own adapter: which local files it is read from, and that these are what runs."""
+"""Code of a user's adapter: the local files that it imports, and execution from exactly these sources."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _hooks: list[str] = []
 
 
 def local_modules(file: Path) -> list[Path]:
-    """An adapter's file and the local modules that it imports, inside functions too, directly or through others.
+    """Return an adapter's file and all local modules that it imports, directly or indirectly, also inside functions.
 
-    Local is what lies beside the adapter or on `sys.path` outside of site-packages and the standard library. Names
-    come from the syntax tree, so nothing is run: a name that is computed is not found (see `isolated`).
+    Local means beside the adapter, or on `sys.path` outside of site-packages and the standard library. Imports are
+    found in the syntax tree without running code, so computed module names are missed (see `isolated`).
     """
     roots = [file.resolve().parent, *(path for entry in sys.path if _is_local(path := Path(entry or ".").resolve()))]
     found: dict[Path, None] = {}
@@ -40,13 +40,13 @@ def local_modules(file: Path) -> list[Path]:
 
 
 def code_names(file: Path) -> list[tuple[str, Path]]:
-    """The local modules of an adapter with their places, as seen from its folder; the adapter itself has none."""
+    """Return (path relative to the adapter's folder, file) of its local modules; the adapter itself has the name ""."""
     folder, own = file.resolve().parent, file.resolve()
     return [("" if path == own else os.path.relpath(path, folder), path) for path in local_modules(file)]
 
 
 def require_distinct(files: Sequence[Path]) -> None:
-    """UsageError where adapters of one model have different modules of one name: Python would take one for both."""
+    """Raise UsageError if adapters of one model import different modules of the same name."""
     places: dict[str, Path] = {}
     for file in files:
         for name, path in code_names(file):
@@ -55,7 +55,7 @@ def require_distinct(files: Sequence[Path]) -> None:
 
 
 def _imports(module: Path) -> Iterator[tuple[str, Path | None]]:
-    """The dotted names that a module imports; of a relative import also the folder that the name starts at."""
+    """Yield (dotted name, base folder) of all imports in a module; the folder is None for absolute imports."""
     try:
         tree = ast.parse(module.read_bytes())
     except (SyntaxError, ValueError):  # loading it tells what is wrong
@@ -80,7 +80,7 @@ def _called(function: ast.expr) -> str:
 
 
 def _files(name: str, base: Path | None, roots: Sequence[Path]) -> Iterator[Path]:
-    """The files that an import of a dotted name runs: its packages' __init__.py and the module's own."""
+    """Yield the files that importing a dotted name runs: __init__.py of its packages and the module itself."""
     parts = name.split(".")
     if base is None and (parts[0] in sys.stdlib_module_names or parts[0] == "bench"):
         return
@@ -94,7 +94,7 @@ def _files(name: str, base: Path | None, roots: Sequence[Path]) -> Iterator[Path
 
 
 def _in_place(package: str) -> list[Path]:
-    """The folder of a package that is installed in place, from a checkout."""
+    """Return the parent folder of a package in an editable installation, as a list; [] for any other."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError, AttributeError):
@@ -108,10 +108,10 @@ def _in_place(package: str) -> list[Path]:
 
 @contextmanager
 def isolated(adapters: Sequence[Path], listed: Collection[Path]) -> Iterator[Callable[[], list[str]]]:
-    """Run users' adapters from their source files alone; yields what names the local code files beyond `listed`.
+    """Run user adapters from their source files alone; yield a function that returns local code files not in `listed`.
 
-    Inside the context no local module of before is in memory and no compiled file is read, since either may be other
-    code than the files that were hashed. Modules beside an adapter can be imported. `listed` are files and folders.
+    Inside the context, local modules are imported anew and compiled files (.pyc) ignored, since either may differ from
+    the hashed files. Modules beside an adapter can be imported. `listed` are files and folders.
     """
     if not adapters:
         yield list
@@ -135,7 +135,6 @@ def isolated(adapters: Sequence[Path], listed: Collection[Path]) -> Iterator[Cal
 
 @contextmanager
 def _opened_code() -> Iterator[set[str]]:
-    """The .py files that are opened inside the context, however their code is run."""
     if not _hooks:
         sys.addaudithook(_note)
         _hooks.append("open")
@@ -170,7 +169,7 @@ def _local_modules_in_memory() -> dict[str, ModuleType]:
 
 
 def _places(module: ModuleType) -> list[str]:
-    """The file of a module, or the folders of a namespace package."""
+    """Return the file of a module, or the folders of a namespace package."""
     if file := getattr(module, "__file__", None):
         return [str(file)]
     try:
@@ -180,7 +179,7 @@ def _places(module: ModuleType) -> list[str]:
 
 
 def _is_local(path: Path) -> bool:
-    """Whether a resolved path is outside of installed packages, the standard library and this package."""
+    """Return whether a resolved path is outside of installed packages, the standard library and this package."""
     return not any(path.is_relative_to(folder) for folder in _installed(tuple(sys.path)))
 
 

@@ -1,4 +1,4 @@
-"""Whether weights and packages are there; their digest."""
+"""Availability of weights and packages, and the digest of weights."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from bench.models.spec import ModelSpec
 
 
 def check_available(spec: ModelSpec) -> None:
-    """Packages must be installed, a local checkpoint hold a config and weights, an environment a Python; before any
-    import and download.
+    """Raise ModelError if packages, weights or the Python of an environment are missing, before any import or download.
 
-    What a user's own adapter needs in its folder is its own business.
+    The folder of a user's own adapter is not checked.
     """
     require_packages(f"{spec.name}/{spec.checkpoint}", spec.needs)
     for part in spec.parts.values():
@@ -39,16 +38,16 @@ def check_available(spec: ModelSpec) -> None:
 
 
 def weights_file(folder: Path) -> Path | None:
-    """The weights that a loader would take: safetensors first."""
+    """Return the weights file in a folder that a loader uses, safetensors first; None if there is none."""
     stems = ("model.safetensors", "pytorch_model.bin")
     names = [name for stem in stems for name in (stem, f"{stem}.index.json")]
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def weights_digest(spec: ModelSpec, exclude: Collection[Path] = (), digests: FileDigests | None = None) -> str:
-    """What identifies the weights: sha256 of their files (see `folder_digest`), or hub repo and commit; of parts, both.
+    """Return the sha256 of the weights files (see `folder_digest`), or `repo@commit` for the hub; of submodels, joined.
 
-    `exclude` are files and folders below that of the weights which are something else.
+    `exclude` are paths inside the weights folder that are not part of the weights.
     """
     digests = digests or FileDigests()
     if spec.parts:
@@ -64,7 +63,7 @@ def weights_digest(spec: ModelSpec, exclude: Collection[Path] = (), digests: Fil
 
 
 def _with_bases(config: Path) -> list[Path]:
-    """A framework's config file and those that it is based on (`_base_` in Python, `_BASE_` in YAML), in this order."""
+    """Return a framework's config file and, recursively, its base configs (`_base_` in Python, `_BASE_` in YAML)."""
     if not config.is_file():
         return []
     text = config.read_text(encoding="utf-8", errors="replace")

@@ -1,1 +1,1 @@
-"""Findings → tables, figures, pages."""
+"""Reports on finished runs: tables, figures, HTML pages."""

@@ -1,4 +1,4 @@
-"""Explanations of a run as tables of text, from the plain data that `--json` prints."""
+"""Text tables of the breakdowns of a run, from the plain data that `bench show --json` prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GROUPS = ("all", "things", "stuff")
 
 
 def error_tables(found: Mapping[str, Any]) -> list[Table]:
-    """Where 1 - PQ goes; segments that were not found or too many, by kind."""
+    """Return the losses of 1 - PQ by error type, and counts of missed and surplus segments by error type."""
     rows = [(name, found[name]) for name in GROUPS] + [(row["name"], row) for row in found["per_class"]]
     losses = tuple(
         (name, percent(row["PQ"]), *(percent(row["loss"][kind]) for kind in ERROR_TYPES)) for name, row in rows
@@ -44,7 +44,7 @@ def _both(row: Mapping[str, Any], kind: str) -> str:
 
 
 def size_tables(found: Mapping[str, Any]) -> list[Table]:
-    """A row a bin; `classes` is in how many the mean is."""
+    """Return a table with one row per size bin; `classes` is the number of classes in the mean."""
     columns = ("bin", "PQ", "SQ", "RQ", "classes", "PQ things", "PQ stuff", "TP", "FP", "FN")
     titles = {
         "coco": "PQ by area (px): small < 32² ≤ medium < 96² ≤ large",
@@ -65,7 +65,6 @@ def _size_row(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def threshold_tables(found: Mapping[str, Any]) -> list[Table]:
-    """PQ at each IoU that a match asks for, and PQ†."""
     columns = ("", "PQ†", "mean", *found["thresholds"])
     groups = tuple(
         (
@@ -87,7 +86,7 @@ def threshold_tables(found: Mapping[str, Any]) -> list[Table]:
 
 
 def confusion_tables(found: Mapping[str, Any]) -> list[Table]:
-    """Each class with the three that it is most often taken for, in percent of its pixels."""
+    """Return each class with its three most frequent confusions, in percent of its pixels."""
     columns = ("class", "truth (px)", "precision", "recall", "taken for (percent of its pixels)")
     return [
         Table(f"Pixels, {kind} map, percent", columns, tuple(_confusion_row(row) for row in one["per_class"]))
@@ -107,7 +106,6 @@ def _confusion_row(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def boundary_tables(found: Mapping[str, Any], per_class: bool = True) -> list[Table]:
-    """Boundary PQ of the groups, and of each class."""
     groups = tuple(
         (
             name,
@@ -142,6 +140,5 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[Table]]] = {
 
 
 def explanation_tables(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Table]:
-    """The tables of all views, in their order."""
     for view, found in views.items():
         yield from TABLES[view](found)

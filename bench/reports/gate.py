@@ -1,4 +1,4 @@
-"""The verdict of the regression gate for people and for CI servers: table, Markdown summary, JUnit XML."""
+"""Results of the regression gate as table, Markdown summary and JUnit XML."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.reports.tables import UNDEFINED, Table, to_markdown_table
 
 
 def moved_table(verdict: GateResult) -> Table:
-    """What moved further than its tolerance, the furthest first; points of percent."""
+    """Return the metrics that exceed their tolerance, largest change first, in percentage points."""
     columns = ("run", "metric", "before", "now", "moved", "tolerance")
     ordered = sorted(verdict.failed, key=lambda check: -abs(check.delta or float("inf")))
     return Table("Moved", columns, tuple(_row(check) for check in ordered))
@@ -26,7 +26,7 @@ def _points(value: float | None) -> str:
 
 
 def headline_table(verdict: GateResult) -> Table:
-    """PQ and mIoU of every run, then and now, and how long it took."""
+    """Return baseline and current PQ and mIoU of every run, and its time in seconds."""
     columns = (
         "run",
         "PQ baseline",
@@ -50,7 +50,6 @@ def _headline(verdict: GateResult, run: str) -> tuple[str, ...]:
 
 
 def to_markdown(verdict: GateResult) -> str:
-    """A summary for a pull request."""
     count, bad = len(verdict.checks), len(verdict.failed)
     said = f"{bad} of {count} metrics moved beyond tolerance" if bad else f"all {count} metrics within tolerance"
     parts = [f"### panoptic-bench: {said}", to_markdown_table(headline_table(verdict))]
@@ -60,7 +59,7 @@ def to_markdown(verdict: GateResult) -> str:
 
 
 def write_junit(verdict: GateResult, path: Path) -> None:
-    """A test suite a run, a test case a metric, as Jenkins, GitLab and GitHub's reporters read them."""
+    """Write JUnit XML with a test suite per run and a test case per metric, for Jenkins, GitLab and GitHub."""
     root = ElementTree.Element("testsuites", name="panoptic-bench")
     for run, spent in verdict.seconds.items():
         mine = [check for check in verdict.checks if check.run == run]

@@ -1,4 +1,4 @@
-"""Leaderboards as Markdown, CSV and JSON, and into a file between its markers. The same runs give the same bytes."""
+"""Leaderboards as Markdown, CSV and JSON, optionally between markers of a file. Output is deterministic."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEXT = ("model", "checkpoint", "device", "input (px)", "fusion", "checked", "dat
 
 
 def to_markdown(boards: Sequence[Board]) -> str:
-    """A heading and a table a board; percent with one decimal."""
+    """Return a heading and a Markdown table per board; percent with one decimal."""
     return "\n".join(_markdown(board) for board in boards) or "No complete runs.\n"
 
 
@@ -53,7 +53,7 @@ def _markdown(board: Board) -> str:
 
 
 def to_tables(boards: Sequence[Board]) -> list[Table]:
-    """A table a board for a terminal, of the columns up to the multiply-adds what its width takes."""
+    """Return one table per board with the columns that fit into a terminal."""
     shown = [k for k in range(COLUMNS.index("multiply-adds (G)") + 1) if COLUMNS[k] not in ("published PQ", "SQ", "RQ")]
     return [
         Table(
@@ -83,14 +83,13 @@ def _cells(row: Row) -> list[str]:
 
 
 def _latency(row: Row) -> str | None:
-    """Median and 95th percentile of one image, and of how many; only where it was measured as latency."""
+    """Return median and 95th percentile in ms with the number of images, or None if latency was not measured."""
     if row.latency_p50 is None or row.latency_p95 is None:
         return None
     return f"{1000 * row.latency_p50:.1f} / {1000 * row.latency_p95:.1f} (n = {row.latency_n})"
 
 
 def _interval(row: Row) -> str:
-    """Of a resampling of the images, percent."""
     known = row.PQ_low is not None and row.PQ_high is not None
     return f"{percent(row.PQ_low)}–{percent(row.PQ_high)}" if known else UNDEFINED
 
@@ -100,7 +99,6 @@ def _range(low: int | None, high: int | None) -> str:
 
 
 def _records(boards: Sequence[Board]) -> list[dict[str, Any]]:
-    """A flat record a row: the board's fields, then the row's."""
     return [
         {"dataset": board.dataset, "images": board.images, "protocol": board.protocol, "key": board.key}
         | dataclasses.asdict(row)
@@ -110,12 +108,12 @@ def _records(boards: Sequence[Board]) -> list[dict[str, Any]]:
 
 
 def to_json(boards: Sequence[Board]) -> str:
-    """A list of records; fractions, null where undefined."""
+    """Return a JSON list of records; fractions, null if undefined."""
     return json.dumps(_records(boards), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def to_csv(boards: Sequence[Board]) -> str:
-    """A row a run; fractions, empty where undefined. Rank only within one `key`."""
+    """Return one CSV row per run; fractions, empty if undefined. Ranks are comparable only within one `key`."""
     names = ["dataset", "images", "protocol", "key", *(field.name for field in dataclasses.fields(Row))]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, names, lineterminator="\n")
@@ -125,9 +123,9 @@ def to_csv(boards: Sequence[Board]) -> str:
 
 
 def write_between_markers(path: Path, text: str) -> Path:
-    """Puts `text` between the markers of a file, or makes the file of it.
+    """Write `text` between the markers of a file, or create the file.
 
-    A Markdown file that is there and has no markers is somebody's text: it is refused, not overwritten.
+    Raises DataError for an existing Markdown file without markers, so that foreign text is not overwritten.
     """
     new = updated(path, text)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,12 +136,11 @@ def write_between_markers(path: Path, text: str) -> Path:
 
 
 def is_current(path: Path, text: str) -> bool:
-    """Whether the file already is what writing would make of it, to the byte."""
+    """Return whether writing `text` would leave the file unchanged, byte for byte."""
     return path.is_file() and path.read_bytes() == updated(path, text).encode("utf-8")
 
 
 def updated(path: Path, text: str) -> str:
-    """What the file shall hold."""
     try:
         old = files.read_bytes(path).decode("utf-8") if path.is_file() else ""
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The files of a report on one run or several: the page, and the same as tables and figures."""
+"""Report on one or several runs: an HTML page, and the same content as tables and figures."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ PAGE = "index.html"
 def report(
     runs: Sequence[Run], out: Path, dataset: Dataset | None = None, *, gallery_mb: float = CAP_MB, why: str = ""
 ) -> list[Path]:
-    """The page index.html, tables (md, csv, tex), figures (png, svg) and overlays/ below `out`; their paths, the page
-    first.
+    """Write a report below `out` and return the paths, the page index.html first.
 
-    Runs that were not scored on the same truth by the same rules are a NotComparable. Pictures need the data set and
-    runs that kept their predictions; without, the rest is written and the page says `why` and what to do.
+    The other files are tables (md, csv, tex), figures (png, svg) and overlays/. Raises NotComparable unless all runs
+    were scored on the same ground truth by the same rules. Pictures need the data set and runs with saved predictions;
+    without them the rest is written and the page shows `why` and the remedy.
     """
     require_one_board(runs)
     out.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def _figures(views: Sequence[RunView], out: Path) -> Iterator[Path]:
 
 
 def _tables(views: Sequence[RunView], out: Path) -> Iterator[Path]:
-    """CSV holds fractions with all their digits, empty where undefined; LaTeX percent."""
+    """Write headline and class tables. CSV holds unrounded fractions, empty if undefined; LaTeX holds percent."""
     named = [(view, {name: value for name, (value, _) in view.headline().items()}) for view in views]
     costs = ("parameters", "multiply_adds")
     lead = pd.DataFrame([{"run": view.label, **row, **{name: view.row[name] for name in costs}} for view, row in named])
@@ -86,7 +86,6 @@ def _tables(views: Sequence[RunView], out: Path) -> Iterator[Path]:
 
 
 def headline_table(views: Sequence[RunView]) -> Table:
-    """A row a run: the means with their intervals."""
     rows = [
         (
             view.label,
@@ -104,14 +103,13 @@ def headline_table(views: Sequence[RunView]) -> Table:
 
 
 def classes_table(views: Sequence[RunView]) -> Table:
-    """A row a class: PQ of each run."""
     rows = zip(*(view.score["per_class"] for view in views), strict=True)
     cells = tuple((row[0]["name"], *(percent(one["PQ"]) for one in row)) for row in rows)
     return Table(f"PQ of each class on {views[0].run.dataset}, percent", ("class", *(v.label for v in views)), cells)
 
 
 def _overlays(views: Sequence[RunView], out: Path, dataset: Dataset | None) -> list[Path]:
-    """Of every run that kept its predictions; in folders of their own where there are several, and one of them all."""
+    """Write overlays of every run with saved predictions, in one folder per run and side by side if several."""
     if dataset is None or "panoptic" not in dataset.carries:
         return []
     kept = [view for view in views if saved_predictions(view.run) is not None]

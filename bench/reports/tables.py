@@ -1,4 +1,4 @@
-"""Text tables, numbers with intervals, Markdown, LaTeX."""
+"""Text tables, numbers with intervals, Markdown and LaTeX output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNDEFINED = "–"
 
 @dataclass(frozen=True)
 class Table:
-    """Cells ready to show; the first column is text, the others are numbers."""
+    """A table of formatted cells; the first column is text, the others are numbers."""
 
     title: str
     columns: tuple[str, ...]
@@ -23,17 +23,17 @@ class Table:
 
 
 def percent(fraction: float | None) -> str:
-    """0.6234 → 62.3"""
+    """Format a fraction as percent: 0.6234 → 62.3."""
     return UNDEFINED if fraction is None else f"{100 * fraction:.1f}"
 
 
 def millions(count: int | None) -> str:
-    """2,345,678 → 2.3"""
+    """Format a count in millions: 2,345,678 → 2.3."""
     return f"{count / 1e6:.1f}" if count else UNDEFINED
 
 
 def giga(count: int | None) -> str:
-    """Three digits at least, since tiny networks and large ones share tables: 3,935,686,144 → 3.94; 235.6 G → 236"""
+    """Format a count in 10⁹ with at least three digits: 3,935,686,144 → 3.94; 235.6 G → 236."""
     if not count:
         return UNDEFINED
     value = count / 1e9
@@ -41,14 +41,14 @@ def giga(count: int | None) -> str:
 
 
 def cost_line(parameters: int | None, multiply_adds: int | None) -> str:
-    """A sentence for what is known of the two, or nothing."""
+    """Return a phrase with parameters and multiply-adds, each if known; "" if neither is."""
     known = [f"{millions(parameters)} M parameters"] if parameters else []
     known += [f"{giga(multiply_adds)} G multiply-adds an image"] if multiply_adds else []
     return ", ".join(known)
 
 
 def headline(name: str, dataset: str, score: Mapping[str, Any]) -> Table:
-    """PQ, SQ, RQ of all, things and stuff with the classes in each mean; the two kinds of mIoU."""
+    """Return PQ, SQ, RQ and the number of classes for all, things and stuff, and both kinds of mIoU."""
     title = f"{name} on {dataset}, {score['images']} images, protocol {score['protocol']}, percent"
     columns = ("", "PQ", "SQ", "RQ", "classes", "mIoU semantic", "mIoU panoptic")
     rows = tuple(
@@ -64,7 +64,7 @@ def headline(name: str, dataset: str, score: Mapping[str, Any]) -> Table:
 
 
 def semantic_table(score: Mapping[str, Any]) -> Table:
-    """What both kinds of semantic map are worth: the model's own, and its panoptic map rasterised."""
+    """Return metrics of the model's semantic map and of its panoptic map reduced to classes."""
     measures = {
         "mIoU": "mIoU",
         "pixel accuracy": "pixel_accuracy",
@@ -78,7 +78,7 @@ def semantic_table(score: Mapping[str, Any]) -> Table:
 
 
 def class_table(score: Mapping[str, Any]) -> Table:
-    """A row a class in the order of the space; TP, FP and FN count segments."""
+    """Return one row per class in the order of the label space; TP, FP and FN count segments."""
     columns = ("class", "PQ", "SQ", "RQ", "IoU semantic", "IoU panoptic", "TP", "FP", "FN", "kind")
     return Table("Classes, percent", columns, tuple(_class_row(row) for row in score["per_class"]))
 
@@ -95,7 +95,7 @@ def _class_row(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def to_markdown_table(table: Table, text_columns: Collection[str] = ()) -> str:
-    """A Markdown table; numbers to the right. A bar within a cell is escaped."""
+    """Return a Markdown table with numbers right-aligned and `|` escaped. Default text column: the first."""
     text = set(text_columns) or {table.columns[0]}
     rules = (":--" if column in text else "--:" for column in table.columns)
     lines = [_line(table.columns), _line(rules), *(_line(row) for row in table.rows)]
@@ -114,7 +114,7 @@ _LATEX = {
 
 
 def to_latex_table(table: Table, text_columns: Collection[str] = ()) -> str:
-    """A tabular for the package booktabs, its title as a comment; numbers to the right."""
+    """Return a LaTeX tabular for booktabs with its title as a comment; numbers are right-aligned."""
     text = set(text_columns) or {table.columns[0]}
     columns = "".join("l" if column in text else "r" for column in table.columns)
     head, *rows = (" & ".join(_latex(cell) for cell in cells) + r" \\" for cells in (table.columns, *table.rows))
@@ -128,7 +128,7 @@ def _latex(cell: str) -> str:
 
 
 def decimals(low: float | None, high: float | None) -> int:
-    """Of a percentage: two digits of the interval's half width, at most two decimals; 1 without an interval."""
+    """Return the decimals of a percentage: two digits of the interval's half width, at most 2; 1 without interval."""
     if low is None or high is None:
         return 1
     half = 50 * (high - low)
@@ -136,7 +136,10 @@ def decimals(low: float | None, high: float | None) -> int:
 
 
 def interval(estimate: Estimate, sign: str = "") -> str:
-    """0.3605 in 0.3511..0.3697 → "36.05 (35.11 to 36.97)"; `sign` "+" shows it of a difference."""
+    """Format a value with its interval: 0.3605 in 0.3511..0.3697 → "36.05 (35.11 to 36.97)".
+
+    `sign` "+" shows the sign, for differences.
+    """
     value, low, high = estimate.value, estimate.low, estimate.high
     if value is None:
         return UNDEFINED
@@ -147,7 +150,7 @@ def interval(estimate: Estimate, sign: str = "") -> str:
 
 
 def chance(share: float | None, replicates: int) -> str:
-    """The share of replicates, never "0" or "1": so many cannot tell it from a little less than one in them all."""
+    """Format a share of replicates. Shares near 0 or 1 become bounds such as "< 0.001": replicates are finite."""
     if share is None:
         return UNDEFINED
     digits = max(1, math.ceil(math.log10(replicates)) - 1)
@@ -160,7 +163,6 @@ def chance(share: float | None, replicates: int) -> str:
 
 
 def comparison_tables(found: Comparison) -> list[Table]:
-    """The means, then the classes, of a comparison."""
     over = f"{found.groups} groups" if found.by_group else f"{found.images} images"
     title = (
         f"A = {found.a}, B = {found.b} on {found.dataset}: percent, {100 * found.confidence:g} % intervals over {over}"
@@ -176,7 +178,6 @@ def _cells(row: Difference, replicates: int) -> tuple[str, ...]:
 
 
 def interval_tables(found: Mapping[str, Any]) -> list[Table]:
-    """The numbers of one run with their intervals."""
     means = tuple((row["name"], interval(_estimate(row))) for row in found["means"])
     classes = tuple((row["name"], str(row["support"]), interval(_estimate(row))) for row in found["classes"])
     return [

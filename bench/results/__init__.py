@@ -1,1 +1,1 @@
-"""A run on disk: written by evaluation, read by everybody."""
+"""A run on disk: image lines, writer, reader, shards, predictions, provenance."""

@@ -1,4 +1,4 @@
-"""What the lines of a run come to while they are read or written: its totals, their checksum, the key."""
+"""Totals, checksum and comparability key of a run, accumulated line by line."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bench.types import Categories
 
 @dataclass(frozen=True, eq=False)
 class ScoredLine:
-    """A line as it is stored, and what it comes to; light enough to be sent between processes.
+    """A stored image line and its statistics, small enough to be pickled between processes.
 
-    `line` is kept where more is asked of it than `counted` has.
+    `line` is None unless a metric needs it besides the statistics (boundary PQ).
     """
 
     image_id: str
@@ -28,7 +28,7 @@ class ScoredLine:
 
 
 class RunAccumulator:
-    """Is told of every line of a run once, in any order, and can then complete it."""
+    """Accumulates image lines in any order. Each line must be added exactly once."""
 
     def __init__(self, categories: Categories, rules: Mapping[str, Any], metrics: Collection[str] = ()) -> None:
         self._categories, self._rules, self._metrics = categories, rules, metrics
@@ -36,24 +36,22 @@ class RunAccumulator:
         self._digests = LineDigests()
 
     def score_line(self, line: Line) -> ScoredLine:
-        """What it wants to know of a line. Changes nothing, so that any thread and any forked process may ask."""
+        """Return the statistics of an image line. Changes no state, so threads and forked processes may call it."""
         counted = statistics_of_line(line, self._categories, self._rules["protocol"])
         return ScoredLine(
             str(line["image_id"]), str(line.get("truth")), json_line(line), counted, line if self._metrics else None
         )
 
     def add(self, entry: ScoredLine) -> None:
-        """One line."""
         self._totals.add_counted(entry.counted)
         if entry.line is not None:
             self._totals.add_boundary(entry.line)
         self._digests.add(entry.image_id, entry.truth, entry.text)
 
     def add_stored(self, line: Line) -> None:
-        """A line that was stored."""
         self.add(self.score_line(line))
 
     def complete(self, writer: RunWriter, order: list[str]) -> None:
-        """Finishes the run; `order` is the image ids of the data set."""
+        """Write done.json through `writer`; `order` is the image ids of the data set, in its order."""
         key = self._digests.comparability_key(order, self._rules)
         writer.finish(self._totals.to_json(), key, self._digests.digest())

@@ -1,4 +1,4 @@
-"""The stored statistics of one image, made from a sample and a prediction."""
+"""The stored statistics of one image, computed from a sample and a prediction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Truth = Panoptic | NDArray[np.int32]  # the latter (H, W) category ids, any othe
 
 
 def truth_digest(truth: Truth) -> str:
-    """16 hex that identify a ground truth as scored: its size, its pixels, its segments where it has some."""
+    """Return 16 hex digits that identify a ground truth: its size, its pixels and, if panoptic, its segments."""
     hasher = hashlib.blake2b(digest_size=8)
     if isinstance(truth, np.ndarray):
         hasher.update(json_line(["semantic", list(truth.shape)]).encode())
@@ -33,7 +33,7 @@ def truth_digest(truth: Truth) -> str:
 
 
 def _panoptic_digest(size: tuple[int, int], infos: Sequence[SegmentInfo], runs: NDArray[np.int32]) -> str:
-    """The runs stand for the pixels: there are far fewer of them to hash."""
+    """Return the digest of a panoptic truth, hashed as runs since there are far fewer of them than pixels."""
     segments = [[s.category_id, s.iscrowd, s.declared_area] for s in infos]
     hasher = hashlib.blake2b(json_line([list(size), segments]).encode(), digest_size=8)
     hasher.update(runs.astype("<i4").tobytes())
@@ -41,9 +41,10 @@ def _panoptic_digest(size: tuple[int, int], infos: Sequence[SegmentInfo], runs: 
 
 
 def image_line(sample: Sample, prediction: Prediction, categories: Categories, metrics: Metrics = ()) -> dict[str, Any]:
-    """All that any metric needs of one image; the line that a run appends. `metrics` asks for extra columns.
+    """Return the image line of a sample: all that any metric needs of one image.
 
-    A sample of semantic labels has no overlap, so no PQ; a prediction without a semantic map no semantic rows.
+    `metrics` names optional columns ("boundary"). "overlap" is None if the truth is semantic labels (no PQ), and
+    "semantic" is None if the prediction has no semantic map. Raises DataError if the sizes differ.
     """
     truth = sample.read_target() if sample.read_semantic is None else sample.read_semantic()
     _check_fits(sample, truth, prediction)
@@ -58,7 +59,10 @@ def image_line(sample: Sample, prediction: Prediction, categories: Categories, m
 
 
 def image_line_from_files(sample: Sample, prediction: PanopticFile) -> dict[str, Any] | None:
-    """`image_line` of a panoptic prediction, from the runs of the two PNGs; None where they are not plain."""
+    """Return `image_line` computed from the runs of the two PNGs, without decoding them to arrays.
+
+    None if the truth is not a panoptic PNG or the runs of the two files cannot be joined.
+    """
     if not isinstance(sample.read_target, PanopticFile) or sample.read_semantic is not None:
         return None
     joined = join(sample.read_target, prediction)
@@ -69,7 +73,6 @@ def image_line_from_files(sample: Sample, prediction: PanopticFile) -> dict[str,
 
 
 def _line(sample: Sample, truth: str, overlap: Overlap | None, semantic: Rows | None) -> dict[str, Any]:
-    """What every line holds; `truth` is the digest of the ground truth."""
     return {
         "image_id": sample.image_id,
         "group": sample.group,
@@ -80,14 +83,13 @@ def _line(sample: Sample, truth: str, overlap: Overlap | None, semantic: Rows | 
 
 
 def _class_positions(truth: Truth, categories: Categories) -> NDArray[np.int32]:
-    """(H, W) positions in `categories`, void = C."""
+    """Return (H, W) indices into `categories`; void is C, the number of categories."""
     if isinstance(truth, Panoptic):
         return semantic_from_panoptic(truth, categories)
     return category_indices(truth, categories)
 
 
 def _check_fits(sample: Sample, truth: Truth, prediction: Prediction) -> None:
-    """There is something to compare, and it has the size of the truth."""
     if not isinstance(truth, Panoptic) and prediction.semantic is None:
         raise DataError(
             f"image {sample.image_id!r}: its truth is semantic and the prediction has no semantic map, so there is "

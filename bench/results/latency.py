@@ -1,4 +1,4 @@
-"""The latency of a run: what `bench run --timing` measured one image at a time, kept apart from what is hashed."""
+"""The latency of a run, measured one image at a time by `bench run --timing`; not part of any checksum."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ STAGES = ("preprocess", "infer", "postprocess", "total")
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds of each stage of `n` images in their order, after `warm_up` images that do not count.
+    """Seconds per stage of `n` images in their order, after `warm_up` images that are not counted.
 
-    Sequential, batch 1, one image after the other on an idle pipeline; `infer` is missing where the device cannot be
-    waited for, and `total` ends when the prediction is in main memory.
+    Batch size 1, sequential. `seconds` has the keys of STAGES, or "total" alone if the device cannot be synchronized.
+    "total" ends when the prediction is in main memory.
     """
 
     seconds: Mapping[str, tuple[float, ...]]
@@ -38,16 +38,15 @@ class Latency:
 
     @property
     def p50(self) -> float:
-        """Median seconds of an image, from its pixels to its prediction."""
+        """Median seconds per image, from its pixels to its prediction."""
         return percentile(self.seconds["total"], 50)
 
     @property
     def p95(self) -> float:
-        """95th percentile of the same."""
         return percentile(self.seconds["total"], 95)
 
     def to_json(self) -> dict[str, Any]:
-        """The file: the summary first, then every measurement, in seconds."""
+        """Return the content of timing.json: a summary (p50 and p95 per stage), then every measurement, in seconds."""
         return {
             "n": self.n, "batch_size": 1, "warm_up": self.warm_up, "device": self.device, "precision": self.precision,
             "hardware": self.hardware, "date": self.date, "commit": self.commit,
@@ -57,18 +56,17 @@ class Latency:
 
 
 def percentile(values: Sequence[float], at: float) -> float:
-    """Linear between the two nearest values."""
+    """Return the percentile `at` (0 to 100), interpolated linearly."""
     return float(np.percentile(np.array(values), at))
 
 
 def write_latency(folder: Path, latency: Latency) -> Path:
-    """Into the folder of a run."""
     write_json(folder / FILE, latency.to_json())
     return folder / FILE
 
 
 def read_latency(folder: Path) -> Latency | None:
-    """Of a run; None where it was not measured."""
+    """Return the latency of a run, or None if it was not measured. Raises DataError if timing.json is invalid."""
     path = folder / FILE
     if not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""What the lines of a run are known by: their checksum, and the truth that they were scored on."""
+"""Checksum and comparability key of a run, from digests of its image lines."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Line = Mapping[str, Any]  # what "overlap" holds is an Overlap, or the JSON of o
 
 
 def lines_digest(lines: Iterable[Line]) -> str:
-    """sha256 over the image lines in image-id order."""
+    """Return the sha256 (hex) over the image lines in image-id order."""
     return digests_of(lines).digest()
 
 
 def digests_of(lines: Iterable[Line]) -> LineDigests:
-    """What lines are known by that nobody else reads."""
+    """Return the digests of lines that are not scored at the same time."""
     digests = LineDigests()
     for line in lines:
         digests.read(line)
@@ -28,30 +28,32 @@ def digests_of(lines: Iterable[Line]) -> LineDigests:
 
 
 class LineDigests:
-    """What a run's lines are known by, noted while somebody reads or writes them."""
+    """Digests of image lines and of their ground truths, collected in any order."""
 
     def __init__(self) -> None:
         self._digests: list[tuple[str, bytes]] = []
         self._truth: dict[str, str] = {}
 
     def add(self, image_id: str, truth: str, text: str) -> None:
-        """An image, what its truth is known by, and its line as `json_line` has it."""
+        """Add an image: `truth` is the digest of its ground truth, `text` its line as written by `json_line`."""
         self._digests.append((image_id, hashlib.sha256(text.encode()).digest()))
         self._truth[image_id] = truth
 
     def read(self, line: Line) -> None:
-        """A line that was stored."""
         self.add(str(line["image_id"]), str(line.get("truth")), json_line(line))
 
     def digest(self) -> str:
-        """sha256 over the lines in image-id order."""
+        """Return the sha256 (hex) over the lines in image-id order."""
         hasher = hashlib.sha256()
         for _, line_digest in sorted(self._digests):
             hasher.update(line_digest)
         return hasher.hexdigest()
 
     def comparability_key(self, order: list[str], rules: Mapping[str, Any]) -> dict[str, Any]:
-        """What two runs must share to be ranked together: the truth as scored, and the rules."""
+        """Return what two runs must share to be ranked together: the digest of the ground truth, and the rules.
+
+        `order` is the image ids of the data set. Raises DataError if the lines are of other images.
+        """
         if set(self._truth) != set(order):
             strange = sorted(set(self._truth) ^ set(order))[0]
             where = "is in the run or in the data set, but not in both"
@@ -60,8 +62,7 @@ class LineDigests:
 
 
 def json_line(value: Any) -> str:
-    """`canonical_json` of what is JSON already, but for overlaps: a line is long, and written and checked for every
-    image."""
+    """Return `canonical_json` of an image line, faster: its content is JSON-ready except for Overlap objects."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=Overlap.to_json
     )

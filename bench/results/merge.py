@@ -1,4 +1,4 @@
-"""Shards of a run → the run. The lines are united by image id, so that no cut into shards can move a digit."""
+"""Merges the shards of a run. Lines are joined by image id, so the result does not depend on the number of shards."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ SAME = ("name", "dataset", "rules", "code", "batch_size", "label_map", "metrics"
 
 @dataclass(frozen=True)
 class _Found:
-    """An image's line as it is stored, and the file that has it."""
+    """An image line as stored, and its file."""
 
     file: Path
     text: str
 
 
 def merge(folders: Sequence[Path]) -> Run:
-    """Completes the run whose shards lie in these folders; the first folder receives it.
+    """Merge the shards in these folders into the first folder, and return the completed run.
 
-    A missing image is a PartialRun, one that several files have a DataError, and both name it.
+    Raises PartialRun if an image is missing, and DataError if two files have a line for it; both name the image.
+    If the run in the first folder is complete already, it is returned unchanged.
     """
     runs = [read_run(folder) for folder in folders]
     first = runs[0]
@@ -69,7 +70,7 @@ def _model(run: Run) -> dict[str, Any]:
 
 
 def _order(runs: Sequence[Run]) -> list[str]:
-    """The images of the data set in its order, which every finished shard leaves."""
+    """Return the image ids of the data set in its order, from the image_ids.json of any finished shard."""
     for run in runs:
         if (run.folder / "image_ids.json").is_file():
             order = [str(image_id) for image_id in read_json(run.folder / "image_ids.json")]
@@ -80,7 +81,7 @@ def _order(runs: Sequence[Run]) -> list[str]:
 
 
 def _united(runs: Sequence[Run], kind: str) -> dict[str, _Found]:
-    """Image id → its line, over all files of a kind; what an interrupted merge wrote is no second line."""
+    """Return image id → line over all files of a kind; a line left by an interrupted merge is no duplicate."""
     found: dict[str, _Found] = {}
     for file in _files(runs, kind):
         for line in read_lines(file):
@@ -108,7 +109,6 @@ def _demand_all(folder: Path, order: Sequence[str], lines: dict[str, _Found]) ->
 
 
 def _write(path: Path, order: Sequence[str], lines: dict[str, _Found]) -> None:
-    """As a whole run would have written it."""
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("w", encoding="utf-8") as stream:
         stream.writelines(lines[image_id].text + "\n" for image_id in order if image_id in lines)
@@ -116,7 +116,7 @@ def _write(path: Path, order: Sequence[str], lines: dict[str, _Found]) -> None:
 
 
 def _merge_predictions(runs: Sequence[Run], order: Sequence[str]) -> None:
-    """The maps of all folders in the first, and their COCO file; where predictions were kept."""
+    """Copy saved predictions of all folders into the first, and write their COCO file; do nothing if there are none."""
     target = runs[0].folder / "predictions"
     for run in runs[1:]:
         if (run.folder / "predictions").is_dir() and run.folder.resolve() != runs[0].folder.resolve():
@@ -127,7 +127,6 @@ def _merge_predictions(runs: Sequence[Run], order: Sequence[str]) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """The shards' own files; the run does not need them any more."""
     for pattern in ("images-*.jsonl", "timings-*.jsonl", ".lock-*", "image_ids.json", "inputs.json"):
         for path in folder.glob(pattern):
             if WHOLE.name not in path.name:

@@ -1,8 +1,8 @@
-"""Predictions as files: COCO panoptic PNG and JSON, with semantic maps beside them where a model has them.
+"""Predictions as files: COCO panoptic PNG and JSON, and the semantic maps of models that have them.
 
-annotations.jsonl      a line an image, appended while a run goes on; annotations-0-of-4.jsonl that of a shard
+annotations.jsonl      one line per image, appended during a run; annotations-0-of-4.jsonl for a shard
 <image_id>.png         id = R + 256 G + 65536 B
-semantic/<image_id>.png  category ids, 8 or 16 bit; an id of no category is void
+semantic/<image_id>.png  category ids, 8 or 16 bit; an id without a category is void
 predictions.json       the COCO file, written last
 """
 
@@ -34,12 +34,12 @@ SAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
 def safe_file_stem(image_id: str) -> str:
-    """An image id as a file name that cannot leave its folder."""
+    """Return an image id as a file name without path separators or leading dots."""
     return SAFE.sub("_", image_id).lstrip(".") or "_"
 
 
 class PredictionWriter:
-    """Appends predictions to a folder; safe from several threads."""
+    """Writes predictions into a folder. Thread-safe."""
 
     def __init__(self, folder: Path, *, shard: Shard = WHOLE, fresh: bool = False) -> None:
         self.folder = folder
@@ -58,7 +58,7 @@ class PredictionWriter:
             self._annotations.close()
 
     def write(self, image_id: str, prediction: Prediction) -> None:
-        """The panoptic PNG, the semantic PNG and the annotation, in this order."""
+        """Write the panoptic PNG, the semantic PNG and the annotation, in this order."""
         annotation = self._write_png(image_id, prediction.panoptic)
         if prediction.semantic is not None:
             dtype = np.uint8 if prediction.semantic.max(initial=0) < 256 else np.uint16
@@ -74,7 +74,10 @@ class PredictionWriter:
         return {**annotation, "image_id": image_id, "file_name": name}
 
     def finish(self, order: Iterable[str], categories: Categories) -> None:
-        """predictions.json in the order of the data set, from the annotations of all shards; none if one is missing."""
+        """Write predictions.json in data set order from the annotations of all shards.
+
+        Do nothing if an image is missing.
+        """
         files = sorted(self.folder.glob("annotations*.jsonl"))
         by_id = {str(line["image_id"]): line for file in files for line in read_lines(file)}
         order = list(order)
@@ -87,7 +90,7 @@ class PredictionWriter:
 
 @dataclass(frozen=True)
 class PredictionFolder:
-    """Predictions of any tool in COCO panoptic format; read when asked for. `folder` has the PNGs."""
+    """Predictions in COCO panoptic format, read on demand. `folder` holds the PNGs."""
 
     name: str
     folder: Path
@@ -98,9 +101,9 @@ class PredictionFolder:
         return self.file.annotations
 
     def digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:
-        """sha256 of the JSON and of the PNGs and semantic maps of these images, or of all.
+        """Return the sha256 of the JSON and of the PNGs and semantic maps of `image_ids`, or of all images if None.
 
-        A missing PNG is an error where it is read.
+        A missing PNG raises no error here, only in `read`.
         """
         named: list[tuple[str, Readable]] = [("json", self.file.path)]
         for image_id, annotation in self.annotations.items():
@@ -113,7 +116,7 @@ class PredictionFolder:
         return files_digest(named, digests)
 
     def panoptic_only(self, image_id: str, categories: Categories) -> coco.PanopticFile | None:
-        """The panoptic map of one image, unread, where it is all that was predicted; None for anything else."""
+        """Return the panoptic file of one image, unread; None if it is missing or has a semantic map beside it."""
         if image_id not in self.annotations or self._semantic(image_id).is_file():
             return None
         return self._panoptic(image_id, categories)
@@ -127,7 +130,7 @@ class PredictionFolder:
         return self.folder / "semantic" / f"{safe_file_stem(image_id)}.png"
 
     def read(self, image_id: str, categories: Categories) -> Prediction:
-        """The prediction of one image; a missing or broken one is a DataError."""
+        """Return the prediction of one image. Raises DataError if it is missing or broken."""
         if image_id not in self.annotations:
             raise DataError(f"{self.folder}: no prediction for image {image_id!r}; predict it or use --images")
         panoptic, semantic = self._panoptic(image_id, categories)(), self._semantic(image_id)
@@ -135,7 +138,10 @@ class PredictionFolder:
 
 
 def open_predictions(path: Path) -> PredictionFolder:
-    """A folder with predictions.json, or a COCO panoptic JSON with its PNGs beside it or in a folder of its name."""
+    """Open a folder with predictions.json, or a COCO panoptic JSON with its PNGs beside it or in a folder of its name.
+
+    Raises DataError if the JSON file does not exist.
+    """
     file = path / "predictions.json" if path.is_dir() else path
     if not file.is_file():
         raise DataError(
@@ -146,11 +152,11 @@ def open_predictions(path: Path) -> PredictionFolder:
 
 
 def open_coco_predictions(file: Path, folder: Path, name: str) -> PredictionFolder:
-    """A COCO panoptic prediction JSON with its PNGs in `folder`."""
+    """Open a COCO panoptic prediction JSON with its PNGs in `folder`."""
     return PredictionFolder(name, folder, coco.load_json(file))
 
 
 def saved_predictions(run: Run) -> PredictionFolder | None:
-    """The predictions beside a run's lines; None where they were not kept."""
+    """Return the predictions saved with a run, or None if they were not saved."""
     folder = run.folder / "predictions"
     return open_predictions(folder) if (folder / "predictions.json").is_file() else None

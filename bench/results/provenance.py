@@ -1,4 +1,4 @@
-"""Where a number comes from: code, packages, machine. Never raises; what cannot be told is null."""
+"""Provenance of a result: code version, packages, machine. Nothing here raises; unknown values are None."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("numpy", "pillow", "torch", "transformers", "scipy", "safetensors", 
 
 
 def provenance() -> dict[str, Any]:
-    """Version and commit of this tool, versions of what it computes with, the machine."""
+    """Return the version and git commit of this package, the versions of its dependencies, and the machine."""
     return {
         "bench": __version__,
         "git": git_state(Path(__file__).parent),
@@ -29,7 +29,7 @@ def provenance() -> dict[str, Any]:
 
 
 def version(package: str) -> str | None:
-    """The installed version of a distribution."""
+    """Return the installed version of a distribution, or None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -37,7 +37,7 @@ def version(package: str) -> str | None:
 
 
 def processor() -> str | None:
-    """The processor's name as the system tells it."""
+    """Return the CPU model name from /proc/cpuinfo, else from `platform`."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -47,7 +47,10 @@ def processor() -> str | None:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and whether the tree differs from it; results and the README's tables do not count."""
+    """Return the commit of a checkout and whether its tree is dirty, ignoring results/ and README.md.
+
+    None if `folder` is not in a git repository with a commit.
+    """
     own = (":/", ":(top,exclude)results", ":(top,exclude)README.md")
     said = _git(folder, "status", "--porcelain=v2", "--branch", "--", *own)  # one call: a process takes its time
     if said is None or not said.startswith(HEAD) or said.startswith(f"{HEAD}("):  # (initial): nothing committed yet

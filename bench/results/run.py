@@ -1,9 +1,9 @@
-"""A run on disk: opened, appended to, resumed, finished, read.
+"""A run on disk: reading it.
 
 results/<dataset>/<model>/<hash>/
-    run.json              first: what was asked, and where it was computed
-    images-0-of-1.jsonl   a line an image, appended; a torn last line is dropped on resume
-    timings-0-of-1.jsonl  seconds a stage; outside the hash
+    run.json              first: settings and provenance
+    images-0-of-1.jsonl   one line per image, appended; a torn last line is dropped on resume
+    timings-0-of-1.jsonl  seconds per stage; not part of the checksum
     image_ids.json        of a sharded run, until its files (images-0-of-4.jsonl ...) are merged: all images, in order
     predictions/          COCO panoptic PNG and JSON
     done.json             last, by rename; a run is complete when it exists
@@ -30,7 +30,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Run:
-    """A run on disk; its image lines are read when asked for. `reused`: it was finished before it was asked for."""
+    """A run on disk; image lines are read on demand. `reused` is True if the run was complete when it was requested."""
 
     folder: Path
     meta: Mapping[str, Any]
@@ -47,30 +47,30 @@ class Run:
 
     @cached_property
     def categories(self) -> Categories:
-        """The space that it was scored in, with its colours."""
+        """Categories that the run was scored on, with their colors."""
         listed = self.meta["dataset"]["categories"]
         with error_context(self.folder / "run.json"):
             return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in listed))
 
     @property
     def complete(self) -> Mapping[str, Any]:
-        """What done.json says; PartialRun where it is not there."""
+        """Content of done.json. Raises PartialRun if the run is not complete."""
         if self.done is None:
             raise PartialRun(f"{self.folder}: this run is not complete; repeat its command to resume it")
         return self.done
 
     @cached_property
     def score(self) -> Mapping[str, Any]:
-        """The totals; a run that is not complete has none."""
+        """Metrics of the whole run, from done.json. Raises PartialRun if the run is not complete."""
         score: Mapping[str, Any] = self.complete["score"]
         return score
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """The image lines; of a run that is not complete, those of all its shards so far."""
+        """Yield the image lines; of an incomplete run, those of all its shards so far."""
         return self._all("images")
 
     def timings(self) -> Iterator[dict[str, Any]]:
-        """The seconds of each stage, a line an image, of the same files as the image lines."""
+        """Yield the seconds per stage, one line per image."""
         return self._all("timings")
 
     def _all(self, kind: str) -> Iterator[dict[str, Any]]:
@@ -80,7 +80,7 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """The run in a folder, or the only one below it."""
+    """Read the run in a folder, or the only run below it. Raises DataError for no run, several runs or a broken one."""
     if not (folder / "run.json").is_file():
         below = sorted(folder.glob("**/run.json")) if folder.is_dir() else []
         if not below:
@@ -110,12 +110,12 @@ def _check(path: Path, value: Any, wanted: Any) -> None:
 
 
 def read_runs(root: Path) -> list[Run]:
-    """Every complete run below a folder, in path order."""
+    """Return every complete run below a folder, in path order."""
     return [read_run(path.parent) for path in sorted(root.glob("**/run.json")) if (path.parent / "done.json").exists()]
 
 
 def semantic_rule(run: Run) -> Rule:
-    """The rule that its semantic output was scored by."""
+    """Return the mIoU rule of a run. Raises DataError if run.json has none."""
     found = run.meta.get("rules")
     if not isinstance(found, Mapping) or found.get("semantic_rule") not in get_args(Rule):
         raise DataError(f"{run.folder / 'run.json'}: tells no rule of mIoU; repeat the run with --overwrite")

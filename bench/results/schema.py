@@ -1,4 +1,4 @@
-"""What run.json and done.json must hold."""
+"""Required structure of run.json and done.json, as schemas of `bench.io.json_schema`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part of a run: which of the batches this process does, and what its files are called."""
+"""Shards of a run: which batches one process evaluates, and the names of its files."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Shard:
-    """The `index`-th of `count` parts, counted from 0; the whole run is 0 of 1."""
+    """Shard `index` of `count`, counted from 0; an unsharded run is shard 0 of 1."""
 
     index: int = 0
     count: int = 1
 
     @property
     def name(self) -> str:
-        """As its files have it: 0-of-4."""
+        """Name in file names, such as 0-of-4."""
         return f"{self.index}-of-{self.count}"
 
     def of(self, cuts: Sequence[T]) -> Sequence[T]:
-        """Every `count`-th batch. They were cut from the whole order, so that each image keeps its neighbours."""
+        """Return every `count`-th batch. Sharding by batches keeps the content of each batch independent of `count`."""
         return cuts[self.index :: self.count]
 
 
@@ -33,7 +33,7 @@ WHOLE = Shard()
 
 
 def parse_shard(text: str) -> Shard:
-    """`1/4` → the second of four."""
+    """Parse `I/N` as given on the command line: `1/4` is the second of four. Raises UsageError if invalid."""
     found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
     if not found or not int(found[1]) < int(found[2]):
         raise UsageError(f"--shard {text}: is no part; shards count from 0: 0/4, 1/4, 2/4, 3/4 are four parts")

@@ -1,7 +1,7 @@
-"""An interrupted run whose data were mended: the lines of what did not change go on to the new run.
+"""Reuse of an interrupted run after its data were repaired: lines of unchanged batches move to the new run.
 
-Mending one broken picture changes the content that a run is named by. The batches whose pictures and truth have the
-bytes of before need not be computed again.
+Repairing one image changes the content digest, and so the folder, of the run. Batches whose images and ground truth
+are byte-identical need not be computed again.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ INPUTS = "inputs.json"  # image id → digest of its picture and truth; there un
 
 
 def take_over(folder: Path, settings: str, inputs: Mapping[str, str], batch_size: int) -> None:
-    """Turn an interrupted run beside `folder` with the same `settings` into the one at `folder`.
+    """Rename an interrupted run beside `folder` with the same `settings` to `folder`, keeping the lines that are valid.
 
-    `settings` is the digest of its identity without the content, `inputs` image id → digest, in the data set's order.
-    Lines of a batch that holds a changed image are dropped. Nothing happens where there is no such run, where more than
-    half of its data changed, or another process writes it.
+    `settings` is the digest of its identity without the content, `inputs` image id → digest, in data set order.
+    Lines of a batch with a changed image are dropped. Nothing happens if there is no such run, if fewer than half of
+    the images are in unchanged batches, or if another process is writing it.
     """
     if folder.exists():
         return
@@ -49,7 +49,7 @@ def take_over(folder: Path, settings: str, inputs: Mapping[str, str], batch_size
 def drop_changed(
     folder: Path, shard: Shard, samples: Sequence[Sample], changed: Collection[str], batch_size: int
 ) -> int:
-    """Drop the lines of batches that `changed` files of the data belong to; returns how many."""
+    """Drop the lines of all batches that use a file in `changed`; return the number of images dropped."""
     files = {s.image_id: {str(file) for file in (*s.target_files, s.image_file)} for s in samples}
     now = {name: "changed" if own & set(changed) else "" for name, own in files.items()}
     keep = _unchanged(dict.fromkeys(now, ""), now, batch_size)
@@ -64,7 +64,7 @@ def drop_changed(
 
 
 def _unchanged(before: Mapping[str, str], inputs: Mapping[str, str], batch_size: int) -> set[str]:
-    """The images whose whole batch has the inputs of before."""
+    """Return the image ids whose batch has the same input digests as `before`."""
     order = list(inputs)
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     same = [batch for batch in batches if all(before.get(name) == inputs[name] for name in batch)]
@@ -78,10 +78,9 @@ def _rewrite(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def note_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
-    """Keep what `take_over` compares."""
+    """Write inputs.json, which `take_over` compares."""
     write_json(folder / INPUTS, dict(inputs))
 
 
 def forget_inputs(folder: Path) -> None:
-    """Remove it from a finished run."""
     (folder / INPUTS).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""RunWriter: opens, locks, appends to, resumes and finishes a run."""
+"""RunWriter: creates, locks, appends to, resumes and finishes a run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _lock(stream: IO[str], folder: Path) -> None:
 
 
 def _empty(folder: Path, shard: Shard) -> None:
-    """All but the lock, or what one shard wrote; done.json first, since it vouches for the rest."""
+    """Delete an earlier run, or the files of one shard. done.json goes first, since it marks the run as complete."""
     (folder / "done.json").unlink(missing_ok=True)
     own = [path for name in (shard.name, WHOLE.name) for path in folder.glob(f"*-{name}.jsonl")]  # merged lines, too
     for path in folder.iterdir() if shard == WHOLE else own:
@@ -42,10 +42,10 @@ def _empty(folder: Path, shard: Shard) -> None:
 
 
 class RunWriter:
-    """The one writer of a run's folder; a second one is refused while this one lives.
+    """Writes the folder of a run under a lock. Raises PartialRun if another process writes the same run or shard.
 
-    `fresh` throws away what an earlier run left there. Shards of one run write side by side, each its own files.
-    `on_existing_line` is told of every line that is there already.
+    `fresh` deletes what an earlier run left. Shards of one run are written in parallel, each to files of its own.
+    `on_existing_line` is called with every line that is stored already.
     """
 
     def __init__(
@@ -86,15 +86,17 @@ class RunWriter:
                 stream.close()
 
     def set_metadata(self, name: str, value: Any) -> None:
-        """A fact for run.json that only the work brings to light; one that is told there already stays."""
+        """Set a key of run.json unless it is set already. For values known only after the run, such as MACs."""
         path = self.folder / "run.json"
         meta = read_json(path)
         if meta.get(name) is None and value is not None:
             write_json(path, {**meta, name: value})
 
     def append(self, image_id: str, text: str, timing: Mapping[str, float]) -> bool:
-        """One image and its line as `json_line` has it, in one write. An image that is there already is not written
-        twice, and False says so."""
+        """Append an image: `text` is its line as written by `json_line`, `timing` seconds per stage.
+
+        Return False, writing nothing, if the image has a line already.
+        """
         if image_id in self.done:
             return False
         self._timings.write(json_line({"image_id": image_id, "seconds": timing}) + "\n")
@@ -105,8 +107,10 @@ class RunWriter:
         return True
 
     def finish(self, score: Mapping[str, Any], key: Mapping[str, Any], images_sha256: str | None = None) -> None:
-        """Totals, checksum and comparability key; the run is complete after this. Who has read the lines anyway knows
-        their digest."""
+        """Write done.json with totals, checksum and comparability key, which completes the run.
+
+        `images_sha256` is computed from the stored lines if None.
+        """
         done = {
             "finished": _now(),
             "images_sha256": images_sha256 or lines_digest(read_lines(self.folder / "images-0-of-1.jsonl")),

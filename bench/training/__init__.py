@@ -1,1 +1,1 @@
-"""Recipe → weights."""
+"""Training of models from a recipe (YAML)."""

@@ -1,8 +1,8 @@
-"""Gradients accumulated over threads or processes; how much memory a part takes.
+"""Gradient accumulation over micro-batches, threads and processes; micro-batch size from the free memory.
 
-On the CPU every thread has a replica of the model: the same weights in the same memory, gradients of its own.
-They meet once a step; threads that meet in every operation crawl as soon as a neighbour wants a core. Processes
-meet once a step as well, after all their images, so that one that runs out of memory leaves no other waiting.
+On the CPU every thread has a replica of the model with shared weights and its own gradients. Threads synchronise once a
+step; synchronising in every operation is slow on a busy machine. Processes also synchronise once a step, after all
+their images, so that a process out of memory does not leave the others waiting.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ SAFE = 0.9  # of the free memory: neighbours on a shared device take some, and b
 
 
 def peak_mb(device: torch.device) -> float:
-    """The most that was in use so far, MB: of the device, or of the process on the CPU."""
+    """Return the peak memory so far in MB: allocated on a CUDA device, or resident memory of the process on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def batch_that_fits(free: int, each: int, most: int) -> int:
-    """How many images of `each` bytes fit into `free` bytes: at least one, at most `most`."""
+    """Return how many images of `each` bytes fit into `free` bytes, with a margin: at least one, at most `most`."""
     return max(1, min(most, int(SAFE * free) // max(1, each)))
 
 
 class Meter(Protocol):
-    """Bytes of a device's memory."""
+    """Memory meter of a device, in bytes."""
 
     def start(self) -> None:
-        """What is in use from now on is compared with now."""
+        """Take the memory in use now as the baseline."""
 
     def peak(self) -> int:
-        """The most that came on top since the start."""
+        """Return the peak above the baseline since `start`."""
 
     def free(self) -> int:
-        """What could come on top of what was in use at the start."""
+        """Return how much can be allocated above the baseline."""
 
 
 class CudaMeter:
-    """The memory of a CUDA device, which others may share."""
+    """Memory meter of a CUDA device, which may be shared with other processes."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.base = device, 0
@@ -73,10 +73,11 @@ Notify = Callable[[str], None]
 
 @dataclass(eq=False)
 class Engine:
-    """`replicas` share the weights of `model`, the first of them is `model` itself where it is alone.
+    """Model, replicas and settings for computing the gradients of a step.
 
-    `micro_batch_size` images go through a replica together, all where it is None. `meter`, where there is one,
-    measures a step of single images while `probing`, and so finds `micro_batch_size`.
+    `replicas` share the weights of `model`; without replication the only one is `model` itself. `micro_batch_size`
+    images go through a replica together, None for all. While `probing`, a step runs single images, and
+    `micro_batch_size` is set from the memory that `meter` measures.
     """
 
     accelerator: Any
@@ -96,9 +97,10 @@ class Engine:
 
 
 def gradients(engine: Engine, batch: Batch) -> dict[str, float]:
-    """Leaves the mean gradients of a step's batch in the model; the mean of each term.
+    """Compute the mean gradients of a batch in the model; return the mean of each loss term.
 
-    Out of memory, the step is done again with half as many images at once, until it is one.
+    If any process runs out of memory, the step is repeated with half the micro-batch size. Raises ModelError if a
+    single image does not fit.
     """
     if engine.probing and engine.meter is not None:
         engine.micro_batch_size = 1
@@ -117,7 +119,7 @@ def gradients(engine: Engine, batch: Batch) -> dict[str, float]:
 
 
 def _settle(engine: Engine, batch: Batch) -> None:
-    """After a step of single images: as many at once as fit into what is free."""
+    """Set the micro-batch size from the memory measured in a step of single images."""
     if not engine.probing or engine.meter is None:
         return
     engine.probing, most = False, math.ceil(len(batch.targets) / len(engine.replicas))
@@ -131,7 +133,7 @@ def _settle(engine: Engine, batch: Batch) -> None:
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """CUDA's error has a type of its own, the CPU's allocator only words."""
+    """Return whether the error is out of memory: CUDA's has its own type, the CPU allocator's only a message."""
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
@@ -156,7 +158,7 @@ def _back_off(engine: Engine, batch: Batch) -> None:
 
 
 def _local(engine: Engine, batch: Batch) -> dict[str, float]:
-    """Gradients of this process's images in the model; the sum of each term over them."""
+    """Compute the gradients of this process's images in the model; return the sum of each loss term."""
     cut = np.array_split(np.arange(len(batch.targets)), len(engine.replicas))
     shares = [share.tolist() for share in cut if len(share)]
     used = engine.replicas[: len(shares)]
@@ -179,8 +181,7 @@ def _add_up(model: Any, replicas: Sequence[Any]) -> None:
 
 @torch.no_grad()
 def _share_statistics(model: Any, replicas: Sequence[Any], used: int) -> None:
-    """Every replica gathers batch norm's statistics for itself, so that no race decides them; then their mean over
-    the first `used` goes to all."""
+    """Average the batch-norm statistics of the first `used` replicas, and copy them to the model and all replicas."""
     for mine, *theirs in zip(model.buffers(), *(m.buffers() for m in replicas), strict=True):
         mine.copy_(torch.stack(theirs[:used]).mean(0) if mine.is_floating_point() else theirs[0])
         for buffer in theirs:
@@ -188,7 +189,7 @@ def _share_statistics(model: Any, replicas: Sequence[Any], used: int) -> None:
 
 
 def _accumulate(engine: Engine, model: Any, batch: Batch, share: list[int]) -> dict[str, float]:
-    """Adds up in `model` the gradients of some images, `micro_batch_size` of them at a time; the sums of the terms."""
+    """Accumulate the gradients of the images `share` in `model`; return the sum of each loss term."""
     if len(engine.replicas) > 1:
         torch.set_num_threads(1)  # it counts for the calling thread alone
     model.zero_grad(set_to_none=True)
@@ -207,7 +208,6 @@ def _accumulate(engine: Engine, model: Any, batch: Batch, share: list[int]) -> d
 
 
 def _any(engine: Engine, exhausted: bool) -> bool:
-    """Whether any process ran out of memory."""
     if engine.accelerator.num_processes == 1:
         return exhausted
     flag = torch.tensor([float(exhausted)], device=engine.device)
@@ -215,7 +215,7 @@ def _any(engine: Engine, exhausted: bool) -> bool:
 
 
 def _gathered(engine: Engine, sums: dict[str, float], batch: Batch) -> dict[str, float]:
-    """Gradients and terms of all processes, added up; the terms' mean over the batch. Statistics are averaged."""
+    """Sum gradients and terms over all processes, average batch-norm statistics; return the mean of each term."""
     if engine.accelerator.num_processes > 1:
         learning = [p for p in engine.model.parameters() if p.requires_grad]
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in learning]
@@ -230,7 +230,7 @@ def _gathered(engine: Engine, sums: dict[str, float], batch: Batch) -> dict[str,
 
 
 def _reduced(engine: Engine, tensors: Sequence[Tensor], how: str) -> list[Tensor]:
-    """The sum or the mean of each over all processes, in one message."""
+    """Reduce each tensor over all processes in one message; `how` is "sum" or "mean"."""
     if not tensors:
         return []
     flat = engine.accelerator.reduce(torch.cat([tensor.flatten() for tensor in tensors]), how)

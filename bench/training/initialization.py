@@ -1,4 +1,4 @@
-"""Random, stored or transplanted weights; class heads."""
+"""Initial weights: random, of a checkpoint, or copied from another architecture; class heads."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ from bench.types import Categories
 
 
 def adapt_class_head(network: Any, family: Family, categories: Categories) -> str:
-    """Gives a network from a checkpoint a class layer for other classes, which keeps the rows of those that it
-    knew by name; what was done, or ""."""
+    """Replace the class layer of a checkpoint's network for other categories, keeping the rows of known class names.
+
+    A DETR head with 250 classes is matched by COCO category id. Returns a note on the classes kept, "" if nothing
+    changed.
+    """
     if family.class_head is None:
         return ""
     known = {name: i for i, name in sorted(network.config.id2label.items())}
@@ -50,7 +53,7 @@ def adapt_class_head(network: Any, family: Family, categories: Categories) -> st
 
 
 def _fit_criterion(network: Any, classes: int) -> None:
-    """The framework's own loss keeps a weight a class, which is saved with the network though ours does not read it."""
+    """Resize the class weights of the framework's own loss, which are saved with the network but not used here."""
     old = getattr(getattr(network, "criterion", None), "empty_weight", None)
     if old is not None:
         weight = torch.ones(classes + 1, dtype=old.dtype, device=old.device)
@@ -60,7 +63,7 @@ def _fit_criterion(network: Any, classes: int) -> None:
 
 @torch.no_grad()
 def _with_rows(old: Any, rows: Sequence[int | None]) -> Any:
-    """A linear layer with these rows of the old one, and fresh ones where there is none."""
+    """Return a linear layer with these rows of `old`; a row that is None gets fresh weights."""
     new = nn.Linear(old.in_features, len(rows))
     for i, row in enumerate(rows):
         if row is not None:
@@ -69,7 +72,7 @@ def _with_rows(old: Any, rows: Sequence[int | None]) -> Any:
 
 
 def add_head_layers(network: Any, family: Family, recipe: Recipe) -> None:
-    """Puts the recipe's class head in the place of the one layer."""
+    """Replace the class layer with the recipe's class head. Raises UsageError if the family has no class layer."""
     spec = recipe.class_head
     if spec is None:
         return
@@ -83,7 +86,7 @@ def add_head_layers(network: Any, family: Family, recipe: Recipe) -> None:
 
 
 def merge_head_layers(network: Any, family: Family, recipe: Recipe) -> Any:
-    """The network as it is saved: layers without an activation between them are one matrix."""
+    """Return the network to save: class-head layers without an activation are merged into one linear layer."""
     if recipe.class_head is None or recipe.class_head.activation != "none" or family.class_head is None:
         return network
     copy = deepcopy(network)
@@ -94,7 +97,6 @@ def merge_head_layers(network: Any, family: Family, recipe: Recipe) -> Any:
 
 @torch.no_grad()
 def multiplied(layers: list[nn.Linear]) -> nn.Linear:
-    """The one linear layer that does what all of them do in turn."""
     weight, bias = layers[0].weight.double(), layers[0].bias.double()
     for layer in layers[1:]:
         weight, bias = layer.weight.double() @ weight, layer.weight.double() @ bias + layer.bias.double()
@@ -116,7 +118,7 @@ DETR_NAMES = {
 
 
 def network_of(recipe: Recipe, family: Family, data: Dataset, notify: Notify) -> Any:
-    """The network that training begins with; `notify` hears what was carried over from a checkpoint."""
+    """Return the network to train; `notify` receives a note on the weights copied from a checkpoint."""
     if recipe.network is None:
         network, note = _whole(recipe, family, data)
     else:
@@ -130,7 +132,7 @@ def network_of(recipe: Recipe, family: Family, data: Dataset, notify: Notify) ->
 
 
 def build(recipe: Recipe, family: Family, categories: Categories) -> Any:
-    """The recipe's network with random weights; one that its framework refuses is a UsageError."""
+    """Build the recipe's network with random weights. Raises UsageError if its framework rejects the settings."""
     try:
         return family.build(recipe, categories)
     except (ValueError, RuntimeError, AssertionError) as error:
@@ -138,7 +140,7 @@ def build(recipe: Recipe, family: Family, categories: Categories) -> Any:
 
 
 def _whole(recipe: Recipe, family: Family, data: Dataset) -> tuple[Any, str]:
-    """The checkpoint's own network."""
+    """Return the network of the checkpoint `init`, adapted to the categories of the data set, and a note."""
     network = _loaded(recipe.init or "", family, data)
     network.requires_grad_(True)
     note = adapt_class_head(network, family, data.categories)
@@ -146,7 +148,7 @@ def _whole(recipe: Recipe, family: Family, data: Dataset) -> tuple[Any, str]:
 
 
 def _loaded(name: str, family: Family, data: Dataset) -> Any:
-    """The network of `coco/swin-tiny` of the family, of a folder, or of `mask2former/minicity/tiny`, another's."""
+    """Load a network: a checkpoint of the family, a folder, or another family's model (`mask2former/minicity/tiny`)."""
     other = name.partition("/")[0] in shipped_configs("models")
     model, checkpoint = (name, None) if other else (family.name, name)
     adapter: Any = load_model(resolve_model(model, data.name, base=data.base, checkpoint=checkpoint), "cpu")
@@ -154,8 +156,11 @@ def _loaded(name: str, family: Family, data: Dataset) -> Any:
 
 
 def _tensors(name: str, family: Family, data: Dataset) -> Mapping[str, Tensor]:
-    """The weights of a folder of any architecture, or of a checkpoint of the family's. transformers stores some
-    under other names than it has them in memory, so what is its own is read by it."""
+    """Return the weights of a folder of any architecture, or of a checkpoint of the family.
+
+    Architectures of transformers are loaded through it, since some weights have other names in the file than in memory.
+    Raises ModelError if the folder has no model.safetensors.
+    """
     folder = Path(name)
     if not folder.is_dir():
         state: Mapping[str, Tensor] = _loaded(name, family, data).state_dict()
@@ -173,9 +178,10 @@ def _tensors(name: str, family: Family, data: Dataset) -> Mapping[str, Tensor]:
 
 
 def transplant(network: Any, source: Mapping[str, Tensor], backbone: str, name: str) -> str:
-    """Copies every tensor that has a counterpart of the same shape; the backbone's may be called differently.
+    """Copy every tensor with a counterpart of the same name and shape; the backbone's prefix may differ.
 
-    A sentence with what was carried over, missing and left over. Nothing in common is a ModelError.
+    Returns a sentence on tensors copied, missing and left over. Raises ModelError if no tensor of two or more
+    dimensions fits.
     """
     own = network.state_dict()
     given = _renamed(_as_detr(source, own), backbone)
@@ -191,13 +197,12 @@ def transplant(network: Any, source: Mapping[str, Tensor], backbone: str, name: 
 
 
 def _renamed(source: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor]:
-    """The source's tensors, its backbone's under our name for it."""
     theirs = next((p for p in BACKBONES if any(n.startswith(p) for n in source)), backbone)
     return {(backbone + n.removeprefix(theirs) if n.startswith(theirs) else n): t for n, t in source.items()}
 
 
 def _as_detr(source: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """MaskFormer's tensors under DETR's names, where DETR is to begin with them."""
+    """Rename MaskFormer's tensors to DETR's names if `own` is a DETR."""
     of_maskformer = "model.transformer_module.input_projection.weight" in source
     if not of_maskformer or "detr.class_labels_classifier.bias" not in own:
         return source

@@ -1,4 +1,4 @@
-"""The network together with what only training needs, and replicas of it."""
+"""The network with the parts that only training needs, and replicas of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.types import Categories
 
 
 class Learner(nn.Module):
-    """`network` is what is evaluated and saved; `dense` is thrown away."""
+    """Network and auxiliary head; `forward` returns the losses. Only `network` is evaluated and saved."""
 
     def __init__(self, network: Any, family: Family, recipe: Recipe, categories: Categories) -> None:
         super().__init__()
@@ -33,7 +33,6 @@ class Learner(nn.Module):
             self.dense = DenseHead(family.feature_width(network), len(categories))
 
     def forward(self, part: MicroBatch) -> Terms:
-        """Named, weighted terms of the loss."""
         losses = self.family.losses(self.network, part, self.recipe, self.weights)
         if self.dense is None or losses.features is None or self.recipe.dense is None:
             return losses.terms
@@ -43,7 +42,7 @@ class Learner(nn.Module):
 
 
 def replica(model: Any) -> Any:
-    """A copy that shares the weights, but neither the gradients nor batch norm's statistics."""
+    """Return a copy with shared weights, but its own gradients and batch-norm statistics."""
     copy = deepcopy(model)
     for ours, theirs in zip(copy.parameters(), model.parameters(), strict=True):
         ours.data = theirs.data
@@ -51,10 +50,10 @@ def replica(model: Any) -> Any:
 
 
 def freeze(learner: Learner, patterns: Iterable[str]) -> None:
-    """Lets the parameters rest whose names in the network match a pattern, and all others learn.
+    """Freeze the network's parameters whose names match a pattern (fnmatch), and unfreeze all others.
 
-    Layers that rest entirely no longer gather statistics or drop activations. A pattern without a parameter is
-    a UsageError.
+    Modules with all parameters frozen are put in eval mode: no batch-norm updates, no dropout. Raises UsageError if a
+    pattern matches no parameter.
     """
     network, wanted = learner.network, list(patterns)
     names = [name for name, _ in network.named_parameters()]
@@ -73,14 +72,14 @@ def freeze(learner: Learner, patterns: Iterable[str]) -> None:
 
 @torch.no_grad()
 def update_average(average: Any, model: Any, decay: float) -> None:
-    """Moves the averaged weights (and batch norm's statistics) towards the model's."""
+    """Move the averaged weights and batch-norm statistics towards the model's (exponential moving average)."""
     ours = [tensor for tensor in average.state_dict().values() if tensor.is_floating_point()]
     theirs = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
     torch._foreach_lerp_(ours, theirs, 1 - decay)
 
 
 def parameter_groups(learner: Learner, recipe: Recipe) -> list[dict[str, Any]]:
-    """The backbone's parameters and all others, each group with its own full rate as `full_lr`."""
+    """Return optimizer groups, the backbone's last; `full_lr` is the learning rate before the schedule's factor."""
     prefix, spec = f"network.{learner.family.backbone}", recipe.optimizer
     groups: dict[bool, list[Tensor]] = {True: [], False: []}
     for name, parameter in learner.named_parameters():

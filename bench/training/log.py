@@ -1,4 +1,4 @@
-"""What a run tells of itself: a line of JSON a report, and TensorBoard's scalars."""
+"""Training log: training.jsonl, one JSON line a report, and TensorBoard scalars."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class StepReport:
-    """Where a run stands: `done` is the fraction of it, `loss` the mean since the last report and `terms` what
-    it is made of, `seconds` the time spent so far, `memory_mb` the peak so far; `PQ` and `PQ_things` (fractions)
-    of the averaged weights on the scenes held back, and `held_back_terms` of the loss there, where they were just
-    measured."""
+    """Report on a training run after a step.
+
+    `done` is the fraction of the run, `loss` the mean since the last report, `terms` its parts, `seconds` the time
+    spent and `memory_mb` the peak memory, both so far. `PQ`, `PQ_things` (0..1, of the averaged weights) and
+    `held_back_terms` (loss terms) are of the held-back images; None or empty if not measured since the last report.
+    """
 
     step: int
     done: float
@@ -32,8 +34,7 @@ OnStep = Callable[[StepReport], None]
 
 
 class Log:
-    """training.jsonl and the folder tensorboard/ of a run; reports of steps after `step` that a killed run
-    left are dropped."""
+    """Writer of training.jsonl and tensorboard/. Removes lines after `step`, which an interrupted run may have left."""
 
     def __init__(self, out: Path, step: int) -> None:
         from tensorboardX import SummaryWriter
@@ -62,7 +63,6 @@ class Log:
 
 
 def _step(line: str) -> float:
-    """The step of a line; a torn one is after all others."""
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):

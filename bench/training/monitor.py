@@ -1,4 +1,4 @@
-"""What is made of a run while it goes: reports, the best weights so far, and at the end the folder handed over."""
+"""Reports, best weights so far, and the final model folder of a training run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.training.validation import Validator, choose_fusion, evaluate, held_b
 
 @dataclass(frozen=True, eq=False)
 class Monitor:
-    """Who is told how the run goes, and who measures it."""
+    """Validator, log and callback of a training run."""
 
     validator: Validator
     out: Path
@@ -29,14 +29,14 @@ class Monitor:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Quality and terms of the loss on the scenes held back."""
+    """PQ and loss terms on the held-back images."""
 
     table: PQTable
     terms: dict[str, float]
 
 
 def report(run: TrainingState, losses: Sequence[dict[str, float]], monitor: Monitor, measured: Measured | None) -> None:
-    """Tells `on_step` and the log, of PQ too where it was just measured."""
+    """Pass a StepReport to the log and to `on_step`, from the main process only."""
     if monitor.log is None:
         return
     terms = {name: sum(one[name] for one in losses if name in one) / len(losses) for name in losses[-1]}
@@ -50,8 +50,7 @@ def report(run: TrainingState, losses: Sequence[dict[str, float]], monitor: Moni
 
 
 def update_best(run: TrainingState, monitor: Monitor) -> Measured | None:
-    """Measures the averaged weights on the first process, and keeps them in `best` where they beat all earlier
-    ones."""
+    """Validate the averaged weights; move them to `best/` if no earlier PQ is higher. None if not the main process."""
     if monitor.log is None:
         return None
     candidate, best = monitor.out / "candidate", monitor.out / "best"
@@ -65,7 +64,7 @@ def update_best(run: TrainingState, monitor: Monitor) -> Measured | None:
 
 
 def finalize(run: TrainingState, monitor: Monitor) -> None:
-    """Hands over the best weights with the thresholds that suit them on the scenes held back; ends the run."""
+    """Move the best weights to `out` with the fusion thresholds of the highest held-back PQ; delete the checkpoint."""
     best, out, validator = monitor.out / "best", monitor.out, monitor.validator
     fusion, table = choose_fusion(validator, best)
     chosen = {"fusion": asdict(fusion), "held_back": {"images": len(validator.samples), "PQ": table.all.pq}}
@@ -81,6 +80,6 @@ def finalize(run: TrainingState, monitor: Monitor) -> None:
 
 
 def thresholds(fusion: FusionSpec) -> dict[str, float]:
-    """What a FusionOverrides may say of a fusion."""
+    """Return the values of a fusion for the fields of FusionOverrides, except the preset."""
     names = [name for name in FusionOverrides.__dataclass_fields__ if name != "preset"]
     return {name: getattr(fusion, name) for name in names}

@@ -1,4 +1,4 @@
-"""The dataclasses of a recipe."""
+"""Dataclasses of a training recipe (YAML)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from bench.models.model_file import FusionOverrides
 
 @dataclass(frozen=True)
 class Phase:
-    """Until this fraction of the run, `batch` crops of `crop_px` (height, width) a step, enlarged `upscale`
-    times before the network. `zoom` says how often, and at most how many times, a scene is seen nearer.
+    """Phase of a training run, up to the fraction `until` of it.
 
-    `freeze` are patterns of parameter names that rest in this phase, beside the recipe's own. `restart` begins the
-    schedule of the learning rate anew, which then ends where the next restart or the run does. `boxes_only`
-    leaves DETR's mask head out.
+    A step takes `batch` crops of `crop_px` (height, width), upscaled by `upscale` before the network. `zoom` is the
+    probability, and the largest factor, of additional enlargement. `freeze` holds fnmatch patterns of parameter names
+    that are frozen in this phase, besides the recipe's. `restart` starts a new learning-rate schedule, which ends at
+    the next restart or with the run. `boxes_only` trains DETR without its mask head.
     """
 
     until: float
@@ -40,14 +40,17 @@ class Phase:
 
     @property
     def input_px(self) -> tuple[int, int]:
-        """(height, width) of what the network sees."""
+        """(height, width) of the network's input."""
         return self.crop_px[0] * self.upscale, self.crop_px[1] * self.upscale
 
 
 @dataclass(frozen=True)
 class OptimizerSpec:
-    """Warm-up, then half a cosine down to zero, or a constant rate. `backbone_lr` is the backbone's own rate,
-    `lr` everybody's where it is null; `ema` the decay of the averaged weights, 0 for none."""
+    """Optimizer, and schedule of the learning rate: linear warm-up, then half a cosine down to zero, or constant.
+
+    `backbone_lr` is the learning rate of the backbone; None means `lr`. `ema` is the decay of the averaged weights, 0
+    for no averaging.
+    """
 
     lr: float
     weight_decay: float = 0.0
@@ -62,13 +65,16 @@ class OptimizerSpec:
 
 @dataclass(frozen=True)
 class LossSpec:
-    """Weights of the terms. Matching looks at `match_points` cells of an image; the mask terms at one cell
-    in `cells_per_point`: an `uncertain_share` of them the least decided of `oversample` times as many.
+    """Weights and sampling of the loss terms.
 
-    `class_weights` are by class name, 1 where none is named. `focal_gamma` > 0 makes the class term focal
-    (arXiv 1708.02002); `box_weight` and `giou_weight` are DETR's, and so is `masks_per_image`: so many of an image's
-    matched queries, drawn anew at each step, go through its dear mask head; 0 is all of them. `attention_weight` is of
-    a term that tells its queries where to look, which is all that the mask head learns of them.
+    Matching uses `match_points` cells of an image, the mask terms one cell in `cells_per_point`: an `uncertain_share`
+    of them are the most uncertain of `oversample` times as many random candidates (PointRend), the rest random.
+    `class_weights` maps class names to weights, 1 by default. `focal_gamma` > 0 makes the class term focal (arXiv
+    1708.02002).
+
+    DETR only: `box_weight`, `giou_weight`; `masks_per_image`, the number of matched queries of an image that are drawn
+    for the mask head at each step, 0 for all; `attention_weight`, of a term that pulls the attention of a query to its
+    target.
     """
 
     class_weight: float = 2.0
@@ -89,8 +95,10 @@ class LossSpec:
 
 @dataclass(frozen=True)
 class DenseSpec:
-    """An auxiliary head that only training has, on the mask features: the class of every cell (cross entropy, its
-    mean and that of the hardest `hard_share` of the cells), and where the middle of its target is."""
+    """Auxiliary head on the mask features, used in training only: class and target centroid of every cell.
+
+    The semantic term is the mean cross entropy of all cells plus that of the hardest `hard_share` of them.
+    """
 
     semantic_weight: float
     centre_weight: float = 0.0
@@ -99,8 +107,7 @@ class DenseSpec:
 
 @dataclass(frozen=True)
 class ClassHeadSpec:
-    """Hidden layers of the class head. Without an activation the trained layers are multiplied out to the one
-    matrix that the plain architecture has."""
+    """Hidden layers of the class head. With activation "none" the saved model has them merged into one linear layer."""
 
     hidden: tuple[int, ...]
     activation: Literal["none", "relu"] = "none"
@@ -109,11 +116,11 @@ class ClassHeadSpec:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A query network on a ResNet of basic blocks. Widths are channels; the stages' strides are 4, 8, 16, …
+    """Query network on a ResNet of basic blocks. Widths are channels; the strides of the stages are 4, 8, 16, …
 
-    Mask2Former's pixel decoder attends on the last three stages, the others join as in a feature pyramid.
-    DETR and MaskFormer attend on the last stage, DETR's mask head takes exactly four. `encoder_heads` are the
-    encoder's where it has not as many as the decoder, and those by which DETR's mask head learns where a query looks.
+    Mask2Former's pixel decoder attends to the last three stages and merges the others as a feature pyramid. DETR and
+    MaskFormer attend to the last stage; DETR's mask head needs exactly four stages. `encoder_heads` is the number of
+    attention heads in the encoder and in the attention maps of DETR's mask head; None means `heads`.
     """
 
     stem_width: int
@@ -131,13 +138,12 @@ class NetworkSpec:
 
     @property
     def looking_heads(self) -> int:
-        """The heads of the encoder."""
         return self.encoder_heads or self.heads
 
 
 @dataclass(frozen=True)
 class Chance:
-    """How often an operation is drawn, and how far it goes: a factor within 1 ± `strength`."""
+    """Probability of a colour operation, and its strength: a factor drawn from 1 ± `strength`."""
 
     probability: float
     strength: float
@@ -149,7 +155,7 @@ class Chance:
 
 @dataclass(frozen=True)
 class JpegChance:
-    """How often an image is compressed, and the range of the quality (1..95)."""
+    """Probability of JPEG compression, and range of the quality (1..95)."""
 
     probability: float
     quality: tuple[int, int] = (30, 90)
@@ -160,8 +166,7 @@ NEVER = Chance(0.0, 0.0)
 
 @dataclass(frozen=True)
 class ColorPolicy:
-    """Which changes of colour are drawn for an image, each for itself, in random order. `tint` is a factor of
-    each channel's own. Labels stay as they are."""
+    """Colour augmentations, drawn independently and applied in random order. `tint` has one factor for each channel."""
 
     brightness: Chance = Chance(1.0, 0.15)
     tint: Chance = Chance(1.0, 0.03)
@@ -172,7 +177,7 @@ class ColorPolicy:
 
 @dataclass(frozen=True)
 class GeometryPolicy:
-    """Mirroring, and scaling by a factor drawn evenly from `scale` with the crop."""
+    """Probability of a horizontal flip, and range of the scale factor, drawn uniformly before cropping."""
 
     flip: float = 0.5
     scale: tuple[float, float] = (1.0, 1.0)
@@ -187,15 +192,16 @@ FamilyName = Literal["mask2former", "maskformer", "detr", "efficientps"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run. Its length is `minutes` of wall time, a number of `steps`, or of `epochs`.
+    """Recipe of one training run. Its length is given in `minutes` of wall time, in `steps` or in `epochs`.
 
-    The network is `network` (what that may hold is the family's) with random weights, or the one of the checkpoint
-    `init`: a name that the family's models YAML knows, or a folder. With both, what fits of `init` is carried over.
-    `images` of the split are used, beside `held_back` that are never learned from. Scenes are scaled to
-    `longest_edge` px where it is given. `at_once` images go through the network together, `auto` as many as the
-    memory takes; a step's batch is the phase's all the same. On the CPU `threads` replicas share a batch; `workers`
-    threads prepare images ahead, and up to `memory_gb` of scenes are kept decoded. PQ on the scenes held back is
-    measured `checkpoints` times, with the `fusion` (a preset, or thresholds that differ from the family's).
+    The network is `network` (keys depend on the family) with random weights, or that of the checkpoint `init`: a name
+    in the family's models YAML, or a folder. With both, tensors of `init` with the same name and shape are copied.
+    `held_back` images of the split are used for validation only, `images` for training; None means all others. Images
+    are resized to `longest_edge` px, if given. `at_once` is the micro-batch size: images that go through the network
+    together, "auto" as many as fit into memory; gradients are accumulated up to the batch of the phase. On the CPU
+    `threads` replicas share a batch; `workers` threads prepare images, and up to `memory_gb` of decoded images stay in
+    memory. PQ on the held-back images is measured `checkpoints` times, with `fusion`: a preset, or overrides of the
+    family's preset.
     """
 
     dataset: str
@@ -241,11 +247,10 @@ class Recipe:
             raise UsageError(f"at_once must be auto or at least 1, not {self.at_once}")
 
     def phase(self, done: float) -> Phase:
-        """The phase at the fraction `done` of the run."""
         return next((phase for phase in self.phases if done < phase.until), self.phases[-1])
 
     def within_schedule(self, done: float) -> float:
-        """The fraction of the current learning-rate schedule at the fraction `done` of the run."""
+        """Return the fraction of the current learning-rate schedule at the fraction `done` of the run."""
         starts, begin, end = [0.0, *(p.until for p in self.phases)], 0.0, 1.0
         restarts = [start for start, phase in zip(starts, self.phases, strict=False) if phase.restart]
         for at in restarts:
@@ -254,5 +259,5 @@ class Recipe:
 
     @property
     def upscale(self) -> int:
-        """How much a scene is enlarged in use: as in the last phase."""
+        """Upscale factor of the exported model: that of the last phase."""
         return self.phases[-1].upscale

@@ -1,4 +1,4 @@
-"""A training run between two steps: the weights and their average, the optimiser, the clock; its checkpoint."""
+"""State of a training run between two steps, and its checkpoint."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from bench.training.recipe import Recipe
 
 @dataclass(eq=False)
 class TrainingState:
-    """What a checkpoint holds, and the clock. `seconds` were spent before `started` (monotonic seconds).
+    """Weights, averaged weights, optimizer, counters and clock of a training run.
 
-    All that is drawn at random is a function of the recipe's seed and of `step` or `seen`, the images so far, so
-    a checkpoint holds no state of a generator. `best` is the best PQ on the scenes held back.
+    Random numbers are functions of the recipe's seed and of `step` or `seen` (images so far), so that a checkpoint
+    holds no generator state. `best` is the best PQ on the held-back images. `seconds` is the time spent before
+    `started` (monotonic seconds).
     """
 
     recipe: Recipe
@@ -43,11 +44,10 @@ class TrainingState:
         return self.seconds + time.monotonic() - self.started
 
     def done(self) -> float:
-        """The fraction of the run that lies behind, at most 1."""
         return self.done_at(self.step, self.seen)
 
     def done_at(self, step: int, seen: int) -> float:
-        """The fraction after `step` steps and `seen` images; by the clock where the recipe counts minutes."""
+        """Return the fraction after `step` steps and `seen` images; by the clock if the recipe counts minutes."""
         if self.recipe.steps is not None:
             return min(1.0, step / self.recipe.steps)
         if self.recipe.epochs is not None:
@@ -56,7 +56,6 @@ class TrainingState:
 
 
 def optimizer_of(learner: Learner, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over the learner's parameters."""
     groups, spec = parameter_groups(learner, recipe), recipe.optimizer
     if spec.name == "sgd":
         return torch.optim.SGD(groups, momentum=spec.momentum, weight_decay=spec.weight_decay, fused=True)
@@ -65,7 +64,7 @@ def optimizer_of(learner: Learner, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def start_or_resume(recipe: Recipe, learner: Learner, accelerator: Any, scenes: int, out: Path) -> TrainingState:
-    """A fresh run, or the interrupted one whose checkpoint lies in `out`. `scenes` are learned from."""
+    """Start a run, or resume from the checkpoint in `out`; write recipe.json. `scenes` counts training images."""
     learner.to(accelerator.device)
     optimizer = accelerator.prepare_optimizer(optimizer_of(learner, recipe))
     run = TrainingState(recipe, learner, deepcopy(learner.network), optimizer, accelerator, scenes)
@@ -83,7 +82,7 @@ def checkpoint(out: Path) -> Path:
 
 
 def save_checkpoint(run: TrainingState, out: Path) -> None:
-    """Replaces the checkpoint, which is complete at any moment."""
+    """Replace the checkpoint atomically."""
     scaler = run.accelerator.scaler
     state = {
         "recipe": digest(run.recipe), "step": run.step, "seen": run.seen, "best": run.best, "seconds": run.spent(),

@@ -1,6 +1,7 @@
-"""The trainings of a study: a recipe with other values, trained unless its folder holds it finished.
+"""Training runs of a study: a recipe with overrides, skipped if its folder holds the finished model.
 
-A folder named in `init` may be trained anew, so beside finished weights stands the digest of those they began with.
+A folder given in `init` may be trained again, so init.json beside the finished weights records the digest of the
+initial ones.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ BEGINNING = "init.json"
 
 
 def arm_recipe(file: Path, changes: Mapping[str, Any], seed: int) -> Recipe:
-    """The recipe of one seed; `changes` are `{"path.to.key": value}`."""
+    """Return the recipe of one seed; `changes` is `{"path.to.key": value}`."""
     return load_yaml(file, Recipe, {**changes, "seed": seed})
 
 
 def is_finished(recipe: Recipe, out: Path) -> bool:
-    """Whether a folder holds this training to its end; one of another recipe is a UsageError."""
+    """Return whether `out` holds the finished model. Raises UsageError if its recipe or initial weights differ."""
     if not (out / "model.safetensors").is_file():
         return False
     told = json.loads((out / "recipe.json").read_text(encoding="utf-8"))
@@ -46,7 +47,7 @@ def is_finished(recipe: Recipe, out: Path) -> bool:
 
 
 def note_beginning(recipe: Recipe, out: Path) -> None:
-    """Writes down which weights a finished training began with, where `init` names a folder."""
+    """Write the digest of the initial weights to init.json if `init` is a folder."""
     if (found := _beginning(recipe)) is not None:
         (out / BEGINNING).write_text(json.dumps(found) + "\n", encoding="utf-8")
 

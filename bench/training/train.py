@@ -1,4 +1,4 @@
-"""The training loop: resumable, annealed by the clock or by the count of steps, on one process or many."""
+"""Training loop: resumable, with a schedule by time, steps or epochs, on one process or several (accelerate)."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ from bench.training.validation import Validator
 def train(
     recipe: Recipe, out: Path, on_step: OnStep, root: Path | None = None, notify: Notify = lambda note: None
 ) -> Path:
-    """Trains, resuming from `out` where a run of the same recipe was interrupted; returns the weights' folder.
+    """Train a recipe, resuming a run of the same recipe that was interrupted in `out`; return `out`.
 
-    `out` gets config.json, preprocessor_config.json, model.safetensors, bench.json (how to use them), fusion.json,
-    recipe.json, training.jsonl, a line a report, and tensorboard/. `root` is the data set's, for one that does not
-    come embedded. `notify` hears what the recipe leaves open, such as how many images fit into memory.
+    `out` receives model.safetensors, config.json, preprocessor_config.json, bench.json (label space, input size,
+    fusion), fusion.json, recipe.json, training.jsonl (one line a report) and tensorboard/. `root` is the folder of the
+    data set, as in `load_dataset`. `notify` receives messages on choices that the recipe leaves open, such as how many
+    images fit into memory. Raises UsageError if `out` holds a finished model.
     """
     if (out / "model.safetensors").is_file():
         raise UsageError(f"{out}: holds a finished model; give another --out")
@@ -63,7 +64,7 @@ def train(
 
 
 def accelerator_of(recipe: Recipe) -> Any:
-    """Devices, processes and precision; what the recipe and the launch do not agree on is a UsageError."""
+    """Return the Accelerator for the recipe. Raises UsageError if the recipe does not suit the number of processes."""
     try:
         from accelerate import Accelerator
     except ModuleNotFoundError as error:
@@ -78,7 +79,7 @@ def accelerator_of(recipe: Recipe) -> Any:
 
 
 def engine_of(run: TrainingState, pool: ThreadPoolExecutor, notify: Notify) -> Engine:
-    """On one process's CPU a replica a thread, else the model itself."""
+    """Return the Engine: one replica a thread if a single process trains on the CPU, else the model alone."""
     recipe, accelerator = run.recipe, run.accelerator
     alone = accelerator.device.type != "cpu" or accelerator.num_processes > 1 or recipe.threads == 1
     torch.set_num_threads(recipe.threads if alone else 1)
@@ -90,8 +91,7 @@ def engine_of(run: TrainingState, pool: ThreadPoolExecutor, notify: Notify) -> E
 
 
 def loop(run: TrainingState, ready: Iterator[Batch], engine: Engine, monitor: Monitor) -> None:
-    """Steps until the run is done; a report every few steps, PQ a few times in all, a checkpoint then and every
-    few minutes."""
+    """Train until the run is done; report, validate and save checkpoints at the intervals of the recipe."""
     recipe, losses = run.recipe, list[dict[str, float]]()
     due, phase = math.floor(run.done() * recipe.checkpoints) + 1, None
     while run.done() < 1:
@@ -112,7 +112,7 @@ def loop(run: TrainingState, ready: Iterator[Batch], engine: Engine, monitor: Mo
 
 
 def start_phase(phase: Phase, engine: Engine, recipe: Recipe) -> Phase:
-    """Lets rest what rests in a phase, and has the memory of an image measured anew."""
+    """Freeze the parameters listed by phase and recipe; on CUDA, have the next step measure memory an image again."""
     engine.probing = engine.meter is not None
     for model in {id(m): m for m in (engine.model, *engine.replicas)}.values():
         freeze(model, (*recipe.freeze, *phase.freeze))
@@ -120,7 +120,7 @@ def start_phase(phase: Phase, engine: Engine, recipe: Recipe) -> Phase:
 
 
 def learning_rate(recipe: Recipe, step: int, done: float) -> float:
-    """The share of the full rate: linear warm-up, then half a cosine that reaches zero at the end, or one."""
+    """Return the factor on the full learning rate: linear warm-up, then half a cosine down to 0, or constant 1."""
     warm = min(1.0, (step + 1) / max(1, recipe.optimizer.warmup_steps))
     if recipe.optimizer.schedule == "constant":
         return warm
@@ -128,8 +128,10 @@ def learning_rate(recipe: Recipe, step: int, done: float) -> float:
 
 
 def one_step(run: TrainingState, batch: Batch, engine: Engine) -> dict[str, float]:
-    """One update of the weights and of their average; the terms of the loss. One that is no number is a
-    ModelError."""
+    """Update the weights and their moving average once; return the terms of the loss.
+
+    Raises ModelError if the loss is not finite.
+    """
     spec, share = run.recipe.optimizer, learning_rate(run.recipe, run.step, run.done())
     place = run.step * run.accelerator.num_processes + run.accelerator.process_index
     torch.manual_seed(run.recipe.seed * 1_000_003 + place)  # what layers draw, such as dropout
@@ -150,7 +152,7 @@ def one_step(run: TrainingState, batch: Batch, engine: Engine) -> dict[str, floa
 
 
 def checkpoint_now(run: TrainingState, monitor: Monitor) -> None:
-    """Stores a checkpoint, from the first process."""
+    """Save a checkpoint from the main process, and restart the timer of `save_minutes`."""
     if monitor.log is not None:
         save_checkpoint(run, monitor.out)
     run.stored = time.monotonic()

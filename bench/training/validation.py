@@ -1,5 +1,4 @@
-"""Panoptic quality and loss on scenes held back from training, quality through the model's adapter: what a choice of
-checkpoint or thresholds may look at."""
+"""Validation on held-back images: PQ through the family's adapter, loss terms, choice of fusion thresholds."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ OVERLAP_THRESHOLDS = (0.5, 0.65, 0.8)
 
 @dataclass(frozen=True, eq=False)
 class Validator:
-    """Who measures a network: the adapter of its family on `samples` of `data`, on `device`."""
+    """Validator: measures a network on `samples` of `data`, through the adapter of its family, on `device`."""
 
     recipe: Recipe
     family: Family
@@ -52,13 +51,13 @@ class Validator:
 
     @property
     def fusion(self) -> FusionOverrides:
-        """The recipe's, or the family's."""
+        """Fusion of the recipe, by default the family's preset."""
         said = self.recipe.fusion
         choice = said if isinstance(said, FusionOverrides) else FusionOverrides(said)
         return replace(choice, preset=choice.preset or self.family.name)
 
     def export(self, network: Any, folder: Path) -> None:
-        """The network as a folder that `--checkpoint` takes."""
+        """Write the network to a folder that `--checkpoint` accepts."""
         folder.mkdir(parents=True, exist_ok=True)
         height, width = (side * self.recipe.upscale for side in self.samples[0].read_image().size)
         if self.recipe.longest_edge is not None:
@@ -72,12 +71,12 @@ class Validator:
         (folder / "bench.json").write_text(json.dumps(to_plain(note), indent=2) + "\n", encoding="utf-8")
 
     def spec(self, folder: Path) -> ModelSpec:
-        """The folder, resolved as `bench run --checkpoint` resolves it."""
+        """Resolve the folder as `bench run --checkpoint` does."""
         return resolve_model(self.family.name, self.data.name, base=self.data.base, checkpoint=str(folder))
 
 
 def evaluate(validator: Validator, folder: Path, fusions: Sequence[FusionSpec] | None = None) -> list[PQTable]:
-    """PQ, SQ and RQ of the folder's model by each way of fusion, its own where none is given."""
+    """Return a PQ table of the folder's model for each fusion; None means the model's own fusion."""
     spec = validator.spec(folder)
     adapter: Any = load_model(spec, validator.device)
     posts = [_fused_by(adapter, fusion) for fusion in fusions or [spec.fusion]]
@@ -94,14 +93,13 @@ def evaluate(validator: Validator, folder: Path, fusions: Sequence[FusionSpec] |
 
 
 def _fused_by(adapter: Any, fusion: FusionSpec) -> Any:
-    """The adapter with other thresholds and the same weights."""
     other = copy(adapter)
     other.spec = replace(adapter.spec, fusion=fusion)
     return other
 
 
 def candidates(preset: FusionSpec) -> list[FusionSpec]:
-    """Thresholds worth trying, the preset's own first; what its rule does not read stays as it is."""
+    """Return fusions with varied thresholds, the preset first; thresholds that its rule does not use stay unchanged."""
     overlaps = (preset.overlap_threshold,) if preset.rule == "detr" else OVERLAP_THRESHOLDS
     areas = [preset.min_area_px * share // 16 for share in (16, 4, 1)] if preset.rule == "efficientps" else [0]
     varied = [
@@ -114,7 +112,7 @@ def candidates(preset: FusionSpec) -> list[FusionSpec]:
 
 
 def choose_fusion(validator: Validator, folder: Path) -> tuple[FusionSpec, PQTable]:
-    """The thresholds with the best PQ, and that PQ; the preset's own are among them."""
+    """Return the candidate fusion with the highest PQ, and its PQ table."""
     tried = candidates(validator.spec(folder).fusion)
     tables = evaluate(validator, folder, tried)
     best = max(range(len(tried)), key=lambda i: tables[i].all.pq or 0.0)
@@ -123,8 +121,10 @@ def choose_fusion(validator: Validator, folder: Path) -> tuple[FusionSpec, PQTab
 
 @torch.no_grad()
 def held_back_loss(validator: Validator, network: Any) -> dict[str, float]:
-    """The terms of the family's loss on scenes held back, whole or cut as in the last phase, as they are; the mean
-    over the scenes."""
+    """Return the terms of the family's loss, averaged over the held-back images.
+
+    Images are cropped as in the last phase, without colour augmentation, flip or zoom.
+    """
     recipe, family, phase = (
         validator.recipe,
         validator.family,

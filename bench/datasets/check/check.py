@@ -1,4 +1,4 @@
-"""Check of a data set of any layout; samples of a loader without a check of its own."""
+"""Check of a data set of any layout, by its own check or by its loader."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.types import Sample
 
 
 def check_samples(data: Dataset, walk: CheckOptions) -> CheckReport:
-    """Loaders stop at the first fault of a file, so there is one finding for each that they refuse."""
+    """Check samples through their loader, which reports only the first fault of a file."""
     totals = CheckAccumulator([], {}, {})
     walk.run(data.samples, _check_sample, totals)
     return totals.report(f"{data.name}:{data.split}", data.categories)
@@ -44,7 +44,7 @@ def _panoptic(sample: Sample) -> tuple[Size, ImageCheck]:
 
 
 def _semantic(ids: NDArray[np.int32]) -> tuple[Size, ImageCheck]:
-    """(H, W) category ids; those of no category are void, and nobody's pixels in the totals."""
+    """Count the pixels of (H, W) category ids. Other ids are void and not in the report."""
     numbers, pixels = np.unique(ids, return_counts=True)
     found = dict(zip(numbers.tolist(), pixels.tolist(), strict=True))
     return (int(ids.shape[0]), int(ids.shape[1])), ImageCheck((), found, {})
@@ -59,7 +59,7 @@ def _picture(sample: Sample, label: Size | None) -> list[Finding]:
 
 
 def check_dataset(name: str, root: Path | None = None, walk: CheckOptions | None = None) -> CheckReport:
-    """All that is wrong with a data set. A root that is not there is a DataError, all else a finding."""
+    """Return all findings of a data set. Raise DataError if it cannot be located or loaded."""
     walk = walk or CheckOptions()
     path, asked = parse_dataset_name(name)
     if read_derived(path) is None:
@@ -76,7 +76,7 @@ def check_dataset(name: str, root: Path | None = None, walk: CheckOptions | None
 
 
 def check_files(gt: Path, gt_dir: Path, walk: CheckOptions | None = None) -> CheckReport:
-    """Any COCO panoptic JSON and its PNGs, in the categories that it lists; without pictures."""
+    """Check a COCO panoptic JSON and its PNGs, in the categories that it lists, without images."""
     return check_coco(gt.name, CocoFiles(gt, gt_dir, None), None, walk or CheckOptions())
 
 
@@ -86,5 +86,5 @@ def _coco(name: str, spec: DatasetSpec, split: str, root: Path | None, walk: Che
 
 
 def _has_instance_ids(root: Path, split: str) -> bool:
-    """Else the labels are createPanopticImgs' JSON, or not there: the loader reads it, or says so."""
+    """Return whether a split has instanceIds. If not, the loader reads createPanopticImgs' JSON or raises."""
     return any((root / "gtFine" / split).glob(f"*/*{LABEL_SUFFIX}"))

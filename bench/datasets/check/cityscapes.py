@@ -1,4 +1,4 @@
-"""A data set in Cityscapes' layout: pictures and instanceIds, both ways."""
+"""Check of a data set in Cityscapes' layout: images and instanceIds, and files without counterpart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ TRAIN_IDS = frozenset([*range(19), 255])
 
 
 def check_cityscapes(name: str, root: Path, split: str, space: LabelSpace, walk: CheckOptions) -> CheckReport:
-    """Every fault of a split's pictures and instanceIds."""
     pictures = _files(root / "leftImg8bit" / split, IMAGE_SUFFIX)
     labels = _files(root / "gtFine" / split, LABEL_SUFFIX)
     totals = CheckAccumulator([*_pairs(pictures, labels), *_twice(pictures, labels)], {}, {})
@@ -33,7 +32,6 @@ def check_cityscapes(name: str, root: Path, split: str, space: LabelSpace, walk:
 
 
 def _files(folder: Path, suffix: str) -> dict[str, list[Path]]:
-    """The files of each image id, of all cities."""
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.glob(f"*/*{suffix}")):
         found.setdefault(path.name.removesuffix(suffix), []).append(path)
@@ -84,7 +82,6 @@ def _read(path: Path) -> tuple[NDArray[np.int32] | None, list[Finding]]:
 
 
 def _values(labels: NDArray[np.int32], space: LabelSpace) -> list[Finding]:
-    """Values that mean nothing in this space."""
     values, counts = np.unique(labels, return_counts=True)
     pairs = list(zip(values.tolist(), counts.tolist(), strict=True))
     found = [finding for value, pixels in pairs if (finding := _value(value, pixels, space)) is not None]

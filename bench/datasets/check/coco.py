@@ -1,4 +1,4 @@
-"""Check of COCO panoptic JSON tables and PNGs."""
+"""Check of COCO panoptic JSON and PNGs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bench.types import Categories, Category, Panoptic
 
 @dataclass(frozen=True, eq=False)
 class CocoTables:
-    """`images` and `annotations` by image id; annotations have a safe file_name and segments_info."""
+    """Valid entries of `images` and `annotations` by image id. Annotations have a safe file_name and segments_info."""
 
     findings: tuple[Finding, ...]
     categories: Categories
@@ -33,7 +33,7 @@ class CocoTables:
 
     @cached_property
     def isthing(self) -> Mapping[int, bool]:
-        """By category id."""
+        """Category id → isthing."""
         return {category.id: category.isthing for category in self.categories}
 
 
@@ -76,7 +76,6 @@ def _categories(listed: list[Any], findings: list[Finding]) -> Categories:
 
 
 def _by_image(listed: list[Any], key: str, kind: str, findings: list[Finding]) -> dict[str, Mapping[str, Any]]:
-    """The first sound entry of each image id."""
     kept: dict[str, Mapping[str, Any]] = {}
     for position, entry in enumerate(listed):
         if not isinstance(entry, dict) or type(entry.get(key)) not in (str, int):
@@ -94,7 +93,6 @@ def _by_image(listed: list[Any], key: str, kind: str, findings: list[Finding]) -
 
 
 def _fault(entry: Mapping[str, Any], image_id: str, kind: str) -> Finding | None:
-    """Why an entry with an image id cannot be used."""
     if not isinstance(entry.get("file_name"), str) or (kind == "annotation" and "segments_info" not in entry):
         return Finding(f"{kind}-malformed", "no `file_name` or no `segments_info`", image_id)
     try:
@@ -124,7 +122,7 @@ PICTURES = (".jpg", ".jpeg", ".png")
 
 
 def check_coco(name: str, files: CocoFiles, space: Categories | None, walk: CheckOptions) -> CheckReport:
-    """Every fault of the files; `space` is what their categories must agree with, None for their own."""
+    """Return all findings of the files. Categories must agree with `space`; None accepts the JSON's own."""
     try:
         tables = read_tables(coco.parse_json(files.json), str(files.json), space)
     except DataError as error:
@@ -136,7 +134,6 @@ def check_coco(name: str, files: CocoFiles, space: Categories | None, walk: Chec
 
 
 def _shared(files: CocoFiles, tables: CocoTables) -> Iterator[Finding]:
-    """PNGs that several annotations name."""
     uses = Counter(str(annotation["file_name"]) for annotation in tables.annotations.values())
     for image_id, annotation in tables.annotations.items():
         png = str(annotation["file_name"])
@@ -145,7 +142,7 @@ def _shared(files: CocoFiles, tables: CocoTables) -> Iterator[Finding]:
 
 
 def _strays(files: CocoFiles, tables: CocoTables) -> Iterator[Finding]:
-    """Files right in the folders that nothing names."""
+    """Yield files directly in the folders without an annotation or an entry of `images`."""
     pngs = {str(annotation["file_name"]) for annotation in tables.annotations.values()}
     for name in files_in(files.panoptic) if files.panoptic.is_dir() else ():
         if name.endswith(".png") and name not in pngs:
@@ -161,7 +158,7 @@ def _strays(files: CocoFiles, tables: CocoTables) -> Iterator[Finding]:
 
 @dataclass(frozen=True, eq=False)
 class _Map:
-    """A PNG that could be read: (H, W) int32 ids and how often each occurs."""
+    """Decoded PNG: (H, W) int32 ids, and the pixels of each id."""
 
     ids: NDArray[np.int32]
     counts: Mapping[int, int]
@@ -213,7 +210,6 @@ def _decodes(png: File) -> bool:
 
 
 def _sizes(read: _Map, listed: Mapping[str, Any] | None) -> list[Finding]:
-    """The declared height and width, where the JSON gives them."""
     height, width = (listed.get(key) if listed else None for key in ("height", "width"))
     if not isinstance(height, int) or not isinstance(width, int):
         return []
@@ -221,7 +217,7 @@ def _sizes(read: _Map, listed: Mapping[str, Any] | None) -> list[Finding]:
 
 
 def _panoptic(read: _Map, segments: Segments, isthing: Mapping[int, bool]) -> Panoptic:
-    """The map of what can be scored; pixels of anything else are void."""
+    """Return the map of the segments that can be scored; all other pixels are void."""
     infos = {
         number: info for number, info in segments.known.items() if number in read.counts and info.category_id in isthing
     }

@@ -1,4 +1,4 @@
-"""The image loop, and the checks that layouts share."""
+"""Image loop, and checks shared by the layouts."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """The first `limit` images (None: all) on `workers` threads; `on_image(done, total)` is told of each."""
+    """Options of a check: the first `limit` images (None: all), on `workers` threads, with a progress callback."""
 
     limit: int | None = None
     workers: int = 2
     on_image: ProgressCallback | None = None
 
     def run(self, jobs: Sequence[T], check: Callable[[T], ImageCheck], totals: CheckAccumulator) -> None:
-        """Adds what `check` finds in each image to the totals, in order."""
+        """Run `check` on each image and add the results to the totals, in order."""
         chosen = jobs[: self.limit]
         for done, image in enumerate(ordered_map(check, chosen, self.workers), 1):
             totals.add(image)
@@ -39,7 +39,7 @@ Size = tuple[int, int]  # (H, W) in pixels
 
 
 def check_picture(picture: File, label: Size | None) -> list[Finding]:
-    """A picture that is decoded whole, and as large as its label (None: the label could not be read)."""
+    """Check that an image can be decoded and has the size of its label (None: the label could not be read)."""
     if not picture.is_file():
         return [Finding("picture-missing", "there is no such file", file=str(picture))]
     try:
@@ -62,12 +62,12 @@ def check_void(panoptic: Panoptic) -> list[Finding]:
 
 
 def self_tally(panoptic: Panoptic) -> Mapping[int, PQStat]:
-    """The PQ statistics of a ground truth that is scored against itself, with the areas that it declares."""
+    """Return the PQ statistics of a ground truth against itself, with the declared areas."""
     return pq_stat(Overlap.of(panoptic, panoptic))
 
 
 def pixels_of(panoptic: Panoptic) -> Mapping[int, int]:
-    """Category id → pixels."""
+    """Return category id → pixels."""
     found: dict[int, int] = {}
     for info, area in zip(panoptic.segments_info, panoptic.areas.tolist(), strict=True):
         found[info.category_id] = found.get(info.category_id, 0) + area

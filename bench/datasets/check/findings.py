@@ -1,4 +1,4 @@
-"""What a check can find: every fault by name, how bad it is, and what mends it."""
+"""Faults that a check can report, with severity and remedy; findings and their report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ Severity = Literal["error", "warning", "note"]
 
 
 class Fault(NamedTuple):
-    """`error`: scores would be wrong or impossible; `warning`: unusual, and scored; `note`: good to know."""
+    """Severity and remedy of a fault.
+
+    `error`: scores would be wrong or impossible; `warning`: unusual, but scored; `note`: for information.
+    """
 
     severity: Severity
     remedy: str
@@ -80,7 +83,7 @@ FAULTS: Mapping[str, Fault] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault at one place; `pixels` are those concerned, None where there are none to count."""
+    """Fault at one place; `pixels` are the affected pixels, None if they cannot be counted."""
 
     fault: str
     what: str
@@ -99,13 +102,13 @@ class Finding:
         }  # fmt: skip
 
     def at(self, image_id: str, file: object) -> Finding:
-        """The same, with its place where it has none yet."""
+        """Return a copy with this image id, and this file if it has none."""
         return replace(self, image_id=image_id, file=self.file or str(file))
 
 
 @dataclass(frozen=True)
 class ImageCheck:
-    """What one image gave: findings, pixels of each category, and the PQ statistics of its truth against itself."""
+    """Result of one image: findings, pixels by category id, PQ statistics of its truth against itself."""
 
     findings: tuple[Finding, ...]
     pixels: Mapping[int, int]
@@ -114,7 +117,7 @@ class ImageCheck:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All findings, the errors first; `pixels` is category name → pixels over the whole split."""
+    """All findings, errors first; `pixels` is category name → pixels in the checked images."""
 
     dataset: str
     images: int
@@ -134,7 +137,7 @@ class CheckReport:
 
 @dataclass
 class CheckAccumulator:
-    """What images add up to; made anew for each check."""
+    """Accumulates the results of images. Each check needs a new one."""
 
     findings: list[Finding]
     pixels: dict[int, int]

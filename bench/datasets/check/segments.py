@@ -1,4 +1,4 @@
-"""The entries of segments_info against the pixels of their PNG."""
+"""Check of segments_info against the pixels of the PNG."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Counts = Mapping[int, int]  # segment id of the PNG → pixels; 0 is void
 
 @dataclass(frozen=True)
 class Segments:
-    """`known` are the entries that can be scored, by segment id."""
+    """Findings, and the entries that can be scored (`known`) by segment id."""
 
     findings: tuple[Finding, ...]
     known: Mapping[int, SegmentInfo]
 
 
 def check_segments(listed: Any, isthing: Mapping[int, bool], counts: Counts | None) -> Segments:
-    """`isthing` is by category id; `counts` None where the PNG could not be read."""
+    """Check segments_info. `isthing` is by category id; `counts` is None if the PNG could not be read."""
     if not isinstance(listed, list):
         return Segments((Finding("annotation-malformed", "`segments_info` is not a list"),), {})
     findings: list[Finding] = []
@@ -43,7 +43,6 @@ def check_segments(listed: Any, isthing: Mapping[int, bool], counts: Counts | No
 
 
 def _entry(entry: Any) -> SegmentInfo | None:
-    """An entry whose types are right; what they say is looked at later."""
     if not isinstance(entry, dict):
         return None
     number, category_id, area = _whole(entry.get("id")), _whole(entry.get("category_id")), _whole(entry.get("area"))
@@ -55,14 +54,13 @@ def _entry(entry: Any) -> SegmentInfo | None:
 
 
 def _whole(value: Any) -> int | None:
-    """A JSON number without a fraction, as the loader takes it."""
+    """Return a JSON number without a fraction as int, like the loader, else None."""
     return int(value) if isinstance(value, int) or (isinstance(value, float) and value.is_integer()) else None
 
 
 def _faults(
     info: SegmentInfo, before: Mapping[int, SegmentInfo], isthing: Mapping[int, bool], counts: Counts | None
 ) -> Iterator[Finding]:
-    """What is wrong with one entry by itself."""
     number = info.source_id or 0
     pixels = info.declared_area if counts is None else counts.get(number, 0)
     if not 0 <= number < ID_LIMIT:
@@ -82,7 +80,6 @@ def _faults(
 
 
 def _classes(known: Mapping[int, SegmentInfo], isthing: Mapping[int, bool], counts: Counts) -> Iterator[Finding]:
-    """Things and stuff, as far as one image shows."""
     for category_id in sorted({info.category_id for info in known.values()}):
         of_class = {number: info for number, info in known.items() if info.category_id == category_id}
         pixels = sum(counts.get(number, 0) for number in of_class)
@@ -100,7 +97,6 @@ def _classes(known: Mapping[int, SegmentInfo], isthing: Mapping[int, bool], coun
 
 
 def _unlisted(listed: list[Any], known: Mapping[int, SegmentInfo], counts: Counts) -> Iterator[Finding]:
-    """Pixels whose id no entry explains."""
     explained = {entry.get("id") for entry in listed if isinstance(entry, dict) and _whole(entry.get("id")) is not None}
     unlisted = {number: pixels for number, pixels in counts.items() if number and number not in explained}
     if unlisted:

@@ -1,1 +1,1 @@
-"""Data sets that are drawn, not downloaded."""
+"""Generated data sets: minicity, minicoco, miniika."""

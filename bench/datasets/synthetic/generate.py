@@ -1,4 +1,4 @@
-"""What generated data sets share: files made by a pool of processes and moved into place whole or not at all."""
+"""Generated data sets: images drawn by a pool of processes, splits published atomically."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ PNG_LEVEL = 3
 
 @dataclass(frozen=True)
 class GeneratedDataset:
-    """A data set that is drawn from seeds. Functions are of modules, since they go to other processes.
+    """Data set generated from seeds. Its functions must be picklable (module level) for worker processes.
 
-    `parts` are the files and folders below the root that hold a split, `write_one(root, split, index)`
-    writes one image and returns what `finish(root, split, records)` wants to know of it.
+    `parts(split)` returns the files and folders of a split, relative to the root. `write_one(root, split, index)`
+    writes one image; its return values are the `records` of `finish(root, split, records)`.
     """
 
     name: str
@@ -41,20 +41,21 @@ class GeneratedDataset:
     finish: Callable[[Path, str, list[Any]], None] | None = None
 
     def cache_root(self) -> Path:
-        """Where generated scenes are kept: `$BENCH_CACHE`, else the user's cache folder."""
+        """Return the folder of generated images: in `$BENCH_CACHE`, else in the user's cache folder."""
         return cache_folder() / f"{self.name}-v{self.version}"
 
     def ensure(self, root: Path | None, split: str, on_image: ProgressCallback | None = None) -> Path:
-        """The root of a complete split, generated first where it is missing."""
+        """Return the root of a complete split, generating it if necessary; None means the cache."""
         return self.write_split(self.cache_root() if root is None else root, split, on_image=on_image)
 
     def write_split(self, root: Path, split: str, *, limit: int | None = None, workers: int | None = None,
                     on_image: ProgressCallback | None = None) -> Path:  # fmt: skip
         """Write a split (its first `limit` images) under `root` and return `root`.
 
-        Images go to a folder of this process beside the final one and are moved at the end; the marker
-        comes last. A killed call leaves no marker, so the next one starts anew; of two calls at once the
-        first to finish wins, and the other keeps its result: both hold the same pixels.
+        Images are written to a temporary folder in `root` and moved at the end; the marker file comes last. An
+        interrupted call leaves no marker, so the next call starts over. Of two concurrent calls the first to finish
+        publishes its files; the pixels are the same. Raises UsageError if the split is unknown, DataError if the disk
+        is full or read-only.
         """
         if split not in self.splits:
             raise UsageError(f"{self.name} has no split '{split}'; it has {', '.join(self.splits)}")
@@ -76,7 +77,7 @@ class GeneratedDataset:
         return root
 
     def publish(self, made: Path, root: Path, split: str, count: int) -> None:
-        """Move what is finished into place, one process at a time, and write the marker last."""
+        """Move the finished files into place under a lock, and write the marker last."""
         with open(root / ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if images_kept(root, split) >= count:
@@ -98,7 +99,7 @@ def marker(root: Path, split: str) -> Path:
 
 
 def images_kept(root: Path, split: str) -> int:
-    """Images of a split that was written to its end, as its marker says; else 0."""
+    """Return the number of images of a complete split according to its marker, else 0."""
     try:
         return int(json.loads(marker(root, split).read_text())["images"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
@@ -106,7 +107,7 @@ def images_kept(root: Path, split: str) -> int:
 
 
 def remove_stale_parts(root: Path) -> None:
-    """Remove what killed calls left: parts older than a day."""
+    """Remove temporary folders older than a day, left by interrupted calls."""
     for parts in root.glob(".part-*"):
         with suppress(FileNotFoundError):  # another process may sweep too
             if time.time() - parts.stat().st_mtime > 24 * 3600:
@@ -115,7 +116,7 @@ def remove_stale_parts(root: Path) -> None:
 
 @contextmanager
 def clear_disk_errors(root: Path, name: str) -> Iterator[None]:
-    """A full or read-only disk as one clear message."""
+    """Turn OSError into DataError with one clear message, such as for a full disk."""
     try:
         yield
     except OSError as error:
@@ -128,7 +129,7 @@ def clear_disk_errors(root: Path, name: str) -> Iterator[None]:
 
 
 def run_all(task: Callable[[int], Any], count: int, workers: int, on_image: ProgressCallback | None) -> list[Any]:
-    """`task` of 0..count - 1, in order; with one worker in this process, else in spawned ones."""
+    """Return `task(i)` for i in 0..count - 1, in order; in spawned processes unless `workers` is 1."""
     if workers == 1:
         return collect(map(task, range(count)), count, on_image)
     context = multiprocessing.get_context("spawn")

@@ -1,4 +1,4 @@
-"""Hashes of decoded pixels: how anyone can tell that this machine draws the same pictures."""
+"""Hashes of decoded pixels, which show that every machine generates the same images."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ FIRST = 3  # so many images of a split have a hash of their own
 
 
 def digest(pictures: Iterable[Arrays]) -> str:
-    """sha256 over the arrays of pictures in their order, numbers as little-endian."""
+    """Return the SHA-256 of the arrays of all pictures in order, numbers as little-endian."""
     total = hashlib.sha256()
     for arrays in pictures:
         for array in arrays:
@@ -23,17 +23,16 @@ def digest(pictures: Iterable[Arrays]) -> str:
 
 
 def entry(draw: Callable[[int], Arrays], images: int) -> dict[str, Any]:
-    """The entry of a split whose pictures `draw` makes."""
+    """Return the manifest entry of a split; `draw(index)` returns the arrays of one picture."""
     first = [digest([draw(index)]) for index in range(FIRST)]
     return {"images": images, "all": digest(draw(index) for index in range(images)), "first": first}
 
 
 def text(version: int, splits: Mapping[str, dict[str, Any]]) -> str:
-    """The manifest as it ships: {"version", "splits": {name: {"images", "all", "first"}}}."""
+    """Return the manifest as JSON: {"version", "splits": {name: {"images", "all", "first"}}}."""
     return json.dumps({"version": version, "splits": dict(splits)}, indent=2) + "\n"
 
 
 def load(package: str) -> dict[str, Any]:
-    """The manifest that ships with a package."""
     found: dict[str, Any] = json.loads((files(package) / "manifest.json").read_text())
     return found

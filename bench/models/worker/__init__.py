@@ -1,1 +1,1 @@
-"""An adapter in a process and an environment of its own."""
+"""Adapters in a process and a Python environment of their own."""

@@ -1,4 +1,4 @@
-"""The few files that a worker needs, copied to a folder of their own: all that its interpreter sees of this package."""
+"""Copies the files that a worker imports into a folder of their own; the worker sees no other file of this package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGE = ("errors.py", "types.py", "_native/__init__.py", "models/__init__.py",
 
 @dataclass(frozen=True)
 class WorkerFiles:
-    """`folder` goes on the interpreter's path; the adapter is a module of it, or the copy of a user's file."""
+    """`folder` goes on the worker's `sys.path`; the adapter is a module in it, or the copy of a user's file."""
 
     folder: Path
     module: str | None
@@ -30,7 +30,7 @@ class WorkerFiles:
 
 
 def copy_worker_files(spec: ModelSpec) -> WorkerFiles:
-    """The tree for a model, named by what is in it: a worker that is started again finds the same code."""
+    """Copy the worker files of a model into a cache folder, named by a digest of the content, and return them."""
     own = adapter_file(spec.adapter)
     contents = {name: source.read_bytes() for name, source in _sources(own).items()}
     contents["bench/__init__.py"] = f'__version__ = "{__version__}"\n'.encode()
@@ -44,7 +44,7 @@ def copy_worker_files(spec: ModelSpec) -> WorkerFiles:
 
 
 def _sources(own: Path | None) -> dict[str, Path]:
-    """Path in the tree → the file to copy. A shipped adapter comes with its neighbours, which it may import."""
+    """Return path in the copy → source file. A shipped adapter comes with all others, since it may import them."""
     package, adapters = Path(str(files("bench"))), Path(str(files("bench.adapters")))
     found = {f"bench/{name}": package / name for name in PACKAGE}
     found |= {f"bench/fusion/{path.name}": path for path in package.glob("fusion/*.py")}
@@ -55,7 +55,7 @@ def _sources(own: Path | None) -> dict[str, Path]:
 
 
 def _write(folder: Path, contents: dict[str, bytes]) -> None:
-    """Whole or not at all, even if two runs do it at once."""
+    """Write the folder atomically, also if two runs write the same one."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
     try:

@@ -1,4 +1,4 @@
-"""One worker process as the run sees it: started, asked, and gone. What it takes to start another is `remote`'s."""
+"""A worker process: start, requests, end. `remote` decides on a restart."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ GONE_SECONDS = 5.0
 
 
 class WorkerDied(Exception):
-    """The worker died, hung or spoke no frames: what it had in hand is to be done again in another one."""
+    """The worker died, hung or broke the protocol; its unfinished requests must be repeated in another worker."""
 
 
 class WorkerProcess:
-    """A live worker. Any thread may call; a writer thread sends ahead, a reader thread hands answers out.
+    """A running worker process. Thread-safe; one thread writes requests, another reads answers.
 
-    A worker that misses a deadline or breaks the framing is killed. Every call under way then raises
-    WorkerDied, and so does every later one.
+    A worker that exceeds a time limit or breaks the protocol is killed. All pending and later calls then raise
+    WorkerDied.
     """
 
     def __init__(self, python: Path, tree: Path) -> None:
@@ -69,7 +69,7 @@ class WorkerProcess:
         self.handshake = self._handshake()
 
     def _handshake(self) -> Mapping[str, Any]:
-        """The worker's first frame; a worker that cannot greet is a ModelError, since nothing was lost yet."""
+        """Return the worker's first message. Raises ModelError, not WorkerDied, if there is none: no work was lost."""
         try:
             hello = self._hello.result(START_SECONDS).header
         except TimeoutError:
@@ -84,7 +84,10 @@ class WorkerProcess:
         return hello
 
     def call(self, name: str, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], seconds: float) -> Message:
-        """The answer to a request; an error that the worker reports is a ModelError in its words."""
+        """Send a request and return the answer.
+
+        Raises ModelError if the worker reports an error, WorkerDied if it dies or gives no answer within `seconds`.
+        """
         number, answer = next(self._numbers), Future[Message]()
         with self._guard:
             if self._lost is not None:
@@ -105,7 +108,6 @@ class WorkerProcess:
         return self._lost is None
 
     def close(self, reason: str = "was closed") -> None:
-        """Ends the process and its threads."""
         self._kill(reason)
         self._process.wait()
         for thread in self._threads:
@@ -117,7 +119,7 @@ class WorkerProcess:
                 stream.close()
 
     def _kill(self, reason: str) -> None:
-        """Kills the worker and all that it started; the first reason stays."""
+        """Kill the process group of the worker and fail all pending calls; the first `reason` is kept."""
         with self._guard:
             if self._lost is None:
                 self._lost = reason
@@ -161,7 +163,6 @@ class WorkerProcess:
         answer.set_result(frame)
 
     def _ending(self) -> str:
-        """Why the pipe ended: how the process went, and the last that it said."""
         try:
             code = self._process.wait(GONE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -172,7 +173,6 @@ class WorkerProcess:
         return how + last
 
     def _forward_stderr(self) -> None:
-        """Passes on what the worker prints, and remembers the end of it."""
         assert self._process.stderr is not None
         rest = b""
         while chunk := self._process.stderr.read(1 << 16):
@@ -182,7 +182,6 @@ class WorkerProcess:
 
 
 def _widen(pipe: IO[bytes] | None) -> None:
-    """Room for more of an image at once means fewer turns; only Linux has it."""
     if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)

@@ -1,7 +1,7 @@
-"""Frames between a run and a worker: magic, lengths, a JSON header, raw arrays, a trailer. Never pickle. Python 3.9.
+"""Messages between a run and a worker: magic, lengths, JSON header, raw arrays, trailer. No pickle. Python 3.9.
 
-The trailer is a checksum of the header. It is for a framework that writes to a descriptor that is not its own: bytes
-that slip into an array would be pixels, but they shift what follows, and then the trailer is not where it should be.
+The trailer is a CRC of the header. It detects output that a framework writes to the message pipe by mistake: bytes
+inserted into an array would be read as pixels, but they shift the trailer.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ NOISE_LIMIT = 1 << 16
 
 
 class ProtocolError(Exception):
-    """What arrived is not a frame."""
+    """The received bytes are not a valid message."""
 
 
 @dataclass(frozen=True, eq=False)
 class Message:
-    """`header` is JSON-ready; `arrays` are C-contiguous numbers of any shape."""
+    """`header` is JSON-ready; `arrays` are numeric arrays of any shape."""
 
     header: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def write_frame(stream: RawIOBase, frame: Message) -> None:
-    """The whole frame into an unbuffered stream; the OSError of a broken pipe is the caller's."""
+    """Write a message to an unbuffered stream. Raises OSError if the pipe is broken."""
     arrays = {name: np.ascontiguousarray(array) for name, array in frame.arrays.items()}
     layout = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
     header = json.dumps({"header": dict(frame.header), "arrays": layout}).encode()
@@ -61,9 +61,9 @@ def _bytes_of(array: NDArray[Any]) -> memoryview:
 
 
 def read_frame(stream: RawIOBase, *, skip_noise: bool = False) -> Message | None:
-    """The next message; None where the stream ends before it. Anything else is a ProtocolError.
+    """Read the next message; None if the stream ends before it. Raises ProtocolError for any other content.
 
-    `skip_noise` passes over up to 64 kiB of other bytes before the frame: what an interpreter says as it starts.
+    `skip_noise` skips up to 64 KiB of other bytes before the message, such as output at interpreter start.
     """
     start = bytearray(len(MAGIC))
     if not _fill(stream, memoryview(start), may_end=True):
@@ -100,7 +100,7 @@ def _skip_to_magic(stream: RawIOBase, window: bytes) -> bool:
 
 
 def _parsed(text: bytearray) -> tuple[dict[str, Any], list[tuple[str, np.dtype[Any], tuple[int, ...]]]]:
-    """Header and (name, dtype, shape) of every array; only plain numbers are let in."""
+    """Return the header, and (name, dtype, shape) of every array. Raises ProtocolError for non-numeric dtypes."""
     try:
         content = json.loads(text)
         layout = [(str(name), np.dtype(dtype), tuple(map(int, shape))) for name, dtype, shape in content["arrays"]]
@@ -120,7 +120,6 @@ def _exactly(stream: RawIOBase, size: int) -> bytearray:
 
 
 def _fill(stream: RawIOBase, target: memoryview, *, may_end: bool = False) -> bool:
-    """Reads until `target` is full; False where the stream ended before the first byte and `may_end`."""
     done = 0
     while done < len(target):
         count = stream.readinto(target[done:])

@@ -1,9 +1,8 @@
-"""A model in another interpreter as an adapter like any other; `evaluate` cannot tell the difference.
+"""RemoteAdapter: a model in another Python interpreter, with the interface of any other adapter.
 
-The three stages run in the worker, each when the run asks for it, so that they overlap as they do in one process.
-When a worker is lost (it crashed, was killed, hung, or wrote something else than frames), another is started, and
-what was in hand is done again there, one batch at a time: once. A batch that loses its second worker ends the run as
-partial.
+The three stages run in the worker and overlap as in one process. If a worker dies (crash, kill, timeout or broken
+protocol), another is started and the unfinished images are repeated there once, one batch at a time. PartialRun is
+raised if a second worker dies on them.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass(eq=False)
 class PreparedImage:
-    """An image and which worker, if any, holds what it became; `retried` once it has cost a second start."""
+    """An image and the worker that holds its preprocessed form, None if none does; `retried` after one restart."""
 
     image: Image
     key: int
@@ -45,7 +44,7 @@ class PreparedImage:
 
 @dataclass(eq=False)
 class Batch:
-    """Images that went through the network together: what it takes to do it again."""
+    """Images of one `infer` call, kept so that it can be repeated."""
 
     members: Sequence[PreparedImage]
     key: int
@@ -55,14 +54,14 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class RemoteOutput:
-    """The place of one image's output."""
+    """Position of one image's output: batch and index."""
 
     batch: Batch
     index: int
 
 
 class RemoteAdapter:
-    """The adapter of `spec` in the interpreter of its `env`. Close it: it holds a process."""
+    """Adapter of `spec` in the interpreter of its `env`. Must be closed, since it owns a process."""
 
     categories: Categories
 
@@ -84,7 +83,7 @@ class RemoteAdapter:
         self.worker = {"env": spec.env, "python": greeting["python"], "packages": about["packages"]}
 
     def close(self) -> None:
-        """Ends the worker, and what still waits for it; one that another thread is just starting ends itself."""
+        """Kill the worker; pending calls fail, and no new worker is started."""
         self._closed = PartialRun("the worker was closed")
         self._link.close()
 
@@ -103,13 +102,13 @@ class RemoteAdapter:
         )
 
     def multiply_adds(self, image: Image) -> int | None:
-        """What the worker's network computes for one image; a lost worker is not replaced for it."""
+        """Return the multiply-adds of the worker's network for one image. A worker that has died is not restarted."""
         answer = self._call(self._link, "count", {"image_id": image.image_id}, rgb=image.rgb)
         found: int | None = answer.header["multiply_adds"]
         return found
 
     def unlisted_modules(self) -> list[str]:
-        """The files of local modules that the worker has loaded beyond those that it was given."""
+        """Return the files of local modules that the worker has loaded besides the copied ones; [] if it has died."""
         with suppress(WorkerDied, ModelError, PartialRun):
             return [str(path) for path in self._call(self._link, "modules", {}).header["files"]]
         return []
@@ -121,7 +120,7 @@ class RemoteAdapter:
         return ready
 
     def _inferred(self, batch: Batch, link: WorkerProcess) -> int:
-        """Runs the batch, with its neighbours as they were; images that went with a lost worker are sent again."""
+        """Run a batch in its original composition; images whose worker died are preprocessed again first."""
         for ready in batch.members:
             if ready.link is not link:
                 self._prepared(ready, link)
@@ -143,7 +142,7 @@ class RemoteAdapter:
         return link.call(call, values, arrays, self._spec.deadline)
 
     def _with_retry(self, images: Sequence[PreparedImage], stage: str, work: Callable[[], T]) -> T:
-        """`work`, and once more in a fresh worker where the first was lost on the way."""
+        """Return `work()`, repeated once in a new worker if the first one dies. Raises PartialRun if that dies, too."""
         try:
             return work()
         except WorkerDied as lost:
@@ -159,7 +158,6 @@ class RemoteAdapter:
                 raise _partial(images, stage, lost) from None
 
     def _current(self) -> WorkerProcess:
-        """The live worker, started again where it is lost."""
         with self._starting:
             if not self._link.alive:
                 self._link.close()
@@ -176,7 +174,6 @@ class RemoteAdapter:
         raise self._closed
 
     def _start(self) -> Mapping[str, Any]:
-        """A worker with the model loaded; what the model says of itself."""
         spec = self._spec
         try:
             self._link = link = WorkerProcess(self._python, self._tree.folder)
@@ -209,7 +206,6 @@ def _partial(images: Sequence[PreparedImage], stage: str, lost: WorkerDied) -> P
 
 
 def _prediction(frame: Message) -> Prediction:
-    """The inverse of the worker's `encode_prediction`."""
     maps = {name: array.astype(np.int32) for name, array in frame.arrays.items()}
     infos = tuple(SegmentInfo(*values) for values in frame.header["segments"])
     return Prediction(Panoptic(maps["id_map"], infos), maps.get("semantic"), frame.header["seconds"])

@@ -1,13 +1,13 @@
-"""The other side of `bench.models.worker.remote`: one adapter behind frames on pipes, in an interpreter of its own.
-Python 3.9.
+"""The worker process: serves one adapter to `bench.models.worker.remote` over pipes, in its own interpreter.
+Runs on Python 3.9.
 
     worker → run    {"hello": 1, "python": ..., "numpy": ...}
     run → worker    {"id": 0, "call": "load", ...}, then preprocess, infer and postprocess, many at a time
     worker → run    {"id": n, "result": {...}} or {"id": n, "error": "...", "missing": module or null}
 
-A reader thread takes requests as they come; preprocess and postprocess run on threads, load, infer and count on the
-main thread. The frames' file descriptor is a copy of fd 1, and fd 1 becomes a copy of fd 2, so that whatever the
-framework prints, in Python or in C, ends on stderr.
+A reader thread receives requests; preprocess and postprocess run on thread pools, all other calls on the main
+thread. Messages are written to a copy of fd 1, and fd 1 becomes a copy of fd 2, so that output of the framework, in
+Python or in C, goes to stderr.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ THREADS = 2  # for each of preprocess and postprocess, as the run has by default
 
 
 def main() -> None:
-    """Serves until the run closes its end of the pipe; a dead run ends the worker at once."""
+    """Serve requests until the run closes its end of the pipe or dies."""
     requests, answers = FileIO(os.dup(0), "r"), FileIO(os.dup(1), "w")
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 class Worker:
-    """The requests of one run, answered in any order; the adapter comes with the first."""
+    """Serves the requests of one run; answers may be out of order. The first request must be `load`."""
 
     def __init__(self, requests: FileIO, answers: FileIO) -> None:
         self._requests, self._answers = requests, answers
@@ -62,14 +62,14 @@ class Worker:
         self._held = StageServer()
 
     def serve(self) -> None:
-        """Never returns: the reader leaves the process."""
+        """Serve forever; the reader thread ends the process."""
         self._send(Message({"hello": PROTOCOL, "python": platform.python_version(), "numpy": np.__version__}))
         threading.Thread(target=self._read, daemon=True).start()
         while True:
             self._answer(self._main.get())
 
     def _read(self) -> None:
-        """Whatever ends the stream ends the process, even while the framework hangs."""
+        """Dispatch requests. The end of the stream ends the process, even if the framework hangs."""
         try:
             while (frame := read_frame(self._requests)) is not None:
                 pool = self._pools.get(frame.header["call"])
@@ -101,7 +101,7 @@ class Worker:
 
 
 class StageServer:
-    """The adapter and what its stages have made so far, by the numbers that the run gave them."""
+    """The adapter and the intermediate results of its stages, by the keys that the run assigns."""
 
     def __init__(self) -> None:
         self._adapter: Adapter | None = None
@@ -115,7 +115,7 @@ class StageServer:
         return self._adapter
 
     def load(self, frame: Message) -> Message:
-        """The model; what it says of itself goes into the run's record."""
+        """Load the model and return its metadata for run.json."""
         header = frame.header
         module = _module(header["module"], header["file"])
         model = getattr(module, header["class"], None)
@@ -129,26 +129,25 @@ class StageServer:
         return Message({**about, "device": device, "categories": categories, "packages": _packages(header["packages"])})
 
     def preprocess(self, frame: Message) -> Message:
-        """One image; the result stays here."""
+        """Preprocess one image and keep the result."""
         image = Image(frame.header["image_id"], frame.arrays["rgb"])
         self._ready[frame.header["key"]] = self.adapter.preprocess(image)
         return Message({})
 
     def infer(self, frame: Message) -> Message:
-        """A batch of preprocessed images; only how many outputs there are goes back."""
+        """Run a batch of preprocessed images and keep the outputs; return their number."""
         outputs = self.adapter.infer([self._ready.pop(key) for key in frame.header["keys"]])
         for i, output in enumerate(outputs):
             self._outputs[frame.header["key"], i] = output
         return Message({"outputs": len(outputs)})
 
     def postprocess(self, frame: Message) -> Message:
-        """One output as a prediction."""
         height, width = frame.header["size"]
         output = self._outputs.pop((frame.header["key"], frame.header["index"]))
         return encode_prediction(self.adapter.postprocess(output, (height, width)))
 
     def modules(self, frame: Message) -> Message:
-        """The files of loaded modules that are neither installed nor of this worker's own folder."""
+        """Return the files of loaded modules that are neither installed nor in this worker's folder."""
         paths = sysconfig.get_paths()
         installed = [paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
         known = (str(Path(__file__).resolve().parents[3]), *(os.path.realpath(path) for path in installed))
@@ -158,7 +157,6 @@ class StageServer:
         return Message({"files": sorted(local)})
 
     def count(self, frame: Message) -> Message:
-        """What the network computes for one image; nothing of it stays here."""
         image = Image(frame.header["image_id"], frame.arrays["rgb"])
         return Message({"multiply_adds": count_macs(self.adapter, image)})
 
@@ -168,7 +166,6 @@ def _module(name: str | None, file: str | None) -> Any:
 
 
 def _packages(names: list[str]) -> dict[str, str]:
-    """The installed ones of these distributions and their versions."""
     installed = {}
     for name in names:
         try:
@@ -179,7 +176,7 @@ def _packages(names: list[str]) -> dict[str, str]:
 
 
 def spec_from_json(plain: Mapping[str, Any]) -> SimpleNamespace:
-    """A ModelSpec's JSON as an object with its attributes; `fusion` and `space` are what they are in the run."""
+    """Decode a ModelSpec's JSON as an object with its attributes; `fusion` and `space` have their original types."""
     values = {key: _tuples(value) for key, value in plain.items()}
     values["fusion"] = FusionSpec(**values["fusion"])
     values["space"] = categories_of(plain["space"])
@@ -190,19 +187,17 @@ def spec_from_json(plain: Mapping[str, Any]) -> SimpleNamespace:
 
 
 def categories_of(rows: list[Mapping[str, Any]]) -> Categories:
-    """The inverse of `to_plain` for the categories of a space."""
     return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in rows))
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists as the tuples that they were."""
     if isinstance(value, Mapping):
         return {key: _tuples(inner) for key, inner in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def encode_prediction(prediction: Prediction) -> Message:
-    """Maps as the narrowest integers that hold them: a quarter of the bytes."""
+    """Encode a prediction, with maps in the smallest integer dtype that holds them, usually a quarter of the bytes."""
     arrays = {"id_map": _narrow(prediction.panoptic.id_map)}
     if prediction.semantic is not None:
         arrays["semantic"] = _narrow(prediction.semantic)
@@ -211,7 +206,7 @@ def encode_prediction(prediction: Prediction) -> Message:
 
 
 def _segment(info: SegmentInfo) -> list[Any]:
-    """The fields in their order, as Python's own numbers: adapters may have filled in numpy's."""
+    """Return the fields in order as Python numbers, since adapters may use numpy scalars."""
     score = None if info.score is None else float(info.score)
     source, area = (None if value is None else int(value) for value in (info.source_id, info.declared_area))
     return [int(info.category_id), bool(info.iscrowd), score, source, area]

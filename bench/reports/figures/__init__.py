@@ -1,4 +1,4 @@
-"""Figures (matplotlib)."""
+"""Figures drawn with matplotlib."""
 
 from bench.reports.figures.class_histogram import class_histogram
 

@@ -1,4 +1,4 @@
-"""Class-wise bars of one run, or of several beside each other."""
+"""Bar charts of the class-wise metrics of one or several runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STYLE: Any = {  # rcParams; their type names every key of one version of matplot
 
 
 def class_bars(runs: Sequence[Run], path: Path) -> Path:
-    """PQ, SQ, RQ and IoU of every class as a PNG or SVG; things above, stuff below, in the order of the space."""
+    """Draw PQ, SQ, RQ and IoU of every class as PNG or SVG; things above stuff, in the order of the label space."""
     require_one_board(runs)
     frames = [class_frame(run.score) for run in runs]
     measures = [m for m in MEASURES if m != "IoU_semantic" or any(f[m].notna().any() for f in frames)]
@@ -52,13 +52,16 @@ def class_bars(runs: Sequence[Run], path: Path) -> Path:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """As PNG or SVG, by the name; without a date, so that the same runs give the same bytes."""
+    """Save as PNG or SVG by file name suffix, without a date so that equal runs give equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
 
 
 def require_one_board(runs: Sequence[Run]) -> None:
-    """NotComparable where runs were not scored on the same truth by the same rules; as many as there are colours."""
+    """Raise NotComparable unless all runs were scored on the same ground truth by the same rules.
+
+    Raises UsageError without runs or with more runs than colours.
+    """
     if not 1 <= len(runs) <= len(PALETTE):
         raise UsageError(f"a report takes 1 to {len(PALETTE)} runs, not {len(runs)}")
     for run in runs[1:]:
@@ -69,7 +72,7 @@ def require_one_board(runs: Sequence[Run]) -> None:
 
 
 def _canvas(columns: int, classes: Sequence[int], runs: int, letters: int) -> tuple[Figure, list[list[Axes]]]:
-    """Axes (group, measure) whose heights follow the number of bars; inches are kept, whatever the count."""
+    """Return the figure and its axes by (group, measure). Heights follow the number of bars, at a fixed bar size."""
     heights = [count * (runs + GAP_BARS) * BAR_INCHES for count in classes]
     top, between, bottom, right, column = 0.75 + 0.22 * runs, 0.55, 0.3, 0.1, 2.35
     left = max(1.3, 0.085 * letters + 0.2)
@@ -87,7 +90,7 @@ def _canvas(columns: int, classes: Sequence[int], runs: int, letters: int) -> tu
 
 
 def _panel(axes: Axes, columns: Sequence[pd.Series[float]]) -> None:
-    """One measure of the classes of a group; every bar bears its number, an undefined one a dash."""
+    """Draw one measure for the classes of a group, with the value beside each bar and a dash if undefined."""
     classes = len(columns[0])
     step = len(columns) + GAP_BARS
     axes.set(xlim=(0, 1), ylim=(classes * step, 0), yticks=[], xticks=[0, 0.25, 0.5, 0.75, 1])
@@ -109,7 +112,6 @@ def _number(axes: Axes, place: float, value: float | None) -> None:
 
 
 def _names(axes: Axes, group: str, names: Sequence[str]) -> None:
-    """Class names at the middle of their bars, the group above them."""
     low = axes.get_ylim()[0]
     axes.set_yticks((np.arange(len(names)) + 0.5) * low / len(names))
     axes.set_yticklabels(names)
@@ -118,7 +120,6 @@ def _names(axes: Axes, group: str, names: Sequence[str]) -> None:
 
 
 def _legend(figure: Figure, runs: Sequence[Run]) -> None:
-    """The data set, and a line a run: its colour, name and means."""
     height, margin = figure.get_figheight(), 0.15 / figure.get_figwidth()
     images = runs[0].score["images"]
     title = f"{runs[0].dataset}, {images} image{'' if images == 1 else 's'}, percent"

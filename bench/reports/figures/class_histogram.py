@@ -20,7 +20,7 @@ ROW_INCHES, TOP_INCHES, BOTTOM_INCHES, COLUMN_INCHES, GAP_INCHES = 0.19, 0.95, 0
 
 
 def class_histogram(stats: DatasetStats, path: Path) -> Path:
-    """A PNG: a row a class, by falling pixels. Classes that never occur are counted in the title."""
+    """Draw one row per class by falling pixel count as PNG. The title counts the classes without pixels."""
     rows = sorted((row for row in stats.per_class if row.pixels), key=lambda row: -row.pixels)
     columns = {"Pixels": [row.pixels for row in rows], "Images": [row.images for row in rows]}
     if stats.segments is not None:
@@ -37,7 +37,6 @@ def class_histogram(stats: DatasetStats, path: Path) -> Path:
 
 
 def _canvas(rows: Sequence[ClassStats], columns: int) -> tuple[Figure, list[Axes]]:
-    """Axes whose heights follow the number of classes."""
     left = 0.3 + 0.075 * max((len(row.name) for row in rows), default=0)
     width = left + columns * (COLUMN_INCHES + GAP_INCHES)
     inches = ROW_INCHES * max(len(rows), 1)
@@ -65,7 +64,6 @@ def _panel(axes: Axes, title: str, values: Sequence[int], rows: Sequence[ClassSt
 
 
 def _short(value: int) -> str:
-    """Three digits and a unit: 12.3 M."""
     for unit, factor in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
         if value >= factor:
             return f"{value / factor:.3g} {unit}"
@@ -73,7 +71,6 @@ def _short(value: int) -> str:
 
 
 def _title(figure: Figure, stats: DatasetStats) -> None:
-    """The data set, and what the colours mean."""
     height, width = figure.get_figheight(), figure.get_figwidth()
     title = f"{stats.dataset}, {stats.images} image{'' if stats.images == 1 else 's'}"
     figure.text(0.15 / width, 1 - 0.12 / height, title, va="top", fontsize=11, fontweight="bold")

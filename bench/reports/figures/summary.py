@@ -1,4 +1,4 @@
-"""Error bars, cost scatter and training curves (matplotlib)."""
+"""Figures of error types, cost and training curves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIDES = {  # of a label: its offset in points, and how it is aligned
 
 
 def stacked_errors(groups: Sequence[tuple[str, Sequence[Stack]]], path: Path) -> Path:
-    """A bar a run for all, things and stuff: PQ, then every kind of error; together 100."""
+    """Draw one bar per run for all, things and stuff: PQ and the loss by error type, which add up to 100."""
     rows = [(f"{stack.name}, {group}", stack) for group, stacks in groups for stack in stacks]
     height = 0.95 + ROW_INCHES * len(rows)
     with matplotlib.rc_context(STYLE):
@@ -57,7 +57,7 @@ def _bar(axes: Axes, y: int, stack: Stack) -> None:
 
 
 def accuracy_and_cost(scatters: Sequence[Scatter], path: Path) -> Path | None:
-    """PQ against each cost that a run tells; hollow marks are dominated. None where no run tells any."""
+    """Draw PQ against each known cost; hollow marks are dominated runs. Return None if no cost is known."""
     known = [one for one in scatters if one.points]
     if not known:
         return None
@@ -89,7 +89,7 @@ MARKED = 40  # points; more of them are a line alone
 
 
 def training_curves(charts: Sequence[Chart], path: Path) -> Path | None:
-    """Loss and held-back PQ over the steps, in the colours of the runs. None where no training log is at hand."""
+    """Draw loss and held-back PQ over steps, in the runs' colours. Return None if there is no training log."""
     if not charts:
         return None
     with matplotlib.rc_context(STYLE):
@@ -103,7 +103,6 @@ def training_curves(charts: Sequence[Chart], path: Path) -> Path | None:
 
 
 def _curves(axes: Axes, chart: Chart) -> dict[str, Line2D]:
-    """Label → line."""
     axes.set(xlabel="step", ylabel=chart.title, xlim=(chart.x.low, chart.x.high), ylim=(chart.y.low, chart.y.high))
     axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)

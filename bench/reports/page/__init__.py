@@ -1,1 +1,1 @@
-"""The HTML page of a report."""
+"""HTML page of a report."""

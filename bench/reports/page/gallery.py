@@ -1,4 +1,4 @@
-"""The gallery of a page: images of the data set with the predictions of every run, up to a total size."""
+"""Image gallery of a page, with the predictions of every run, up to a total size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS_SHOWN = ("worst", "best", *ERROR_TYPES)
 
 @dataclass(frozen=True)
 class Gallery:
-    """`images` are payloads, `cards` what is shown of them; `notes` say what is not there, and how to get it."""
+    """Content of the gallery: `images` are payloads, `cards` refer to them; `notes` list what is missing, and why."""
 
     images: tuple[Mapping[str, Any], ...] = ()
     cards: tuple[Mapping[str, Any], ...] = ()
@@ -33,9 +33,9 @@ class Gallery:
 
 
 def gallery(views: Sequence[RunView], dataset: Dataset | None, cap_mb: float = CAP_MB, why: str = "") -> Gallery:
-    """Needs the data set and runs that kept their predictions; `why` tells what is amiss with the data set.
+    """Build the gallery from the data set and the runs with saved predictions; `why` explains a missing data set.
 
-    A data set or predictions that do not give the stored numbers are a DataError.
+    Raises DataError if the data set or the predictions contradict the stored numbers.
     """
     notes = [note for view in views if (note := _missing(view))]
     shown = [view for view in views if not _missing(view)]
@@ -48,7 +48,7 @@ def gallery(views: Sequence[RunView], dataset: Dataset | None, cap_mb: float = C
 
 
 def _missing(view: RunView) -> str:
-    """Why there is nothing to show of a run; empty where there is."""
+    """Return why a run has no pictures, or "" if it has."""
     if not view.score["PQ"]["all"]["n"] or not view.views:
         return f"{view.label}: has no segments, or its image lines are not at hand."
     if saved_predictions(view.run) is None:
@@ -60,8 +60,6 @@ def _missing(view: RunView) -> str:
 
 
 class _Source:
-    """Reads images and predictions; an image is read once."""
-
     def __init__(self, views: Sequence[RunView], dataset: Dataset) -> None:
         self.views = views
         self.categories = views[0].run.categories
@@ -73,7 +71,6 @@ class _Source:
         self.dataset = dataset
 
     def read(self, image_id: str) -> dict[int, ImageView]:
-        """The image with the prediction of each run."""
         sample = self.samples.get(image_id)
         return {
             view.color_index: read_view(
@@ -85,7 +82,7 @@ class _Source:
 
 
 def _filled(source: _Source, cap_bytes: int, notes: tuple[str, ...]) -> Gallery:
-    """Picks in their order, as long as there is room."""
+    """Add picks in their order while they fit into `cap_bytes`."""
     images: dict[str, Mapping[str, Any]] = {}
     places: dict[str, int] = {}
     cards, total, left_out = [], 0, 0

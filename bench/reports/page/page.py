@@ -1,4 +1,4 @@
-"""The page: everything that it shows as plain values, and the one file that the template makes of them."""
+"""HTML page of a report, rendered from plain values by a Jinja template."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ SECTIONS = {
 
 
 def write_page(views: Sequence[RunView], gallery: Gallery, path: Path, beside: Sequence[str] = ()) -> Path:
-    """One HTML file that needs nothing else; `beside` names the files that say the same in its folder."""
+    """Write one self-contained HTML file; `beside` lists files with the same content in its folder."""
     return write_rendered(path, "page.html", page_values(views, gallery, beside))
 
 
 def write_rendered(path: Path, template: str, values: Mapping[str, Any], own: Sequence[Path] = ()) -> Path:
-    """What a template makes of the values, complete or not there at all. Templates lie in `own` folders, or here."""
+    """Render a template and write the result atomically. Templates are searched in `own`, then in this package."""
     environment = Environment(
         loader=FileSystemLoader([*own, TEMPLATES]), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -52,7 +52,7 @@ def write_rendered(path: Path, template: str, values: Mapping[str, Any], own: Se
 
 
 def page_values(views: Sequence[RunView], gallery: Gallery, beside: Sequence[str]) -> dict[str, Any]:
-    """What the template names. Only the style and the scripts, which ship, are not escaped."""
+    """Return the variables of the template. Only the shipped CSS and scripts are not escaped."""
     first = views[0].run
     values = {
         "title": f"{' · '.join(view.label for view in views)} on {first.dataset}",
@@ -112,7 +112,6 @@ def _pictures(views: Sequence[RunView], gallery: Gallery) -> dict[str, Any]:
 
 
 def _classes(image: Mapping[str, Any]) -> list[int]:
-    """Places of the classes that the truth or a prediction of an image has."""
     maps = [image["truth"], *image["runs"].values()]
     return sorted({segment[0] for one in maps for segment in one["segments"]})
 

@@ -1,4 +1,4 @@
-"""One image of the gallery as plain values: its photo as a JPEG, its maps as compressed ids that the page colours."""
+"""Data of one gallery image: the photo as JPEG, and maps of compressed ids that the page's script colours."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom (px of the shown siz
 
 
 def shown_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(H, W) at which an image is shown: its own, unless its longer side is over the limit."""
+    """Return the displayed (H, W): the image's own, scaled down if its longer side exceeds the limit."""
     factor = min(1.0, LONGER_PX / max(size))
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def payload(image_id: str, views: Mapping[int, ImageView], categories: Categories) -> dict[str, Any]:
-    """What the page needs to show an image in every view; `views` are of one image, by the run's number."""
+    """Return the data of one image for every view; `views` maps the run's index to its view of this image."""
     first = next(iter(views.values()))
     height, width = size = shown_size(first.truth.size)
     return {
@@ -58,7 +58,7 @@ def _photo(rgb: RGB) -> str:
 
 
 def _map(panoptic: Panoptic, size: tuple[int, int], categories: Categories) -> dict[str, Any]:
-    """Dense ids, and for each segment the place of its class, its area and whether it is a crowd."""
+    """Return dense ids, and class index, area and crowd flag of each segment."""
     segments = [
         [categories.index_of[info.category_id], int(area), int(info.iscrowd)]
         for info, area in zip(panoptic.segments_info, panoptic.areas, strict=True)
@@ -67,7 +67,7 @@ def _map(panoptic: Panoptic, size: tuple[int, int], categories: Categories) -> d
 
 
 def _semantic(ids: NDArray[np.int32] | None, size: tuple[int, int], categories: Categories) -> str | None:
-    """The model's own semantic output: 1 + the place of the class, 0 where it says none."""
+    """Return the model's semantic output as 1 + class index, 0 for void; None if not saved."""
     if ids is None:
         return None
     places = category_indices(scaled_ids(ids, size), categories) + 1
@@ -75,17 +75,17 @@ def _semantic(ids: NDArray[np.int32] | None, size: tuple[int, int], categories: 
 
 
 def packed(values: NDArray[np.integer[Any]]) -> str:
-    """Any array of small integers: zlib of uint16, little endian, rows first, as base64."""
+    """Encode an array of integers below 65536: little-endian uint16, row-major, zlib, base64."""
     return base64.b64encode(zlib.compress(values.astype("<u2").tobytes(), 9)).decode("ascii")
 
 
 def unpacked(text: str, shape: Sequence[int]) -> NDArray[np.uint16]:
-    """The array that `packed` made; what the page's script does."""
+    """Decode an array made by `packed`, as the page's script does."""
     return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<u2").reshape(shape)
 
 
 def box_of(panoptic: Panoptic, dense_id: int) -> Box:
-    """The bounding box of a segment, at the size that is shown."""
+    """Return the bounding box of a segment at the displayed size."""
     rows, columns = np.nonzero(panoptic.id_map == dense_id)
     (height, width), (shown_h, shown_w) = panoptic.size, shown_size(panoptic.size)
     return (

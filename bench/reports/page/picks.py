@@ -1,4 +1,4 @@
-"""What a gallery shows of a run: its best and worst images, and the worst segments of each kind of error."""
+"""Selection of gallery images: the best and worst images of a run, and the worst segments of each error type."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Side = Literal["truth", "prediction"]
 
 @dataclass(frozen=True)
 class WrongSegment:
-    """A segment that is wrong: which, how large, and the pixels that it costs (its area, or what its mask lacks)."""
+    """A wrong segment with its area and the pixels that the error costs (its area, times 1 - IoU if matched)."""
 
     side: Side
     dense_id: int
@@ -34,7 +34,7 @@ class WrongSegment:
 
 @dataclass(frozen=True)
 class GalleryItem:
-    """An image of run `k`, and why it is shown: `kind` is best, worst or a kind of error; `place` 1 is the best PQ."""
+    """An image of a run; `kind` is best, worst or an error type, and `place` 1 is the image with the best PQ."""
 
     k: int
     kind: str
@@ -45,13 +45,13 @@ class GalleryItem:
 
 
 def picks(views: Sequence[RunView]) -> list[GalleryItem]:
-    """The most telling of every kind and run first, so that a limit leaves out the least telling."""
+    """Return the gallery items of all runs, most important first, so that a size limit drops the least important."""
     queues = [queue for view in views for queue in _queues(view)]
     return [pick for turn in zip_longest(*queues) for pick in turn if pick is not None]
 
 
 def _queues(view: RunView) -> Iterator[list[GalleryItem]]:
-    """Worst images, best images, then each kind of error."""
+    """Yield the worst images, the best images, then the segments of each error type."""
     ranked = ranked_images(view.run)
     images = [GalleryItem(view.color_index, "", image.image_id, image.pq, image.place) for image in ranked]
     half = min(IMAGES, len(images) // 2 + len(images) % 2)
@@ -71,7 +71,7 @@ def _as(pick: GalleryItem, kind: str) -> GalleryItem:
 
 
 def _worst(view: RunView) -> dict[str, list[tuple[str, WrongSegment]]]:
-    """The costliest segments of each kind, at most one an image."""
+    """Return the costliest segments of each error type, at most one per image."""
     found: dict[str, list[tuple[str, WrongSegment]]] = defaultdict(list)
     for line in view.run.lines():
         worst: dict[str, WrongSegment] = {}

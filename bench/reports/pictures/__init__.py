@@ -1,4 +1,4 @@
-"""Images with segments drawn over them."""
+"""Pictures of images with segments drawn over them."""
 
 from bench.reports.pictures.layout import write
 from bench.reports.pictures.overlays import predicted_page

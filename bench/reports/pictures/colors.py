@@ -1,4 +1,4 @@
-"""Maps → colours: panoptic overlays and error maps as (H, W, 3) uint8."""
+"""Colours of panoptic overlays and error maps, as (H, W, 3) uint8."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ ERROR_COLORS: Mapping[Error, tuple[int, int, int]] = {
 
 
 def scaled_size(size: tuple[int, int], longer_px: int) -> tuple[int, int]:
-    """(H, W) whose longer side is at most `longer_px`; small images grow by whole factors: pixels stay square."""
+    """Return (H, W) with the longer side at most `longer_px`; small images grow by whole factors only."""
     longer = max(size)
     factor = longer_px // longer if longer <= longer_px else longer_px / longer
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def scaled_rgb(rgb: RGB, size: tuple[int, int]) -> RGB:
-    """(H, W, 3) uint8 at another size; enlarged pixels stay sharp."""
+    """Resize an (H, W, 3) uint8 image: nearest pixel to enlarge, Lanczos to reduce."""
     grows = size[0] > rgb.shape[0]
     kind = PilImage.Resampling.NEAREST if grows else PilImage.Resampling.LANCZOS
     return np.asarray(PilImage.fromarray(rgb).resize(size[::-1], kind))
 
 
 def scaled_ids(ids: NDArray[Ids], size: tuple[int, int]) -> NDArray[Ids]:
-    """(H, W) of any integers at another size, by the nearest pixel."""
+    """Resize an (H, W) map of integers by nearest pixel."""
     rows = np.arange(size[0]) * ids.shape[0] // size[0]
     columns = np.arange(size[1]) * ids.shape[1] // size[1]
     scaled: NDArray[Ids] = ids[rows[:, None], columns[None, :]]
@@ -54,7 +54,7 @@ def scaled_ids(ids: NDArray[Ids], size: tuple[int, int]) -> NDArray[Ids]:
 
 
 def overlay(rgb: RGB, ids: IdMap, panoptic: Panoptic, categories: Categories) -> RGB:
-    """Class colours over the grey image; things in shades of theirs, with white borders.
+    """Blend class colours over the grey image; things in shades of their class colour, with white borders.
 
     `ids` is the id map of `panoptic` at the size of `rgb`. Crowd regions are striped, void is nearly black.
     """
@@ -71,13 +71,12 @@ def overlay(rgb: RGB, ids: IdMap, panoptic: Panoptic, categories: Categories) ->
 
 
 def error_picture(rgb: RGB, codes: NDArray[np.uint8]) -> RGB:
-    """The colour of each pixel's `Error` over the grey image."""
     colors = np.array([ERROR_COLORS[error] for error in Error], dtype=np.float32)
     return _blend(rgb, colors[codes], ERROR)
 
 
 def _colors(panoptic: Panoptic, categories: Categories) -> RGBFloat:
-    """(n + 1, 3) the colour of each dense id. A class's first instance has its plain colour."""
+    """Return (n + 1, 3) colours by dense id. The first instance of a class has its unshaded colour."""
     seen: dict[int, int] = {}
     colors: list[tuple[float, ...]] = [VOID]
     for segment in panoptic.segments_info:
@@ -88,21 +87,19 @@ def _colors(panoptic: Panoptic, categories: Categories) -> RGBFloat:
 
 
 def _shade(color: tuple[int, int, int], amount: float) -> tuple[float, ...]:
-    """The colour on its way to white (amount > 0) or black (amount < 0)."""
     target = 255 if amount > 0 else 0
     return tuple(channel + abs(amount) * (target - channel) for channel in color)
 
 
 def _blend(rgb: RGB, colors: RGBFloat, opacity: float) -> RGB:
-    """(H, W, 3) colours over the grey image."""
     grey = (rgb.astype(np.float32) @ LUMA)[..., None]
     return np.rint(opacity * colors + (1 - opacity) * grey).astype(np.uint8)
 
 
 def _borders(ids: IdMap, things: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(H, W): the segment to the right or below is another one, and one of the two is a thing.
+    """Return an (H, W) mask: the segment to the right or below differs, and one of the two is a thing.
 
-    Borders of stuff would bury its thin classes: a far pole is narrower than two lines.
+    Borders of stuff would cover thin classes such as distant poles.
     """
     edge = np.zeros(ids.shape, dtype=bool)
     edge[:, :-1] |= (ids[:, :-1] != ids[:, 1:]) & (things[:, :-1] | things[:, 1:])

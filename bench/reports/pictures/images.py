@@ -1,4 +1,4 @@
-"""Which images of a run are worth a look, and one of them read: its pixels, both maps, what became of the segments."""
+"""Images of a run ranked by PQ, and one image with its maps and matches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bench.types import RGB, Categories, Panoptic, Sample
 
 @dataclass(frozen=True)
 class RankedImage:
-    """An image and its place among all images of the run by their own PQ (1 is the best)."""
+    """An image and its rank among all images of the run by their own PQ (1 is the best)."""
 
     image_id: str
     pq: float
@@ -31,9 +31,9 @@ class RankedImage:
 
 @dataclass(frozen=True, eq=False)
 class ImageView:
-    """An image with its two maps and what became of their segments.
+    """An image with ground truth, prediction and their matches.
 
-    `semantic` is (H, W) category ids of the model's semantic output, where the run kept it.
+    `semantic` holds (H, W) category ids of the model's semantic output, None if the run did not save it.
     """
 
     rgb: RGB
@@ -44,12 +44,11 @@ class ImageView:
 
     @cached_property
     def codes(self) -> NDArray[np.uint8]:
-        """(H, W) uint8 of `Error`."""
         return error_map(self.truth, self.prediction, self.matches)
 
 
 def ranked_images(run: Run) -> list[RankedImage]:
-    """The images of a run by their own PQ, the best first; those where it is undefined are left out."""
+    """Return the images of a run by falling PQ; images with undefined PQ are left out."""
     scores = {}
     for line in run.lines():
         with error_context(f"{run.folder}, image {line['image_id']!r}"):
@@ -60,7 +59,6 @@ def ranked_images(run: Run) -> list[RankedImage]:
 
 
 def places(scores: Mapping[str, float]) -> list[RankedImage]:
-    """Images by a PQ, the best first."""
     ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
     return [RankedImage(image_id, pq, place) for place, (image_id, pq) in enumerate(ordered, 1)]
 
@@ -70,7 +68,7 @@ def _pq(overlap: Overlap, categories: Categories, protocol: Protocol) -> float |
 
 
 def best_median_worst(ranked: Sequence[RankedImage], count: int) -> list[RankedImage]:
-    """A third of `count` from the top, a third around the median, a third from the bottom; all if there are fewer."""
+    """Return a third of `count` from the top, around the median and from the bottom each; all if there are fewer."""
     if len(ranked) <= count:
         return list(ranked)
     best, worst = (count + 2) // 3, (count + 1) // 3
@@ -83,7 +81,7 @@ def best_median_worst(ranked: Sequence[RankedImage], count: int) -> list[RankedI
 def read_view(
     sample: Sample | None, pick: RankedImage, run: Run, predictions: PredictionFolder, dataset: Dataset
 ) -> ImageView:
-    """Reads the files of one image; they must still give the PQ that was stored."""
+    """Read one image with truth and prediction. Raises DataError if they do not give the stored PQ."""
     if sample is None:
         raise DataError(f"{dataset.name}:{dataset.split} has no image {pick.image_id!r}; give the run's data set")
     truth = sample.read_target()

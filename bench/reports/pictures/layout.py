@@ -1,4 +1,4 @@
-"""Pictures put together: panels with captions, a legend that wraps, rows of thumbnails. Sizes in pixels."""
+"""Layout of pictures: panels with captions, wrapped legends, rows of thumbnails. Sizes in pixels."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ INK, PAPER = (30, 30, 30), (255, 255, 255)
 
 @cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """matplotlib's own DejaVu Sans: the same glyphs on every machine."""
+    """Load DejaVu Sans from matplotlib, which has the same glyphs on every machine."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
 
 
 def page(title: str, captions: Sequence[str], panels: Sequence[RGB], legends: Sequence[Sequence[Swatch]]) -> RGB:
-    """A title, panels of one size two by two, then the legends."""
+    """Draw a title, panels of equal size in two columns, and the legends below."""
     height, width, _ = panels[0].shape
     step = height + TEXT + 2 * GAP
     grid_width = 2 * width + GAP
@@ -49,7 +49,7 @@ def page(title: str, captions: Sequence[str], panels: Sequence[RGB], legends: Se
 
 
 def hstack(panels: Sequence[RGB], title: str = "") -> RGB:
-    """Panels of one height in a row, below a line of text where there is one; without margins."""
+    """Join panels of equal height in a row without margins, with a line of text above if given."""
     width = sum(panel.shape[1] for panel in panels) + GAP * (len(panels) - 1)
     top = TEXT + GAP if title else 0
     canvas = blank(panels[0].shape[0] + top, width)
@@ -62,7 +62,7 @@ def hstack(panels: Sequence[RGB], title: str = "") -> RGB:
 
 
 def vstack(rows: Sequence[RGB], legend: Sequence[Swatch] = (), title: str = "") -> RGB:
-    """A title, rows below each other, and a legend below them."""
+    """Stack rows below a title, with a legend at the bottom."""
     width = max(row.shape[1] for row in rows)
     lines = wrapped(legend, width)
     top = MARGIN + (TITLE + 2 * GAP if title else 0)
@@ -79,12 +79,11 @@ def vstack(rows: Sequence[RGB], legend: Sequence[Swatch] = (), title: str = "") 
 
 
 def blank(height: int, width: int) -> PilImage.Image:
-    """White paper."""
     return PilImage.new("RGB", (width, height), PAPER)
 
 
 def wrapped(legend: Sequence[Swatch], width: int) -> list[list[Swatch]]:
-    """The entries of a legend in lines of at most `width` px."""
+    """Split legend entries into lines of at most `width` px."""
     lines: list[list[Swatch]] = []
     room = 0
     for swatch in legend:
@@ -110,7 +109,6 @@ def _draw_legend(draw: ImageDraw.ImageDraw, line: Sequence[Swatch], x: int, y: i
 
 
 def write(path: Path, picture: RGB) -> Path:
-    """The picture as a PNG, complete or not there at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     stream = io.BytesIO()
     PilImage.fromarray(picture).save(stream, format="PNG", compress_level=3)

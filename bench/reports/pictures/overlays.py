@@ -1,4 +1,4 @@
-"""What a run looks like: its best, middling and worst images, beside the truth; and a data set at a glance."""
+"""Pictures of a run's best, median and worst images beside the truth, and contact sheets of data sets."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ ERROR_NAMES: Mapping[Error, str] = {
 
 
 def overlays(run: Run, dataset: Dataset, out: Path, count: int = 6) -> list[Path]:
-    """Image, truth, prediction and errors of `count` images as PNGs below `out`, and a contact sheet of them.
+    """Write image, truth, prediction and errors of `count` images as PNGs below `out`, with a contact sheet.
 
-    The images are the best, the middling and the worst by their own PQ. DataError where the run kept no
-    predictions, or the data set is not the one that it was scored on.
+    The images are the best, those around the median and the worst by their own PQ. Raises DataError if the run has no
+    saved predictions, or was scored on a different data set.
     """
     predictions = _predictions(run)
     samples = {sample.image_id: sample for sample in dataset.samples}
@@ -53,9 +53,9 @@ def overlays(run: Run, dataset: Dataset, out: Path, count: int = 6) -> list[Path
 
 
 def side_by_side(runs: Sequence[Run], labels: Sequence[str], dataset: Dataset, path: Path, count: int = 6) -> Path:
-    """The same images of several runs: image, truth, and each run's prediction with its PQ; as one PNG at `path`.
+    """Write one PNG with the same images of several runs: image, truth, and each prediction with its PQ.
 
-    The images are the best, the middling and the worst by the mean of their PQ. Errors as of `overlays`.
+    The images are the best, those around the median and the worst by mean PQ over the runs. Raises as `overlays`.
     """
     opened = [_predictions(run) for run in runs]
     ranked = [{pick.image_id: pick for pick in ranked_images(run)} for run in runs]
@@ -82,7 +82,6 @@ def side_by_side(runs: Sequence[Run], labels: Sequence[str], dataset: Dataset, p
 
 
 def _predictions(run: Run) -> PredictionFolder:
-    """What the run predicted."""
     predictions = saved_predictions(run)
     if predictions is None:
         raise DataError(
@@ -93,14 +92,13 @@ def _predictions(run: Run) -> PredictionFolder:
 
 
 def _panels(view: ImageView, categories: Categories, longer_px: int) -> list[RGB]:
-    """Image, truth, prediction, errors; the longer side has at most `longer_px`."""
+    """Return image, truth, prediction and errors; the longer side is at most `longer_px`."""
     rgb, truth, prediction = _painted(view, categories, longer_px)
     size = scaled_size(view.truth.size, longer_px)
     return [rgb, truth, prediction, error_picture(rgb, scaled_ids(view.codes, size))]
 
 
 def _painted(view: ImageView, categories: Categories, longer_px: int) -> tuple[RGB, RGB, RGB]:
-    """Image, truth, prediction."""
     size = scaled_size(view.truth.size, longer_px)
     rgb = scaled_rgb(view.rgb, size)
     truth, prediction = (
@@ -122,7 +120,6 @@ def _page(title: str, run: Run, view: ImageView) -> RGB:
 
 
 def predicted_page(title: str, rgb: RGB, prediction: Panoptic, categories: Categories) -> RGB:
-    """An image without labels beside what a model says of it."""
     size = scaled_size(prediction.size, PANEL_PX)
     shown = scaled_rgb(rgb, size)
     painted = overlay(shown, scaled_ids(prediction.id_map, size), prediction, categories)
@@ -136,7 +133,6 @@ def _class_legend(maps: Sequence[Panoptic], categories: Categories) -> list[Swat
 
 
 def _error_legend(view: ImageView | None) -> list[Swatch]:
-    """The kinds of error, with their share of the pixels of a view."""
     if view is None:
         return [(ERROR_COLORS[error], ERROR_NAMES[error]) for error in Error]
     shares = np.bincount(view.codes.ravel(), minlength=len(Error)) / view.codes.size
@@ -144,7 +140,7 @@ def _error_legend(view: ImageView | None) -> list[Swatch]:
 
 
 def contact_sheet(dataset: Dataset, out: Path, count: int = 12, columns: int = 4) -> Path:
-    """`count` images spread over a data set, each above its truth, as one PNG at `out`."""
+    """Write a PNG with `count` images spread evenly over a data set, each above its ground truth."""
     total = len(dataset.samples)
     if not total or count < 1:
         raise DataError(f"{dataset.name}:{dataset.split}: no image to show")

@@ -1,4 +1,4 @@
-"""The report of a study."""
+"""Report of a study."""
 
 from bench.reports.study.report import study_report
 

@@ -1,4 +1,4 @@
-"""Seed curves and the forest plot of a study."""
+"""Training curves by seed and the forest plot of a study."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.reports.views.training import Chart, Curve, chart_of, training_log
 
 @dataclass(frozen=True)
 class Mark:
-    """Places in percent of the axis: the difference, its interval, and minus to plus what seeds do."""
+    """One row of a forest plot, as percent of the axis: difference, interval, and ± noise threshold."""
 
     verdict: Verdict
     dot: float
@@ -24,15 +24,12 @@ class Mark:
 
 @dataclass(frozen=True)
 class Forest:
-    """`axis` is in points of PQ."""
-
     axis: Axis
     zero: float
     marks: tuple[Mark, ...]
 
 
 def forest(said: Sequence[Verdict]) -> Forest | None:
-    """None where nothing was compared."""
     if not said:
         return None
     reach = max(100 * max(abs(x or 0.0) for x in (v.delta.low, v.delta.high, v.yardstick)) for v in said)
@@ -54,7 +51,7 @@ DASHES = ("", "6 4", "2 3", "8 3 2 3")  # a seed's line; further ones are drawn 
 
 @dataclass(frozen=True)
 class SeedCurve:
-    """A seed's curve; `dash` tells seeds of an arm apart, colour the arms."""
+    """Curve of one seed; `dash` distinguishes the seeds of an arm, colour the arms."""
 
     curve: Curve
     seed: int
@@ -63,8 +60,6 @@ class SeedCurve:
 
 @dataclass(frozen=True)
 class SeedChart:
-    """A chart whose curves know their seed."""
-
     chart: Chart
     curves: tuple[SeedCurve, ...]
 
@@ -90,7 +85,7 @@ CHARTS: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
 
 
 def contrast_charts(arms: Sequence[Arm]) -> list[SeedChart]:
-    """The charts of the arms of a contrast; one that no log tells of is left out."""
+    """Return the charts of a contrast's arms, without charts that have no logged values."""
     logs = [
         (k, arm.name, seed, dash, training_log(run.meta["model"]))
         for k, arm in enumerate(arms)

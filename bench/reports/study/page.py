@@ -1,4 +1,4 @@
-"""The page of a study: everything that it shows as plain values, and the one file that the template makes of them."""
+"""HTML page of a study, rendered from plain values by a Jinja template."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BARS = ("PQ", "IoU_panoptic")
 
 @dataclass(frozen=True, eq=False)
 class PageParts:
-    """What the page is made of; `beside` names the files that say the same in its folder."""
+    """Content of the page; `beside` lists files with the same content in its folder."""
 
     outcome: StudyOutcome
     scored: Sequence[Arm]
@@ -49,26 +49,23 @@ class PageParts:
 
 @dataclass(frozen=True, eq=False)
 class ContrastView:
-    """A contrast on the page; `color_index` of an arm is its place in `arms`."""
-
     name: str
     arms: Sequence[Arm]
     verdicts: Sequence[Verdict]
     charts: Sequence[SeedChart]
 
     def dashes(self) -> list[tuple[int, str]]:
-        """Seeds and how their lines are dashed; they are alike in every arm that has as many."""
+        """Return (seed, SVG dash pattern) pairs, sorted by seed."""
         drawn = {one.seed: one.dash for chart in self.charts for one in chart.curves}
         return sorted(drawn.items())
 
 
 def write_study_page(parts: PageParts, path: Path) -> Path:
-    """One HTML file that needs nothing else."""
     return write_rendered(path, "study.html", page_values(parts), [OWN])
 
 
 def page_values(parts: PageParts) -> dict[str, Any]:
-    """What the template names. Only the style, which ships, is not escaped."""
+    """Return the variables of the template. Only the shipped CSS is not escaped."""
     outcome, scored = parts.outcome, parts.scored
     base = base_views(scored)
     css = [(TEMPLATES / "page.css").read_text(encoding="utf-8"), (OWN / "study.css").read_text(encoding="utf-8")]
@@ -103,13 +100,13 @@ def page_values(parts: PageParts) -> dict[str, Any]:
 
 
 def as_written(changes: Mapping[str, Any]) -> str:
-    """Values of a recipe as its YAML has them, in a line."""
+    """Return recipe values as one line of YAML."""
     text = yaml.safe_dump(dict(changes), default_flow_style=True, sort_keys=False, width=float("inf"))
     return text.strip().removeprefix("{").removesuffix("}")
 
 
 def contrast_views(parts: PageParts) -> list[ContrastView]:
-    """The contrasts with a scored arm, in the study's order."""
+    """Return the contrasts with at least one scored arm, in the study's order."""
     known = {arm.name: arm for arm in parts.scored}
     found = []
     for contrast in parts.outcome.study.contrasts:
@@ -121,7 +118,6 @@ def contrast_views(parts: PageParts) -> list[ContrastView]:
 
 
 def image_notes(scored: Sequence[Arm]) -> tuple[str, ...]:
-    """What a reader must know of intervals over these images."""
     if not scored:
         return ()
     groups = {line.get("group") for line in scored[0].runs[0].lines()}
@@ -129,7 +125,7 @@ def image_notes(scored: Sequence[Arm]) -> tuple[str, ...]:
 
 
 def base_views(scored: Sequence[Arm]) -> list[RunView]:
-    """The seeds of the first training, for its classes."""
+    """Return the seeds of the first training, for the class-wise results."""
     return [
         RunView(
             run, k, f"{arm.name}, seed {seed}", row_of(run), {"intervals": breakdown.breakdown(run, "intervals")}, None

@@ -1,4 +1,4 @@
-"""Where the numbers of a study come from: a row a seed."""
+"""Provenance table of a study, one row per seed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.results.run import Run
 
 @dataclass(frozen=True)
 class Origin:
-    """Texts for a seed: of its recipe the digest, of its training steps and minutes, of its run where and what."""
+    """Provenance of one seed, as texts: recipe digest, training steps and minutes, and the provenance of its run."""
 
     training: str
     seed: int
@@ -59,7 +59,7 @@ def _origin(name: str, seed: int, run: Run) -> Origin:
 
 
 def recipe_digest(folder: Path) -> str:
-    """Of the recipe beside the weights; "–" where there is none."""
+    """Return the first 12 hex digits of the digest of recipe.json beside the weights, or "–" if it is missing."""
     with suppress(OSError, ValueError):
         return digest(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))[:12]
     return UNDEFINED

@@ -1,4 +1,4 @@
-"""The files of a study: the page, and the same as Markdown and CSV."""
+"""Report of a study: an HTML page, and the same content as Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAGE, MARKDOWN = "index.html", "study.md"
 
 @dataclass(frozen=True, eq=False)
 class StudyReport:
-    """What was found, and the files that tell it, the page first."""
+    """Results of a study, and the paths of the written files, the page first."""
 
     outcome: StudyOutcome
     scored: list[Arm]
@@ -45,7 +45,7 @@ class StudyReport:
         return [table for table in (*shown, transfer_table(self.beyond)) if table.rows]
 
     def to_json(self) -> dict[str, Any]:
-        """Fractions; `trainings` has a row a seed."""
+        """Return the results with fractions; `trainings` has one row per seed."""
         return {
             "title": self.outcome.study.title,
             "quick": self.outcome.quick,
@@ -57,7 +57,7 @@ class StudyReport:
 
 
 def study_report(outcome: StudyOutcome) -> StudyReport:
-    """Writes index.html, study.md, trainings.csv and contrasts.csv into the study's folder."""
+    """Write index.html, study.md, trainings.csv and, if there are contrasts, contrasts.csv to the study's folder."""
     scored = arms(outcome)
     said, beyond, out = verdicts(outcome, scored), transfers(outcome), outcome.folder
     names = [PAGE, MARKDOWN, "trainings.csv", *(["contrasts.csv"] if said else [])]
@@ -72,7 +72,7 @@ def study_report(outcome: StudyOutcome) -> StudyReport:
 
 
 def _markdown(made: StudyReport) -> str:
-    """Failures are told as on the page, so that a table with a hole in it says why."""
+    """Return the Markdown report. Failures are listed, since they explain gaps in the tables."""
     text = {"contrast", "training", "arms", "verdict", "because", "by", "space", ""}
     note = [f"**{quick_note(made.outcome)}**\n"] if made.outcome.quick else []
     failed = [f"- failed: {' '.join(str(error).split())}" for error in made.outcome.errors()]

@@ -1,4 +1,4 @@
-"""Tables, transfer rows and texts of a study."""
+"""Tables and texts of a study."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Transfer:
-    """Means over the seeds of a training, fractions; None where a data set does not tell."""
+    """Means over the seeds of a training on one data set, as fractions; None if undefined for any seed."""
 
     training: str
     dataset: str
@@ -32,7 +32,7 @@ class Transfer:
 
 
 def transfers(outcome: StudyOutcome) -> list[Transfer]:
-    """Of every training that was scored beyond the study's own data set, each data set."""
+    """Return the results on each data set of the trainings with additional data sets."""
     beyond = {run.training: run.dataset for run in outcome.study.runs}
     wanted = [run for run in outcome.study.all_runs() if run.training in beyond]
     found = [(run, [one.runs[run.dataset] for one in outcome.seeds_of(run.training, run.dataset)]) for run in wanted]
@@ -66,7 +66,7 @@ SHOWN = ("PQ", "SQ", "RQ", "mIoU panoptic")
 
 
 def arms_table(scored: Sequence[Arm], title: str) -> Table:
-    """A row an arm: means over its seeds with intervals over images, and the spread of PQ over the seeds."""
+    """Return one row per arm: means over seeds with intervals over images, and the spread of PQ over seeds."""
     rows = tuple(
         (arm.name, str(len(arm.seeds)), *(interval(arm.mean(name)) for name in SHOWN), spread_text(arm.spread()))
         for arm in scored
@@ -75,17 +75,15 @@ def arms_table(scored: Sequence[Arm], title: str) -> Table:
 
 
 def spread_text(spread: float | None) -> str:
-    """In points; of one seed it is unknown."""
+    """Format a spread in percentage points; "unknown" if there is only one seed."""
     return "unknown" if spread is None else f"{100 * spread:.2f}"
 
 
 def points(value: float | None) -> str:
-    """A difference in points of percent, with its sign."""
     return UNDEFINED if value is None else f"{100 * value:+.2f}"
 
 
 def contrasts_table(said: Sequence[Verdict]) -> Table:
-    """A row a comparison."""
     rows = tuple(
         (
             v.contrast, f"{v.arm} - {v.reference}", interval(v.delta, "+"), spread_text(v.yardstick), v.verdict, v.why,
@@ -98,7 +96,7 @@ def contrasts_table(said: Sequence[Verdict]) -> Table:
 
 
 def product_table(scored: Sequence[Arm]) -> Table:
-    """PQ beside mean SQ times mean RQ."""
+    """Return PQ beside the product of mean SQ and mean RQ."""
     rows = []
     for arm in scored:
         pq, sq, rq = (arm.mean(name).value or 0.0 for name in ("PQ", "SQ", "RQ"))
@@ -108,7 +106,6 @@ def product_table(scored: Sequence[Arm]) -> Table:
 
 
 def transfer_table(rows: Sequence[Transfer]) -> Table:
-    """A row a data set that a training was scored on."""
     cells = tuple(
         (
             f"{row.training} on {row.dataset}", str(row.classes), row.space,
@@ -120,7 +117,7 @@ def transfer_table(rows: Sequence[Transfer]) -> Table:
 
 
 def seed_rows(scored: Sequence[Arm]) -> list[dict[str, Any]]:
-    """A row a seed: fractions with all digits."""
+    """Return one row per seed, as unrounded fractions."""
     rows = []
     for arm in scored:
         for k, (seed, run) in enumerate(zip(arm.seeds, arm.runs, strict=True)):
@@ -138,7 +135,6 @@ REPORTED = {"v125": (36.38, 15.06, 5.48), "v119": (37.51, 17.76, 6.66)}
 
 
 def product(sq: float, rq: float) -> float:
-    """Percent times percent."""
     return sq * rq / 100
 
 
@@ -155,13 +151,12 @@ PRODUCT_NOTE = (
 
 
 def about(outcome: StudyOutcome, scored: Sequence[Arm]) -> str:
-    """What was scored, for a table's head."""
     images = scored[0].runs[0].score["images"] if scored else 0
     return f"{outcome.study.dataset}, {images} images, percent, means of the seeds with 95 % intervals over images"
 
 
 def quick_note(outcome: StudyOutcome) -> str:
-    """What a quick look is worth."""
+    """Return the warning that a quick look allows no conclusions."""
     changes = outcome.study.quick.set if outcome.study.quick else {}
     told = ", ".join(f"{key} {value}" for key, value in changes.items())
     return (

@@ -1,1 +1,1 @@
-"""What a report shows, as plain values."""
+"""Content of reports as plain values, shared by pages and figures."""

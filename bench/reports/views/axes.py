@@ -1,4 +1,4 @@
-"""Where marks stand in a plot: axes with round ticks, places as percent of the plot's width and height."""
+"""Plot axes with round ticks; positions are percent of the plot's width or height."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of values, linear or logarithmic, with the values that bear a tick."""
+    """A range of values, linear or logarithmic, with its tick values."""
 
     low: float
     high: float
@@ -17,17 +17,16 @@ class Axis:
     log: bool = False
 
     def place(self, value: float) -> float:
-        """Percent of the way from `low` to `high`."""
+        """Return the position of a value in percent from `low` to `high`."""
         low, high, at = (math.log10(x) if self.log else x for x in (self.low, self.high, value))
         return round(100 * (at - low) / (high - low), 3) if high > low else 50.0
 
     def tick_labels(self) -> list[tuple[float, str]]:
-        """Place and text of every tick."""
         return [(self.place(tick), format_si(tick)) for tick in self.ticks]
 
 
 def linear(values: Sequence[float], from_zero: bool = True) -> Axis:
-    """An axis around values, with four to eight ticks at 1, 2 or 5 times a power of ten."""
+    """Return an axis around values, usually with four to eight ticks at multiples of 1, 2 or 5 times a power of ten."""
     low, high = (0.0 if from_zero else min(values)), max(values)
     span = (high - low) or abs(high) or 1.0
     step = 10 ** math.floor(math.log10(span / 4))
@@ -38,7 +37,7 @@ def linear(values: Sequence[float], from_zero: bool = True) -> Axis:
 
 
 def logarithmic(values: Sequence[float]) -> Axis:
-    """An axis around positive values, with ticks at 1, 2 and 5 times the powers of ten."""
+    """Return an axis around positive values, with up to seven ticks at 1, 2 and 5 times powers of ten."""
     low, high = min(values) / 1.3, max(values) * 1.3
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
@@ -49,7 +48,7 @@ def logarithmic(values: Sequence[float]) -> Axis:
 
 
 def format_si(value: float) -> str:
-    """12,500,000 → 12.5M"""
+    """Format a number with an SI suffix: 12,500,000 → 12.5M."""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= factor:
             return f"{value / factor:.4g}{unit}"

@@ -1,4 +1,4 @@
-"""Values of each class."""
+"""Class-wise metrics as a pandas frame and as table cells."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ KINDS = ("semantic", "panoptic")
 
 
 def class_frame(score: Mapping[str, Any]) -> pd.DataFrame:
-    """A row a class in the order of the space: category_id, name, isthing, PQ, SQ, RQ, TP, FP, FN,
-    IoU_semantic, IoU_panoptic. Fractions, NaN where undefined."""
+    """Return one row per class in the order of the label space; fractions, NaN if undefined.
+
+    Columns: category_id, name, isthing, PQ, SQ, RQ, TP, FP, FN, IoU_semantic, IoU_panoptic.
+    """
     rows = [
         {
             **{name: row[name] for name in ("category_id", "name", "isthing")},
@@ -41,7 +43,7 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A number of one run, as a fraction, with its interval; None where undefined."""
+    """A value of one run as a fraction, with its interval; None if undefined."""
 
     k: int
     label: str
@@ -50,7 +52,7 @@ class Cell:
 
     @property
     def tint(self) -> str:
-        """Cividis, which reads the same with every kind of colour vision; darker text where it is light."""
+        """CSS colours for the value in cividis, which stays readable with colour vision deficiencies."""
         if self.value is None:
             return ""
         red, green, blue, _ = matplotlib.colormaps["cividis"](self.value, bytes=True)
@@ -60,8 +62,6 @@ class Cell:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class in one measure."""
-
     name: str
     isthing: bool
     cells: tuple[Cell, ...]
@@ -69,7 +69,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of every class; `name` is a key of a class frame."""
+    """A measure of every class; `name` is a column of `class_frame`."""
 
     name: str
     title: str
@@ -80,7 +80,7 @@ class Measure:
 
 
 def measures(views: Sequence[RunView]) -> list[Measure]:
-    """PQ, SQ, RQ and both kinds of IoU, those that a run has, in the order of the space."""
+    """Return PQ, SQ, RQ and both kinds of IoU of every class, without measures that no run has."""
     frames = [class_frame(view.score).astype(object) for view in views]
     frames = [frame.where(frame.notna(), None) for frame in frames]
     found = []

@@ -1,4 +1,4 @@
-"""PQ against cost, with the places of its labels."""
+"""PQ against cost, with label positions for scatter plots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LETTER, LINE, MARK = 2.6, 7.0, 2.5  # the plot at its narrowest: 320 px wide, 24
 
 
 def label_sides(points: Sequence[tuple[float, float]], labels: Sequence[str]) -> list[Side]:
-    """For each point (percent of the plot) the first side where its label is free; where none is, the usual one."""
+    """Return for each point (percent of the plot) the first side where its label fits, else the default side."""
     taken = [_mark(x, y) for x, y in points]
     found: list[Side] = []
     for (x, y), label, own in zip(points, labels, list(taken), strict=True):
@@ -40,7 +40,6 @@ def _box(x: float, y: float, label: str, side: Side) -> Box:
 
 
 def _is_free(box: Box, others: Sequence[Box]) -> bool:
-    """Within the plot's sides, and off all others."""
     left, bottom, right, top = box
     apart = all(right <= b[0] or b[2] <= left or top <= b[1] or b[3] <= bottom for b in others)
     return apart and left >= -MARK and right <= 100 + MARK and bottom >= -LINE
@@ -48,8 +47,10 @@ def _is_free(box: Box, others: Sequence[Box]) -> bool:
 
 @dataclass(frozen=True)
 class Point:
-    """A run: its cost, its PQ in percent, whether another one costs no more and is no worse, and better in one; and on
-    which side of it its label is free."""
+    """A run with its cost and its PQ in percent. `side` is the side of its label.
+
+    `dominated` if another run costs no more, has no lower PQ, and is better in one of the two.
+    """
 
     color_index: int
     label: str
@@ -61,7 +62,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Scatter:
-    """PQ against one cost; `without` are the runs that do not tell theirs, `hint` and `command` say why and how to."""
+    """PQ against one cost. `without` lists the runs of unknown cost; `hint` and `command` explain how to measure it."""
 
     name: str
     title: str
@@ -75,7 +76,7 @@ class Scatter:
 
 @dataclass(frozen=True)
 class Cost:
-    """One kind of cost, and where a run tells it."""
+    """One kind of cost, and a function that returns it for a run (None if unknown)."""
 
     name: str
     title: str
@@ -98,7 +99,6 @@ COSTS = (
 
 
 def scatters(views: Sequence[RunView]) -> list[Scatter]:
-    """One for each kind of cost, also where no run tells it."""
     return [_scatter(cost, views) for cost in COSTS]
 
 
@@ -119,5 +119,4 @@ def _scatter(cost: Cost, views: Sequence[RunView]) -> Scatter:
 
 
 def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
-    """(cost, PQ): no worse in both, and not the same."""
     return one[0] <= other[0] and one[1] >= other[1] and tuple(one) != tuple(other)

@@ -1,4 +1,4 @@
-"""Why PQ is not 100, for the page: kinds of error, sizes of segments, classes taken for each other."""
+"""Error types, segment sizes and class confusions for the page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUPS = ("all", "things", "stuff")
 
 @dataclass(frozen=True)
 class Stack:
-    """PQ and the kinds of error of something, fractions that add up to 1."""
+    """PQ and the loss by error type, as fractions that add up to 1."""
 
     name: str
     pq: float
@@ -24,7 +24,7 @@ class Stack:
 
 
 def group_stacks(views: Sequence[RunView]) -> list[tuple[str, list[Stack]]]:
-    """Of all, things and stuff: a stack a run."""
+    """Return for all, things and stuff one stack per run."""
     found = []
     for group in GROUPS:
         stacks = [
@@ -36,14 +36,14 @@ def group_stacks(views: Sequence[RunView]) -> list[tuple[str, list[Stack]]]:
 
 
 def class_stacks(view: RunView) -> list[Stack]:
-    """Of the classes that occur, worst PQ first."""
+    """Return one stack per class that occurs, worst PQ first."""
     rows = view.views["errors"]["per_class"] if "errors" in view.views else []
     stacks = [Stack(row["name"], row["PQ"], tuple(row["loss"].items())) for row in rows if row["PQ"] is not None]
     return sorted(stacks, key=lambda stack: (stack.pq, stack.name))
 
 
 def sizes(views: Sequence[RunView]) -> list[tuple[str, list[tuple[str, int, list[Cell]]]]]:
-    """A title a kind of size; of each bin its name, the segments of the truth and PQ of each run."""
+    """Return for each kind of size its title and, per bin, name, number of ground-truth segments and PQ of each run."""
     having = [view for view in views if "by_size" in view.views]
     titles = {"coco": "Area in pixels (small < 32² ≤ medium < 96² ≤ large)", "relative": "Share of the image"}
     return [
@@ -60,7 +60,10 @@ def _bin(views: Sequence[RunView], kind: str, b: int) -> tuple[str, int, list[Ce
 
 
 def confusions(view: RunView) -> dict[str, Any] | None:
-    """Shares of each class's pixels, and the largest single confusions; of the panoptic map where there is one."""
+    """Return the confusion matrix by row shares and the largest single confusions, or None if not available.
+
+    Taken from the panoptic map if there is one, else from the semantic map.
+    """
     found: Mapping[str, Any] = view.views.get("confusion", {})
     kind = next((name for name in ("panoptic", "semantic") if name in found), None)
     if kind is None:
@@ -81,7 +84,6 @@ def confusions(view: RunView) -> dict[str, Any] | None:
 
 
 def _shares(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, list[Cell]]:
-    """A row of the matrix: what share of the class's pixels is predicted as each; the right ones are the recall."""
     shares = {name: pixels / row["truth_px"] for name, pixels in row["confused_with"].items()}
     shares[row["name"]] = row["recall"]
     return row["name"], [Cell(0, name, shares.get(name, 0.0)) for name in names]

@@ -1,7 +1,8 @@
-"""The label maps between models, data and scores: what each class is made of, its pixels, the ceiling that is left.
+"""Label maps of a report: source classes and pixels of each class, and the score ceiling.
 
-Counted from what a run has stored. What a map made of the *truth* is not in there, since the lines hold the truth as
-mapped: that is shown where `bench data map --record` has measured it, and else said to be missing.
+Computed from the stored run. What a map changes in the ground truth cannot be computed from it, because the image lines
+hold the mapped truth: this is shown if `bench data map` recorded it in the run's folder, and reported as missing if
+not.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ Labels = Mapping[str, Any]  # what run.json records of a map: its sha256, and th
 
 @dataclass(frozen=True)
 class ClassReach:
-    """A class that is scored: the source classes that become it, its share of the truth's pixels, its segments
-    (None where the truth has none)."""
+    """An evaluated class with its source classes, its share of the truth's pixels, and its segments.
+
+    `segments` is None if the truth has none at all.
+    """
 
     name: str
     origins: tuple[str, ...]
@@ -30,11 +33,11 @@ class ClassReach:
 
 @dataclass(frozen=True)
 class MapView:
-    """A label map as a report shows it; `of` says what it maps. Shares and ceilings are fractions.
+    """A label map in a report; `of` lists what it is applied to. Shares and ceilings are fractions.
 
-    `void` are the classes that become void, `void_share` what of the truth as scored is void. `ceiling` is PQ and mIoU
-    of a model that is right in every class that something becomes, on the truth of this run; `audit` is what
-    `bench data map` measured, where it was kept.
+    `void` lists the classes mapped to void, `void_share` is the void share of the evaluated truth. `ceiling` is PQ and
+    mIoU of a model that predicts all reachable classes perfectly, on the truth of this run. `audit` is the recorded
+    result of `bench data map`, None if there is none.
     """
 
     of: tuple[str, ...]
@@ -52,7 +55,6 @@ class MapView:
 
     @property
     def sentences(self) -> list[str]:
-        """What stands above the table."""
         out = ", ".join(f"{row.name} ({percent(row.share)} % of the pixels)" for row in self.unreachable)
         said = [f"Map of {' and '.join(self.of)}. Out of reach: {out or 'no class'}."]
         if self.audit is not None:
@@ -64,17 +66,15 @@ class MapView:
 
     @property
     def missing(self) -> str:
-        """What was not measured, with `remedy`; "" where nothing is missing."""
+        """What was not measured, or "". `remedy` is the command that measures it."""
         lost = "what the map made void of the truth, and the ceiling: the stored lines hold the truth as mapped"
         return f"Not measured: {lost}." if "truth" in self.of and self.audit is None else ""
 
     @property
     def remedy(self) -> str:
-        """The command that reads it from the data."""
         return f"bench data map {self.dataset} --record RUN"
 
     def table(self) -> Table:
-        """A row a class, and what is void."""
         rows = [
             (
                 r.name,
@@ -102,7 +102,7 @@ def _measured(audit: Mapping[str, Any]) -> list[str]:
 
 
 def map_views(views: Sequence[RunView]) -> list[MapView]:
-    """Of the data set, and of each run's predictions; a map that does both, or serves several runs, stands once."""
+    """Return the maps of the data set and of each run's predictions, without duplicates."""
     found: dict[str, MapView] = {}
     for view in views:
         meta = view.run.meta
@@ -133,7 +133,7 @@ def _map_view(labels: Labels, view: RunView) -> MapView:
 
 
 def _shares(view: RunView) -> list[float | None]:
-    """Of the truth's pixels, for each class and void; None where the lines are not at hand."""
+    """Return the share of the truth's pixels for each class, void last; None if the image lines are missing."""
     tables = view.views.get("confusion", {})
     kind = next((kind for kind in ("panoptic", "semantic") if kind in tables), None)
     if kind is None:
@@ -143,6 +143,6 @@ def _shares(view: RunView) -> list[float | None]:
 
 
 def _reached(rows: Sequence[ClassReach], there: Sequence[float | None]) -> float | None:
-    """The mean over the classes that are there of 1 where something becomes them, and 0."""
+    """Return the share of the occurring classes that any source class maps to."""
     occurring = [bool(row.origins) for row, amount in zip(rows, there, strict=True) if amount]
     return sum(occurring) / len(occurring) if occurring else None

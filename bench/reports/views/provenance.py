@@ -1,4 +1,4 @@
-"""Where the numbers of a page come from: a column a run."""
+"""Provenance table of a page, one column per run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NONE = "–"
 
 
 def provenance_rows(views: Sequence[RunView]) -> list[tuple[str, list[str]]]:
-    """Name and a text for each run; what none of them tells is left out."""
+    """Return (name, one text per run) rows, without rows that are empty for all runs."""
     columns = [_facts(view) for view in views]
     names = list(dict.fromkeys(name for column in columns for name in column))
     rows = [(name, [column.get(name) or NONE for column in columns]) for name in names]
@@ -48,7 +48,7 @@ def _facts(view: RunView) -> dict[str, str]:
 
 
 def stored_lines(run: Run) -> str:
-    """Whether the image lines are those that the totals were made of."""
+    """Return whether the image lines still have the checksum in done.json, as text."""
     lines = list(run.lines())
     if not lines:
         return "not at hand"

@@ -1,4 +1,4 @@
-"""The runs of a page: what each is called, its colour, and its headline."""
+"""Runs of a page with their labels, colours and headline metrics."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class RunView:
-    """A run as the page shows it; `color_index` picks its colour. `views` are those of
-    `bench.analysis.breakdown` that it has."""
+    """A run of a page. `views` holds its available results of `bench.analysis.breakdown`."""
 
     run: Run
     color_index: int
@@ -36,12 +35,12 @@ class RunView:
 
     @property
     def parameters(self) -> str:
-        """Millions."""
+        """Parameters in millions, as text."""
         return millions(self.row["parameters"])
 
     @property
     def multiply_adds(self) -> str:
-        """Thousands of millions an image."""
+        """Multiply-adds per image in 10⁹, as text."""
         return giga(self.row["multiply_adds"])
 
     @property
@@ -49,7 +48,6 @@ class RunView:
         return self.run.score
 
     def headline(self) -> dict[str, tuple[float | None, Interval | None]]:
-        """The means with their intervals, fractions."""
         found = {}
         for name, (first, *rest) in HEADLINE.items():
             value = self.score[first]
@@ -59,19 +57,19 @@ class RunView:
         return found
 
     def interval(self, kind: str, name: str) -> Interval | None:
-        """Of a mean or of a class's PQ, where the run's lines give one."""
+        """Return the interval of a mean or of a class's PQ, or None if not available."""
         rows = self.views["intervals"][kind] if "intervals" in self.views else []
         row = next((row for row in rows if row["name"] == name), None)
         return None if row is None or row["low"] is None else (row["low"], row["high"])
 
     def losses(self, group: str) -> list[tuple[str, float]]:
-        """What is missing to PQ 1, by kind of error, of all, things or stuff; none where it is undefined."""
+        """Return the parts of 1 - PQ by error type for all, things or stuff; empty if undefined."""
         loss = self.views["errors"][group]["loss"] if "errors" in self.views else {}
         return [(kind, loss[kind]) for kind in ERROR_TYPES if loss.get(kind) is not None]
 
 
 def run_views(runs: Sequence[Run]) -> list[RunView]:
-    """The runs in the order given; labels are unique."""
+    """Return the runs in the given order with unique labels."""
     return [
         RunView(run, k, label, row_of(run), _views(run), read_latency(run.folder))
         for k, (run, label) in enumerate(zip(runs, labels(runs), strict=True))
@@ -79,7 +77,7 @@ def run_views(runs: Sequence[Run]) -> list[RunView]:
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """Names; with the checkpoint, then the folder, where several runs would be called the same."""
+    """Return the runs' names, with the checkpoint, then the folder, added to names that are not unique."""
     names = [run.name for run in runs]
     longer = [f"{run.name} {run.meta['model'].get('checkpoint', '')}".strip() for run in runs]
     names = [long if Counter(names)[name] > 1 else name for name, long in zip(names, longer, strict=True)]
@@ -88,7 +86,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
 
 def _views(run: Run) -> dict[str, Mapping[str, Any]]:
-    """What the stored lines explain: none where they are not at hand; without segments only pixels and intervals."""
+    """Return the breakdowns for the page, empty without image lines. Without segments: confusion and intervals only."""
     if next(iter(run.lines()), None) is None:
         return {}
     segments = ("errors", "by_size") if run.score["PQ"]["all"]["n"] else ()

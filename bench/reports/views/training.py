@@ -1,4 +1,4 @@
-"""Loss curves, where the log of the training lies beside the weights that a run used."""
+"""Training curves, from the log beside the weights of a run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ Log = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Curve:
-    """A run's values over the steps of its training."""
-
     color_index: int
     label: str
     points: tuple[tuple[float, float], ...]
@@ -28,20 +26,18 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves on common axes."""
-
     title: str
     x: Axis
     y: Axis
     curves: tuple[Curve, ...]
 
     def path(self, curve: Curve) -> str:
-        """SVG polyline points in a box of 100 by 100, the origin at the top left."""
+        """Return SVG polyline points in a 100 × 100 box with the origin at the top left."""
         return " ".join(f"{self.x.place(x):g},{100 - self.y.place(y):g}" for x, y in curve.points)
 
 
 def charts(views: Sequence[RunView]) -> list[Chart]:
-    """Loss and held-back PQ of the runs whose training log is at hand."""
+    """Return charts of loss and held-back PQ for the runs with a training log."""
     logs = [(view, log) for view in views if (log := training_log(view.run.meta["model"]))]
     kinds = (("Training loss", "loss", 1.0), ("PQ on held-back images (percent)", "PQ", 100.0))
     return [chart for title, key, unit in kinds if (chart := _chart(title, key, unit, logs)) is not None]
@@ -57,7 +53,7 @@ def _chart(title: str, key: str, unit: float, logs: Sequence[tuple[RunView, Log]
 
 
 def chart_of(title: str, curves: Sequence[Curve]) -> Chart | None:
-    """The curves on axes that hold them all, and no more: what is read is how curves differ. None of no curve."""
+    """Return the curves on axes fitted to their range, or None without curves."""
     if not curves:
         return None
     xs, ys = zip(*(point for curve in curves for point in curve.points), strict=True)
@@ -65,7 +61,7 @@ def chart_of(title: str, curves: Sequence[Curve]) -> Chart | None:
 
 
 def training_log(model: Mapping[str, Any]) -> Log:
-    """The lines of training.jsonl beside a run's weights; none without a log, or where other weights lie there now."""
+    """Return the lines of training.jsonl beside a run's weights; empty without a log or if the weights changed."""
     source = model.get("source")
     if not source or not model.get("local"):
         return []

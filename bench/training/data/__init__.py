@@ -1,1 +1,1 @@
-"""Training samples: decoded, augmented, batched."""
+"""Training data: decoding, augmentation, batches."""

@@ -1,4 +1,4 @@
-"""Crop, flip and colour policy."""
+"""Data augmentation: crop, scale, flip and colour."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
 def recolor(rgb: Rgb, policy: ColorPolicy, rng: np.random.Generator) -> Rgb:
-    """The image after the operations that were drawn for it, in an order drawn too."""
+    """Apply the colour operations that are drawn for an image, in random order."""
     operations = [
         lambda x: _brightness(x, policy.brightness, rng),
         lambda x: _tint(x, policy.tint, rng),
@@ -85,7 +85,10 @@ PIXEL_STD = (58.395, 57.12, 57.375)
 def augment(
     scene: TrainingSample, recipe: Recipe, phase: Phase, stride: int, rng: np.random.Generator
 ) -> tuple[Tensor, TargetGrid]:
-    """(3, h, w) float32 of the phase's input size, normalised, and its targets in cells of `stride` px of it."""
+    """Return a random crop of an image at the phase's input size, (3, h, w) float32, normalised, and its target grid.
+
+    A cell of the grid covers `stride` × `stride` px of the input.
+    """
     height, width = phase.crop_px
     factor = _factor(recipe, phase, rng)
     rgb, index = _window(scene, (round(height / factor), round(width / factor)), rng)
@@ -97,7 +100,7 @@ def augment(
 
 
 def to_input(rgb: NDArray[np.floating], size: tuple[int, int]) -> Tensor:
-    """(H, W, 3) on the 0..255 scale → (3, h, w) float32 at `size`, normalised."""
+    """Convert (H, W, 3) RGB, 0..255, to a normalised (3, h, w) float32 tensor of `size` (height, width)."""
     normalised = (rgb - np.array(PIXEL_MEAN, np.float32)) / np.array(PIXEL_STD, np.float32)
     pixels = torch.from_numpy(np.ascontiguousarray(normalised.astype(np.float32).transpose(2, 0, 1)))
     if pixels.shape[1:] == size:
@@ -107,7 +110,6 @@ def to_input(rgb: NDArray[np.floating], size: tuple[int, int]) -> Tensor:
 
 
 def _factor(recipe: Recipe, phase: Phase, rng: np.random.Generator) -> float:
-    """How much nearer the scene is seen than it is."""
     probability, most = phase.zoom
     zoom = 1 + rng.random() * (most - 1) if rng.random() < probability else 1.0
     return float(zoom * rng.uniform(*recipe.geometry.scale))
@@ -116,8 +118,7 @@ def _factor(recipe: Recipe, phase: Phase, rng: np.random.Generator) -> float:
 def _window(
     scene: TrainingSample, size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Image and targets in a random window of `size`; what lies beyond the scene, to the right and below, has the
-    mean colour and no target."""
+    """Return image and targets in a random window of `size`, padded right and below: mean colour, IGNORED."""
     height, width = (min(a, b) for a, b in zip(size, scene.index.shape, strict=True))
     top = int(rng.integers(0, scene.index.shape[0] - height + 1))
     left = int(rng.integers(0, scene.index.shape[1] - width + 1))

@@ -1,4 +1,4 @@
-"""Batches, each a function of the seed and of how many images came before; made ahead by a thread."""
+"""Batches as a function of the seed and the number of images before; prefetched by a thread."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ AHEAD = 3  # batches
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a process takes of a step's batch: `pixels` (B, 3, h, w) float32, normalised; the targets of each.
+    """One process's share of a step's batch.
 
-    `numbers` are the places of these in the whole training; `images` counts the batch of all processes, `seen` what
-    all steps up to and with this one took.
+    `pixels` (B, 3, h, w) float32, normalised; `targets` and `numbers`, one an image: `numbers` counts images from the
+    start of training. `images` is the batch size of all processes, `seen` the number of images up to and including this
+    step.
     """
 
     pixels: Tensor
@@ -39,7 +40,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """Cells as tensors on the device: `index` (P,) int64, `classes` (T,) int64, `boxes` (T, 4) float32."""
+    """TargetGrid as tensors on the device: `index` (P,) int64, `classes` (T,) int64, `boxes` (T, 4) float32."""
 
     index: Tensor
     classes: Tensor
@@ -48,7 +49,7 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class MicroBatch:
-    """Images that go through the network together, on its device, and a source of random numbers for them."""
+    """Images that go through the network together, on its device, and a random generator for them."""
 
     pixels: Tensor
     targets: tuple[Target, ...]
@@ -57,12 +58,11 @@ class MicroBatch:
 
     @property
     def input_px(self) -> tuple[int, int]:
-        """(height, width)."""
         return int(self.pixels.shape[-2]), int(self.pixels.shape[-1])
 
 
 def micro_batch(batch: Batch, images: Sequence[int], device: torch.device, seed: int) -> MicroBatch:
-    """Some images of a batch. What its generator draws depends on `seed` and on which images they are."""
+    """Move some images of a batch to the device. The generator is seeded from `seed` and the first image's number."""
     chosen = list(images)
     seed = int(np.random.SeedSequence([seed, 2, batch.numbers[chosen[0]]]).generate_state(1)[0])
     targets = tuple(_on(batch.targets[i], device) for i in chosen)
@@ -77,7 +77,7 @@ def _on(cells: TargetGrid, device: torch.device) -> Target:
 
 @dataclass(frozen=True)
 class DataShard:
-    """Who is fed: cells of `stride` px, and every `world`-th image of a batch from the `rank`-th on."""
+    """Images of one process: every `world`-th of a batch from the `rank`-th on; targets in cells of `stride` px."""
 
     stride: int
     rank: int = 0
@@ -87,8 +87,10 @@ class DataShard:
 def batches(
     scenes: SampleCache, recipe: Recipe, feed: DataShard, seen: int, phase: Callable[[int, int], Phase], step: int
 ) -> Iterator[Batch]:
-    """Endless batches from the step after `step` on, before which `seen` images came: every scene once before
-    any again. `phase` is asked with the step and the images before it."""
+    """Yield batches endlessly, after `step` steps and `seen` images.
+
+    Every epoch is a random permutation of the images. `phase(step, seen)` returns the phase of the next batch.
+    """
     with ThreadPoolExecutor(max(1, recipe.workers)) as pool:
         while True:
             now = phase(step, seen)
@@ -105,7 +107,6 @@ def batches(
 
 
 def _scene(number: int, count: int, seed: int) -> int:
-    """Which of `count` scenes the `number`-th image of a training shows."""
     epoch, place = divmod(number, count)
     return int(_order(seed, epoch, count)[place])
 
@@ -116,7 +117,7 @@ def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 
 def prefetch(source: Iterator[Batch]) -> Generator[Batch, None, None]:
-    """The same batches, made up to AHEAD early by a thread that ends when the iterator is closed."""
+    """Yield the same batches, prepared up to AHEAD in advance by a thread, which ends when the generator is closed."""
     ready: queue.Queue[Batch | BaseException] = queue.Queue(AHEAD)
     stop = threading.Event()
     thread = threading.Thread(target=_produce, args=(source, ready, stop), daemon=True)

@@ -1,4 +1,4 @@
-"""Decoded training samples and their targets."""
+"""Decoded training images and their targets; the split into training and held-back images."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ IGNORED = 255  # void, and crowd regions, which stand for no single instance
 
 @dataclass(frozen=True, eq=False)
 class TrainingSample:
-    """A training image: `rgb` (H, W, 3) uint8; `index` (H, W) uint8, the target of each pixel or IGNORED;
-    `classes` (T,) int64, positions in the categories."""
+    """Decoded training image with its targets.
+
+    `rgb` (H, W, 3) uint8; `index` (H, W) uint8, the target of each pixel or IGNORED; `classes` (T,) int64, category
+    indices.
+    """
 
     rgb: RGB
     index: NDArray[np.uint8]
@@ -28,8 +31,7 @@ class TrainingSample:
 
 
 def targets_of(panoptic: Panoptic, categories: Categories) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """`index` and `classes` of a Scene; void and crowd pixels belong to no target. Of more than 254 segments
-    the smallest are ignored."""
+    """Return `index` and `classes` of a TrainingSample: the 254 largest segments; void and crowd are IGNORED."""
     kept = [i for i, segment in enumerate(panoptic.segments_info) if not segment.iscrowd]
     if len(kept) >= IGNORED:
         kept = sorted(sorted(kept, key=lambda i: -int(panoptic.areas[i]))[: IGNORED - 1])
@@ -40,7 +42,7 @@ def targets_of(panoptic: Panoptic, categories: Categories) -> tuple[NDArray[np.u
 
 
 def read_scene(sample: Sample, categories: Categories) -> TrainingSample:
-    """A sample, read whole into memory (4 bytes a pixel)."""
+    """Decode a sample (4 bytes a pixel in memory). Raises DataError if image and labels differ in size."""
     rgb, target = sample.read_image().rgb, sample.read_target()
     if rgb.shape[:2] != target.size:
         raise DataError(f"image {sample.image_id!r} is {rgb.shape[:2]} and its labels {target.size} (H, W) px")
@@ -49,9 +51,11 @@ def read_scene(sample: Sample, categories: Categories) -> TrainingSample:
 
 @dataclass(frozen=True, eq=False)
 class TargetGrid:
-    """Targets of one image at the resolution that a loss looks at: `index` (P,) int64, the target of each
-    cell or -1; `classes` (T,) int64; `boxes` (T, 4) float32, centre, width and height as fractions of the
-    input, of the whole targets. Every target has cells."""
+    """Targets of one image on the grid of a loss, P cells and T targets; every target has cells.
+
+    `index` (P,) int64, the target of each cell or -1; `classes` (T,) int64, category indices; `boxes` (T, 4) float32,
+    centre x, centre y, width and height of the whole target as fractions of the input.
+    """
 
     index: NDArray[np.int64]
     classes: NDArray[np.int64]
@@ -65,8 +69,11 @@ def sample_targets(
     rng: np.random.Generator,
     least: int = 1,
 ) -> TargetGrid:
-    """One random pixel decides each of `cells` (rows, columns), so that a cell's mean over the steps is the
-    share of the target in it. Targets of fewer than `least` cells are ignored."""
+    """Sample the target of each of `cells` (rows, columns) at one random pixel of the cell.
+
+    Averaged over many steps, a cell has each target in proportion to its area. Targets with fewer than `least` cells
+    are ignored.
+    """
     rows = (np.arange(cells[0])[:, None] + rng.random(cells)) * (index.shape[0] / cells[0])
     columns = (np.arange(cells[1])[None] + rng.random(cells)) * (index.shape[1] / cells[1])
     chosen = index[rows.astype(np.int64), columns.astype(np.int64)].ravel()
@@ -78,7 +85,7 @@ def sample_targets(
 
 
 def boxes_of(index: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(255, 4) centre x, centre y, width, height of each number's pixels, as fractions; zeros where it has none."""
+    """Return (255, 4) centre x, centre y, width and height of each target as fractions; zeros if it has no pixels."""
     boxes = np.zeros((IGNORED, 4), dtype=np.float32)
     low, high = _extents(index)
     there = np.flatnonzero(high[:, 0] >= low[:, 0])
@@ -89,7 +96,7 @@ def boxes_of(index: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _extents(index: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(255, 2) the least and the greatest (x, y) of each number: by which numbers each row and column has."""
+    """Return the minimum and maximum (x, y) of each target, (255, 2) each; 0 and -1 if it has no pixels."""
     height, width = index.shape
     rows = np.zeros((height, IGNORED + 1), dtype=bool)
     columns = np.zeros((width, IGNORED + 1), dtype=bool)
@@ -102,7 +109,7 @@ def _extents(index: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def split(data: Dataset, recipe: Recipe) -> tuple[Sequence[Sample], Sequence[Sample]]:
-    """The samples to learn from, and those held back: evenly spaced, since a split is sorted by city."""
+    """Return training and held-back samples; these are evenly spaced, since a split is sorted by city."""
     if "panoptic" not in data.carries:
         carried = " and ".join(data.carries)
         raise UsageError(
@@ -126,7 +133,7 @@ def _spaced(count: int, wanted: int) -> list[int]:
 
 
 def scaled(scene: TrainingSample, longest_edge: int) -> TrainingSample:
-    """The scene with its longer side at `longest_edge` px: the image bilinear, the targets nearest."""
+    """Resize so that the longer side is `longest_edge` px: the image bilinear, the targets nearest."""
     height, width = scene.index.shape
     factor = longest_edge / max(height, width)
     if factor == 1:
@@ -139,7 +146,7 @@ def scaled(scene: TrainingSample, longest_edge: int) -> TrainingSample:
 
 @dataclass(eq=False)
 class SampleCache:
-    """Scenes by their number, kept decoded as long as `budget` bytes last. Read from several threads."""
+    """Training samples by index, cached in memory up to `budget` bytes. Read from several threads."""
 
     samples: Sequence[Sample]
     categories: Categories

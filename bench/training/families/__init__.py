@@ -1,1 +1,1 @@
-"""What training must know of an architecture: one small file each."""
+"""Model families that can be trained, one module each."""

@@ -1,6 +1,6 @@
-"""DETR with its mask head (arXiv 2005.12872) through transformers. It may learn boxes first, then masks.
+"""DETR with its mask head (arXiv 2005.12872) through transformers. Boxes can be trained before masks.
 
-Its batch norm is frozen, so that a backbone should begin with the weights of one that was trained.
+Its batch norm is frozen, so the backbone should start from trained weights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ STRIDE = 4  # px of the network's input to a cell of a mask
 
 
 def build(recipe: Recipe, categories: Categories) -> Any:
-    """A DetrForSegmentation with random weights."""
     import transformers
 
     spec = network_spec(recipe)
@@ -41,16 +40,22 @@ def build(recipe: Recipe, categories: Categories) -> Any:
 
 @torch.no_grad()
 def scale_attention_branch(mask_head: Any, width: int) -> None:
-    """Makes the mask head hear where a query looks. Its attention sums to 1 over all heads and places, so that a value
-    is a thousandth beside `width` features of about 1; weights as small as theirs take ten thousand steps to grow."""
+    """Scale up the attention input of the mask head; `width` is the number of feature channels before it.
+
+    Attention sums to 1 over heads and positions, so it is about 1000 times smaller than the features; with default
+    weights the head needs some 10,000 steps to use it.
+    """
     first = next(layer for layer in mask_head.conv1.modules() if isinstance(layer, torch.nn.Conv2d))
     first.weight[:, width:] *= ATTENTION_GAIN
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """`states` (layers, B, Q, d), `memory` and `projected` (B, d, h, w), features of the finer stages, coarsest
-    first."""
+    """Outputs of DETR before its heads.
+
+    `states` (layers, B, Q, d) of the decoder; `memory` and `projected` (B, d, h, w), after and before the encoder;
+    `finer`, features of the earlier stages, coarsest first.
+    """
 
     states: Tensor
     memory: Tensor
@@ -59,7 +64,7 @@ class Decoded:
 
 
 def decode(model: Any, pixels: Tensor) -> Decoded:
-    """All that comes before the heads; of transformers' own forward only the last layer's state can be had."""
+    """Run backbone, encoder and decoder; keep all decoder layers (transformers' own forward returns the last)."""
     inner = model.detr.model
     mask = torch.ones((len(pixels), *pixels.shape[-2:]), device=pixels.device)
     features = inner.backbone(pixels, mask)
@@ -84,8 +89,10 @@ def decode(model: Any, pixels: Tensor) -> Decoded:
 
 
 def attended(model: Any, decoded: Decoded, matched: Matched) -> Tensor:
-    """(B, N, heads, h, w) where the matched queries look, N the most of an image: all that the mask head knows of a
-    query. Each sums to 1 over its heads and places."""
+    """Return the attention maps of the matched queries, (B, N, heads, h, w), N the most of an image.
+
+    They are all that the mask head gets of a query. Each query's maps sum to 1 over heads and positions.
+    """
     most = max(1, *(len(queries) for queries, _ in matched))
     rows = torch.zeros((len(matched), most), dtype=torch.int64, device=decoded.memory.device)
     for b, (queries, _) in enumerate(matched):
@@ -96,15 +103,17 @@ def attended(model: Any, decoded: Decoded, matched: Matched) -> Tensor:
 
 
 def matched_masks(model: Any, decoded: Decoded, matched: Matched) -> Tensor:
-    """(B, N, h, w) mask logits of the matched queries alone, N the most of an image; the mask head is by far the
-    dearest part, and treats each query for itself."""
+    """Return mask logits (B, N, h, w) of the matched queries alone, N the most of an image.
+
+    The mask head is by far the most expensive part, and processes each query independently.
+    """
     attention = attended(model, decoded, matched)
     masks: Tensor = model.mask_head(features=decoded.projected, attention_masks=attention, fpn_features=decoded.finer)
     return masks.view(*attention.shape[:2], *masks.shape[-2:])
 
 
 def sample_matched(matched: Matched, most: int, generator: torch.Generator) -> Matched:
-    """At most so many pairs of each image, any as likely as any other; all of them where `most` is 0."""
+    """Return at most `most` random pairs of each image; all if `most` is 0."""
     if most < 1:
         return matched
     picks = [torch.randperm(len(queries), generator=generator, device=queries.device)[:most] for queries, _ in matched]
@@ -112,8 +121,7 @@ def sample_matched(matched: Matched, most: int, generator: torch.Generator) -> M
 
 
 def losses(model: Any, part: MicroBatch, recipe: Recipe, weights: Tensor) -> Losses:
-    """Class and box terms of every decoder layer; of the last where it looks, and mask terms unless the phase is
-    `boxes_only`."""
+    """Return class and box terms of all decoder layers, attention and (unless `boxes_only`) mask terms of the last."""
     decoded = decode(model, part.pixels)
     classes, boxes = model.detr.class_labels_classifier(decoded.states), model.detr.bbox_predictor(decoded.states)
     layers = list(zip(classes, boxes.sigmoid(), strict=True))

@@ -1,4 +1,4 @@
-"""EfficientPS (arXiv 2004.02307), our own network, losses and storage."""
+"""EfficientPS (arXiv 2004.02307): our own network, losses and storage."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from bench.types import Categories
 
 
 def build(recipe: Recipe, categories: Categories) -> Any:
-    """An EfficientPS with random weights."""
     return network.build(from_dict(NetworkConfig, recipe.network, "network"), categories)
 
 
 def losses(model: Any, part: MicroBatch, recipe: Recipe, weights: Tensor) -> Losses:
-    """Its six terms; their weights are the network's own, in `network.training`."""
+    """Return the six loss terms, weighted by `network.training`.
+
+    Raises UsageError if the inputs are not multiples of 32 px.
+    """
     for phase in recipe.phases:
         if phase.input_px[0] % 32 or phase.input_px[1] % 32:
             raise UsageError(f"phases: EfficientPS takes inputs of multiples of 32 px, not {list(phase.input_px)}")
@@ -34,7 +36,7 @@ def losses(model: Any, part: MicroBatch, recipe: Recipe, weights: Tensor) -> Los
 
 
 def save(model: Any, folder: Path, input_px: tuple[int, int], half: bool) -> None:
-    """config.json, preprocessor_config.json and model.safetensors, in fp16 always."""
+    """Write config.json, preprocessor_config.json and model.safetensors, always in fp16."""
     storage.save(model, folder, input_px)
 
 

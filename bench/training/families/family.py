@@ -1,4 +1,4 @@
-"""The interface of a family, and how it is found."""
+"""Interface of a model family for training, and lookup by name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.types import Categories
 
 @dataclass(frozen=True, eq=False)
 class Losses:
-    """Named terms, weighted, and the (B, `feature_width`, h, w) features that the dense head may look at."""
+    """Weighted loss terms by name; `features` (B, `feature_width`, h, w) for the dense head."""
 
     terms: dict[str, Tensor]
     features: Tensor | None = None
@@ -26,12 +26,12 @@ class Losses:
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """How a network is built, what it is trained with, and which adapter evaluates it.
+    """How a network is built, trained, saved and evaluated.
 
-    `name` is also that of the models YAML, and so of the adapter, and of the fusion preset. `stride` is the side
-    of a target's cell in px of the input. `backbone` begins the names of the backbone's parameters, `class_head`
-    is the name of the layer that tells classes; it is None where training does not replace it. `feature_width`
-    gives the channels of `Losses.features`.
+    `name` is also the name of the models YAML, of its adapter and of the fusion preset. `stride` is the side of a
+    target cell in px of the input. `divisor` returns the padding multiple of the input in px. `backbone` is the prefix
+    of the backbone's parameter names; `class_head` the name of the class layer, None if training does not replace it.
+    `feature_width` returns the channels of `Losses.features`.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Family:
 
 
 def find_family(name: FamilyName) -> Family:
-    """The family called `name`; a missing framework is a ModelError that says which extra brings it."""
+    """Return the family `name`. Raises ModelError with the extra to install if its framework is missing."""
     try:
         family: Family = importlib.import_module(f"bench.training.families.{name}").FAMILY
     except ModuleNotFoundError as error:

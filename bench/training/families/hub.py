@@ -1,4 +1,4 @@
-"""What the families of transformers share: the backbone's configuration, and the folder that is saved."""
+"""Shared by the families of transformers: configuration of backbone and transformer, and the saved folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.types import Categories
 
 
 def network_spec(recipe: Recipe) -> NetworkSpec:
-    """The recipe's `network`, checked."""
+    """Return the recipe's `network`. Raises UsageError if it has not as many depths as widths."""
     spec = from_dict(NetworkSpec, recipe.network, "network")
     if len(spec.widths) != len(spec.depths):
         raise UsageError(f"network: {len(spec.widths)} widths and {len(spec.depths)} depths; give one of each a stage")
@@ -23,7 +23,7 @@ def network_spec(recipe: Recipe) -> NetworkSpec:
 
 
 def resnet_config(spec: NetworkSpec) -> Any:
-    """ResNetConfig of basic blocks that hands out every stage."""
+    """Return a ResNetConfig of basic blocks with all stages as outputs."""
     import transformers
 
     quiet: Any = transformers.logging
@@ -37,7 +37,7 @@ def resnet_config(spec: NetworkSpec) -> Any:
 
 
 def detr_config(spec: NetworkSpec, backbone: Any = None, **labels: Any) -> Any:
-    """DetrConfig of the transformer alone, or with a backbone."""
+    """Return a DetrConfig, of the transformer alone if `backbone` is None."""
     import transformers
 
     make: Any = transformers.DetrConfig  # its annotations leave out what its base takes
@@ -50,20 +50,21 @@ def detr_config(spec: NetworkSpec, backbone: Any = None, **labels: Any) -> Any:
 
 
 def label_names(categories: Categories) -> dict[str, dict[Any, Any]]:
-    """`id2label` and `label2id` of a configuration."""
     names = dict(enumerate(category.name for category in categories))
     return {"id2label": names, "label2id": {name: i for i, name in names.items()}}
 
 
 def divisor(model: Any) -> int:
-    """The multiple of px that an input is padded to: the stride of the backbone's last stage, at least 32."""
+    """Return the padding multiple of the input in px: the stride of the backbone's last stage, at least 32."""
     stages = len(getattr(model.config.backbone_config, "out_features", None) or ()) or 4
     return int(max(32, 2 ** (stages + 1)))
 
 
 def save(model: Any, folder: Path, input_px: tuple[int, int], half: bool, *, processor: str) -> None:
-    """config.json, preprocessor_config.json and model.safetensors, in fp16 where `half`; `input_px` is
-    (height, width)."""
+    """Write config.json, preprocessor_config.json and model.safetensors, in fp16 if `half`.
+
+    `input_px` is (height, width).
+    """
     (deepcopy(model).half() if half else model).save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(_preprocessor(input_px, processor), indent=2) + "\n")
 

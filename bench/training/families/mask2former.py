@@ -16,7 +16,6 @@ from bench.types import Categories
 
 
 def build(recipe: Recipe, categories: Categories) -> Any:
-    """A Mask2FormerForUniversalSegmentation with random weights."""
     import transformers
 
     spec = network_spec(recipe)
@@ -33,7 +32,7 @@ def build(recipe: Recipe, categories: Categories) -> Any:
 
 
 def losses(model: Any, part: MicroBatch, recipe: Recipe, weights: Tensor) -> Losses:
-    """The set loss of the query embeddings and of every decoder layer."""
+    """Return the set loss of the query embeddings and of every decoder layer."""
     out = model.model(pixel_values=part.pixels, output_hidden_states=True)
     states = out.transformer_decoder_intermediate_states
     classes = [model.class_predictor(state.transpose(0, 1)) for state in states]

@@ -1,4 +1,4 @@
-"""MaskFormer (arXiv 2107.06278) through transformers, with the set loss of its successor."""
+"""MaskFormer (arXiv 2107.06278) through transformers, with the set loss of Mask2Former."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from bench.types import Categories
 
 
 def build(recipe: Recipe, categories: Categories) -> Any:
-    """A MaskFormerForInstanceSegmentation with random weights."""
     import transformers
 
     spec = network_spec(recipe)
@@ -31,7 +30,7 @@ def build(recipe: Recipe, categories: Categories) -> Any:
 
 
 def losses(model: Any, part: MicroBatch, recipe: Recipe, weights: Tensor) -> Losses:
-    """The set loss of every decoder layer."""
+    """Return the set loss of every decoder layer."""
     out = model.model(part.pixels, output_hidden_states=True)
     norm = model.model.transformer_module.decoder.layernorm
     between = [norm(state) for state in out.transformer_decoder_hidden_states[1:-1]]  # the first are the queries

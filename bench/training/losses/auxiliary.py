@@ -1,7 +1,7 @@
-"""An auxiliary head of training on the mask features: what stands where, and where its middle is. It is not saved.
+"""Auxiliary dense head on the mask features: class and target centroid of every cell. It is not saved.
 
-The queries of a small network learn late, since little reaches them before they have settled on places; a term
-for every cell teaches the features below them from the first step on.
+The queries of a small network learn late, since they get small gradients until each has settled on a position; a loss
+for every cell trains the features from the first step on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CODE = 4 * len(WAVES)  # sine and cosine, of x and y
 
 
 class DenseHead(nn.Module):
-    """A 1×1 convolution from `width` features to the classes and the code of a place."""
+    """1×1 convolution from `width` features to class logits and the code of a position."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
@@ -33,8 +33,10 @@ class DenseHead(nn.Module):
 
 
 def dense_loss(dense: Tensor, targets: Sequence[Target], grid: tuple[int, int], spec: DenseSpec) -> dict[str, Tensor]:
-    """Weighted terms, the mean over images, of `dense` (B, C + CODE, h, w) against the cells, which are a `grid`
-    (rows, columns). Coarser features are enlarged; void counts for nothing."""
+    """Return the weighted terms of `dense` (B, C + CODE, h, w), averaged over images.
+
+    `grid` is (rows, columns) of the targets' cells; coarser features are upsampled. Ignored cells do not count.
+    """
     if dense.shape[-2:] != grid:
         dense = interpolate(dense, grid, mode="bilinear", align_corners=False)
     terms: dict[str, list[Tensor]] = {"semantic": [], "centre": []}
@@ -53,15 +55,17 @@ def dense_loss(dense: Tensor, targets: Sequence[Target], grid: tuple[int, int], 
 
 
 def _semantic(logits: Tensor, target: Target, cells: Tensor, spec: DenseSpec) -> Tensor:
-    """Cross entropy of the (N, C) logits of some cells: its mean, and the mean over the hardest."""
+    """Return the mean cross entropy of (N, C) logits plus the mean over the hardest `hard_share` of the cells."""
     each = cross_entropy(logits, target.classes[target.index[cells]], reduction="none")
     hardest = each.topk(max(1, int(len(each) * spec.hard_share)), sorted=False).values
     return each.mean() + hardest.mean()
 
 
 def _centre(code: Tensor, target: Target, cells: Tensor, columns: int) -> Tensor:
-    """Smooth L1 between the (N, CODE) code of some cells and that of their targets' centroids; a cell weighs less
-    the larger its target is."""
+    """Return smooth L1 between (N, CODE) codes of cells and the codes of their targets' centroids.
+
+    A cell has weight 1 / sqrt(area of its target).
+    """
     of = target.index[cells]
     count = torch.bincount(of, minlength=len(target.classes)).clamp_min(1).float()
     weight = (1 / count.sqrt())[of]
@@ -71,13 +75,13 @@ def _centre(code: Tensor, target: Target, cells: Tensor, columns: int) -> Tensor
 
 
 def centroids(target: Target, cells: Tensor, count: Tensor, columns: int) -> Tensor:
-    """(T, 2) mean x and y of each target's cells, as fractions of the width. `count` (T,) are its cells."""
+    """Return (T, 2) mean x and y of each target's cells as fractions of the width; `count` (T,) is their number."""
     of, number = target.index[cells], len(target.classes)
     places = (cells % columns / columns, cells.div(columns, rounding_mode="floor") / columns)
     return torch.stack([torch.zeros(number, device=of.device).index_add_(0, of, p) / count for p in places], 1)
 
 
 def code_of(places: Tensor) -> Tensor:
-    """(T, CODE) sines and cosines of (T, 2) places."""
+    """Return (T, CODE) sines and cosines of (T, 2) positions."""
     phase = torch.cat([places * (2 * math.pi / wave) for wave in WAVES], 1)
     return torch.cat([phase.sin(), phase.cos()], 1)

@@ -1,4 +1,4 @@
-"""The set loss of DETR (arXiv 2005.12872): matched by class and box, then class, box and mask terms."""
+"""Set loss of DETR (arXiv 2005.12872): matching by class and box, then class, box and mask terms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Layer = tuple[Tensor, Tensor]  # class logits (B, Q, C + 1); boxes (B, Q, 4), ce
 def box_terms(
     layers: Sequence[Layer], targets: Sequence[Target], spec: LossSpec, weights: Tensor
 ) -> tuple[Terms, Matched]:
-    """The sum over the decoder's layers of the class and box terms, and what the last layer was matched to."""
+    """Return class and box terms, summed over the decoder layers, and the matching of the last layer."""
     names: dict[str, list[Tensor]] = {"class": [], "box": [], "giou": []}
     matched: Matched = []
     for class_logits, boxes in layers:
@@ -35,7 +35,7 @@ def box_terms(
 
 @torch.no_grad()
 def match(class_logits: Tensor, boxes: Tensor, target: Target, spec: LossSpec) -> tuple[Tensor, Tensor]:
-    """The cheapest assignment of queries to targets of one image: (n,) queries and (n,) targets.
+    """Return the cheapest assignment of queries to targets of one image: (n,) queries and (n,) targets.
 
     `class_logits` (Q, C + 1), `boxes` (Q, 4).
     """
@@ -48,7 +48,7 @@ def match(class_logits: Tensor, boxes: Tensor, target: Target, spec: LossSpec) -
 
 
 def _boxes(boxes: Tensor, targets: Sequence[Target], matched: Matched) -> tuple[Tensor, Tensor]:
-    """L1 (summed over the four numbers) and 1 - GIoU, averaged over all matched pairs."""
+    """Return L1 (summed over the four coordinates) and 1 - GIoU, averaged over all matched pairs."""
     ours = torch.cat([boxes[b, queries] for b, (queries, _) in enumerate(matched)])
     theirs = torch.cat([target.boxes[chosen] for target, (_, chosen) in zip(targets, matched, strict=True)])
     count = max(1, len(ours))
@@ -56,7 +56,7 @@ def _boxes(boxes: Tensor, targets: Sequence[Target], matched: Matched) -> tuple[
 
 
 def giou(first: Tensor, second: Tensor) -> Tensor:
-    """Generalised IoU (arXiv 1902.09630) of (..., 4) boxes, centre and size; -1..1."""
+    """Return the generalised IoU (arXiv 1902.09630), -1..1, of (..., 4) boxes given as centre and size."""
     (a0, a1), (b0, b1) = _corners(first), _corners(second)
     inside = (torch.minimum(a1, b1) - torch.maximum(a0, b0)).clamp_min(0).prod(-1)
     union = (a1 - a0).prod(-1) + (b1 - b0).prod(-1) - inside
@@ -70,8 +70,10 @@ def _corners(boxes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def mask_terms(masks: Tensor, targets: Sequence[Target], matched: Matched, spec: LossSpec) -> Terms:
-    """Focal and dice terms of (B, N, h, w) mask logits, where the first n of an image belong to its n matched
-    pairs; averaged over all pairs. Ignored cells count for nothing."""
+    """Return focal and dice terms of mask logits (B, N, h, w), averaged over all matched pairs.
+
+    The first n masks of an image belong to its n pairs. Ignored cells do not count.
+    """
     pairs = [masks[b, : len(queries)].float().flatten(1) for b, (queries, _) in enumerate(matched)]
     logits = torch.cat(pairs)
     if len(logits) == 0:
@@ -90,10 +92,11 @@ def mask_terms(masks: Tensor, targets: Sequence[Target], matched: Matched, spec:
 
 
 def attention_term(attention: Tensor, targets: Sequence[Target], matched: Matched, grid: tuple[int, int]) -> Tensor:
-    """- log of the share of its attention that a matched query has on its target, the mean over all pairs.
+    """Return the mean over pairs of -log of the share of a matched query's attention that falls on its target.
 
-    Not of the paper. `attention` is (B, N, heads, h, w), the first n of an image belong to its n pairs; targets are
-    cells of `grid` (rows, columns). A place counts by how much of the target it covers, the fullest whole.
+    Not part of the paper. `attention` is (B, N, heads, h, w); the first n of an image belong to its n pairs. `grid` is
+    (rows, columns) of the targets' cells. A position is weighted by the area of the target in it, relative to the
+    fullest position.
     """
     size = (int(attention.shape[-2]), int(attention.shape[-1]))
     shares = [attention.sum() * 0 + attention.new_zeros(0)]

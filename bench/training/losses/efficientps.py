@@ -1,6 +1,6 @@
-"""Losses of EfficientPS and the assignment of targets.
+"""Losses of EfficientPS, and assignment of targets.
 
-Mask R-CNN's five terms of the instance head, with fewer samples where a recipe asks for it.
+The instance head has the five terms of Mask R-CNN, with sample counts set by the recipe.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from bench.adapters.efficientps.rpn import UNSCALED
 
 @dataclass(frozen=True, eq=False)
 class Things:
-    """The things of one image: `boxes` (n, 4) x0 y0 x1 y1 px, `things` (n,) their number among the thing classes,
-    `targets` (n,) their number in the map of targets."""
+    """Things of one image.
+
+    `boxes` (n, 4) x0, y0, x1, y1 in px; `things` (n,) indices among the thing classes; `targets` (n,) indices of the
+    targets.
+    """
 
     boxes: Tensor
     things: Tensor
@@ -31,7 +34,7 @@ class Things:
 
 
 def things_of(index: Tensor, classes: Tensor, thing_classes: tuple[int, ...]) -> Things:
-    """(h, w) int64 target of each pixel or -1, (T,) classes → the things that have pixels, and their boxes."""
+    """Return the things with pixels: `index` (h, w) int64 is the target of each pixel or -1, `classes` (T,)."""
     count = len(classes)
     number = torch.full((int(max(thing_classes)) + 1,), -1, dtype=torch.int64, device=classes.device)
     number[list(thing_classes)] = torch.arange(len(thing_classes), device=classes.device)
@@ -46,13 +49,13 @@ def things_of(index: Tensor, classes: Tensor, thing_classes: tuple[int, ...]) ->
 
 
 def _extreme(values: Tensor, owner: Tensor, count: int, kind: str) -> Tensor:
-    """The least or greatest value of each owner; of one without any, such that its box is empty."""
+    """Return the minimum or maximum of each owner; without any value, a number that makes its box empty."""
     start = torch.full((count,), -2 if kind == "amax" else 1 << 30, dtype=torch.int64, device=values.device)
     return start.scatter_reduce_(0, owner, values, kind)
 
 
 def match_anchors(anchors: Tensor, boxes: Tensor, training: TrainingConfig) -> tuple[Tensor, Tensor]:
-    """(n, 4) anchors and (m, 4) boxes → (n,) int8: 1 positive, 0 negative, -1 neither; (n,) the box of each."""
+    """Assign (n, 4) anchors to (m, 4) boxes: (n,) int8, 1 positive, 0 negative, -1 neither; (n,) box of each anchor."""
     state = torch.zeros(len(anchors), dtype=torch.int8, device=anchors.device)
     if not len(boxes):
         return state, torch.zeros(len(anchors), dtype=torch.int64, device=anchors.device)
@@ -70,7 +73,7 @@ def match_anchors(anchors: Tensor, boxes: Tensor, training: TrainingConfig) -> t
 
 
 def sample_balanced(positive: Tensor, negative: Tensor, count: int, share: float) -> tuple[Tensor, Tensor]:
-    """Positions drawn from two masks (n,): at most `share` of `count` positives, filled up with negatives."""
+    """Sample positions from two masks (n,): at most `share` of `count` positives, filled up with negatives."""
     some = _some(positive, int(count * share))
     return some, _some(negative, count - len(some))
 
@@ -81,7 +84,7 @@ def _some(mask: Tensor, count: int) -> Tensor:
 
 
 def mask_targets(index: Tensor, boxes: Tensor, targets: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """(n, side, side) 0 or 1: where the target is in its box, at the cells' centres; and where that is known."""
+    """Return (n, side, side) 0/1 masks of the targets in their boxes, and 0/1 masks of the cells with a label."""
     steps = (torch.arange(side, device=boxes.device) + 0.5) / side
     columns = (boxes[:, :1] + (boxes[:, 2:3] - boxes[:, :1]) * steps).long().clamp(0, index.shape[1] - 1)
     rows = (boxes[:, 1:2] + (boxes[:, 3:] - boxes[:, 1:2]) * steps).long().clamp(0, index.shape[0] - 1)
@@ -94,7 +97,7 @@ TERMS = ("semantic", "rpn_objectness", "rpn_box", "box_class", "box_regression",
 
 
 class Trainable(nn.Module):
-    """A network whose `forward` is its losses: what a wrapper for several processes wants."""
+    """Network with the losses as its `forward`, as wrappers for distributed training expect."""
 
     def __init__(self, model: Network) -> None:
         super().__init__()
@@ -105,10 +108,10 @@ class Trainable(nn.Module):
 
 
 def losses(model: Network, pixels: Tensor, index: Sequence[Tensor], classes: Sequence[Tensor]) -> dict[str, Tensor]:
-    """The weighted terms, TERMS by name, of a batch; the loss is their sum.
+    """Return the weighted terms of a batch by name (TERMS); the loss is their sum.
 
-    `pixels` (B, 3, h, w) float32, normalised; of each image `index` (h, w) int64, the target of each pixel or -1
-    where it is ignored, and `classes` (T,) int64, positions in the categories. All on the model's device.
+    `pixels` (B, 3, h, w) float32, normalised. For each image `index` (h, w) int64, the target of each pixel or -1 if
+    ignored, and `classes` (T,) int64, category indices. All on the model's device.
     """
     training = model.config.training
     things = [things_of(i, c, model.things) for i, c in zip(index, classes, strict=True)]
@@ -130,9 +133,10 @@ def losses(model: Network, pixels: Tensor, index: Sequence[Tensor], classes: Seq
 def semantic_loss(
     logits: Tensor, index: Sequence[Tensor], classes: Sequence[Tensor], training: TrainingConfig
 ) -> Tensor:
-    """(B, C, h / 4, w / 4) logits: the mean over images of the log loss of the worst `hard_share` of their pixels.
+    """Return the mean over images of the cross entropy of the hardest `hard_share` of their pixels.
 
-    With a stride over 1 a label is looked up at one random place of each cell, the same in all cells of an image.
+    `logits` is (B, C, h / 4, w / 4). With `semantic_stride` > 1 a label is taken at one random position of each cell,
+    the same in all cells of an image.
     """
     stride = training.semantic_stride
     if stride < 4:
@@ -148,7 +152,6 @@ def semantic_loss(
 
 
 def _labels(index: Tensor, classes: Tensor, stride: int) -> Tensor:
-    """(h / stride, w / stride) classes, or IGNORED."""
     top, left = torch.randint(stride, (2,)).tolist() if stride > 1 else (0, 0)
     chosen = index[top::stride, left::stride]
     table = torch.cat([classes, classes.new_full((1,), IGNORED)])  # the last is what -1 finds
@@ -162,7 +165,7 @@ def rpn_losses(
     things: Sequence[Things],
     training: TrainingConfig,
 ) -> tuple[Tensor, Tensor]:
-    """Objectness of the drawn anchors, and boxes of the positive ones over the number drawn."""
+    """Return objectness of the sampled anchors and box regression of the positive ones, over the number sampled."""
     rows, wanted, shifts, aims = [], [], [], []
     for b, of_image in enumerate(things):
         state, which = match_anchors(anchors, of_image.boxes, training)
@@ -182,7 +185,7 @@ def region_losses(
     model: Network, features: Sequence[Tensor], proposals: Sequence[Tensor],
     index: Sequence[Tensor], things: Sequence[Things],
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Class and box of the drawn proposals, and masks of the positive ones."""
+    """Return class and box terms of the sampled proposals, and the mask term of the positive ones."""
     drawn = [_sample_proposals(p, t, model.config.training) for p, t in zip(proposals, things, strict=True)]
     boxes = [torch.cat([positive, negative]) for positive, negative, _ in drawn]
     class_logits, offsets = model.region(features, boxes)
@@ -200,7 +203,7 @@ def region_losses(
 
 
 def _sample_proposals(proposals: Tensor, things: Things, training: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes of positives and of negatives, and the thing that each positive shows. The truth is proposed as well."""
+    """Sample positive boxes, negative boxes, and the thing of each positive; ground-truth boxes are proposals too."""
     boxes = torch.cat([things.boxes, proposals])
     if not len(things.boxes):
         none = torch.zeros(0, dtype=torch.int64, device=boxes.device)

@@ -1,9 +1,9 @@
-"""The set loss of Mask2Former (arXiv 2112.01527): match queries to targets, then class, mask and dice terms.
+"""Set loss of Mask2Former (arXiv 2112.01527): matching of queries to targets, then class, mask and dice terms.
 
-It differs from the paper where a CPU asks for it. Targets are one map of indices at the resolution of the
-mask logits, not a mask each, so that a point is a cell and is looked up, not interpolated; the candidates for
-uncertain points are shared by a batch; matching looks at points drawn half uniformly and half evenly over the
-targets, so that small ones are seen. Ignored cells enter no mask term.
+Differences from the paper, for speed on a CPU: targets are one index map at the resolution of the mask logits, so
+points are cells and need no interpolation; candidates for uncertain points are shared by a batch; matching points are
+drawn half uniformly and half evenly over the targets, so that small targets get some. Ignored cells are in no mask
+term.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ Terms = dict[str, Tensor]  # named, weighted: their sum is what is made small
 def set_loss(
     layers: Sequence[Layer], targets: Sequence[Target], spec: LossSpec, weights: Tensor, generator: torch.Generator
 ) -> Terms:
-    """The sum over the decoder's layers, the last of which is the prediction; `weights` is (C + 1,), see
-    `class_weights`."""
+    """Return the terms, summed over the decoder layers (the last is the prediction); `weights` is (C + 1,)."""
     points = [_points(t.index, len(t.classes), spec.match_points, generator) for t in targets]
     terms: dict[str, list[Tensor]] = {"class": [], "mask": [], "dice": []}
     for class_logits, mask_logits in layers:
@@ -45,7 +44,7 @@ def set_loss(
 
 
 def class_weights(spec: LossSpec, categories: Categories) -> Tensor:
-    """(C + 1,) weight of each class in the class term, the last for "no object"."""
+    """Return the (C + 1,) weights of the class term, "no object" last. Raises UsageError if a class is unknown."""
     names = [category.name for category in categories]
     for name in spec.class_weights:
         if name not in names:
@@ -54,7 +53,7 @@ def class_weights(spec: LossSpec, categories: Categories) -> Tensor:
 
 
 def _points(index: Tensor, count: int, points: int, generator: torch.Generator) -> Tensor:
-    """(K,) cells that belong to a target: half drawn uniformly, half evenly over the targets."""
+    """Sample (K,) cells with a target: half uniformly, half evenly over the targets."""
     if count == 0:
         return torch.zeros(0, dtype=torch.int64, device=index.device)
     valid = index >= 0
@@ -65,7 +64,7 @@ def _points(index: Tensor, count: int, points: int, generator: torch.Generator) 
 
 @torch.no_grad()
 def match(class_logits: Tensor, masks: Tensor, target: Target, points: Tensor, spec: LossSpec) -> tuple[Tensor, Tensor]:
-    """The cheapest assignment of queries to targets of one image: (n,) queries and (n,) targets.
+    """Return the cheapest assignment of queries to targets of one image: (n,) queries and (n,) targets.
 
     `class_logits` (Q, C + 1), `masks` (Q, P) logits, `points` (K,) cells.
     """
@@ -81,13 +80,12 @@ def match(class_logits: Tensor, masks: Tensor, target: Target, points: Tensor, s
 
 
 def assign(cost: Tensor) -> tuple[Tensor, Tensor]:
-    """The cheapest pairs of rows and columns of a (Q, T) cost."""
+    """Return the cheapest pairs of rows and columns of a (Q, T) cost matrix (Hungarian algorithm)."""
     rows, columns = linear_sum_assignment(torch.nan_to_num(cost, nan=1e6).cpu().numpy())
     return torch.from_numpy(rows).to(cost.device), torch.from_numpy(columns).to(cost.device)
 
 
 def empty_match(device: torch.device) -> tuple[Tensor, Tensor]:
-    """The pairs of an image without targets."""
     empty = torch.zeros(0, dtype=torch.int64, device=device)
     return empty, empty
 
@@ -95,7 +93,7 @@ def empty_match(device: torch.device) -> tuple[Tensor, Tensor]:
 def class_loss(
     class_logits: Tensor, targets: Sequence[Target], matched: Matched, spec: LossSpec, weights: Tensor
 ) -> Tensor:
-    """Cross entropy of every query, focal if asked for; the unmatched ones are "no object", the last class."""
+    """Return the cross entropy of all queries, focal if `focal_gamma` > 0; the unmatched are "no object", class C."""
     last = class_logits.shape[-1] - 1
     wanted = torch.full(class_logits.shape[:2], last, dtype=torch.int64, device=class_logits.device)
     for b, (queries, chosen) in enumerate(matched):
@@ -112,7 +110,7 @@ def class_loss(
 def mask_loss(
     masks: Tensor, targets: Sequence[Target], matched: Matched, spec: LossSpec, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """The weighted mask and dice terms at the points of every matched pair, averaged over the pairs."""
+    """Return weighted mask and dice terms at sampled points, averaged over the matched pairs."""
     cells = masks.shape[-1]
     points = cells // spec.cells_per_point
     drawn = torch.randperm(cells, generator=generator, device=masks.device)
@@ -128,8 +126,7 @@ def mask_loss(
 
 
 def uncertain(rows: Tensor, candidates: Tensor, points: int, share: float, generator: torch.Generator) -> Tensor:
-    """(n, `points`) cells for each row of mask logits (n, P): the least decided of the candidates, the rest
-    of them at random."""
+    """Sample (n, `points`) cells for mask logits (n, P): the candidates with logits nearest 0, and random cells."""
     decided = rows[:, candidates].abs()
     nearest = decided.topk(int(share * points), largest=False, sorted=False).indices
     size = (len(rows), points - nearest.shape[1])
@@ -138,7 +135,7 @@ def uncertain(rows: Tensor, candidates: Tensor, points: int, share: float, gener
 
 
 def _mask_terms(logits: Tensor, index: Tensor, wanted: Tensor, spec: LossSpec) -> tuple[Tensor, Tensor]:
-    """`logits` and `index`, the target that each point belongs to, are (N, K); `wanted` (N, 1) targets."""
+    """Return mask and dice terms of (N, K) points: `logits`, `index` (their targets), `wanted` (N, 1) targets."""
     if len(logits) == 0:
         return logits.sum(), logits.sum()
     truth, valid = (index == wanted).float(), (index >= 0).float()

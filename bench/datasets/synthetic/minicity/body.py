@@ -1,4 +1,4 @@
-"""A vehicle's body in space: a side profile, drawn out to its width and seen from any direction."""
+"""Body of a vehicle: a side profile extruded to the vehicle's width, seen from any direction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Profile = Sequence[tuple[float, float, Color]]  # (u, v) and the colour of the f
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a vehicle stands: (x, z) of its middle, unit heading (hx, hz); local u ahead, w left, v up."""
+    """Pose of a vehicle: centre (x, z), unit heading (hx, hz); local axes u ahead, w left, v up."""
 
     x: float
     z: float
@@ -31,22 +31,22 @@ class Frame:
 
     def side(self, pen: Pen, sign: int, points: Sequence[tuple[float, float]], color: Color, rough: int = 4,
              glow: int = 0) -> None:  # fmt: skip
-        """A polygon (u, v) on the left (1) or right (-1) side."""
+        """Draw a polygon (u, v) on the left (1) or right (-1) side."""
         pen.fill([self.at(u, v, sign * self.half(v)) for u, v in points], color, rough, 0, glow)
 
     def end(self, pen: Pen, u: float, points: Sequence[tuple[float, float]], color: Color, rough: int = 4,
             glow: int = 0) -> None:  # fmt: skip
-        """A polygon (w, v) across the vehicle at u: its front or its rear."""
+        """Draw a polygon (w, v) across the vehicle at u, its front or rear."""
         pen.fill([self.at(u, v, w) for w, v in points], color, rough, 0, glow)
 
     def faces_us(self, pen: Pen, corners: Sequence[Vertex]) -> bool:
-        """Whether a polygon given anticlockwise from outside shows its outside."""
+        """Return whether the outside of a polygon, anticlockwise seen from outside, faces the camera."""
         points = [pen.camera.project(c) for c in corners]
         ring = zip(points, points[1:] + points[:1], strict=True)
         return sum(ax * by - bx * ay for (ax, ay), (bx, by) in ring) < 0
 
     def visible_side(self, pen: Pen, length: float) -> int:
-        """Which side we see: 1 left, -1 right, 0 neither."""
+        """Return the visible side: 1 left, -1 right, 0 neither."""
         for sign in (1, -1):
             ends = (length / 2, -length / 2) if sign > 0 else (-length / 2, length / 2)
             w = sign * self.half_width
@@ -56,7 +56,7 @@ class Frame:
         return 0
 
     def rear_shows(self, pen: Pen, length: float) -> bool:
-        """Whether the rear (else the front) is turned to us."""
+        """Return whether the rear, not the front, faces the camera."""
         w, u = self.half_width, -length / 2
         return self.faces_us(pen, [self.at(u, 0.0, w), self.at(u, 0.0, -w), self.at(u, 1.0, -w), self.at(u, 1.0, w)])
 
@@ -66,9 +66,9 @@ def rect(u0: float, v0: float, u1: float, v1: float) -> list[tuple[float, float]
 
 
 def extrude(pen: Pen, frame: Frame, profile: Profile, color: Color, tone: int, patchy: int = 0) -> int:
-    """Draw the faces that we see, then the side; returns the visible side (1, -1, 0).
+    """Draw the visible faces, then the side; return the visible side (1, -1, 0).
 
-    The profile runs from the lower rear over the roof to the lower front; `tone` lights the side, in 1/16.
+    `profile` runs from the lower rear over the roof to the lower front; `tone` is the brightness of the side in 1/16.
     """
     length = profile[-1][0] - profile[0][0]
     corners = list(profile)
@@ -84,7 +84,6 @@ def extrude(pen: Pen, frame: Frame, profile: Profile, color: Color, tone: int, p
 
 
 def underside(pen: Pen, frame: Frame, length: float) -> None:
-    """Shadow on the ground, and the dark below the body down to the tyres."""
     half, w = length / 2, frame.half_width
     ground = [frame.at(u, 0.0, side) for u, side in ((-half - 0.2, w + 0.25), (half + 0.2, w + 0.25),
                                                     (half + 0.2, -w - 0.25), (-half - 0.2, -w - 0.25))]  # fmt: skip
@@ -97,14 +96,12 @@ def underside(pen: Pen, frame: Frame, length: float) -> None:
 
 
 def wheels(pen: Pen, frame: Frame, side: int, places: Sequence[float], radius: float, hub: Color) -> None:
-    """Round tyres and hubs on the side that we see."""
     for u in places:
         frame.side(pen, side, raster.circle(u, radius, radius), (20, 20, 22), 2)
         frame.side(pen, side, raster.circle(u, radius, radius * 0.55), hub, 3)
 
 
 def tyres(pen: Pen, frame: Frame, u: float, radius: float) -> None:
-    """The two tyres as seen from behind or from the front."""
     w = frame.half_width
     for inner, outer in ((0.72 * w, 0.98 * w), (-0.98 * w, -0.72 * w)):
         frame.end(pen, u, rect(inner, 0.0, outer, radius * 1.3), (18, 18, 20), 2)

@@ -1,4 +1,4 @@
-"""Stuff that stands along the street: houses, walls and fences, on boards of any direction."""
+"""Houses, walls and fences along the street, on boards of any direction."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ SHOPS: tuple[Color, ...] = ((150, 36, 40), (36, 74, 120), (40, 96, 64), (196, 15
 
 @dataclass(frozen=True)
 class House:
-    """Looks of one house; lengths in cm for textures, metres for shapes."""
+    """Appearance of one house; lengths in cm for textures, in metres for shapes."""
 
     color: Color
     height: float
@@ -42,7 +42,7 @@ def make_house(dice: Dice, palette: tuple[Color, ...], storeys: tuple[int, int],
 
 
 def facade(pen: Pen, board: Board, width: float, house: House, tone: int) -> None:
-    """One face of a house: rows of windows, bands, bricks, a shop on the ground floor. `tone` in 1/16."""
+    """Draw one face of a house; `tone` is its brightness in 1/16."""
     paint = [
         pen.canvas.add(pen.material(lit(color, tone), rough, 4, glow))
         for color, rough, glow in (
@@ -59,7 +59,7 @@ def facade(pen: Pen, board: Board, width: float, house: House, tone: int) -> Non
 
 
 def facade_texture(house: House, paint: list[int], u: Ints, v: Ints, top: int) -> Ints:
-    """Material numbers of a facade at u along and v above the ground, in cm."""
+    """Return the material numbers of a facade at u along and v above the ground, in cm."""
     wall, dark, light, glass, sheen, lamp, shop, door = paint
     period, wide, high = house.window
     floor, along = v // house.storey, u // period
@@ -81,7 +81,7 @@ def facade_texture(house: House, paint: list[int], u: Ints, v: Ints, top: int) -
 
 
 def row_house(pen: Pen, x: float, z0: float, z1: float, side: int, house: House, sun: int) -> None:
-    """A house along the street on one side: roof, the gable end that faces us, and the facade."""
+    """Draw a house along the street: roof, the gable that faces the camera, and the facade."""
     deep = x + side * 9.0
     if house.roof is not None:
         ridge = house.height + 2.2
@@ -99,7 +99,6 @@ def row_house(pen: Pen, x: float, z0: float, z1: float, side: int, house: House,
 
 
 def wall(pen: Pen, board: Board, length: float, height: float, dice: Dice) -> None:
-    """A free-standing wall of concrete panels, of brick or of field stone, with a coping."""
     kind = dice.pick(("concrete", "brick", "stone"))
     base = dice.jitter({"concrete": (176, 172, 164), "brick": (158, 88, 68), "stone": (148, 138, 120)}[kind], 12)
     coping, plain, dark, odd = (pen.canvas.add(pen.material(lit(base, tone), 7, 7)) for tone in (20, 16, 12, 14))
@@ -121,7 +120,7 @@ def wall(pen: Pen, board: Board, length: float, height: float, dice: Dice) -> No
 
 
 def fence(pen: Pen, board: Board, length: float, height: float, dice: Dice) -> None:
-    """Pickets, railings or wire mesh with posts; what shows through the gaps is labelled fence too."""
+    """Draw a fence of pickets, railings or wire mesh; its gaps are labelled fence too."""
     kind = dice.pick(("picket", "railing", "mesh"))
     options = {"picket": ((206, 200, 188), (132, 92, 58)), "railing": ((44, 52, 50), (40, 70, 56)),
                "mesh": ((124, 134, 128), (70, 104, 78))}  # fmt: skip
@@ -141,7 +140,7 @@ def fence(pen: Pen, board: Board, length: float, height: float, dice: Dice) -> N
 
 
 def guard_rail(pen: Pen, board: Board, length: float) -> None:
-    """A crash barrier (not scored)."""
+    """Draw a crash barrier (ignored in evaluation)."""
     for step in range(int(length / 2)):
         pen.rect(board, step * 2.0, 0.0, step * 2.0 + 0.12, 0.7, (96, 98, 100))
     pen.rect(board, 0.0, 0.42, length, 0.76, (168, 170, 172))

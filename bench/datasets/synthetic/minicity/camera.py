@@ -1,4 +1,4 @@
-"""One camera model: metres on and above the street to 1/16 px, and a pen that draws with it."""
+"""Camera model (metres to 1/16 px), and a pen that draws through it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Texture = Callable[[Whole, Whole], Whole]
 
 @dataclass(frozen=True)
 class Camera:
-    """Pinhole camera behind the windscreen, looking ahead; the street may bend (x grows by bend * z * z)."""
+    """Pinhole camera behind the windscreen, looking ahead; a bend in the street adds bend * z * z to x."""
 
     focal_px: float
     centre_px: float
@@ -28,7 +28,7 @@ class Camera:
     bend: float
 
     def project(self, vertex: Vertex) -> tuple[int, int]:
-        """Pixel position in 1/16 px; what lies behind the camera is held at `NEAR_M`."""
+        """Return the pixel position in 1/16 px; depths below `NEAR_M` are clamped to it."""
         x, y, z = vertex
         scale = self.focal_px / (z if z > NEAR_M else NEAR_M)
         px = self.centre_px + (x + self.bend * z * z) * scale
@@ -41,14 +41,14 @@ class Camera:
         return max(z, NEAR_M) / self.focal_px
 
     def ground_depth(self, height: int) -> npt.NDArray[np.float64]:
-        """Depth in metres of the ground seen in each of `height` rows; rows at or above the horizon get 300."""
+        """Return the depth in metres of the ground in each of `height` rows; 300 at or above the horizon."""
         below = np.arange(height, dtype=np.float64) + 0.5 - self.horizon_px
         return np.minimum(self.focal_px * self.height_m / np.maximum(below, 1e-3), 300.0)
 
 
 @dataclass(frozen=True)
 class Board:
-    """A vertical plane: from (x, z) along the direction (dx, dz). Points on it are (u, v): along it, up."""
+    """Vertical plane from (x, z) along (dx, dz); its points are (u, v), along and up, in metres."""
 
     x: float
     z: float
@@ -63,7 +63,7 @@ class Board:
 
 @dataclass(frozen=True)
 class Pen:
-    """Draws for one instance (or stuff class) at one depth."""
+    """Draws for one instance or stuff class at one depth."""
 
     canvas: Canvas
     camera: Camera
@@ -78,14 +78,12 @@ class Pen:
 
     def fill(self, vertices: Sequence[Vertex], color: Color, rough: int = 4, patchy: int = 0,
              glow: int = 0) -> None:  # fmt: skip
-        """A polygon in space."""
         mask = self.mask(vertices)
         if mask is not None:
             self.canvas.paint(mask, self.canvas.add(self.material(color, rough, patchy, glow)))
 
     def flat(self, board: Board, points: Sequence[tuple[float, float]], color: Color, rough: int = 4,
              glow: int = 0) -> None:  # fmt: skip
-        """A polygon on a board."""
         self.fill([board.at(p) for p in points], color, rough, 0, glow)
 
     def rect(self, board: Board, u0: float, v0: float, u1: float, v1: float, color: Color,
@@ -94,7 +92,7 @@ class Pen:
 
     def line(self, board: Board, a: tuple[float, float], b: tuple[float, float], width: float,
              color: Color) -> None:  # fmt: skip
-        """A thick line, never thinner than a pixel and a bit, so that far ones do not tear."""
+        """Draw a line of at least 1.2 px, so that distant lines have no gaps."""
         self.flat(board, raster.bar(a, b, max(width, 1.2 * self.camera.metres_per_px(board.z))), color)
 
     def disc(self, board: Board, u: float, v: float, radius: float, color: Color, glow: int = 0) -> None:
@@ -102,7 +100,7 @@ class Pen:
 
     def blob(self, at: Vertex, rx: float, ry: float, color: Color, rough: int, patchy: int,
              ragged: npt.NDArray[np.int64] | None = None) -> None:  # fmt: skip
-        """An upright ellipse facing the camera, radii in metres; with `ragged` its edge is torn."""
+        """Draw an upright ellipse facing the camera, radii in metres; `ragged` makes its edge irregular."""
         cx, cy = self.camera.project(at)
         scale = 16 / self.camera.metres_per_px(at[2])
         mask = raster.ellipse(cx, cy, round(rx * scale), round(ry * scale), *self.canvas.size, ragged)
@@ -110,9 +108,9 @@ class Pen:
             self.canvas.paint(mask, self.canvas.add(self.material(color, rough, patchy)))
 
     def textured(self, board: Board, u1: float, v1: float, texture: Texture, v0: float = 0.0) -> None:
-        """The rectangle (0, v0)-(u1, v1) of a board; `texture` maps u, v in cm to material numbers.
+        """Draw the rectangle (0, v0)-(u1, v1) of a board; `texture` maps u, v in cm to material numbers.
 
-        Along an upright plane 1/z and u/z are linear in the column, which gives u and z of each column.
+        On a vertical plane 1/z and u/z are linear in the image column, which gives u and z of each column.
         """
         corners = [board.at(p) for p in ((0.0, v0), (u1, v0), (u1, v1), (0.0, v1))]
         mask = self.mask(corners)

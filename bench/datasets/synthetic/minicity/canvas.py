@@ -1,4 +1,4 @@
-"""The canvas: one plane of material numbers, so that colour, label and depth of a pixel cannot disagree."""
+"""Canvas: one plane of material numbers, from which colour, label and depth of every pixel follow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Mask = tuple[raster.Bools, int, int]  # mask of a box, and where the box starts 
 
 @dataclass(frozen=True)
 class Material:
-    """What a pixel is: its colour, its instance id, how rough it looks and how far it is."""
+    """Colour, instance id, texture and depth of a pixel."""
 
     color: Color
     ident: int  # Cityscapes instanceIds coding, numbered anew when the scene is finished
@@ -27,7 +27,7 @@ class Material:
 
 @dataclass
 class Canvas:
-    """Painted far to near: what comes later covers what came before."""
+    """Material numbers (H, W), painted from far to near, with shadows and instance counts."""
 
     size: tuple[int, int] = (HEIGHT, WIDTH)
     plane: npt.NDArray[np.uint16] = field(init=False)
@@ -40,12 +40,11 @@ class Canvas:
         self.shadow = np.zeros(self.size, np.uint8)
 
     def add(self, material: Material) -> int:
-        """Number of a new material, for `paint`."""
+        """Add a material and return its number for `paint`."""
         self.materials.append(material)
         return len(self.materials) - 1
 
     def instance(self, label: int) -> int:
-        """A new instance id of a thing class."""
         self.counts[label] = self.counts.get(label, -1) + 1
         return label * 1000 + self.counts[label]
 
@@ -58,7 +57,7 @@ class Canvas:
         np.copyto(view, np.asarray(material, dtype=np.uint16), where=inside)
 
     def veil(self, mask: Mask | None, material: Material, opacity: int) -> None:
-        """Fill a mask with a see-through material (opacity of 256): spokes, mesh."""
+        """Fill a mask with a translucent material (`opacity` of 256), for spokes and mesh."""
         if mask is None:
             return
         inside, y0, x0 = mask
@@ -70,7 +69,7 @@ class Canvas:
             np.copyto(view, np.uint16(self.add(mixed)), where=inside & (view == below))
 
     def shade(self, points: raster.Points, strength: int) -> None:
-        """Cast a shadow on the ground (not on what stands on it)."""
+        """Cast a shadow on the ground; objects on it stay unshaded."""
         mask = raster.polygon(points, *self.size)
         if mask is not None:
             inside, y0, x0 = mask
@@ -79,17 +78,16 @@ class Canvas:
 
 
 def blend(below: Color, above: Color, opacity: int) -> Color:
-    """`above` over `below`, opacity of 256."""
+    """Blend `above` over `below`; `opacity` of 256."""
     a, b, c = ((u * (256 - opacity) + o * opacity) >> 8 for u, o in zip(below, above, strict=True))
     return a, b, c
 
 
 def lit(color: Color, sixteenths: int) -> Color:
-    """A colour made darker (under 16) or lighter (over 16)."""
+    """Make a colour darker (below 16) or lighter (above 16)."""
     a, b, c = (min(255, channel * sixteenths >> 4) for channel in color)
     return a, b, c
 
 
 def table(materials: Sequence[Material], name: str) -> npt.NDArray[np.int64]:
-    """One whole-number property of all materials."""
     return np.array([getattr(m, name) for m in materials], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What a scene is made from before anything is drawn: the cities' habits, the weather and the street's plan."""
+"""Parameters of a scene: appearance of the cities, and the plan of a street."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from bench.datasets.synthetic.minicity.dice import Dice
 
 @dataclass(frozen=True)
 class City:
-    """Habits of a made-up city. No class is tied to a city; only looks and shares differ."""
+    """Appearance of a fictional city. Every class occurs in every city; only looks and frequencies differ."""
 
     facades: tuple[Color, ...]
     tram: Color
@@ -43,7 +43,7 @@ WEATHERS = ("day", "day", "day", "day", "overcast", "overcast", "overcast", "dus
 
 @dataclass(frozen=True)
 class Street:
-    """Plan of the street; x in metres, 0 is the camera's lane, z ahead."""
+    """Plan of the street; x in metres, 0 at the camera's lane; z ahead."""
 
     left: float  # kerbs
     right: float
@@ -71,12 +71,11 @@ class Street:
         return self.front_right if side > 0 else self.front_left
 
     def blocked(self, z0: float, z1: float) -> bool:
-        """Whether the crossing street lies in this range of z."""
+        """Return whether the crossing street overlaps this range of z."""
         return self.junction is not None and z0 < self.junction[1] and z1 > self.junction[0]
 
 
 def plan_street(dice: Dice, city: City, weather: str) -> Street:
-    """Draw the plan of a street by lot."""
     rails = dice.chance(0.42)
     left = -dice.real(9.5, 11.5) if rails else -dice.real(5.0, 9.0)
     right = dice.real(2.4, 4.8)

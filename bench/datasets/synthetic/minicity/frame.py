@@ -1,4 +1,4 @@
-"""What the camera sees of its own car, and the edge left by rectifying the picture: void."""
+"""Bonnet of the camera's own car and the border from rectification, both void."""
 
 import numpy as np
 
@@ -8,7 +8,6 @@ from bench.datasets.synthetic.minicity.world import BORDER, EGO_VEHICLE, OUT_OF_
 
 
 def draw_ego_vehicle(world: World) -> None:
-    """The bonnet at the bottom, with a highlight and now and then a star."""
     dice, canvas = world.dice, world.canvas
     height, width = canvas.size
     top, color = height - dice.whole(10, 24), dice.jitter(dice.pick(((44, 46, 52), (110, 112, 118), (60, 30, 34))), 8)
@@ -21,7 +20,7 @@ def draw_ego_vehicle(world: World) -> None:
 
 
 def draw_border(world: World) -> None:
-    """A thin uneven edge: rectification border at the sides and the top, out of the region of interest below."""
+    """Draw the rectification border at the sides and the top, and out-of-roi rows at the bottom."""
     dice, canvas = world.dice, world.canvas
     height, width = canvas.size
     black = canvas.add(Material((0, 0, 0), BORDER, 1.0, 0))

@@ -1,4 +1,4 @@
-"""Poles, lamps, traffic lights, signs, bins: the thin things and the odd bits of a street."""
+"""Poles, lamps, traffic lights, signs and bins."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +14,7 @@ GREYS: tuple[Color, ...] = ((120, 122, 124), (92, 98, 96), (146, 146, 144), (70,
 
 
 def pole(pen: Pen, dice: Dice, x: float, z: float, height: float, width: float) -> Color:
-    """An upright pole; never thinner than a pixel and a half."""
+    """Draw an upright pole of at least 1.5 px; return its colour."""
     color = dice.jitter(dice.pick(GREYS), 8)
     wide = max(width, 1.5 * pen.camera.metres_per_px(z)) / 2
     board = Board(x, z)
@@ -32,7 +32,7 @@ def lamp_post(pen: Pen, dice: Dice, x: float, z: float, side: int, night: bool) 
 
 
 def traffic_light(pen: Pen, dice: Dice, x: float, z: float, side: int, head: NewPen) -> None:
-    """A light at the kerb, and often a second one on an arm over the lane; `head` gives the pen of each."""
+    """Draw a light at the kerb, often with a second one above the lane; `head` returns the pen of each."""
     overhead = dice.chance(0.45)
     color = pole(pen, dice, x, z, 5.3 if overhead else 2.4, 0.14)
     phase = dice.whole(0, 2)
@@ -62,7 +62,7 @@ def sign_post(pen: Pen, dice: Dice, x: float, z: float, stop: NewPen) -> None:
 
 
 def sign_face(pen: Pen, dice: Dice, board: Board, v: float, stop: NewPen) -> None:
-    """Limit, ban, warning, stop (with the pen that `stop` gives), right of way, mandatory or information."""
+    """Draw a random traffic sign; `stop` returns the pen of a stop sign."""
     red, white, blue, yellow = (200, 28, 34), (236, 236, 232), (30, 74, 176), (238, 196, 30)
     kind = dice.whole(0, 6)
     if kind <= 1:
@@ -87,7 +87,6 @@ def sign_face(pen: Pen, dice: Dice, board: Board, v: float, stop: NewPen) -> Non
 
 
 def stop_face(pen: Pen, board: Board, v: float) -> None:
-    """A red octagon with a white band."""
     ring = [
         (0.42 * a, 0.42 * b)
         for a, b in ((1, 0.41), (0.41, 1), (-0.41, 1), (-1, 0.41), (-1, -0.41), (-0.41, -1), (0.41, -1), (1, -0.41))
@@ -97,7 +96,6 @@ def stop_face(pen: Pen, board: Board, v: float) -> None:
 
 
 def direction_board(pen: Pen, dice: Dice, x: float, z: float) -> None:
-    """A large board with arrows and names on two posts."""
     color = dice.pick(((30, 74, 176), (226, 200, 50), (30, 110, 72)))
     ink = (30, 30, 32) if color[0] > 200 else (236, 236, 232)
     for off in (-0.8, 0.8):
@@ -111,7 +109,7 @@ def direction_board(pen: Pen, dice: Dice, x: float, z: float) -> None:
 
 
 def oddity(pen: Pen, dice: Dice, x: float, z: float) -> None:
-    """Void: a bin, a switch box (static) or a pram (dynamic)."""
+    """Draw a void object: bin or switch box (static), or pram (dynamic)."""
     board, kind = Board(x, z), dice.whole(0, 2)
     if kind == 0:
         color = dice.jitter(dice.pick(((56, 92, 62), (70, 72, 76), (190, 110, 40))), 10)

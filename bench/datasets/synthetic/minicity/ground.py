@@ -1,4 +1,4 @@
-"""The ground and the sky: everything that fills the frame before things are put on it."""
+"""Ground and sky, which fill the canvas before objects are drawn."""
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ SKIES: dict[str, tuple[Color, Color]] = {  # top, horizon
 
 
 def draw_sky(canvas: Canvas, camera: Camera, weather: str, dice: Dice) -> None:
-    """A gradient by row, and clouds; fills the whole frame so that no pixel is left over."""
+    """Fill the whole canvas with a sky gradient, and add clouds."""
     top, low = SKIES[weather]
     horizon = max(1, int(camera.horizon_px))
     for row in range(canvas.size[0]):
@@ -33,7 +33,6 @@ def draw_sky(canvas: Canvas, camera: Camera, weather: str, dice: Dice) -> None:
 
 
 def draw_cloud(canvas: Canvas, horizon: int, color: Color, dice: Dice) -> None:
-    """A heap of flat ellipses, the lower ones greyer."""
     x, y = dice.whole(0, canvas.size[1]), dice.whole(0, max(1, horizon * 3 // 4))
     for tone, drop in ((15, 2), (16, 0), (17, -2)):
         white = canvas.add(Material(dice.jitter(lit(color, tone), 4), SKY, 300.0, 2, 5, 120))
@@ -44,7 +43,7 @@ def draw_cloud(canvas: Canvas, horizon: int, color: Color, dice: Dice) -> None:
 
 
 def draw_ground(canvas: Canvas, camera: Camera, street: Street, dice: Dice) -> None:
-    """Road, sidewalks, grass and their marks, by the place on the ground that each pixel sees."""
+    """Draw road, sidewalks and grass, from the point on the ground that each pixel shows."""
     height, width = canvas.size
     first = min(height - 1, max(0, int(camera.horizon_px) + 1))
     depth = camera.ground_depth(height)[first:, None]
@@ -55,7 +54,7 @@ def draw_ground(canvas: Canvas, camera: Camera, street: Street, dice: Dice) -> N
 
 
 def surface(canvas: Canvas, street: Street, x: Ints, z: Ints, dice: Dice) -> Ints:
-    """Material numbers of the ground at (x, z) in cm."""
+    """Return the material numbers of the ground at (x, z) in cm."""
     left, right, walk_left, walk_right = (
         round(100 * v) for v in (street.left, street.right, street.walk_left, street.walk_right)
     )
@@ -79,7 +78,6 @@ def surface(canvas: Canvas, street: Street, x: Ints, z: Ints, dice: Dice) -> Int
 
 
 def road_surface(canvas: Canvas, street: Street, x: Ints, z: Ints, dice: Dice) -> Ints:
-    """Asphalt with patches, lane marks, a zebra crossing and tram rails."""
     grey = dice.whole(74, 104) - (18 if street.wet else 0)
     tint: Color = (grey + dice.whole(-2, 4), grey, grey + dice.whole(-2, 5))
 
@@ -111,7 +109,7 @@ def road_surface(canvas: Canvas, street: Street, x: Ints, z: Ints, dice: Dice) -
 
 
 def rail_marks(canvas: Canvas, out: Ints, x: Ints, z: Ints, middle: int, bed: int, dark: int) -> Ints:
-    """Two shining rails in a paler bed of slabs; Cityscapes counts rails within the road as road."""
+    """Add tram rails; they are road, as in Cityscapes."""
     steel = canvas.add(Material((150, 154, 162), ROAD, -1.0, 3, 2))
     off = np.abs(x - middle)
     out = np.where(off < 125, np.where(z % 150 < 12, dark, bed), out)
@@ -120,7 +118,6 @@ def rail_marks(canvas: Canvas, out: Ints, x: Ints, z: Ints, middle: int, bed: in
 
 
 def walk_surface(canvas: Canvas, x: Ints, z: Ints, dice: Dice) -> Ints:
-    """Slabs with joints."""
     base = dice.jitter(dice.pick(((162, 150, 146), (150, 146, 144), (170, 156, 140), (146, 132, 132))), 8)
     slab, other, joint = (canvas.add(Material(lit(base, tone), SIDEWALK, -1.0, 5, 5)) for tone in (16, 15, 13))
     size = dice.pick((60, 80, 120))
@@ -129,14 +126,13 @@ def walk_surface(canvas: Canvas, x: Ints, z: Ints, dice: Dice) -> Ints:
 
 
 def grass_surface(canvas: Canvas, x: Ints, z: Ints, dice: Dice) -> Ints:
-    """Mown grass in light and dark spots, now and then dry earth."""
     base = dice.jitter(dice.pick(((112, 142, 62), (128, 148, 66), (140, 140, 78), (146, 122, 84))), 10)
     light, dark = (canvas.add(Material(lit(base, tone), TERRAIN, -1.0, 12, 14)) for tone in (16, 14))
     return np.where((x // 90 * 7 + z // 130 * 3) % 5 < 2, dark, light)
 
 
 def parking_surface(canvas: Canvas, z: Ints, dice: Dice) -> Ints:
-    """A bay of cobbles beside the lane (label parking, not scored)."""
+    """Return a parking bay (ignored in evaluation)."""
     base = dice.jitter((118, 104, 98), 8)
     stones, gap, line = (canvas.add(Material(c, PARKING, -1.0, 9, 6)) for c in (base, lit(base, 14), (200, 200, 196)))
     return np.where(z % 560 < 14, line, np.where(z % 40 < 20, stones, gap))

@@ -1,4 +1,4 @@
-"""The last step of labelling: remainders that nobody could outline go, instances are numbered anew."""
+"""Final labels: tiny remainders become void, and instances are renumbered."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ SMALLEST_THING_PX, SMALLEST_STUFF_PX = 12, 8
 
 def finish_labels(ids: npt.NDArray[np.int64], thing_px: int = SMALLEST_THING_PX,
                   stuff_px: int = SMALLEST_STUFF_PX) -> npt.NDArray[np.uint16]:  # fmt: skip
-    """(H, W) ids as painted -> instanceIds: tiny remainders become void, n runs from 0 in each class."""
+    """Convert painted ids (H, W) to instanceIds: small areas become void, instances count from 0 in each class."""
     areas = np.bincount(ids.ravel())
     final = np.zeros(len(areas), dtype=np.uint16)
     numbers: dict[int, int] = {}

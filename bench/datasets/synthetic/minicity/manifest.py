@@ -1,4 +1,4 @@
-"""The hashes of minicity: RGB, then ids as little-endian 16 bit."""
+"""Hashes of minicity: RGB, then ids as little-endian uint16."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,12 +16,11 @@ def digest(scenes: Iterable[Scene]) -> str:
 
 
 def load() -> dict[str, Any]:
-    """The manifest that ships."""
     return manifest.load(__package__)
 
 
 def main() -> str:
-    """The manifest of the present code, as JSON."""
+    """Compute the manifest of the present code, as JSON."""
     entries = {
         split: manifest.entry(lambda index, split=split: arrays(render(split, index)), images)  # type: ignore[misc]
         for split, images in SPLITS.items()

@@ -18,7 +18,7 @@ HELMETS: tuple[Color, ...] = ((226, 226, 226), (200, 40, 40), (240, 200, 40), (4
 
 
 def draw_person(pen: Pen, dice: Dice, x: float, z: float, rain: bool = False) -> None:
-    """Someone who stands or walks; u is 0 at the feet, sizes are for 1.75 m and scaled."""
+    """Draw a standing or walking person; u is 0 at the feet, sizes are for 1.75 m and are scaled."""
     tall = dice.real(1.02, 1.3) if dice.chance(0.12) else dice.real(1.58, 1.9)
     k = tall / 1.75
     board = Board(x, z, k if dice.chance(0.5) else -k, 0.0)
@@ -50,7 +50,7 @@ def draw_person(pen: Pen, dice: Dice, x: float, z: float, rain: bool = False) ->
 
 
 def draw_head(pen: Pen, board: Board, k: float, u: float, v: float, skin: Color, hair: Color) -> None:
-    """A face with hair on top; `k` scales heights (widths are scaled by the board)."""
+    """Draw a face with hair; `k` scales heights, the board scales widths."""
 
     def ring(radius: float, cu: float, cv: float) -> list[tuple[float, float]]:
         return [(a, b * k) for a, b in raster.circle(cu, cv, radius)]
@@ -60,14 +60,14 @@ def draw_head(pen: Pen, board: Board, k: float, u: float, v: float, skin: Color,
 
 
 def draw_crowd(pen: Pen, dice: Dice, x: float, z: float, rain: bool) -> None:
-    """People too close together to be told apart: all with the same (group) id."""
+    """Draw a group of people with the same id."""
     places = sorted((dice.real(-0.7, 0.7) for _ in range(dice.whole(6, 10))), reverse=True)
     for dz in places:
         draw_person(replace(pen, depth_m=z + dz), dice, x + dice.real(-1.3, 1.3), z + dz, rain)
 
 
 def draw_bicycle(pen: Pen, dice: Dice, board: Board, narrow: bool) -> None:
-    """A bicycle along its board; `narrow` draws it as seen from behind."""
+    """Draw a bicycle along its board, or from behind if `narrow`."""
     color = dice.jitter(
         dice.pick(((190, 40, 40), (40, 110, 70), (46, 84, 160), (230, 230, 226), (30, 32, 34), (220, 160, 30))), 12
     )
@@ -100,7 +100,6 @@ def draw_bicycle(pen: Pen, dice: Dice, board: Board, narrow: bool) -> None:
 
 
 def draw_motorcycle(pen: Pen, dice: Dice, board: Board, narrow: bool) -> None:
-    """A motorcycle along its board: fat tyres, tank, engine, lamp; `narrow` from behind."""
     color = dice.jitter(dice.pick(((190, 30, 34), (30, 60, 150), (36, 38, 40), (220, 120, 20), (60, 140, 70))), 12)
     dark, steel = (24, 24, 26), (128, 130, 134)
     if narrow:
@@ -127,7 +126,6 @@ def draw_motorcycle(pen: Pen, dice: Dice, board: Board, narrow: bool) -> None:
 
 
 def draw_rider(pen: Pen, dice: Dice, board: Board, narrow: bool, motor: bool) -> None:
-    """Someone sitting on a bicycle or motorcycle, leaning to the handlebar, mostly with a helmet."""
     shirt, legs = dice.jitter(dice.pick(SHIRTS), 14), dice.pick(TROUSERS)
     helmet = dice.pick(HELMETS) if motor or dice.chance(0.7) else dice.pick(HAIR)
     skin = helmet if motor else dice.pick(SKIN)

@@ -1,4 +1,4 @@
-"""Trees, hedges and bushes: vegetation, trunks included."""
+"""Trees, hedges and bushes; trunks are vegetation too."""
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,6 @@ BARK: tuple[Color, ...] = ((86, 70, 56), (70, 60, 52), (108, 96, 82))
 
 
 def draw_tree(pen: Pen, dice: Dice, x: float, z: float, ragged: npt.NDArray[np.int64]) -> None:
-    """A round tree, a conifer, a poplar or a bare tree."""
     kind = dice.pick(("round", "round", "round", "poplar", "conifer", "bare"))
     tall = dice.real(4.5, 9.0)
     pen.canvas.shade([pen.camera.project((x + dx, 0.0, z + dz)) for dx, dz in
@@ -41,7 +40,6 @@ def trunk(pen: Pen, dice: Dice, x: float, z: float, tall: float) -> None:
 def crown(
     pen: Pen, dice: Dice, at: tuple[float, float], tall: float, radius: float, ragged: npt.NDArray[np.int64]
 ) -> None:
-    """Clumps of leaves in three tones: dark ones first, the sunlit ones on top."""
     x, z = at
     leaf = dice.jitter(dice.pick(LEAVES), 10)
     middle, reach = tall * 0.66, tall * 0.34
@@ -64,7 +62,6 @@ def conifer(pen: Pen, dice: Dice, x: float, z: float, tall: float) -> None:
 
 
 def branches(pen: Pen, dice: Dice, x: float, z: float, tall: float) -> None:
-    """A tree in winter: limbs and twigs."""
     board, bark = Board(x, z), dice.pick(BARK)
     for _ in range(7):
         low, out, up = dice.real(0.35, 0.6) * tall, dice.real(-1.7, 1.7), dice.real(0.2, 0.42) * tall
@@ -81,7 +78,6 @@ def branches(pen: Pen, dice: Dice, x: float, z: float, tall: float) -> None:
 
 
 def draw_hedge(pen: Pen, board: Board, length: float, height: float, dice: Dice) -> None:
-    """A clipped hedge with leaves in three tones."""
     leaf = dice.jitter(dice.pick(LEAVES[:4]), 10)
     tones = [pen.canvas.add(pen.material(lit(leaf, tone), 22, 14)) for tone in (12, 15, 18)]
 

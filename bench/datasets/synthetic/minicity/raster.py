@@ -1,4 +1,4 @@
-"""Masks of polygons and ellipses, in integers: a mask and the offset (y0, x0) of its box within the frame."""
+"""Masks of polygons and ellipses in integer arithmetic: a mask, and the offset (y0, x0) of its box in the frame."""
 
 from math import sqrt
 
@@ -18,7 +18,7 @@ CIRCLE = (
 
 
 def box(points: Points, height: int, width: int) -> tuple[int, int, int, int] | None:
-    """Bounding box (y0, y1, x0, x1) in pixels, cut to the frame; None where nothing is inside."""
+    """Return the bounding box (y0, y1, x0, x1) in px, clipped to the frame; None if it is empty."""
     xs, ys = [p[0] for p in points], [p[1] for p in points]
     x0, x1 = max(0, min(xs) // UNIT), min(width, max(xs) // UNIT + 1)
     y0, y1 = max(0, min(ys) // UNIT), min(height, max(ys) // UNIT + 1)
@@ -26,7 +26,7 @@ def box(points: Points, height: int, width: int) -> tuple[int, int, int, int] | 
 
 
 def polygon(points: Points, height: int, width: int) -> tuple[Bools, int, int] | None:
-    """Even-odd fill: a pixel is inside if its centre is. Returns the mask of the box, y0 and x0."""
+    """Fill by the even-odd rule, testing pixel centres. Returns mask, y0 and x0, or None if the box is empty."""
     frame = box(points, height, width)
     if frame is None:
         return None
@@ -45,7 +45,7 @@ def polygon(points: Points, height: int, width: int) -> tuple[Bools, int, int] |
 
 def ellipse(cx: int, cy: int, rx: int, ry: int, height: int, width: int,
             ragged: Ints | None = None) -> tuple[Bools, int, int] | None:  # fmt: skip
-    """Ellipse with centre and radii in 1/16 px; `ragged` (H, W), in 1/256, moves its edge in and out."""
+    """Return the mask of an ellipse (1/16 px); `ragged` (H, W) moves its edge, in 1/256. None if its box is empty."""
     rx, ry = max(rx, UNIT // 2), max(ry, UNIT // 2)
     frame = box([(cx - rx, cy - ry), (cx + rx, cy + ry)], height, width)
     if frame is None:
@@ -59,12 +59,12 @@ def ellipse(cx: int, cy: int, rx: int, ry: int, height: int, width: int,
 
 
 def circle(u: float, v: float, radius: float) -> list[tuple[float, float]]:
-    """A circle as a 16-gon in the plane of its centre, in metres."""
+    """Return a circle as a 16-gon, in metres."""
     return [(u + radius * x / 256, v + radius * y / 256) for x, y in CIRCLE]
 
 
 def bar(a: tuple[float, float], b: tuple[float, float], width: float) -> list[tuple[float, float]]:
-    """A thick line as four corners, in metres."""
+    """Return a thick line as four corners, in metres."""
     du, dv = b[0] - a[0], b[1] - a[1]
     length = sqrt(du * du + dv * dv) or 1.0
     ou, ov = -dv / length * width / 2, du / length * width / 2

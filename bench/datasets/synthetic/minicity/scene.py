@@ -1,4 +1,4 @@
-"""Composition: from a split and an index to an image and its labels."""
+"""Rendering of minicity: split and index to image and labels."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ SEEDS = {"train": 101, "val": 202, "demo": 303}
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One image and its labels in the coding of Cityscapes' instanceIds."""
+    """Image and labels in Cityscapes' instanceIds coding."""
 
     rgb: npt.NDArray[np.uint8]  # (256, 512, 3)
     instance_ids: npt.NDArray[np.uint16]  # (256, 512)
@@ -31,14 +31,14 @@ class Scene:
 
 
 def image_name(split: str, index: int) -> tuple[str, str]:
-    """City and image id of an index; the cities of a split take turns."""
+    """Return city and image id of an index; the cities of a split alternate."""
     cities = CITIES_OF[split]
     city = cities[index % len(cities)]
     return city, f"{city}_{index:06d}_000019"
 
 
 def render(split: str, index: int) -> Scene:
-    """The scene of a split at an index, the same on every machine."""
+    """Render the scene of a split at an index, the same on every machine."""
     dice = Dice(VERSION, SEEDS[split], index)
     city_name, image_id = image_name(split, index)
     city, weather = CITIES[city_name], dice.pick(WEATHERS)
@@ -56,7 +56,6 @@ def render(split: str, index: int) -> Scene:
 
 
 def draw_street(world: World, street: Street, city: City, weather: str) -> None:
-    """Everything from the sky to the nearest person."""
     night, dice = weather == "night", world.dice
     sun = dice.side()
     ground.draw_sky(world.canvas, world.camera, weather, dice)

@@ -1,4 +1,4 @@
-"""What lines the street: houses, gardens, walls, fences, hedges and the view at its end."""
+"""Sides of the street: houses, gardens, walls, fences, hedges, and the view at its end."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ NEAREST_M, FARTHEST_EDGE_M = 3.0, 60.0
 
 
 def draw_far_end(world: World, street: Street, city: City, night: bool) -> None:
-    """A house across the end of the street, or trees; with a low row behind everything."""
+    """Draw a row of houses and trees behind everything, and a house or trees at the end of the street."""
     dice = world.dice
     for x in range(-72, 72, 12):
         z = street.end + 25 + dice.real(0, 10)
@@ -32,9 +32,9 @@ def draw_far_end(world: World, street: Street, city: City, night: bool) -> None:
 
 
 def place_side(world: World, street: Street, city: City, side: int, sun: int, night: bool) -> list[Item]:
-    """One side in runs of 8 to 15 m: a house or garden, and what stands before it at the sidewalk's edge.
+    """Divide one side into runs of 8 to 15 m: house or garden, and the edge of the sidewalk before it.
 
-    A run is drawn at the depth of its far end: what stands in the street along it is nearer to us.
+    A run is drawn at the depth of its far end, since everything in the street along it is nearer.
     """
     dice, items = world.dice, list[Item]()
     rural = dice.chance(0.12)
@@ -52,7 +52,6 @@ def place_side(world: World, street: Street, city: City, side: int, sun: int, ni
 
 def draw_run(world: World, street: Street, city: City, side: int, sun: int, night: bool,
              span: tuple[float, float], garden: bool) -> None:  # fmt: skip
-    """A house or a garden, then the wall, fence or hedge before it."""
     dice = world.dice
     near, far = span
     back = street.front(side) + side * dice.real(0.0, 0.8)
@@ -67,7 +66,6 @@ def draw_run(world: World, street: Street, city: City, side: int, sun: int, nigh
 
 
 def cross_street_view(world: World, street: Street, city: City, side: int, night: bool) -> None:
-    """The far side of the crossing street: a facade turned to us, for the first block beyond it."""
     assert street.junction is not None
     z = street.junction[1] + 3.0
     house = make_house(world.dice, city.facades, city.storeys, night)
@@ -76,7 +74,6 @@ def cross_street_view(world: World, street: Street, city: City, side: int, night
 
 
 def draw_garden(world: World, x: float, near: float, far: float, side: int) -> None:
-    """Trees and a hedge where a house could stand."""
     dice = world.dice
     for step in range(3):
         z = far - (far - near) * (step + 0.5) / 3
@@ -91,7 +88,7 @@ def draw_garden(world: World, x: float, near: float, far: float, side: int) -> N
 
 
 def draw_edge(world: World, board: Board, length: float, lot: float, green: float) -> None:
-    """The edge of the sidewalk: wall (lot < 0.16), fence (< 0.32), guard rail (< 0.34) or hedge, or nothing."""
+    """Draw a wall (lot < 0.16), fence (< 0.32), guard rail (< 0.34), hedge, or nothing."""
     dice, middle = world.dice, board.z + length / 2
     if lot < 0.16:
         wall(world.pen(WALL, middle), board, length, dice.real(1.3, 2.6), dice)

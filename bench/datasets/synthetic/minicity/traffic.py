@@ -1,4 +1,4 @@
-"""Who and what is in the street: placed first, then drawn from far to near."""
+"""Vehicles, riders, people and furniture: placed first, then drawn from far to near."""
 
 from collections.abc import Callable
 from functools import partial
@@ -27,13 +27,13 @@ OBLIQUE = ((0.6, 0.8), (-0.6, 0.8), (0.8, 0.6), (-0.8, -0.6))
 
 
 class Slots:
-    """Places along a lane that are still free."""
+    """Occupied ranges of the lanes."""
 
     def __init__(self) -> None:
         self.taken: dict[str, list[tuple[float, float]]] = {}
 
     def take(self, lane: str, z: float, half: float) -> bool:
-        """Reserve z - half..z + half in a lane; False where something stands there."""
+        """Reserve z - half..z + half in a lane; return False if it is occupied."""
         runs = self.taken.setdefault(lane, [])
         if any(z - half < b and z + half > a for a, b in runs):
             return False
@@ -42,13 +42,12 @@ class Slots:
 
 
 def near_heavy(world: World, near: float, far: float) -> float:
-    """A depth, near ones likelier: the product of two uniform numbers leans to 0."""
+    """Return a random depth, biased to near ones (product of two uniform numbers)."""
     lean = world.dice.real(0.0, 1.0) * world.dice.real(0.35, 1.0)
     return near + (far - near) * lean
 
 
 def place_vehicles(world: World, street: Street, city: City) -> list[Item]:
-    """Big vehicles first, then cars in what is left of the lanes."""
     dice, slots, items = world.dice, Slots(), list[Item]()
     lanes = {"own": 0.0, "oncoming": street.left + 6.4 if street.rails is not None else min(-3.3, street.left + 1.8)}
     parked = {"kerb right": (street.right - 1.15, AHEAD), "kerb left": (street.left + 1.15, ONCOMING)}
@@ -82,7 +81,6 @@ def car(world: World, x: float, z: float, heading: tuple[float, float]) -> Item:
 
 
 def place_crossing_cars(world: World, street: Street) -> list[Item]:
-    """Cars seen from the side: on the crossing street, turning into it, or leaving a drive."""
     dice, items = world.dice, list[Item]()
     if street.junction is not None:
         z = (street.junction[0] + street.junction[1]) / 2
@@ -95,7 +93,7 @@ def place_crossing_cars(world: World, street: Street) -> list[Item]:
 
 
 def place_far_cars(world: World, street: Street) -> list[Item]:
-    """A jam in the distance that nobody would outline one by one: a group."""
+    """Place a distant traffic jam, labelled as a group."""
     if not world.dice.chance(0.18):
         return []
 
@@ -108,7 +106,7 @@ def place_far_cars(world: World, street: Street) -> list[Item]:
 
 def place_big(world: World, slots: Slots, lanes: dict[str, float], street: Street, city: City,
               label: int) -> list[Item]:  # fmt: skip
-    """A truck or a bus in a lane, at the kerb, or across the junction."""
+    """Place a truck or a bus in a lane or across the junction; nothing if the place is occupied."""
     dice = world.dice
     if street.junction is not None and dice.chance(0.35):
         x, z, heading = dice.real(-9.0, 9.0), street.junction[0] + 4.0, (float(dice.side()), 0.0)
@@ -137,7 +135,6 @@ def place_crossing_train(world: World, street: Street, city: City) -> Item:
 
 
 def place_two_wheelers(world: World, street: Street) -> list[Item]:
-    """Riders in the lanes and across, parked motorcycles, single and grouped bicycles."""
     dice, items = world.dice, list[Item]()
     for _ in range(dice.pick((0, 1, 1, 2, 2, 3))):
         edge = street.right - (2.7 if street.right > 3.4 else 0.6)  # clear of the parked cars
@@ -156,7 +153,7 @@ def place_two_wheelers(world: World, street: Street) -> list[Item]:
 
 
 def ridden(world: World, x: float, z: float) -> Item:
-    """A rider and what is ridden: two instances on one board."""
+    """Place a rider on a bicycle or motorcycle: two instances on one board."""
     dice = world.dice
     motor, narrow = dice.chance(0.45), dice.chance(0.4)
     turn = dice.pick(((1.0, 0.0), (-1.0, 0.0), (0.8, 0.6), (-0.8, 0.6), (0.6, -0.8)))
@@ -177,7 +174,7 @@ def parked(world: World, label: int, x: float, z: float) -> Item:
 
 
 def bicycle_row(world: World, x: float, z: float) -> Item:
-    """Parked bicycles side by side: one group."""
+    """Place parked bicycles side by side, labelled as a group."""
     dice = world.dice
 
     def draw() -> None:
@@ -189,7 +186,6 @@ def bicycle_row(world: World, x: float, z: float) -> Item:
 
 
 def place_people(world: World, street: Street, rain: bool) -> list[Item]:
-    """Walkers on both sidewalks and on the crossing, now and then a crowd."""
     dice, items = world.dice, list[Item]()
 
     def walker(x: float, z: float) -> Item:
@@ -210,7 +206,6 @@ def place_people(world: World, street: Street, rain: bool) -> list[Item]:
 
 
 def place_furniture(world: World, street: Street, city: City, night: bool) -> list[Item]:
-    """Lamps, lights, signs, trees and odd bits along the kerbs."""
     dice, items = world.dice, list[Item]()
 
     def put(z: float, label: int, draw: Callable[..., None], x: float, *more: object) -> None:

@@ -1,4 +1,4 @@
-"""Trams and trains: what Cityscapes calls train."""
+"""Trams and trains (class train of Cityscapes)."""
 
 from bench.datasets.synthetic.minicity.body import Frame, extrude, rect, underside
 from bench.datasets.synthetic.minicity.camera import Board, Pen
@@ -10,10 +10,7 @@ SECTION_M = 7.5
 
 
 def draw_tram(pen: Pen, dice: Dice, x: float, z: float, heading: tuple[float, float], color: Color) -> None:
-    """Sections joined by bellows, two-tone, one band of windows, a skirt instead of wheels, a pantograph.
-
-    (x, z) is the middle of the whole.
-    """
+    """Draw a tram of two or three sections; (x, z) is its centre."""
     color, sections = dice.jitter(color, 10), dice.whole(2, 3)
     half = sections * SECTION_M / 2
     frame = Frame(x, z, *heading, 1.25)
@@ -48,7 +45,6 @@ def draw_section(pen: Pen, frame: Frame, middle: float, color: Color) -> None:
 
 
 def draw_tram_end(pen: Pen, frame: Frame, u: float, color: Color, lamp: Color) -> None:
-    """The front or back: a tall window, a lit line number, a pale band with lamps."""
     frame.end(pen, u, rect(-1.2, 0.12, 1.2, 0.6), (62, 62, 68))
     frame.end(pen, u, rect(-1.22, 0.6, 1.22, 1.15), (226, 222, 208))
     frame.end(pen, u, [(-1.1, 1.4), (1.1, 1.4), (0.95, 2.75), (-0.95, 2.75)], GLASS, 4, 70)

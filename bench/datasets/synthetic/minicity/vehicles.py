@@ -1,4 +1,4 @@
-"""Cars, trucks, buses and trams: profiles and what is on them."""
+"""Cars, trucks and buses: profiles and details."""
 
 from bench.datasets.synthetic.minicity.body import Frame, Profile, extrude, rect, tyres, underside, wheels
 from bench.datasets.synthetic.minicity.camera import Pen
@@ -55,7 +55,6 @@ def draw_car(pen: Pen, dice: Dice, x: float, z: float, heading: tuple[float, flo
 
 
 def car_rear(pen: Pen, frame: Frame, corners: tuple[Corner, ...], color: Color) -> None:
-    """Window, lamps, plate and bumper of the back."""
     u, belt, w = corners[1][0] - 0.01, corners[1][1], frame.half_width
     frame.end(pen, u, rect(-w, 0.32, w, 0.5), lit(color, 9))
     frame.end(pen, u, rect(-0.26, 0.55, 0.26, 0.68), (226, 226, 214))
@@ -73,7 +72,6 @@ def car_rear(pen: Pen, frame: Frame, corners: tuple[Corner, ...], color: Color) 
 
 
 def car_front(pen: Pen, frame: Frame, corners: tuple[Corner, ...], color: Color) -> None:
-    """Lamps, grille and plate of the front."""
     u, nose, w = corners[-1][0] + 0.01, corners[-2][1], frame.half_width
     frame.end(pen, u, rect(-w * 0.55, 0.42, w * 0.55, nose - 0.18), (30, 30, 34))
     frame.end(pen, u, rect(-0.26, 0.38, 0.26, 0.5), (226, 226, 214))
@@ -86,7 +84,6 @@ def box_profile(u0: float, v0: float, u1: float, v1: float, color: Color, roof: 
 
 
 def draw_truck(pen: Pen, dice: Dice, x: float, z: float, heading: tuple[float, float]) -> None:
-    """A lorry: a coloured cab and a tall closed box, a tipper's trough or a tank behind it."""
     cab = dice.jitter(dice.pick(((176, 36, 36), (34, 76, 150), (226, 226, 222), (46, 110, 70), (222, 140, 30))), 12)
     load = dice.jitter(dice.pick(((222, 222, 218), (206, 206, 210), (62, 110, 164), (188, 60, 44), (206, 178, 70))), 10)
     tall, long = dice.real(2.7, 3.5), dice.real(4.4, 6.6)
@@ -143,7 +140,6 @@ def truck_load(pen: Pen, frame: Frame, length: float, long: float, top: float, c
 
 
 def draw_bus(pen: Pen, dice: Dice, x: float, z: float, heading: tuple[float, float], color: Color) -> None:
-    """A city bus: one colour, wheels, a row of separate windows, glazed doors, a lit destination."""
     color = dice.jitter(color, 14)
     length, half = dice.real(9.5, 12.0), 0.0
     half = length / 2

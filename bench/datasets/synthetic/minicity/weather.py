@@ -1,4 +1,4 @@
-"""From materials to pixels: texture, light, fog, rain, lamps and the noise of a sensor."""
+"""Materials to pixels: texture, light, fog, rain, lamps and sensor noise."""
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ NOISE = {"day": 2, "overcast": 2, "dusk": 3, "night": 5, "fog": 3, "rain": 3}
 
 
 def develop(world: World, weather: str) -> npt.NDArray[np.uint8]:
-    """Colours (H, W, 3) of a finished canvas in this weather."""
+    """Return RGB (H, W, 3) of a finished canvas in this weather."""
     dice, plane, materials = world.dice, world.canvas.plane, world.canvas.materials
     rgb = np.array([m.color for m in materials], dtype=np.int32)[plane]
     fine = dice.generator.integers(-8, 9, plane.shape, dtype=np.int8).astype(np.int32)
@@ -41,14 +41,14 @@ def develop(world: World, weather: str) -> npt.NDArray[np.uint8]:
 
 
 def depth_plane(world: World) -> Ints:
-    """Depth of each pixel in decimetres; the ground's by its row."""
+    """Return the depth of each pixel in decimetres; on the ground it follows from the row."""
     own = np.array([round(m.depth_m * 10) for m in world.canvas.materials], dtype=np.int32)[world.canvas.plane]
     rows = np.floor(world.camera.ground_depth(world.canvas.size[0]) * 10).astype(np.int32)
     return np.where(own < 0, rows[:, None], own)
 
 
 def illuminate(rgb: Ints, glow: Ints, weather: str) -> Ints:
-    """The colour of the light; what glows keeps its own in the dark."""
+    """Apply the colour of the light; glowing materials keep their own in the dark."""
     gain = np.array(LIGHT[weather], dtype=np.int32)
     if weather == "day":
         return rgb * gain >> 8
@@ -57,7 +57,7 @@ def illuminate(rgb: Ints, glow: Ints, weather: str) -> Ints:
 
 
 def haze(rgb: Ints, depth: Ints, weather: str, dice: Dice) -> Ints:
-    """Blend to the colour of the air: share z / (z + half), a curve without exponentials."""
+    """Blend to the colour of the air with share z / (z + half), a curve without exponentials."""
     air: Color = SKIES[weather][1]
     half = HAZE_M[weather] * 10 * dice.whole(80, 130) // 100
     share = np.minimum(depth * 256 // (depth + half), 236)
@@ -68,7 +68,7 @@ def haze(rgb: Ints, depth: Ints, weather: str, dice: Dice) -> Ints:
 
 
 def halo(glow: Ints) -> Ints:
-    """Light that spills around lamps: two box filters of what glows brightly."""
+    """Return the light around lamps: bright glow after two box filters."""
     out = np.where(glow > 200, 255, 0).astype(np.int32)
     for radius in (3, 5):
         for axis in (0, 1):
@@ -80,7 +80,6 @@ def halo(glow: Ints) -> Ints:
 
 
 def streaks(rgb: Ints, dice: Dice) -> Ints:
-    """Falling rain: short slanting lines, brighter than what is behind."""
     out = rgb.copy()
     height, width, _ = rgb.shape
     for _ in range(dice.whole(60, 140)):
@@ -92,7 +91,7 @@ def streaks(rgb: Ints, dice: Dice) -> Ints:
 
 
 def soften(rgb: Ints) -> Ints:
-    """A lens is not perfectly sharp: weights 1-6-1 across and down."""
+    """Blur with weights 1-6-1 in both directions, as a lens does."""
     out = rgb * 6
     out[:, 1:-1] += rgb[:, :-2] + rgb[:, 2:]
     out[:, 0] += rgb[:, 0] + rgb[:, 1]
@@ -105,7 +104,7 @@ def soften(rgb: Ints) -> Ints:
 
 
 def expose(rgb: Ints, noise: int, dice: Dice) -> npt.NDArray[np.uint8]:
-    """Exposure and sensor noise (a sum of two uniform numbers), cut to 0..255."""
+    """Apply exposure and sensor noise (sum of two uniform numbers), clipped to 0..255."""
     gain = dice.whole(236, 276)
     grain = dice.generator.integers(-noise, noise + 1, rgb.shape, dtype=np.int8)
     grain += dice.generator.integers(-noise, noise + 1, rgb.shape, dtype=np.int8)

@@ -1,4 +1,4 @@
-"""What all drawing of one scene shares, and the label ids of Cityscapes."""
+"""State shared by all drawing of one scene, and the label ids of Cityscapes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ Item = tuple[float, Callable[[], None]]  # depth in metres, and what draws it
 
 @dataclass(frozen=True)
 class World:
-    """Canvas, camera and dice of one scene."""
+    """Canvas, camera and random numbers of one scene."""
 
     canvas: Canvas
     camera: Camera
@@ -47,15 +47,15 @@ class World:
     signals_apart: bool = False  # traffic lights and stop signs as instances, as in COCO
 
     def pen(self, label: int, depth_m: float) -> Pen:
-        """A pen for stuff, void and groups: the bare label."""
+        """Return a pen for stuff, void and groups: the bare label as id."""
         return Pen(self.canvas, self.camera, label, depth_m)
 
     def thing(self, label: int, depth_m: float) -> Pen:
-        """A pen for a new instance of a thing class."""
+        """Return a pen for a new instance of a thing class."""
         return Pen(self.canvas, self.camera, self.canvas.instance(label), depth_m)
 
     def light(self, depth_m: float) -> Pen:
-        """A pen for the next head of a traffic light."""
+        """Return a pen for the next head of a traffic light."""
         return (self.thing if self.signals_apart else self.pen)(TRAFFIC_LIGHT, depth_m)
 
     def stop_sign(self, depth_m: float) -> Pen:
@@ -63,7 +63,7 @@ class World:
 
 
 def coarse(dice: Dice, size: tuple[int, int], cell: int, low: int, high: int) -> npt.NDArray[np.int64]:
-    """Random whole numbers low..high, one a cell of `cell` px, as a frame of `size` (H, W)."""
+    """Return random integers low..high, one a cell of `cell` px, as an array of `size` (H, W)."""
     height, width = size
     rows, columns = -(-height // cell), -(-width // cell)
     cells = dice.generator.integers(low, high + 1, (rows, columns))

@@ -1,4 +1,4 @@
-"""From scenes to files: the layout of Cityscapes."""
+"""Files of minicity in the layout of Cityscapes."""
 
 from pathlib import Path
 
@@ -15,7 +15,6 @@ def parts(split: str) -> tuple[str, ...]:
 
 
 def write_one(root: Path, split: str, index: int) -> None:
-    """One scene to its three files."""
     save(render(split, index), root, split)
 
 

@@ -1,5 +1,4 @@
-"""minicity's world in pictures of other kinds and sizes, labelled and laid out like COCO panoptic.
+"""minicoco: images of minicity's world of other kinds and sizes, in the format of COCO panoptic.
 
-The same rules as minicity's: integers, + - * / and square roots alone, so that pixels depend on the seed alone.
-There is no training split: models come from elsewhere, as they do for other data.
+The rules are those of minicity: integers, + - * / and square roots alone, so that pixels depend on the seed alone.
 """

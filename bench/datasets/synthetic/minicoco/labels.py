@@ -1,8 +1,8 @@
-"""From the world's labels to COCO's categories and segments.
+"""Mapping of the world's labels to COCO's categories and segments.
 
-A rider is a person. Traffic lights and stop signs are things, one instance a head. Walls of any make are
-wall-other-merged, hedges and bushes tree-merged, dry earth beside the walk grass-merged, crash barriers
-fence-merged, parking bays road. COCO has no class for poles, other signs, bins and prams: void.
+Riders are person. Traffic lights and stop signs are things, one instance a head. Walls of any kind are
+wall-other-merged, hedges and bushes tree-merged, dry earth beside the sidewalk grass-merged, guard rails fence-merged,
+parking bays road. COCO has no class for poles, other signs, bins and prams: they are void.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ STUFF = 100  # category ids from here on are stuff, as far as this world goes
 
 
 def panoptic_of(instance_ids: npt.NDArray[np.uint16]) -> Panoptic:
-    """(H, W) ids of the world -> segments; stuff of a category is one, a group of things is a crowd."""
+    """Convert ids (H, W) of the world to a Panoptic: one segment a stuff category, groups of things are crowds."""
     table = np.zeros(int(instance_ids.max()) + 1, dtype=np.int32)
     infos: list[SegmentInfo] = []
     stuff: dict[int, int] = {}  # category id -> position + 1
@@ -38,5 +38,5 @@ def panoptic_of(instance_ids: npt.NDArray[np.uint16]) -> Panoptic:
 
 
 def segment_id(category: int, position: int) -> int:
-    """A 24-bit id, one of its own for every position below 256: neighbours get colours far apart."""
+    """Return a 24-bit id, unique for positions below 256; consecutive positions get very different colours."""
     return category + 256 * (position * 89 % 256) + 65536 * (position * 37 % 255 + 1)

@@ -1,4 +1,4 @@
-"""Composition: from a split and an index to a picture and its segments."""
+"""Rendering of minicoco: split and index to image and segments."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ WIDE_SHOT = 0.2  # share of pictures of the street as a whole
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One image, (H, W, 3), and its segments."""
+    """RGB image (H, W, 3) and its segments."""
 
     rgb: npt.NDArray[np.uint8]
     panoptic: Panoptic
@@ -40,13 +40,13 @@ class Picture:
 
     @property
     def arrays(self) -> Arrays:
-        """What is hashed: size, pixels, segments by position, and what each is."""
+        """Arrays to hash: size, pixels, id map by position, and (id, category, iscrowd) of the segments."""
         rows = [(s.source_id or 0, s.category_id, int(s.iscrowd)) for s in self.panoptic.segments_info]
         return np.array(self.panoptic.size, np.int32), self.rgb, self.panoptic.id_map, np.array(rows, np.int64)
 
 
 def render(split: str, index: int) -> Picture:
-    """The picture of a split at an index, the same on every machine."""
+    """Render the picture of a split at an index, the same on every machine."""
     dice = Dice(VERSION, SEEDS[split], index)
     city, weather, size = CITIES[dice.pick(tuple(CITIES))], dice.pick(WEATHERS), dice.pick(SIZES)
     street = plan_street(dice, city, weather)
@@ -64,13 +64,13 @@ def render(split: str, index: int) -> Picture:
 
 
 def wide_camera(dice: Dice, size: tuple[int, int], eye: float) -> Camera:
-    """Someone who stands in the street and looks down it, or to one side."""
+    """Return a camera at eye height in the street, looking along it or to one side."""
     height, width = size
     return Camera(dice.real(0.8, 1.5) * width, dice.real(0.1, 0.9) * width, dice.real(0.4, 0.68) * height, eye, 0.0)
 
 
 def draw(world: World, street: Street, city: City, weather: str, aim: Aim | None, place: Place | None) -> None:
-    """The street as in minicity, but emptier, and nothing between us and the subject (mostly)."""
+    """Draw the street as in minicity, with fewer objects and few in front of the subject."""
     night, dice = weather == "night", world.dice
     sun = dice.side()
     ground.draw_sky(world.canvas, world.camera, weather, dice)
@@ -90,12 +90,12 @@ def draw(world: World, street: Street, city: City, weather: str, aim: Aim | None
 
 
 def thin_out(dice: Dice, items: list[Item], nearest: float, share: float) -> list[Item]:
-    """Keep a share of what is beyond `nearest`, and next to nothing of what is before it."""
+    """Keep a `share` of the items beyond `nearest`, and 6 % of the nearer ones."""
     return [item for item in items if dice.chance(share if item[0] > nearest else 0.06)]
 
 
 def tint(rgb: npt.NDArray[np.uint8], dice: Dice) -> npt.NDArray[np.uint8]:
-    """Every picture has a camera of its own: gains of the channels, of 256."""
+    """Apply a random white balance: gains of the channels, of 256."""
     gains = np.array([dice.whole(232, 280) for _ in range(3)], dtype=np.int32)
     tinted: npt.NDArray[np.uint8] = np.minimum(rgb * gains >> 8, 255).astype(np.uint8)
     return tinted

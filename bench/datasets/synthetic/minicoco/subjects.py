@@ -1,4 +1,4 @@
-"""What a picture is of: something placed in the street, and how large it is, so that a camera can be aimed."""
+"""Subjects of the pictures: an object placed in the street, and its size, at which the camera is aimed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Place = Callable[[World, "Aim", City], list[Item]]
 
 @dataclass(frozen=True)
 class Aim:
-    """Where the subject stands (x, z) and the box around it: width, height and middle in metres."""
+    """Position (x, z) of the subject, and its box: width, height and middle in metres."""
 
     x: float
     z: float
@@ -26,7 +26,7 @@ class Aim:
     heading: tuple[float, float] = AHEAD
 
     def camera(self, dice: Dice, size: tuple[int, int], eye: float) -> Camera:
-        """A camera at eye height that has the subject near the middle, filling a good part of the frame."""
+        """Return a camera at eye height with the subject near the middle, filling a large part of the frame."""
         height, width = size
         share = dice.real(0.45, 0.9)
         scale = min(share * width / self.wide, share * height / self.tall, 4.5 * width / self.z)  # px a metre
@@ -37,7 +37,6 @@ class Aim:
 
 
 def walk_x(dice: Dice, street: Street) -> float:
-    """Somewhere on a sidewalk."""
     side = dice.side()
     return dice.real(*sorted((street.kerb(side) + side * 0.6, street.walk(side) - side * 0.6)))
 
@@ -49,7 +48,6 @@ def aim_people(dice: Dice, street: Street) -> tuple[Aim, Place]:
 
 
 def walker(world: World, at: Aim, count: int, step: int) -> Item:
-    """One of a few people side by side."""
     dice = world.dice
     x, z = at.x + (step - (count - 1) / 2) * dice.real(0.6, 0.9), at.z + dice.real(-0.6, 0.6)
     return z, lambda: people.draw_person(world.thing(PERSON, z), dice, x, z)
@@ -61,7 +59,7 @@ def aim_crowd(dice: Dice, street: Street) -> tuple[Aim, Place]:
 
 
 def crowd(world: World, at: Aim, city: City) -> list[Item]:
-    """People who cannot be told apart, and two who stand before them."""
+    """Place a group of people, and two single people before it."""
 
     def draw() -> None:
         people.draw_crowd(world.pen(PERSON, at.z), world.dice, at.x, at.z, False)
@@ -95,7 +93,6 @@ def aim_car(dice: Dice, street: Street) -> tuple[Aim, Place]:
 
 
 def aim_big(dice: Dice, street: Street) -> tuple[Aim, Place]:
-    """A bus, a truck or a tram."""
     label, heading = dice.pick((BUS, TRUCK, TRAIN)), dice.pick(ASKEW)
     long = {BUS: 11.0, TRUCK: 8.0, TRAIN: 18.0}[label]
     x, wide = dice.real(max(street.left + 2.0, -3.5), street.right - 1.4), 2.9 + (long - 2.9) * abs(heading[0])

@@ -1,4 +1,4 @@
-"""From pictures to files: the layout of COCO panoptic, with COCO's categories."""
+"""Files of minicoco in the format of COCO panoptic, with COCO's categories."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def parts(split: str) -> tuple[str, ...]:
 
 
 def write_one(root: Path, split: str, index: int) -> Record:
-    """One picture to its two PNGs; returns what the JSON says of it."""
+    """Write the two PNGs of a picture; return its entries of `images` and `annotations`."""
     picture = render(split, index)
     photos, truth, _ = (root / part for part in parts(split))
     photos.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def write_one(root: Path, split: str, index: int) -> Record:
 
 
 def write_json(root: Path, split: str, records: list[Record]) -> None:
-    """The JSON of a split, with all 133 categories of COCO."""
+    """Write the JSON of a split, with all 133 categories of COCO."""
     categories = [
         {"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)}
         for c in load_space("coco-133").categories

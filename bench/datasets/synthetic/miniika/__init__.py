@@ -1,4 +1,4 @@
-"""minicity's world through another camera, in other towns, labelled and laid out like ika's data set.
+"""miniika: minicity's world through another camera and in other towns, in the format of ika's data set.
 
-The same rules as minicity's: integers, + - * / and square roots alone, so that pixels depend on the seed alone.
+The rules are those of minicity: integers, + - * / and square roots alone, so that pixels depend on the seed alone.
 """

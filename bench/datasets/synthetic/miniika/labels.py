@@ -1,4 +1,4 @@
-"""The twelve reduced classes of ika: colours, and which label of Cityscapes belongs to which.
+"""The twelve reduced classes of ika: colours, and the map from Cityscapes labels.
 
 Source: convert_cityscapes_to_ika_reduced.xml of ika-rwth-aachen/acdc; the colour of a class is its first entry.
 """
@@ -24,7 +24,7 @@ CLASS_OF = {  # label id of Cityscapes -> class; all others, trains and parking 
 
 
 def color_labels(instance_ids: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-    """(H, W) instanceIds -> (H, W, 3) colours of ika's classes."""
+    """Convert instanceIds (H, W) to colours (H, W, 3) of ika's classes."""
     table = np.full(1000, NONE, dtype=np.uint8)
     table[list(CLASS_OF)] = list(CLASS_OF.values())
     labels = np.where(instance_ids >= 1000, instance_ids // 1000, instance_ids)

@@ -1,4 +1,4 @@
-"""Composition: from a split and an index to an image and its coloured labels."""
+"""Rendering of miniika: split and index to image and coloured labels."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ TOWNS = (
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One image and its labels as colours, both (256, 416, 3)."""
+    """RGB image and labels as colours, both (256, 416, 3)."""
 
     rgb: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.uint8]
@@ -41,17 +41,15 @@ class Frame:
 
     @property
     def arrays(self) -> Arrays:
-        """What is hashed."""
         return self.rgb, self.labels
 
 
 def stem(split: str, index: int) -> str:
-    """Named like frames of a few recordings."""
     return f"{list(SPLITS).index(split) + 1}_frame_{index:06d}"
 
 
 def render(split: str, index: int) -> Frame:
-    """The frame of a split at an index, the same on every machine."""
+    """Render the frame of a split at an index, the same on every machine."""
     dice = Dice(VERSION, SEEDS[split], index)
     town, weather = dice.pick(TOWNS), dice.pick(WEATHERS)
     street = plan_street(dice, town, weather)

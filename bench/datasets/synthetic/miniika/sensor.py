@@ -1,4 +1,4 @@
-"""Another camera: thicker air, a low sun in the lens, another colour response, a softer lens, more noise."""
+"""Another camera: more haze, a low sun in the lens, another colour response, a softer lens, more noise."""
 
 from math import isqrt
 
@@ -19,7 +19,7 @@ TONE = np.array([4 + (5 * v + isqrt(255 * v)) * 21 // 128 for v in range(256)], 
 
 def expose_again(rgb: npt.NDArray[np.uint8], depth: Ints, horizon: float, weather: str,
                  dice: Dice) -> npt.NDArray[np.uint8]:  # fmt: skip
-    """What the other camera makes of a picture (H, W, 3), with depth (H, W) in decimetres."""
+    """Return the image of the other camera from RGB (H, W, 3) and depth (H, W) in decimetres."""
     light = thicken(rgb.astype(np.int32), depth, weather, dice)
     if dice.chance(SUN.get(weather, 0.0)):
         light = shine(light, round(horizon), dice)
@@ -30,7 +30,7 @@ def expose_again(rgb: npt.NDArray[np.uint8], depth: Ints, horizon: float, weathe
 
 
 def thicken(rgb: Ints, depth: Ints, weather: str, dice: Dice) -> Ints:
-    """More air between us and what is far; a thin veil of it before the sky."""
+    """Add haze by depth, and a constant share of it before the sky."""
     half = HAZE_M[weather] * dice.whole(8, 14)
     share = np.where(depth >= 3000, 36, depth * 256 // (depth + half))[..., None]
     mixed: Ints = (rgb * (256 - share) + np.array(AIR[weather], dtype=np.int32) * share) >> 8
@@ -38,7 +38,6 @@ def thicken(rgb: Ints, depth: Ints, weather: str, dice: Dice) -> Ints:
 
 
 def shine(rgb: Ints, horizon: int, dice: Dice) -> Ints:
-    """A sun near the horizon: warm light that washes out what is around it, by an inverse square."""
     height, width, _ = rgb.shape
     x, y = dice.whole(width // 8, width * 7 // 8), max(0, horizon - dice.whole(15, 70))
     rows, columns = np.arange(height, dtype=np.int32)[:, None], np.arange(width, dtype=np.int32)[None]
@@ -59,7 +58,7 @@ def darken_corners(rgb: Ints) -> Ints:
 
 
 def grain(rgb: Ints, dice: Dice) -> npt.NDArray[np.uint8]:
-    """Noise of a small sensor: mostly of brightness, some of colour, and a line pattern."""
+    """Add noise of a small sensor: luminance noise, colour noise and row noise."""
     height, width, _ = rgb.shape
     noise = dice.whole(2, 4)
     noisy = rgb + dice.generator.integers(-noise, noise + 1, (height, width, 1), dtype=np.int32)

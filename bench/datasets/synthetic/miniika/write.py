@@ -1,4 +1,4 @@
-"""From frames to files: ika's layout, a folder for each split."""
+"""Files of miniika in ika's layout, a folder for each split."""
 
 from pathlib import Path
 
@@ -14,7 +14,6 @@ def parts(split: str) -> tuple[str, ...]:
 
 
 def write_one(root: Path, split: str, index: int) -> None:
-    """One frame to its two files."""
     frame = render(split, index)
     photo, label = (root / part for part in parts(split))
     photo.mkdir(parents=True, exist_ok=True)
@@ -27,5 +26,5 @@ MINIIKA = GeneratedDataset("miniika", VERSION, SPLITS, parts, write_one)
 
 
 def ensure(root: Path | None, split: str, on_image: ProgressCallback | None = None) -> Path:
-    """The folder with `input` and `label` of a split, generated first where it is missing."""
+    """Return the folder with `input` and `label` of a split, generating it if necessary."""
     return MINIIKA.ensure(root, split, on_image) / split
