@@ -54,10 +54,10 @@ class FileDigests:
         found = {path: self._known(file) for path, file in dict(zip(paths, files, strict=True)).items()}
         unknown = [path for path, digest in found.items() if digest is None]
         computed = ordered_map(_digest, map(Path, unknown), min(8, os.cpu_count() or 1))
-        for done, (path, (digest, stamp)) in enumerate(zip(unknown, computed, strict=True), 1):
+        for done, (path, (digest, stamp, settled)) in enumerate(zip(unknown, computed, strict=True), 1):
             found[path] = digest
-            self._stamps[path] = _stamp_of(path)
-            if stamp is not None:
+            self._stamps[path] = stamp
+            if settled and stamp is not None:
                 folder, name = os.path.split(os.path.abspath(path))
                 self._table(folder)[name] = [*stamp, digest]
                 self._changed.add(folder)
@@ -123,8 +123,8 @@ def _stamp(found: os.stat_result) -> Stamp:
     return found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _digest(file: Path) -> tuple[str, Stamp | None]:
-    """Return the SHA-256 (hex) of a file and its stamp, or None if it changed too recently to be cached."""
+def _digest(file: Path) -> tuple[str, Stamp | None, bool]:
+    """Return the SHA-256 (hex) of a file, its stamp, and whether it is unchanged for long enough to be cached."""
     now = time.time_ns()
     try:
         check_regular(file, MAX_FILE)
@@ -133,9 +133,9 @@ def _digest(file: Path) -> tuple[str, Stamp | None]:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             after = _stamp(os.fstat(stream.fileno()))
     except OSError:
-        return ABSENT, None
+        return ABSENT, _stamp_of(str(file)), False
     settled = before == after and now - max(after[2], after[3]) >= RECENT_NS
-    return digest, after if settled else None
+    return digest, before, settled
 
 
 def files_digest(named: Sequence[tuple[str, Readable]], digests: FileDigests) -> str:
