@@ -78,7 +78,7 @@ def test_the_gate_catches_a_swapped_label_map(suite: Path, call: Call, monkeypat
         names["car"], names["person"] = names["person"], names["car"]
         return replace(found, names=names)
 
-    monkeypatch.setattr("bench.evaluation.run.prediction_map", swapped)
+    monkeypatch.setattr("bench.evaluation.run.find_label_map", swapped)
     said = call(*options)
     assert said.code == 1
     assert {check["run"] for check in json.loads(said.out)["checks"] if not check["passed"]} == {"ika"}
