@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.verification_level import scan_run, verification_level
+from bench.analysis.run_scan import RunScan, scan_run, unverified_reason
 from bench.errors import DataError
 from bench.fusion.presets import PRESETS
 from bench.io.canonical_json import digest
@@ -29,10 +29,10 @@ class Row:
 
     `rank_low` and `rank_high` are the bounds of the rank in 95 % of the bootstrap replicates over images, None if there
     is no other run. `PQ_low` and `PQ_high` are the ends of the 95 % interval of PQ from the same replicates. `checked`
-    is the result of `bench.analysis.verification_level`. All five are None unless ranges are computed. `kind` is
-    "model", or "predictions" for predictions made elsewhere, which have no checkpoint, input size or fusion.
-    `latency_*` are seconds per image on `hardware`. `published_PQ` is the PQ that the authors report for the checkpoint
-    on this data set.
+    is "verified" or "not verified", and `checked_note` the reason for the latter. All of these are None unless ranges
+    are computed. `kind` is "model", or "predictions" for predictions made elsewhere, which have no checkpoint,
+    input size or fusion. `latency_*` are seconds per image on `hardware`. `published_PQ` is the PQ that the authors
+    report for the checkpoint on this data set.
     """
 
     rank: int | None
@@ -64,6 +64,7 @@ class Row:
     input: str | None
     fusion: str | None
     checked: str | None
+    checked_note: str | None
     date: str
     commit: str | None
     run: str
@@ -83,7 +84,7 @@ class Board:
 def leaderboard(runs: Sequence[Run], dataset: str | None = None, ranges: bool = True) -> list[Board]:
     """Return one board for each comparability key, sorted by data set, then number of images (largest first).
 
-    `dataset` is `minicity:val` or `minicity`. `ranges` computes rank ranges, intervals and verification levels, which
+    `dataset` is `minicity:val` or `minicity`. `ranges` computes rank ranges and intervals and verifies the runs, which
     needs the image lines of all runs.
     """
     chosen = [run for run in runs if run.done is not None and _wanted(run, dataset)]
@@ -115,7 +116,7 @@ def _board(key: str, runs: Sequence[Run], ranges: bool) -> Board:
     return Board(min(run.dataset for run in runs), int(score["images"]), str(score["protocol"]), key[:8], rows)
 
 
-UNSEEN: Mapping[str, Any] = dict.fromkeys(("rank_low", "rank_high", "PQ_low", "PQ_high", "checked"))
+UNSEEN: Mapping[str, Any] = dict.fromkeys(("rank_low", "rank_high", "PQ_low", "PQ_high", "checked", "checked_note"))
 
 
 def _looked_into(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
@@ -123,9 +124,13 @@ def _looked_into(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
     readings = [scan_run(run) for run in runs]
     sure = _resampled({reading.run.folder: reading.sums() for reading in readings})
     return {
-        reading.run.folder: {**UNSEEN, **sure.get(reading.run.folder, {}), "checked": verification_level(reading)}
-        for reading in readings
+        reading.run.folder: {**UNSEEN, **sure.get(reading.run.folder, {}), **_checked(reading)} for reading in readings
     }
+
+
+def _checked(reading: RunScan) -> dict[str, str | None]:
+    reason = unverified_reason(reading)
+    return {"checked": "not verified" if reason else "verified", "checked_note": reason}
 
 
 def _resampled(sums: Mapping[Path, ImageSums]) -> dict[Path, dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.console import print_json, print_status, print_table, print_text, progress
+from bench.cli.console import print_json, print_table, print_text, progress
 from bench.cli.inspect import RunFolder
 from bench.cli.run import Json, Root, Workers, open_data
 
@@ -28,7 +28,6 @@ def verify_command(
     gt: Annotated[Path | None, typer.Option(help="Instead: ground truth, COCO panoptic JSON.")] = None,
     gt_dir: Annotated[Path | None, typer.Option(help="Its PNGs (default: the JSON's name).")] = None,
     data_root: Root = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Note a passed check of predictions made again.")] = False,
     workers: Workers = 2,
     json_: Json = False,
 ) -> None:
@@ -45,16 +44,7 @@ def verify_command(
         found = _by_reference(done, made, _truth(done, dataset, gt, gt_dir, data_root), workers)
         checks += found.checks
     print_json(_json(done, checks, found)) if json_ else _show(done, checks, found)
-    failed = any(check.result == "failed" for check in checks)
-    if keep and not failed:
-        _keep(done, made)
-    raise typer.Exit(1 if failed else 0)
-
-
-def _keep(run: Any, made: Any) -> None:
-    from bench.analysis.verification_level import keep_rerun
-
-    print_status(f"kept: {keep_rerun(run, made)}")
+    raise typer.Exit(1 if any(check.result == "failed" for check in checks) else 0)
 
 
 def _refuse_without(made: Any, run: Any) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.ranking import DIRTY, Board, Row, leaderboard
-from bench.analysis.verification_level import LEVEL_NOTE
 from bench.errors import DataError
 from bench.io import files
 from bench.reports.tables import UNDEFINED, Table, giga, millions, percent, to_markdown_table
@@ -24,9 +23,9 @@ END = "<!-- leaderboard:end -->"
 COLUMNS = (
     "#", "rank 95 %", "model", "checkpoint", "PQ", "PQ 95 %", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic",
     "mIoU panoptic", "published PQ", "params (M)", "multiply-adds (G)", "latency p50 / p95 (ms)", "device",
-    "input (px)", "fusion", "checked", "date", "commit",
+    "input (px)", "fusion", "verified", "date", "commit",
 )  # fmt: skip
-TEXT = ("model", "checkpoint", "device", "input (px)", "fusion", "checked", "date", "commit")
+TEXT = ("model", "checkpoint", "device", "input (px)", "fusion", "verified", "date", "commit")
 
 
 def to_markdown(boards: Sequence[Board]) -> str:
@@ -46,7 +45,7 @@ def _markdown(board: Board) -> str:
     if any(row.PQ_low is not None for row in board.rows):
         about += ";\nPQ 95 %: where its PQ lies in 95 % of them"
     if any(row.checked for row in board.rows):
-        about += f";\n{LEVEL_NOTE}"
+        about += ";\nverified: the stored lines of the run have its checksum and give its totals again"
     dirty = any((row.commit or "").endswith(DIRTY) for row in board.rows)
     mark = "\n\\* run from a working tree with changes on top of that commit\n" if dirty else ""
     return f"### {board.dataset}\n\n{about}\n\n{table}{mark}"
@@ -68,8 +67,9 @@ def to_tables(boards: Sequence[Board]) -> list[Table]:
 def _cells(row: Row) -> list[str]:
     fractions = (row.SQ, row.RQ, row.PQ_things, row.PQ_stuff, row.mIoU_semantic, row.mIoU_panoptic)
     device = " / ".join(part for part in (row.device, row.precision) if part)
+    verified = f"{row.checked} ({row.checked_note})" if row.checked_note else row.checked
     costs = millions(row.parameters), giga(row.multiply_adds)
-    texts = (*costs, _latency(row), device, row.input, row.fusion, row.checked, row.date, row.commit)
+    texts = (*costs, _latency(row), device, row.input, row.fusion, verified, row.date, row.commit)
     return [
         "–" if row.rank is None else str(row.rank),
         _range(row.rank_low, row.rank_high),

@@ -70,7 +70,7 @@ def test_a_model_row(tmp_path: Path) -> None:
     assert {k: v for k, v in row_.items() if k not in ("date", "run")} == {
         "rank": 1, "rank_low": None, "rank_high": None,
         "name": "m", "kind": "model", "method": "one-shot", "checkpoint": "toy/tiny",
-        "PQ": 0.5, "PQ_low": None, "PQ_high": None, "checked": None,
+        "PQ": 0.5, "PQ_low": None, "PQ_high": None, "checked": "not verified", "checked_note": "lines missing",
         "SQ": 0.5, "RQ": 0.5, "PQ_things": 0.5, "PQ_stuff": 0.5,
         "mIoU_semantic": None, "mIoU_panoptic": 0.5,
         "published_PQ": 0.666, "published_source": "the paper", "parameters": 2_345_678, "multiply_adds": 3_935_686_144,
@@ -243,7 +243,9 @@ def test_a_run_without_its_lines_has_no_range(tmp_path: Path) -> None:
     runs = [scored(tmp_path, "one", [0]), scored(tmp_path, "two", [4]), a_run(tmp_path, "bare", 0.5)]
     (board,) = leaderboard(runs)
     assert {row.name: row.rank_low for row in board.rows} == {"one": 1, "two": 2, "bare": None}
-    assert {row.name: row.checked for row in board.rows} == {"one": "intact", "two": "intact", "bare": None}
+    notes = {row.name: row.checked_note for row in board.rows}
+    assert notes == {"one": "totals not confirmed", "two": "totals not confirmed", "bare": "lines missing"}
+    assert "| not verified (lines missing) |" in to_markdown([board])
 
 
 def test_the_interval_is_that_of_show(tmp_path: Path) -> None:
@@ -266,5 +268,5 @@ def test_each_line_is_read_and_counted_once(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(Run, "lines", lambda run: (read.append(run.name), lines(run))[1])
     monkeypatch.setattr(Overlap, "from_json", lambda data: (parsed.append(1), from_json(data))[1])
     (board,) = leaderboard(runs)
-    assert {row.rank for row in board.rows} == {1, 2} and {row.checked for row in board.rows} == {"intact"}
+    assert {row.rank for row in board.rows} == {1, 2} and {row.checked for row in board.rows} == {"not verified"}
     assert (sorted(read), len(parsed)) == (["one", "two"], 24)
