@@ -20,9 +20,9 @@ from pathlib import Path
 
 
 
-def frame_pipe():
-    """The file descriptor that the frames go out on: the only pipe for writing beside fd 2."""
-    for fd in range(3, 32):
+def message_pipe():
+    """The file descriptor that the messages go out on: the only pipe for writing beside fds 1 and 2."""
+    for fd in range(3, 256):
         try:
             mode = os.fstat(fd).st_mode
             import fcntl
@@ -45,15 +45,16 @@ def strike(folder, image_id, stage):
         elif kind == "hang":
             time.sleep(3600)
         elif kind == "garbage":
-            os.write(frame_pipe(), os.urandom(300))
+            os.write(message_pipe(), b"\\x7f" + os.urandom(299))  # the length of a message that is too long
             time.sleep(3600)
         elif kind == "half":
-            os.write(frame_pipe(), b"\\xf5PBW\\x40\\x00\\x00\\x00\\x00\\x00")
+            os.write(message_pipe(), b"\\x00\\x00\\x00\\x40{")
             os._exit(0)
         elif kind == "stray":
-            from bench.models.worker.protocol import Message, write_frame
-            import io
-            write_frame(io.FileIO(frame_pipe(), "w", closefd=False), Message({"id": 10**9, "result": {}}))
+            from multiprocessing.connection import Connection
+            from bench.models.worker.protocol import Message, write_message
+            pipe = Connection(message_pipe(), readable=False)
+            write_message(pipe, Message({"id": 10**9, "result": {}}))
             time.sleep(3600)
 
 
@@ -64,7 +65,7 @@ class Faulty(Bands):
         if (Path(spec.source) / "noisy").exists():
             print("noise on stdout")
             os.system("echo noise of a child")
-            os.write(1, b"\\xf5PBW noise on fd 1\\n")
+            os.write(1, b"noise on fd 1\\n")
 
     def preprocess(self, image):
         strike(self.faults, image.image_id, "preprocess")

@@ -9,18 +9,19 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from io import FileIO
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
 from bench.errors import ModelError
-from bench.models.worker.protocol import PROTOCOL, Message, ProtocolError, read_frame, write_frame
+from bench.models.worker.protocol import PROTOCOL, Message, ProtocolError, read_message, write_message
 
 START = """\
 import sys
@@ -36,7 +37,7 @@ GONE_SECONDS = 5.0
 
 
 class WorkerDied(Exception):
-    """The worker died, hung or broke the protocol; its unfinished requests must be repeated in another worker."""
+    """The worker died, hung or broke the protocol; its unfinished requests are lost."""
 
 
 class WorkerProcess:
@@ -47,12 +48,16 @@ class WorkerProcess:
     """
 
     def __init__(self, python: Path, tree: Path) -> None:
-        self._process = subprocess.Popen(
-            [str(python), "-I", "-u", "-c", START, str(tree)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
-            start_new_session=True,  # Ctrl-C is for the run; it ends its worker itself
-        )  # fmt: skip
-        for pipe in (self._process.stdin, self._process.stdout):
+        requests, self._requests = Pipe(duplex=False)
+        self._answers, answers = Pipe(duplex=False)
+        with requests, answers:
+            ends = (requests.fileno(), answers.fileno())
+            self._process = subprocess.Popen(
+                [str(python), "-I", "-u", "-c", START, str(tree), *map(str, ends)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0, pass_fds=ends,
+                start_new_session=True,  # Ctrl-C is for the run; it ends its worker itself
+            )  # fmt: skip
+        for pipe in (self._requests, self._answers):
             _widen(pipe)
         self._numbers = itertools.count()
         self._waiting: dict[int, Future[Message]] = {}
@@ -60,28 +65,29 @@ class WorkerProcess:
         self._lost: str | None = None
         self._outbox: SimpleQueue[Message | None] = SimpleQueue()
         self._said: deque[str] = deque(maxlen=20)
-        self._hello: Future[Message] = Future()
-        self._threads = [
-            threading.Thread(target=work, daemon=True) for work in (self._forward_stderr, self._write, self._read)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        self._begin(self._forward_prints)
         self.handshake = self._handshake()
+        self._begin(self._write)
+        self._begin(self._read)
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        self._threads.append(threading.Thread(target=work, daemon=True))
+        self._threads[-1].start()
 
     def _handshake(self) -> Mapping[str, Any]:
         """Return the worker's first message. Raises ModelError, not WorkerDied, if there is none: no work was lost."""
+        reason = f"gave no greeting in {START_SECONDS:.0f} s"
         try:
-            hello = self._hello.result(START_SECONDS).header
-        except TimeoutError:
-            self.close(f"gave no greeting in {START_SECONDS:.0f} s")
-            raise ModelError(f"the worker {self._lost}") from None
-        except WorkerDied as error:
-            self.close("")
-            raise ModelError(f"the worker {error}") from None
-        if hello.get("hello") != PROTOCOL:
-            self.close("speaks another protocol")
-            raise ModelError(f"the worker speaks protocol {hello.get('hello')!r}, this is {PROTOCOL}: update both")
-        return hello
+            if self._answers.poll(START_SECONDS):
+                hello = read_message(self._answers).header
+                if hello.get("hello") == PROTOCOL:
+                    return hello
+                reason = f"speaks protocol {hello.get('hello')!r}, this is {PROTOCOL}: update both"
+        except (EOFError, ProtocolError) as error:
+            reason = self._why(error)
+        self.close(reason)
+        raise ModelError(f"the worker {reason}")
 
     def call(self, name: str, values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], seconds: float) -> Message:
         """Send a request and return the answer.
@@ -95,17 +101,17 @@ class WorkerProcess:
             self._waiting[number] = answer
         self._outbox.put(Message({"id": number, "call": name, **values}, arrays))
         try:
-            frame = answer.result(seconds)
+            message = answer.result(seconds)
         except TimeoutError:
             self._kill(f"gave no answer to {name} in {seconds:g} s")
             raise WorkerDied(self._lost) from None
-        if "error" in frame.header:
-            raise _error_of(frame.header)
-        return Message(frame.header["result"], frame.arrays)
+        if "error" in message.header:
+            raise _error_of(message.header)
+        return Message(message.header["result"], message.arrays)
 
     @property
     def alive(self) -> bool:
-        return self._lost is None
+        return self._lost is None and self._process.poll() is None
 
     def close(self, reason: str = "was closed") -> None:
         self._kill(reason)
@@ -113,10 +119,9 @@ class WorkerProcess:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(GONE_SECONDS)
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            assert stream is not None
-            with suppress(OSError):
-                stream.close()
+        assert self._process.stdout is not None
+        for pipe in (self._requests, self._answers, self._process.stdout):
+            pipe.close()
 
     def _kill(self, reason: str) -> None:
         """Kill the process group of the worker and fail all pending calls; the first `reason` is kept."""
@@ -127,62 +132,54 @@ class WorkerProcess:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._outbox.put(None)
-        for future in (self._hello, *waiting.values()):
-            if not future.done():
-                future.set_exception(WorkerDied(self._lost))
+        for future in waiting.values():
+            future.set_exception(WorkerDied(self._lost))
 
     def _write(self) -> None:
-        stream = self._process.stdin
-        assert isinstance(stream, FileIO)
-        while (frame := self._outbox.get()) is not None:
+        while (message := self._outbox.get()) is not None:
             try:
-                write_frame(stream, frame)
+                write_message(self._requests, message)
             except OSError:
                 return  # the reader sees the end of the other pipe and knows more
 
     def _read(self) -> None:
-        stream = self._process.stdout
-        assert isinstance(stream, FileIO)
         try:
-            frame = read_frame(stream, skip_noise=True)
-            if frame is not None:
-                self._hello.set_result(frame)
-            while frame is not None:
-                frame = read_frame(stream)
-                if frame is not None:
-                    self._hand_out(frame)
-            self._kill(self._ending())
-        except ProtocolError as error:
-            self._kill(f"wrote something else than frames ({error})")
+            while True:
+                self._hand_out(read_message(self._answers))
+        except (EOFError, ProtocolError) as error:
+            self._kill(self._why(error))
 
-    def _hand_out(self, frame: Message) -> None:
+    def _hand_out(self, message: Message) -> None:
         with self._guard:
-            answer = self._waiting.pop(frame.header.get("id", -1), None)
+            answer = self._waiting.pop(message.header.get("id", -1), None)
         if answer is None:
-            raise ProtocolError(f"an answer to a question that nobody asked ({frame.header.get('id')!r})")
-        answer.set_result(frame)
+            raise ProtocolError(f"an answer to a question that nobody asked ({message.header.get('id')!r})")
+        answer.set_result(message)
 
-    def _ending(self) -> str:
+    def _why(self, error: Exception) -> str:
+        """Return what became of the worker, by the error of reading from it; waits for the end of its process."""
+        if isinstance(error, ProtocolError):
+            return f"wrote something else than messages ({error})"
         try:
             code = self._process.wait(GONE_SECONDS)
         except subprocess.TimeoutExpired:
-            return "closed its output"
+            return "closed its pipe"
         self._threads[0].join(GONE_SECONDS)
         last = f": {self._said[-1]}" if self._said else ""
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit status {code}"
         return how + last
 
-    def _forward_stderr(self) -> None:
-        assert self._process.stderr is not None
+    def _forward_prints(self) -> None:
+        assert self._process.stdout is not None
         rest = b""
-        while chunk := self._process.stderr.read(1 << 16):
+        while chunk := self._process.stdout.read(1 << 16):
             os.write(2, chunk)
             *lines, rest = (rest + chunk).split(b"\n")
             self._said.extend(text for line in lines if (text := line.decode(errors="replace").strip()))
 
 
-def _widen(pipe: IO[bytes] | None) -> None:
-    if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+def _widen(pipe: Connection) -> None:
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 

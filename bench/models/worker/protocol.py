@@ -1,34 +1,24 @@
-"""Messages between a run and a worker: magic, lengths, JSON header, raw arrays, trailer. No pickle. Python 3.9.
-
-The trailer is a CRC of the header. It detects output that a framework writes to the message pipe by mistake: bytes
-inserted into an array would be read as pixels, but they shift the trailer.
-"""
+"""Messages between a run and a worker: a JSON header, then the bytes of each array. No pickle. Python 3.9."""
 
 from __future__ import annotations
 
 import json
 import math
-import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from io import RawIOBase
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-MAGIC = b"\xf5PBW"  # no text in UTF-8 holds the first byte, so that prints cannot look like a frame
-PROTOCOL = 1
-PREFIX = struct.Struct("<IQ")  # bytes of the header, bytes of all arrays
-TRAILER = struct.Struct("<I")
+PROTOCOL = 2
 HEADER_LIMIT = 1 << 26
-ARRAYS_LIMIT = 1 << 34
-NOISE_LIMIT = 1 << 16
+ARRAY_LIMIT = 1 << 34
 
 
 class ProtocolError(Exception):
-    """The received bytes are not a valid message."""
+    """What was received is not a valid message."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,93 +29,42 @@ class Message:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def write_frame(stream: RawIOBase, frame: Message) -> None:
-    """Write a message to an unbuffered stream. Raises OSError if the pipe is broken."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in frame.arrays.items()}
+def write_message(pipe: Connection, message: Message) -> None:
+    """Write a message. Raises OSError if the pipe is broken."""
+    arrays = {name: np.ascontiguousarray(array) for name, array in message.arrays.items()}
     layout = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
-    header = json.dumps({"header": dict(frame.header), "arrays": layout}).encode()
-    size = sum(array.nbytes for array in arrays.values())
-    _write(stream, memoryview(MAGIC + PREFIX.pack(len(header), size) + header))
+    pipe.send_bytes(json.dumps({"header": dict(message.header), "arrays": layout}).encode())
     for array in arrays.values():
-        _write(stream, _bytes_of(array))
-    _write(stream, memoryview(TRAILER.pack(zlib.crc32(header))))
+        pipe.send_bytes(array.reshape(-1).view(np.uint8).data)
 
 
-def _write(stream: RawIOBase, data: memoryview) -> None:
-    while data:
-        data = data[stream.write(data) or 0 :]
-
-
-def _bytes_of(array: NDArray[Any]) -> memoryview:
-    return array.reshape(-1).view(np.uint8).data
-
-
-def read_frame(stream: RawIOBase, *, skip_noise: bool = False) -> Message | None:
-    """Read the next message; None if the stream ends before it. Raises ProtocolError for any other content.
-
-    `skip_noise` skips up to 64 KiB of other bytes before the message, such as output at interpreter start.
-    """
-    start = bytearray(len(MAGIC))
-    if not _fill(stream, memoryview(start), may_end=True):
-        return None
-    if start != MAGIC:
-        if not skip_noise:
-            raise ProtocolError(f"noise among the frames: {bytes(start)!r}")
-        if not _skip_to_magic(stream, bytes(start)):
-            return None
-    header_size, size = PREFIX.unpack(_exactly(stream, PREFIX.size))
-    if header_size > HEADER_LIMIT or size > ARRAYS_LIMIT:
-        raise ProtocolError(f"a frame of {header_size} + {size} bytes")
-    text = _exactly(stream, header_size)
-    header, layout = _parsed(text)
-    arrays = {name: np.empty(shape, dtype=dtype) for name, dtype, shape in layout}
-    if sum(array.nbytes for array in arrays.values()) != size:
-        raise ProtocolError("a frame whose arrays are not as long as it says")
-    for array in arrays.values():
-        _fill(stream, _bytes_of(array))
-    if TRAILER.unpack(_exactly(stream, TRAILER.size)) != (zlib.crc32(text),):
-        raise ProtocolError("a frame with something else inside, or with a broken header")
+def read_message(pipe: Connection) -> Message:
+    """Wait for the next message. Raises EOFError if the pipe was closed, ProtocolError for any other content."""
+    try:
+        header, layout = _parsed(pipe.recv_bytes(HEADER_LIMIT))
+        arrays = {name: _read_array(pipe, dtype, shape) for name, dtype, shape in layout}
+    except OSError as error:
+        raise ProtocolError(str(error)) from None
     return Message(header, arrays)
 
 
-def _skip_to_magic(stream: RawIOBase, window: bytes) -> bool:
-    for _ in range(NOISE_LIMIT):
-        byte = stream.read(1)
-        if not byte:
-            return False
-        window = window[1:] + byte
-        if window == MAGIC:
-            return True
-    raise ProtocolError(f"more than {NOISE_LIMIT} bytes of noise before the first frame")
+def _read_array(pipe: Connection, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    size = math.prod(shape) * dtype.itemsize
+    content = bytearray(pipe.recv_bytes(size))  # a longer message is an OSError before it is read
+    if len(content) != size:
+        raise ProtocolError(f"an array of {len(content)} bytes in the place of {size}")
+    return np.ndarray(shape, dtype, content)
 
 
-def _parsed(text: bytearray) -> tuple[dict[str, Any], list[tuple[str, np.dtype[Any], tuple[int, ...]]]]:
+def _parsed(text: bytes) -> tuple[dict[str, Any], list[tuple[str, np.dtype[Any], tuple[int, ...]]]]:
     """Return the header, and (name, dtype, shape) of every array. Raises ProtocolError for non-numeric dtypes."""
     try:
         content = json.loads(text)
         layout = [(str(name), np.dtype(dtype), tuple(map(int, shape))) for name, dtype, shape in content["arrays"]]
         header = dict(content["header"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ProtocolError(f"a frame with a broken header ({type(error).__name__})") from None
+        raise ProtocolError(f"a message with a broken header ({type(error).__name__})") from None
     for name, dtype, shape in layout:
-        if dtype.kind not in "biuf" or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > ARRAYS_LIMIT:
-            raise ProtocolError(f"a frame with an array {name!r} of {dtype} {shape}")
+        if dtype.kind not in "biuf" or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > ARRAY_LIMIT:
+            raise ProtocolError(f"a message with an array {name!r} of {dtype} {shape}")
     return header, layout
-
-
-def _exactly(stream: RawIOBase, size: int) -> bytearray:
-    data = bytearray(size)
-    _fill(stream, memoryview(data))
-    return data
-
-
-def _fill(stream: RawIOBase, target: memoryview, *, may_end: bool = False) -> bool:
-    done = 0
-    while done < len(target):
-        count = stream.readinto(target[done:])
-        if not count:
-            if may_end and done == 0:
-                return False
-            raise ProtocolError("the stream ended inside a frame")
-        done += count
-    return True

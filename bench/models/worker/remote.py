@@ -1,18 +1,17 @@
 """RemoteAdapter: a model in another Python interpreter, with the interface of any other adapter.
 
-The three stages run in the worker and overlap as in one process. If a worker dies (crash, kill, timeout or broken
-protocol), another is started and the unfinished images are repeated there once, one batch at a time. PartialRun is
-raised if a second worker dies on them.
+The three stages run in the worker and overlap as in one process. A worker that is lost (crash, kill, timeout or broken
+protocol) while it holds images ends the run: PartialRun names them. Between batches a lost one is restarted, once.
 """
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,34 +28,23 @@ from bench.types import Categories, Category, Image, Panoptic, Prediction, Segme
 
 MM = ("mmdet", "mmengine", "mmcv", "mmcv-lite", "onedl-mmdetection", "onedl-mmengine", "onedl-mmcv")
 LOAD_SECONDS = 1800.0  # large weights from a slow disk
-T = TypeVar("T")
+NAMED = 8  # images in the message of a lost worker
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class PreparedImage:
-    """An image and the worker that holds its preprocessed form, None if none does; `retried` after one restart."""
+    """An image whose preprocessed form the worker holds, by its key there."""
 
-    image: Image
+    image_id: str
     key: int
-    link: WorkerProcess | None = None
-    retried: bool = False
-
-
-@dataclass(eq=False)
-class Batch:
-    """Images of one `infer` call, kept so that it can be repeated."""
-
-    members: Sequence[PreparedImage]
-    key: int
-    link: WorkerProcess | None = None
-    guard: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True, eq=False)
 class RemoteOutput:
-    """Position of one image's output: batch and index."""
+    """Position of one image's output in the worker: the batch, its key, and the index in it."""
 
-    batch: Batch
+    batch: Sequence[PreparedImage]
+    key: int
     index: int
 
 
@@ -72,9 +60,9 @@ class RemoteAdapter:
         self._python = interpreter(spec.env)
         self._tree = copy_worker_files(spec)
         self._keys = itertools.count()
-        self._starting = threading.Lock()
-        self._retrying = threading.Lock()
-        self._closed: PartialRun | None = None
+        self._in_hand: dict[int, str] = {}  # key → id of each image between preprocess and the end of postprocess
+        self._guard = threading.Lock()
+        self._restarts, self._closed = 1, False
         about = self._start()
         self.categories = Categories(tuple(Category(**c | {"color": tuple(c["color"])}) for c in about["categories"]))
         self.device, self.parameters, self.revision = about["device"], about["parameters"], about["revision"]
@@ -84,94 +72,63 @@ class RemoteAdapter:
 
     def close(self) -> None:
         """Kill the worker; pending calls fail, and no new worker is started."""
-        self._closed = PartialRun("the worker was closed")
+        self._closed = True
         self._link.close()
 
     def preprocess(self, image: Image) -> PreparedImage:
-        ready = PreparedImage(image, next(self._keys))
-        return self._with_retry([ready], "preprocess", lambda: self._prepared(ready, self._current()))
+        ready = PreparedImage(image.image_id, next(self._keys))
+        with self._guard:
+            if not (self._in_hand or self._link.alive):
+                self._restart()
+            self._in_hand[ready.key] = image.image_id
+        self._work("preprocess", {"key": ready.key, "image_id": image.image_id}, rgb=image.rgb)
+        return ready
 
     def infer(self, batch: Sequence[PreparedImage]) -> list[RemoteOutput]:
-        made = Batch(batch, next(self._keys))
-        count = self._with_retry(batch, "infer", lambda: self._inferred(made, self._current()))
-        return [RemoteOutput(made, i) for i in range(count)]
+        key = next(self._keys)
+        answer = self._work("infer", {"key": key, "keys": [ready.key for ready in batch]})
+        return [RemoteOutput(batch, key, i) for i in range(answer.header["outputs"])]
 
     def postprocess(self, output: RemoteOutput, size: tuple[int, int]) -> Prediction:
-        return self._with_retry(
-            output.batch.members, "postprocess", lambda: self._finished(output, size, self._current())
-        )
+        answer = self._work("postprocess", {"key": output.key, "index": output.index, "size": list(size)})
+        with self._guard:
+            del self._in_hand[output.batch[output.index].key]
+        return _prediction(answer)
 
     def multiply_adds(self, image: Image) -> int | None:
         """Return the multiply-adds of the worker's network for one image. A worker that has died is not restarted."""
-        answer = self._call(self._link, "count", {"image_id": image.image_id}, rgb=image.rgb)
+        answer = self._call("count", {"image_id": image.image_id}, rgb=image.rgb)
         found: int | None = answer.header["multiply_adds"]
         return found
 
     def unlisted_modules(self) -> list[str]:
         """Return the files of local modules that the worker has loaded besides the copied ones; [] if it has died."""
-        with suppress(WorkerDied, ModelError, PartialRun):
-            return [str(path) for path in self._call(self._link, "modules", {}).header["files"]]
+        with suppress(WorkerDied, ModelError):
+            return [str(path) for path in self._call("modules", {}).header["files"]]
         return []
 
-    def _prepared(self, ready: PreparedImage, link: WorkerProcess) -> PreparedImage:
-        values = {"key": ready.key, "image_id": ready.image.image_id}
-        self._call(link, "preprocess", values, rgb=ready.image.rgb)
-        ready.link = link
-        return ready
+    def _call(self, call: str, values: dict[str, Any], **arrays: np.ndarray[Any, Any]) -> Message:
+        return self._link.call(call, values, arrays, self._spec.deadline)
 
-    def _inferred(self, batch: Batch, link: WorkerProcess) -> int:
-        """Run a batch in its original composition; images whose worker died are preprocessed again first."""
-        for ready in batch.members:
-            if ready.link is not link:
-                self._prepared(ready, link)
-        answer = self._call(link, "infer", {"key": batch.key, "keys": [ready.key for ready in batch.members]})
-        for ready in batch.members:
-            ready.link = None
-        batch.link = link
-        return int(answer.header["outputs"])
-
-    def _finished(self, output: RemoteOutput, size: tuple[int, int], link: WorkerProcess) -> Prediction:
-        batch = output.batch
-        with batch.guard:  # its images are postprocessed on several threads; one of them does it again for all
-            if batch.link is not link:
-                self._inferred(batch, link)
-        values = {"key": batch.key, "index": output.index, "size": list(size)}
-        return _prediction(self._call(link, "postprocess", values))
-
-    def _call(self, link: WorkerProcess, call: str, values: dict[str, Any], **arrays: np.ndarray[Any, Any]) -> Message:
-        return link.call(call, values, arrays, self._spec.deadline)
-
-    def _with_retry(self, images: Sequence[PreparedImage], stage: str, work: Callable[[], T]) -> T:
-        """Return `work()`, repeated once in a new worker if the first one dies. Raises PartialRun if that dies, too."""
+    def _work(self, stage: str, values: dict[str, Any], **arrays: np.ndarray[Any, Any]) -> Message:
+        """Return the worker's answer. Raises PartialRun if it is lost: the images in hand are lost with it."""
         try:
-            return work()
+            return self._call(stage, values, **arrays)
         except WorkerDied as lost:
-            first = lost
-        with self._retrying:  # one at a time: what kills the next worker is then known, and takes nobody with it
-            if any(ready.retried for ready in images):
-                raise _partial(images, stage, first)
-            for ready in images:
-                ready.retried = True
-            try:
-                return work()
-            except WorkerDied as lost:
-                raise _partial(images, stage, lost) from None
-
-    def _current(self) -> WorkerProcess:
-        with self._starting:
-            if not self._link.alive:
-                self._link.close()
-                self._restart()
-            return self._link
+            with self._guard:
+                names = list(map(repr, self._in_hand.values()))
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            raise PartialRun(f"the worker {lost}; it held image {', '.join(names[:NAMED])}{more}") from None
 
     def _restart(self) -> None:
-        if self._closed is None:
-            try:
-                self._start()
-                return
-            except ModelError as error:
-                self._closed = PartialRun(f"the worker was lost and cannot be started again: {error}")
-        raise self._closed
+        if self._closed or not self._restarts:
+            return  # the next call says what became of the worker
+        self._restarts -= 1
+        self._link.close()
+        try:
+            self._start()
+        except ModelError as error:
+            raise PartialRun(f"the worker was lost and cannot be started again: {error}") from None
 
     def _start(self) -> Mapping[str, Any]:
         spec = self._spec
@@ -188,10 +145,10 @@ class RemoteAdapter:
             "packages": [*PACKAGES, *MM, "detectron2"],
         }
         try:
-            if self._closed is not None:
-                raise self._closed
+            if self._closed:
+                raise ModelError("the worker was closed")
             return link.call("load", values, {}, LOAD_SECONDS).header
-        except (ModelError, PartialRun, WorkerDied) as error:
+        except (ModelError, WorkerDied) as error:
             link.close()
             raise ModelError(f"{spec.name} cannot be loaded in env {spec.env}: {_said(error)}") from None
 
@@ -200,12 +157,7 @@ def _said(error: Exception) -> str:
     return f"the worker {error}" if isinstance(error, WorkerDied) else str(error)
 
 
-def _partial(images: Sequence[PreparedImage], stage: str, lost: WorkerDied) -> PartialRun:
-    names = ", ".join(repr(ready.image.image_id) for ready in images[:3])
-    return PartialRun(f"image {names}: two workers were lost in {stage}; the last one {lost}")
-
-
-def _prediction(frame: Message) -> Prediction:
-    maps = {name: array.astype(np.int32) for name, array in frame.arrays.items()}
-    infos = tuple(SegmentInfo(*values) for values in frame.header["segments"])
-    return Prediction(Panoptic(maps["id_map"], infos), maps.get("semantic"), frame.header["seconds"])
+def _prediction(message: Message) -> Prediction:
+    maps = {name: array.astype(np.int32) for name, array in message.arrays.items()}
+    infos = tuple(SegmentInfo(*values) for values in message.header["segments"])
+    return Prediction(Panoptic(maps["id_map"], infos), maps.get("semantic"), message.header["seconds"])

@@ -6,8 +6,7 @@ Runs on Python 3.9.
     worker → run    {"id": n, "result": {...}} or {"id": n, "error": "...", "missing": module or null}
 
 A reader thread receives requests; preprocess and postprocess run on thread pools, all other calls on the main
-thread. Messages are written to a copy of fd 1, and fd 1 becomes a copy of fd 2, so that output of the framework, in
-Python or in C, goes to stderr.
+thread. The pipes have descriptors of their own, so that output of the framework never mixes with messages.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from io import FileIO
+from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Queue
 from types import SimpleNamespace
@@ -36,7 +35,7 @@ from bench.errors import BenchError, ModelError, describe_error
 from bench.fusion.presets import FusionSpec
 from bench.models.adapter import Adapter, as_adapter, module_from_file, torch_threads
 from bench.models.flops import count_macs
-from bench.models.worker.protocol import PROTOCOL, Message, read_frame, write_frame
+from bench.models.worker.protocol import PROTOCOL, Message, read_message, write_message
 from bench.types import Categories, Category, Image, Prediction, SegmentInfo
 
 THREADS = 2  # for each of preprocess and postprocess, as the run has by default
@@ -44,17 +43,16 @@ THREADS = 2  # for each of preprocess and postprocess, as the run has by default
 
 def main() -> None:
     """Serve requests until the run closes its end of the pipe or dies."""
-    requests, answers = FileIO(os.dup(0), "r"), FileIO(os.dup(1), "w")
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-    os.dup2(2, 1)
-    Worker(requests, answers).serve()
+    requests, answers = (int(sys.argv.pop(1)) for _ in range(2))
+    for end in (requests, answers):
+        os.set_inheritable(end, False)  # a process that the framework starts must not keep them open
+    Worker(Connection(requests, writable=False), Connection(answers, readable=False)).serve()
 
 
 class Worker:
     """Serves the requests of one run; answers may be out of order. The first request must be `load`."""
 
-    def __init__(self, requests: FileIO, answers: FileIO) -> None:
+    def __init__(self, requests: Connection, answers: Connection) -> None:
         self._requests, self._answers = requests, answers
         self._sending = threading.Lock()
         self._main: Queue[Message] = Queue()
@@ -71,19 +69,20 @@ class Worker:
     def _read(self) -> None:
         """Dispatch requests. The end of the stream ends the process, even if the framework hangs."""
         try:
-            while (frame := read_frame(self._requests)) is not None:
-                pool = self._pools.get(frame.header["call"])
+            while True:
+                message = read_message(self._requests)
+                pool = self._pools.get(message.header["call"])
                 if pool is None:
-                    self._main.put(frame)
+                    self._main.put(message)
                 else:
-                    pool.submit(self._answer, frame)
+                    pool.submit(self._answer, message)
         finally:
             os._exit(0)
 
-    def _answer(self, frame: Message) -> None:
-        number = frame.header["id"]
+    def _answer(self, message: Message) -> None:
+        number = message.header["id"]
         try:
-            answer = getattr(self._held, frame.header["call"])(frame)
+            answer = getattr(self._held, message.header["call"])(message)
             self._send(Message({"id": number, "result": dict(answer.header)}, answer.arrays))
         except (Exception, SystemExit) as error:
             if os.environ.get("BENCH_DEBUG"):
@@ -92,10 +91,10 @@ class Worker:
             missing = error.name if isinstance(error, ModuleNotFoundError) else None
             self._send(Message({"id": number, "error": said, "missing": missing}))
 
-    def _send(self, frame: Message) -> None:
+    def _send(self, message: Message) -> None:
         try:
             with self._sending:
-                write_frame(self._answers, frame)
+                write_message(self._answers, message)
         except BrokenPipeError:
             os._exit(0)
 
@@ -114,9 +113,9 @@ class StageServer:
             raise ModelError("the model is not loaded")
         return self._adapter
 
-    def load(self, frame: Message) -> Message:
+    def load(self, message: Message) -> Message:
         """Load the model and return its metadata for run.json."""
-        header = frame.header
+        header = message.header
         module = _module(header["module"], header["file"])
         model = getattr(module, header["class"], None)
         if model is None:
@@ -128,25 +127,25 @@ class StageServer:
         categories = [asdict(category) for category in self._adapter.categories]
         return Message({**about, "device": device, "categories": categories, "packages": _packages(header["packages"])})
 
-    def preprocess(self, frame: Message) -> Message:
+    def preprocess(self, message: Message) -> Message:
         """Preprocess one image and keep the result."""
-        image = Image(frame.header["image_id"], frame.arrays["rgb"])
-        self._ready[frame.header["key"]] = self.adapter.preprocess(image)
+        image = Image(message.header["image_id"], message.arrays["rgb"])
+        self._ready[message.header["key"]] = self.adapter.preprocess(image)
         return Message({})
 
-    def infer(self, frame: Message) -> Message:
+    def infer(self, message: Message) -> Message:
         """Run a batch of preprocessed images and keep the outputs; return their number."""
-        outputs = self.adapter.infer([self._ready.pop(key) for key in frame.header["keys"]])
+        outputs = self.adapter.infer([self._ready.pop(key) for key in message.header["keys"]])
         for i, output in enumerate(outputs):
-            self._outputs[frame.header["key"], i] = output
+            self._outputs[message.header["key"], i] = output
         return Message({"outputs": len(outputs)})
 
-    def postprocess(self, frame: Message) -> Message:
-        height, width = frame.header["size"]
-        output = self._outputs.pop((frame.header["key"], frame.header["index"]))
+    def postprocess(self, message: Message) -> Message:
+        height, width = message.header["size"]
+        output = self._outputs.pop((message.header["key"], message.header["index"]))
         return encode_prediction(self.adapter.postprocess(output, (height, width)))
 
-    def modules(self, frame: Message) -> Message:
+    def modules(self, message: Message) -> Message:
         """Return the files of loaded modules that are neither installed nor in this worker's folder."""
         paths = sysconfig.get_paths()
         installed = [paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -156,8 +155,8 @@ class StageServer:
         local = (path for path in loaded if not path.startswith(known) and "-packages" + os.sep not in path)
         return Message({"files": sorted(local)})
 
-    def count(self, frame: Message) -> Message:
-        image = Image(frame.header["image_id"], frame.arrays["rgb"])
+    def count(self, message: Message) -> Message:
+        image = Image(message.header["image_id"], message.arrays["rgb"])
         return Message({"multiply_adds": count_macs(self.adapter, image)})
 
 

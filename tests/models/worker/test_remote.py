@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes import bench, write_model, write_tree
 from workers import KINDS, STAGES, left, plan, write_faulty
@@ -21,6 +24,7 @@ from bench.evaluation import run as launch
 from bench.models.resolve import resolve_model
 from bench.models.worker import remote
 from bench.results.run import Run
+from bench.types import Image, Prediction
 
 IMAGES = 10
 
@@ -86,15 +90,15 @@ def test_where_it_runs_is_no_part_of_a_run_s_identity(tmp_path: Path, data: Data
 
 
 @pytest.mark.parametrize(("kind", "stage"), [*zip(KINDS, 2 * STAGES, strict=True)])
-def test_a_lost_worker_is_replaced(
+def test_a_worker_lost_inside_a_batch_ends_the_run_as_partial(
     data: Dataset, undisturbed: dict[int, Run], tmp_path: Path, kind: str, stage: str
 ) -> None:
-    yaml = write_faulty(tmp_path, sys.executable, deadline=2.0 if kind == "hang" else 300.0)
+    yaml = write_faulty(tmp_path, sys.executable, deadline=5.0 if kind == "hang" else 300.0)
     (tmp_path / "faults" / f"{data.samples[4].image_id}.{stage}.0").write_text(kind)
     done, partial = stressed(yaml, data, 1, 4)
     assert_same(done, undisturbed[1])
     assert left(tmp_path) == 0
-    assert partial == 0 or kind == "hang", "a busy machine may miss a short deadline twice, but nothing else"
+    assert partial == 1 or kind == "hang", "a busy machine may miss a short deadline twice, but nothing else"
 
 
 @pytest.mark.parity
@@ -103,43 +107,65 @@ def test_a_lost_worker_is_replaced(
 def test_every_fault_in_every_stage(
     data: Dataset, undisturbed: dict[int, Run], tmp_path: Path, kind: str, stage: str
 ) -> None:
-    test_a_lost_worker_is_replaced(data, undisturbed, tmp_path, kind, stage)
+    test_a_worker_lost_inside_a_batch_ends_the_run_as_partial(data, undisturbed, tmp_path, kind, stage)
 
 
-def test_images_that_kill_two_workers_end_the_run_as_partial(
+def test_a_partial_run_names_the_images_and_is_resumed(
     data: Dataset, undisturbed: dict[int, Run], tmp_path: Path
 ) -> None:
     yaml = write_faulty(tmp_path, sys.executable)
     bad = data.samples[6].image_id
-    for number in range(3):
-        (tmp_path / "faults" / f"{bad}.infer.{number}").write_text("exit")
-    with pytest.raises(
-        PartialRun, match="two workers were lost in infer; the last one ended with exit status 3"
-    ) as told:
+    (tmp_path / "faults" / f"{bad}.infer.0").write_text("exit")
+    with pytest.raises(PartialRun, match=r"the worker ended with exit status 3.*; it held image ") as told:
         run(yaml, data)
-    assert bad in str(told.value) and "6 of 10 images are scored and kept" in str(told.value)
-    assert_same(run(yaml, data), undisturbed[1])  # the third fault costs this run one worker
+    assert repr(bad) in str(told.value)
+    assert re.search(r"[0-6] of 10 images are scored and kept", str(told.value))
+    assert_same(run(yaml, data), undisturbed[1])
     assert left(tmp_path) == 0
 
 
-def test_a_worker_that_cannot_come_back_ends_the_run_as_partial(
-    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def model(tmp_path: Path) -> Iterator[remote.RemoteAdapter]:
+    made = remote.RemoteAdapter(resolve_model(str(write_faulty(tmp_path, sys.executable)), "cityscapes"))
+    yield made
+    made.close()
+
+
+def predicted(model: remote.RemoteAdapter, image: Image) -> Prediction:
+    return model.postprocess(model.infer([model.preprocess(image)])[0], image.size)
+
+
+def lose(model: remote.RemoteAdapter) -> None:
+    model._link._process.kill()
+    model._link._process.wait()
+
+
+def test_a_worker_that_dies_between_batches_is_restarted_once(data: Dataset, model: remote.RemoteAdapter) -> None:
+    image = data.samples[0].read_image()
+    first = predicted(model, image)
+    lose(model)
+    second = predicted(model, image)
+    np.testing.assert_array_equal(second.panoptic.id_map, first.panoptic.id_map)
+    lose(model)
+    with pytest.raises(PartialRun, match=f"was killed by signal 9.*; it held image '{image.image_id}'"):
+        predicted(model, image)
+
+
+def test_a_worker_that_dies_with_an_image_in_hand_is_not_restarted(data: Dataset, model: remote.RemoteAdapter) -> None:
+    first, second = (sample.read_image() for sample in data.samples[:2])
+    model.preprocess(first)
+    lose(model)
+    with pytest.raises(PartialRun, match=f"it held image '{first.image_id}', '{second.image_id}'"):
+        model.preprocess(second)
+
+
+def test_a_worker_that_cannot_come_back_is_told(
+    data: Dataset, model: remote.RemoteAdapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    yaml = write_faulty(tmp_path, sys.executable)
-    (tmp_path / "faults" / f"{data.samples[2].image_id}.infer.0").write_text("kill")
-    began = remote.RemoteAdapter._start
-    starts: list[int] = []
-
-    def once(self: remote.RemoteAdapter) -> object:
-        starts.append(1)
-        if len(starts) > 1:
-            raise ModelError("no room for the weights")
-        return began(self)
-
-    monkeypatch.setattr(remote.RemoteAdapter, "_start", once)
-    with pytest.raises(PartialRun, match=r"cannot be started again: no room for the weights\n[0-2] of 10"):
-        run(yaml, data)
-    assert len(starts) == 2
+    lose(model)
+    monkeypatch.setenv("FAKE_FAULT", "load")
+    with pytest.raises(PartialRun, match=r"cannot be started again: .*no room for the weights"):
+        predicted(model, data.samples[0].read_image())
 
 
 @pytest.mark.parametrize("fault", ["preprocess", "infer", "map", "short", "load"])
@@ -166,8 +192,8 @@ def test_a_model_s_own_error_reads_as_it_does_in_one_process(
     [
         ("exec false", "the worker ended with exit status 1"),
         ("echo no numpy here >&2; exit 7", "ended with exit status 7: no numpy here"),
-        ("printf '\\365PBW'; sleep 0.05", "wrote something else than frames"),
-        ("yes", "noise before the first frame"),
+        ("printf '\\177more than a message' > /dev/fd/$7; sleep 0.05", "wrote something else than messages"),
+        ("echo no Python", "ended with exit status 0: no Python"),
     ],
 )
 def test_an_interpreter_that_is_none_is_told(data: Dataset, tmp_path: Path, script: str, says: str) -> None:
@@ -180,7 +206,7 @@ def test_an_interpreter_that_is_none_is_told(data: Dataset, tmp_path: Path, scri
 
 def test_a_worker_of_another_version_is_told(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.models.worker.process.PROTOCOL", 99)
-    with pytest.raises(ModelError, match="speaks protocol 1, this is 99"):
+    with pytest.raises(ModelError, match="speaks protocol 2, this is 99"):
         run(write_faulty(tmp_path, sys.executable), data)
 
 
@@ -232,12 +258,14 @@ def test_no_process_is_left_behind(data: Dataset, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("bench.models.worker.process.subprocess.Popen", noted)
     yaml = write_faulty(tmp_path, sys.executable)
     (tmp_path / "faults" / f"{data.samples[0].image_id}.infer.0").write_text("garbage")
+    with pytest.raises(PartialRun):
+        run(yaml, data.limited(3))
     run(yaml, data.limited(3))
     assert [process.poll() is not None for process in started] == [True, True]
 
 
 def test_random_faults_change_nothing(data: Dataset, undisturbed: dict[int, Run], tmp_path: Path) -> None:
-    yaml = write_faulty(tmp_path, sys.executable, deadline=2.0)
+    yaml = write_faulty(tmp_path, sys.executable, deadline=5.0)
     plan(tmp_path, random.Random(3), [s.image_id for s in data.samples], 6)
     done, _ = stressed(yaml, data, 2, 6)
     assert_same(done, undisturbed[2])
@@ -287,7 +315,7 @@ def test_a_run_that_ends_takes_its_hung_worker_along(
 def test_fifty_random_faults_change_nothing(
     data: Dataset, undisturbed: dict[int, Run], tmp_path: Path, seed: int
 ) -> None:
-    yaml = write_faulty(tmp_path, sys.executable, deadline=2.0)
+    yaml = write_faulty(tmp_path, sys.executable, deadline=5.0)
     plan(tmp_path, random.Random(100 + seed), [s.image_id for s in data.samples], 50)
     done, partial = stressed(yaml, data, 1 + seed, 50)
     assert_same(done, undisturbed[1 + seed])
