@@ -160,11 +160,11 @@ def _beyond(opened: Collection[str], listed: Collection[Path]) -> list[str]:
 
 
 def _local_modules_in_memory() -> dict[str, ModuleType]:
-    kept = ("__main__", "__mp_main__")
+    kept, installed = ("__main__", "__mp_main__"), _installed(tuple(sys.path))
     return {
         name: module
         for name, module in list(sys.modules.items())
-        if name not in kept and (places := _places(module)) and _is_local(Path(places[0]).resolve())
+        if name not in kept and (places := _places(module)) and _outside(places[0], installed)
     }
 
 
@@ -180,7 +180,13 @@ def _places(module: ModuleType) -> list[str]:
 
 def _is_local(path: Path) -> bool:
     """Return whether a resolved path is outside of installed packages, the standard library and this package."""
-    return not any(path.is_relative_to(folder) for folder in _installed(tuple(sys.path)))
+    return _outside(str(path), _installed(tuple(sys.path)))
+
+
+@cache  # asked of every loaded module, several times a run
+def _outside(place: str, folders: tuple[Path, ...]) -> bool:
+    path = Path(place).resolve()
+    return not any(path.is_relative_to(folder) for folder in folders)
 
 
 @cache
