@@ -100,11 +100,8 @@ def _say_how_it_came(run: Any) -> None:
     if run.reused:
         finished = datetime.fromisoformat(run.done["finished"]).astimezone()
         today = finished.date() == datetime.now().astimezone().date()
-        print_status(
-            f"finished {finished:%H:%M}, shown again; --overwrite computes it anew"
-            if today
-            else f"finished {finished:%Y-%m-%d %H:%M}, shown again; --overwrite computes it anew"
-        )
+        when = f"{finished:%H:%M}" if today else f"{finished:%Y-%m-%d %H:%M}"
+        print_status(f"finished {when}, shown again; --overwrite computes it anew")
     if names := run.meta.get("unlisted_modules"):
         print_status(
             f"the adapter ran local code that its imports do not name ({', '.join(names[:3])}): this run is computed "

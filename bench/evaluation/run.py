@@ -74,7 +74,8 @@ def run(
     spec = with_commits(ensure_resolved(model, dataset.name, dataset.base, dataset.space))
     data_space = (dataset.space or dataset.name, dataset.categories)
     labels = find_label_map((spec.categories, spec.space), data_space, label_map)
-    require_distinct(own_adapters(spec))
+    own = own_adapters(spec)
+    require_distinct(own)
     digests, elsewhere = FileDigests(), [Path(out), Path(spec.yaml), *([] if dataset.root is None else [dataset.root])]
     kind = device_kind(device, spec.env)
     if device == "auto" and spec.env is None:  # in an environment of its own the model's torch decides
@@ -85,7 +86,7 @@ def run(
         device=kind, labels=labels,
         inputs=inputs,
     )  # fmt: skip
-    own, listed = own_adapters(spec), listed_files(spec)
+    listed = listed_files(spec)
 
     @contextmanager
     def begin() -> Iterator[Begun]:
