@@ -1,4 +1,4 @@
-"""Command line interface, the only package that prints. The README lists the exit codes."""
+"""Command line interface, the only package that prints. docs/commands.md lists the exit codes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import errno
 import os
 import sys
 from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
+from bench.__version__ import __version__
+from bench.cli.console import accept_every_character
 from bench.errors import BenchError
 
 # What each module of this package adds, in the order of the help.
@@ -27,7 +30,7 @@ COMMANDS = {
 RENAMED = {"again": "overwrite", "no-again": "no-overwrite"}  # options by their former names, which commands keep
 
 
-def application(asked: str | None = None) -> typer.Typer:
+def application(asked: str | None = None) -> Any:
     """Return the command line application with the module of command `asked` only, or with all if there is none.
 
     Importing every module takes as long as scoring a small data set.
@@ -35,23 +38,52 @@ def application(asked: str | None = None) -> typer.Typer:
     app = typer.Typer(
         name="bench",
         help="Benchmark panoptic segmentation models: one evaluator, every framework, numbers that hold.",
+        epilog="Options are also read from the environment: BENCH_<COMMAND>_<OPTION>, e.g. BENCH_RUN_DEVICE=cuda.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"token_normalize_func": lambda token: RENAMED.get(token, token)},
     )
-    app.callback()(lambda: None)  # a group, though it may have one command
+    app.callback()(_options)
     alone = [module for module, commands in COMMANDS.items() if asked in commands]
     for module in alone or COMMANDS:
         import_module(f"bench.cli.{module}").register(app)
-    return app
+    command = typer.main.get_command(app)
+    _name_variables(command, "BENCH")
+    return command
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"panoptic-bench {__version__}\n")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Options of `bench` itself."""
+
+
+def _name_variables(command: Any, prefix: str) -> None:
+    """Name the environment variable of each option after its flag, and show it in the help only if it is shared."""
+    for parameter in command.params:
+        parameter.show_envvar = bool(parameter.envvar)
+        if parameter.envvar is None and parameter.name != "version":
+            flag = next((text for text in parameter.opts if text.startswith("--")), None)
+            parameter.envvar = f"{prefix}_{flag[2:].replace('-', '_').upper()}" if flag else None
+    for name, inner in getattr(command, "commands", {}).items():
+        _name_variables(inner, f"{prefix}_{name.upper()}")
 
 
 def main() -> None:
     """Run the `bench` command. Every failure prints one message and exits with a documented code."""
+    accept_every_character()
     try:
-        application(next(iter(sys.argv[1:]), None))(auto_envvar_prefix="BENCH")
+        application(next(iter(sys.argv[1:]), None))()
     except SystemExit as leave:
         if leave.code == 130:  # Ctrl-C; typer turns it into an exit without a word
             _fail("interrupted; what was scored is kept, the same command resumes", 130)

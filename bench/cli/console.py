@@ -5,106 +5,155 @@ rich is imported inside the functions, since it would dominate the time of `benc
 
 from __future__ import annotations
 
+import codecs
 import json
+import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
-
-from bench.types import ProgressCallback
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_NUMBER = re.compile(r"[-–±+]?[\d.,]*%?$")
+    from bench.reports.tables import Table
+
+GAP = 2  # blanks between two columns
+# A number, or a number with its interval: the cells of a column that is aligned to the right and never wrapped.
+NUMBER = re.compile(r"([<>+±−-]? ?\d[\d.,]*%?( ?(%|–|/|\+|to) ?[+−-]?\d[\d.,]*)*%?( \([^()]{1,24}\))?|–|)$")
+# Characters of our tables and messages, for terminals whose encoding lacks them.
+PLAIN = {
+    "–": "-",
+    "−": "-",
+    "±": "+/-",
+    "×": "x",
+    "·": "-",
+    "…": "...",
+    "→": "->",
+    "†": "+",
+    "≥": ">=",
+    "≤": "<=",
+    "─": "-",
+}
 
 
-def _console(stderr: bool = False) -> Console:
+def console(stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
+def stderr_console() -> Console:
+    return console(stderr=True)
+
+
 def print_status(text: str) -> None:
     """Print plain text on stderr."""
-    _console(stderr=True).print(text, markup=False)
+    stderr_console().print(text, markup=False)
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    # Escapes where the encoding lacks characters: a replaced one would spoil the JSON.
+    escaped = not (sys.stdout.encoding or "").lower().startswith("utf")
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=escaped) + "\n")
 
 
 def print_text(text: str) -> None:
-    _console().print(text, markup=False)
+    console().print(text, markup=False)
 
 
-def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table on stdout; numeric columns are right-aligned."""
+def print_tables(tables: Iterable[Table]) -> None:
+    """Print tables on stdout, and on stderr the columns that do not fit into the terminal."""
+    missing = dict.fromkeys(name for table in tables for name in _print_fitting(table.title, table.columns, table.rows))
+    if missing:
+        print_status(f"not shown at this width: {', '.join(missing)}; a wider terminal or --json has them")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from bench.reports.tables import Table
+
+    print_tables([Table(title, tuple(columns), tuple(map(tuple, rows)))])
+
+
+def _print_fitting(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Print a table and return the columns that are left out because the terminal is too narrow.
+
+    Numeric columns are right-aligned; columns without a value are left out everywhere.
+    """
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", header_style="bold")
-    for i, column in enumerate(columns):
-        numbers = bool(rows) and all(_NUMBER.match(row[i]) for row in rows)
-        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console(highlight=False, width=None if _console().is_terminal else 160).print(table)
-
-
-def print_tables(tables: Iterable[Any]) -> None:
-    for table in tables:
-        print_table(table.title, list(table.columns), [list(row) for row in table.rows])
-
-
-@contextmanager
-def progress(label: str, *, announced: bool = False) -> Iterator[ProgressCallback]:
-    """Show a progress bar on stderr with images per second and the time left. Yields `on_image(done, total)`.
-
-    Without a terminal only one line is printed at the start, if `announced`.
-    """
-    if not sys.stderr.isatty():
-        yield lambda done, total: print_status(f"{label}: {total} images") if announced and done == 1 else None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
-
-    class Rate(TextColumn):
-        """Images per second, computed only when drawn because it averages over many samples."""
-
-        def render(self, task: Task) -> Any:
-            speed = task.finished_speed or task.speed
-            return self.text_format.format(speed) if speed else ""
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Rate("{:.1f} images/s"),
-        TimeRemainingColumn(),
+    out = console()
+    width = out.width if out.is_terminal or "COLUMNS" in os.environ else None
+    shown, widths = fit_columns(columns, rows, width)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        show_edge=False,
+        safe_box=False,
+        padding=(0, GAP - 1, 0, 0),
+        pad_edge=False,
     )
-    with Progress(*columns, console=_console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    for i, cells in zip(shown, widths, strict=True):
+        justify = "right" if rows and _is_numeric([row[i] for row in rows]) else "left"
+        table.add_column(columns[i], justify=justify, width=cells, overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*(row[i] for i in shown))
+    if title:  # not as rich's title, which is folded to the width of the table
+        out.print(title, style="italic", markup=False)
+    # A console of its own width: rich would squeeze the table into 80 columns where there is no terminal.
+    Console(highlight=False, width=sum(widths) + GAP * len(widths)).print(table)
+    valued = [i for i in range(len(columns)) if any(row[i] not in ("", "–") for row in rows)]
+    return [columns[i] for i in valued if i not in shown]
 
 
-@contextmanager
-def training_progress() -> Iterator[tuple[Callable[[Any], None], Callable[[str], None]]]:
-    """Show a progress bar of a training on stderr. Yields `on_step(StepReport)` and a callback for notes."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def fit_columns(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None
+) -> tuple[list[int], list[int]]:
+    """Return the positions of the columns that fit into `width` characters and the width of each.
 
-    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    err = _console(stderr=True)
-    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
-        task = bar.add_task("", total=1.0)
+    Words are not cut: a column is at least as wide as its longest word, or its longest cell where it is numeric.
+    """
+    shown = [i for i in range(len(columns)) if not rows or i == 0 or any(row[i] not in ("", "–") for row in rows)]
+    least: dict[int, int] = {}
+    most: dict[int, int] = {}
+    for i in shown:
+        cells = [str(row[i]) for row in rows]
+        head = max(map(len, columns[i].split()), default=0)
+        lines = [line for cell in cells for line in cell.split("\n")]
+        longest = max(map(len, lines), default=0)
+        words = (
+            longest if _is_numeric(cells) else max((len(word) for line in lines for word in line.split()), default=0)
+        )
+        least[i], most[i] = max(head, words), max(head, longest)
+    if width is None:
+        return shown, [max(most[i], len(columns[i])) for i in shown]
+    while len(shown) > 1 and sum(least[i] + GAP for i in shown) - GAP > width:
+        shown.pop()
+    spare = width + GAP - sum(least[i] + GAP for i in shown)
+    for position, i in enumerate(sorted(shown, key=lambda i: most[i] - least[i])):
+        given = max(0, min(most[i] - least[i], spare // (len(shown) - position)))
+        least[i] += given
+        spare -= given
+    return shown, [least[i] for i in shown]
 
-        def update(report: Any) -> None:
-            quality = "" if report.PQ is None else f" held-back PQ {100 * report.PQ:.1f}"
-            memory = "" if report.memory_mb is None else f" {report.memory_mb / 1000:.1f} GB"
-            bar.update(
-                task, completed=report.done, description=f"step {report.step} loss {report.loss:.2f}{quality}{memory}"
-            )
-            if report.PQ is not None:
-                err.print(f"step {report.step}: loss {report.loss:.2f},{quality}", markup=False)
 
-        yield update, lambda note: err.print(note, markup=False)
+def _is_numeric(cells: Sequence[str]) -> bool:
+    return all(NUMBER.match(cell) for cell in cells)
+
+
+def accept_every_character() -> None:
+    """Let stdout and stderr of any encoding take every character: a plain one in place of those that they lack."""
+    codecs.register_error("bench.plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="bench.plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    plain = "".join(PLAIN.get(letter) or letter.encode("ascii", "backslashreplace").decode() for letter in lacking)
+    return plain, error.end

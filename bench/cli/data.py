@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli import render
-from bench.cli.console import print_json, print_status, print_table, print_text, progress
+from bench.cli.console import print_json, print_status, print_table, print_text
+from bench.cli.progress import progress
 from bench.cli.run import Json, Limit, Root, Workers, open_data
 
 SEVERITIES = ("error", "warning", "note")
@@ -140,7 +141,7 @@ def damage_command(
     data_root: Root = None,
     limit: Limit = None,
 ) -> None:
-    """Write the ground truth with random faults as predictions, to test the evaluation or set an upper bound."""
+    """Write the truth with random faults as predictions. They serve to test the evaluation or set an upper bound."""
     from dataclasses import replace
 
     from bench.evaluation.damage import Damage, damage_dataset
@@ -161,7 +162,7 @@ def map_command(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Audit a label map: covered pixels, unreachable classes, score ceiling, and its sha256."""
+    """Audit a label map. Prints covered pixels, unreachable classes, the best possible score, and its sha256."""
     from bench.analysis.label_map_audit import audit_map, require_same_truth, write_audit
     from bench.datasets.registry import load_base
     from bench.results.run import read_run

@@ -32,7 +32,7 @@ def create_command(
 
 
 def list_command(json_: Json = False) -> None:
-    """List the environments and whether they are ready, outdated or missing."""
+    """List the environments. Each is ready, outdated or missing."""
     from bench.models.environments import env_files, environment_status, envs_folder, read_env
 
     found = {
@@ -45,7 +45,7 @@ def list_command(json_: Json = False) -> None:
 
 
 def check_command(name: Name, json_: Json = False) -> None:
-    """Import the framework of an environment in that environment and print the versions."""
+    """Import the framework of an environment there. Prints the versions."""
     from bench.models.environments import check_env, read_env
 
     versions = check_env(read_env(name))

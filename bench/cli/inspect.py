@@ -66,6 +66,7 @@ def leaderboard_command(
     format_: Annotated[Literal["table", "md", "csv", "json"], typer.Option("--format", help="Output.")] = "table",
     json_: Json = False,
     ranges: Annotated[bool, typer.Option(help="Rank ranges; reads the lines of all runs.")] = True,
+    columns: Annotated[str | None, typer.Option(help="Columns of table and md by name: '#,model,PQ'.")] = None,
     write: Annotated[Path | None, typer.Option(help="Into a file (md), between its markers if any.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where --write would.")] = False,
 ) -> None:
@@ -83,7 +84,26 @@ def leaderboard_command(
     if check and write is None:
         raise UsageError("--check says whether a file is current: give the file with --write")
     style = "json" if json_ else format_
-    render.render_boards(boards, style) if write is None else render.write_boards(write, boards, style, check)
+    shown = _columns(columns)
+    if write is None:
+        render.render_boards(boards, style, shown)
+    else:
+        render.write_boards(write, boards, style, check, shown)
+
+
+def _columns(text: str | None) -> list[str] | None:
+    """Split --columns. Raises UsageError for a name that is no column."""
+    if text is None:
+        return None
+    from bench.errors import UsageError
+    from bench.io.config import did_you_mean
+    from bench.reports.leaderboard import COLUMNS
+
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in COLUMNS:
+            raise UsageError(f"--columns: no column {name!r}; {did_you_mean(name, COLUMNS)}")
+    return names
 
 
 def report_command(
@@ -122,7 +142,7 @@ def _data_of(run: Any, root: Path | None) -> tuple[Any, str]:
 
 
 def datasets_command(json_: Json = False) -> None:
-    """List the data sets, their splits, and the environment variables for their folders."""
+    """List the data sets. Shows their splits and the environment variables for their folders."""
     from bench.datasets.registry import read_spec
     from bench.io.canonical_json import to_plain
     from bench.io.config import shipped_configs

@@ -48,16 +48,16 @@ def _list(json_: bool, style: str) -> None:
     rows = [
         [
             f"{name}/{checkpoint}",
-            file.method,
-            where.repo or urlsplit(where.url or "").netloc or ("of two models" if where.parts else "shipped"),
             where.categories,
             _percent(where.published),
             where.published.rule if where.published else "–",
+            file.method,
+            where.repo or urlsplit(where.url or "").netloc or ("of two models" if where.parts else "shipped"),
         ]
         for name, file in files.items()
         for checkpoint, where in file.checkpoints.items()
     ]
-    print_table("", ["model", "method", "weights", "classes", "published PQ", "rule"], rows)
+    print_table("", ["model", "classes", "published PQ", "rule", "method", "weights"], rows)
 
 
 def _percent(published: Any) -> str:

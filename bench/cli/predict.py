@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bench.cli.console import print_json, print_table, progress
+from bench.cli.console import print_json, print_table
+from bench.cli.progress import progress
 from bench.cli.run import Json
 
 

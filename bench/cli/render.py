@@ -79,18 +79,19 @@ def print_missing(data: Any) -> None:
         print_status(f"{data.name} {NO_PQ}")
 
 
-def boards_text(boards: list[Any], style: str) -> str:
-    from bench.reports import leaderboard
+def boards_text(boards: list[Any], style: str, columns: list[str] | None = None) -> str:
+    from bench.reports.leaderboard import COLUMNS, to_csv, to_json, to_markdown
 
-    text: str = {"md": leaderboard.to_markdown, "csv": leaderboard.to_csv, "json": leaderboard.to_json}[style](boards)
-    return text
+    if style == "md":
+        return to_markdown(boards, columns or COLUMNS)
+    return to_csv(boards) if style == "csv" else to_json(boards)
 
 
-def write_boards(path: Path, boards: list[Any], style: str, check: bool) -> None:
+def write_boards(path: Path, boards: list[Any], style: str, check: bool, columns: list[str] | None = None) -> None:
     """Write leaderboards to a file; with `check`, exit with code 1 if the file is not current."""
     from bench.reports.leaderboard import is_current, write_between_markers
 
-    text = boards_text(boards, "md" if style == "table" else style)
+    text = boards_text(boards, "md" if style == "table" else style, columns)
     if not check:
         write_between_markers(path, text)
     elif not is_current(path, text):
@@ -98,13 +99,13 @@ def write_boards(path: Path, boards: list[Any], style: str, check: bool) -> None
         raise typer.Exit(1)
 
 
-def render_boards(boards: list[Any], style: str) -> None:
-    from bench.reports.leaderboard import to_tables
+def render_boards(boards: list[Any], style: str, columns: list[str] | None = None) -> None:
+    from bench.reports.leaderboard import TERMINAL, to_tables
 
     if style != "table":
-        print_text(boards_text(boards, style).rstrip("\n"))
+        print_text(boards_text(boards, style, columns).rstrip("\n"))
         return
-    print_tables(to_tables(boards))
+    print_tables(to_tables(boards, columns or TERMINAL))
     if not boards:
         print_text("no complete runs; `bench run` makes one")
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from bench.cli import render
-from bench.cli.console import print_status, progress
+from bench.cli.console import print_status
+from bench.cli.progress import progress
 
 Out = Annotated[Path, typer.Option(help="Where results go.", envvar="BENCH_OUT")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]

@@ -16,9 +16,8 @@ from bench.cli.console import (
     print_table,
     print_tables,
     print_text,
-    progress,
-    training_progress,
 )
+from bench.cli.progress import progress, training_progress
 from bench.cli.run import Json, Out, Overwrite, open_data
 
 

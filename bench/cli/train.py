@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.console import print_text, training_progress
+from bench.cli.console import print_text
+from bench.cli.progress import training_progress
 from bench.cli.run import open_data
 
 

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.console import print_json, print_table, print_text, progress
+from bench.cli.console import print_json, print_table, print_text
 from bench.cli.inspect import RunFolder
+from bench.cli.progress import progress
 from bench.cli.run import Json, Root, Workers, open_data
 
 SHOWN = 20  # findings of a check; --json has them all
@@ -31,7 +32,7 @@ def verify_command(
     workers: Workers = 2,
     json_: Json = False,
 ) -> None:
-    """Check a run against its own lines, with --reference also by panopticapi. Exit code 1 if a check fails."""
+    """Check a run against its stored lines. --reference asks panopticapi, too. Exit code 1 if a check fails."""
     from bench.analysis.verify import verify
     from bench.results.predictions import open_predictions, saved_predictions
     from bench.results.run import read_run

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.metrics.errors import ERROR_TYPES
 from bench.reports.tables import UNDEFINED, Table, interval_tables, percent
 
+HEADERS = {"misclassified": "wrong class"}  # narrower
 GROUPS = ("all", "things", "stuff")
 
 
@@ -29,13 +30,17 @@ def error_tables(found: Mapping[str, Any]) -> list[Table]:
         for name, row in rows[len(GROUPS) :]
     )
     return [
-        Table("What is missing to PQ 100; every row adds up to 100", ("", "PQ", *ERROR_TYPES), losses),
+        Table("What is missing to PQ 100; every row adds up to 100", ("", "PQ", *_headers(ERROR_TYPES)), losses),
         Table(
             "Segments: missed + too many, by kind (precision and recall in percent)",
-            ("class", "truth", "TP", "precision", "recall", *ERROR_TYPES[1:]),
+            ("class", "truth", "TP", "precision", "recall", *_headers(ERROR_TYPES[1:])),
             counts,
         ),
     ]
+
+
+def _headers(kinds: Sequence[str]) -> list[str]:
+    return [HEADERS.get(kind, kind) for kind in kinds]
 
 
 def _both(row: Mapping[str, Any], kind: str) -> str:

@@ -25,43 +25,47 @@ COLUMNS = (
     "mIoU panoptic", "published PQ", "params (M)", "multiply-adds (G)", "latency p50 / p95 (ms)", "device",
     "input (px)", "fusion", "verified", "date", "commit",
 )  # fmt: skip
+# A narrow terminal leaves out the last ones.
+TERMINAL = (
+    "#", "model", "PQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic", "rank 95 %", "PQ 95 %", "params (M)",
+    "multiply-adds (G)", "latency p50 / p95 (ms)", "checkpoint",
+)  # fmt: skip
 TEXT = ("model", "checkpoint", "device", "input (px)", "fusion", "verified", "date", "commit")
 
 
-def to_markdown(boards: Sequence[Board]) -> str:
+def to_markdown(boards: Sequence[Board], columns: Sequence[str] = COLUMNS) -> str:
     """Return a heading and a Markdown table per board; percent with one decimal."""
-    return "\n".join(_markdown(board) for board in boards) or "No complete runs.\n"
+    return "\n".join(_markdown(board, columns) for board in boards) or "No complete runs.\n"
 
 
-def _markdown(board: Board) -> str:
-    rows = tuple(tuple(_cells(row)) for row in board.rows)
-    table = to_markdown_table(Table("", COLUMNS, rows), TEXT)
+def _markdown(board: Board, columns: Sequence[str]) -> str:
+    table = to_markdown_table(_table("", board, columns), set(TEXT) & set(columns))
     images = "1 image" if board.images == 1 else f"{board.images} images"
     about = f"{images}, protocol `{board.protocol}`, truth and rules `{board.key}`; qualities in percent"
-    if any(row.multiply_adds for row in board.rows):
+    if "multiply-adds (G)" in columns and any(row.multiply_adds for row in board.rows):
         about += ";\nmultiply-adds: matrix multiplications and convolutions of the network for the first image"
-    if any(row.rank_low is not None for row in board.rows):
+    if "rank 95 %" in columns and any(row.rank_low is not None for row in board.rows):
         about += ";\nrank 95 %: the ranks that a run takes in 95 % of the resamplings of the images"
-    if any(row.PQ_low is not None for row in board.rows):
-        about += ";\nPQ 95 %: where its PQ lies in 95 % of them"
-    if any(row.checked for row in board.rows):
+    if "PQ 95 %" in columns and any(row.PQ_low is not None for row in board.rows):
+        about += ";\nPQ 95 %: where its PQ lies in 95 % of the resamplings of the images"
+    if "verified" in columns and any(row.checked for row in board.rows):
         about += ";\nverified: the stored lines of the run have its checksum and give its totals again"
-    dirty = any((row.commit or "").endswith(DIRTY) for row in board.rows)
+    dirty = "commit" in columns and any((row.commit or "").endswith(DIRTY) for row in board.rows)
     mark = "\n\\* run from a working tree with changes on top of that commit\n" if dirty else ""
     return f"### {board.dataset}\n\n{about}\n\n{table}{mark}"
 
 
-def to_tables(boards: Sequence[Board]) -> list[Table]:
-    """Return one table per board with the columns that fit into a terminal."""
-    shown = [k for k in range(COLUMNS.index("multiply-adds (G)") + 1) if COLUMNS[k] not in ("published PQ", "SQ", "RQ")]
+def to_tables(boards: Sequence[Board], columns: Sequence[str] = TERMINAL) -> list[Table]:
+    """Return one table per board, the most important columns first."""
     return [
-        Table(
-            f"{board.dataset}, {board.images} images, protocol {board.protocol}, percent",
-            tuple(COLUMNS[k] for k in shown),
-            tuple(tuple(_cells(row)[k] for k in shown) for row in board.rows),
-        )
+        _table(f"{board.dataset}, {board.images} images, protocol {board.protocol}, percent", board, columns)
         for board in boards
     ]
+
+
+def _table(title: str, board: Board, columns: Sequence[str]) -> Table:
+    rows = [dict(zip(COLUMNS, _cells(row), strict=True)) for row in board.rows]
+    return Table(title, tuple(columns), tuple(tuple(row[name] for name in columns) for row in rows))
 
 
 def _cells(row: Row) -> list[str]:

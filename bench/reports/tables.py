@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,27 +162,77 @@ def chance(share: float | None, replicates: int) -> str:
     return f"{share:.{digits if min(share, 1 - share) < 0.01 else min(digits, 2)}f}"
 
 
+def places(estimates: Iterable[Estimate]) -> int:
+    """Return the decimals of a column of percentages: those of its widest interval, at least 1."""
+    widths = [(e.low, e.high) for e in estimates if e.low is not None and e.high is not None and e.high > e.low]
+    return max(1, decimals(*max(widths, key=lambda ends: ends[1] - ends[0]))) if widths else 1
+
+
 def comparison_tables(found: Comparison) -> list[Table]:
     over = f"{found.groups} groups" if found.by_group else f"{found.images} images"
-    title = (
-        f"A = {found.a}, B = {found.b} on {found.dataset}: percent, {100 * found.confidence:g} % intervals over {over}"
+    confidence = f"{100 * found.confidence:g} %"
+    title = f"A = {found.a}, B = {found.b} on {found.dataset}: percent, {confidence} intervals over {over}"
+    head = ("A", "B", "B − A", f"{confidence} of B − A", "P(B > A)", f"{confidence} of A", f"{confidence} of B")
+    means = _comparison_rows(found.means, found.replicates)
+    classes = _comparison_rows(found.classes, found.replicates)
+    support = [str(row.support) for row in found.classes]
+    return [
+        Table(title, ("", *head), means),
+        Table(
+            "PQ of each class (truth: segments)",
+            ("class", *head[:5], "truth", *head[5:]),
+            tuple((*row[:6], count, *row[6:]) for row, count in zip(classes, support, strict=True)),
+        ),
+    ]
+
+
+def _comparison_rows(rows: Sequence[Difference], replicates: int) -> tuple[tuple[str, ...], ...]:
+    """Return name, A, B, B − A, its interval, P(B > A), and the intervals of A and B."""
+    of_delta, of_values = places(row.delta for row in rows), places(e for row in rows for e in (row.a, row.b))
+    return tuple(
+        (
+            row.name,
+            value(row.a, of_values),
+            value(row.b, of_values),
+            value(row.delta, of_delta, "+"),
+            ends(row.delta, of_delta, "+"),
+            chance(row.p_better, replicates),
+            ends(row.a, of_values),
+            ends(row.b, of_values),
+        )
+        for row in rows
     )
-    head = ("A", "B", "B − A", "P(B > A)")
-    means = tuple((row.name, *_cells(row, found.replicates)) for row in found.means)
-    classes = tuple((row.name, str(row.support), *_cells(row, found.replicates)) for row in found.classes)
-    return [Table(title, ("", *head), means), Table("PQ of each class", ("class", "truth", *head), classes)]
 
 
-def _cells(row: Difference, replicates: int) -> tuple[str, ...]:
-    return (interval(row.a), interval(row.b), interval(row.delta, "+"), chance(row.p_better, replicates))
+def value(estimate: Estimate, places: int, sign: str = "") -> str:
+    """Format the value of an estimate as percent. `sign` "+" shows the sign, for differences."""
+    return UNDEFINED if estimate.value is None else f"{100 * estimate.value:{sign}.{places}f}"
+
+
+def ends(estimate: Estimate, places: int, sign: str = "") -> str:
+    """Format the interval of an estimate: 0.3511, 0.3697 → "35.1 to 37.0"."""
+    if estimate.low is None or estimate.high is None:
+        return UNDEFINED
+    return f"{100 * estimate.low:{sign}.{places}f} to {100 * estimate.high:{sign}.{places}f}"
 
 
 def interval_tables(found: Mapping[str, Any]) -> list[Table]:
-    means = tuple((row["name"], interval(_estimate(row))) for row in found["means"])
-    classes = tuple((row["name"], str(row["support"]), interval(_estimate(row))) for row in found["classes"])
+    means = [_estimate(row) for row in found["means"]]
+    classes = [_estimate(row) for row in found["classes"]]
+    names = [row["name"] for row in found["means"]]
+    listed = [(row["name"], str(row["support"])) for row in found["classes"]]
+    one, other = places(means), places(classes)
     return [
-        Table(f"Percent with 95 % intervals over {found['images']} images", ("", "value"), means),
-        Table("PQ of each class", ("class", "truth", "PQ"), classes),
+        Table(
+            f"Percent with 95 % intervals over {found['images']} images",
+            ("", "value", "95 %"),
+            tuple((name, value(e, one), ends(e, one)) for name, e in zip(names, means, strict=True)),
+        ),
+        Table(
+            "PQ of each class (truth: segments)",
+            ("class", "truth", "PQ", "95 %"),
+            tuple((*row, value(e, other), ends(e, other)) for row, e in zip(listed, classes, strict=True)),
+        ),
     ]
 
 

@@ -38,5 +38,5 @@ def test_it_ends_with_a_report_over_all_of_them(tmp_path: Path, call: Call) -> N
     text = Path(page).read_text(encoding="utf-8")
     for spec in shipped_models("minicity"):
         assert f'data-run="{spec.name}"' in text
-        assert f"│ {spec.name}" in answer.out
+        assert f"  {spec.name}" in answer.out
     assert 'data-run="damaged-truth"' in text

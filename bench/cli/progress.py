@@ -1,0 +1,96 @@
+"""Progress on stderr: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from bench.cli.console import print_status, stderr_console
+from bench.types import ProgressCallback
+
+if TYPE_CHECKING:
+    from rich.progress import Task
+
+FIRST_LINE, NEXT_LINE = 2.0, 10.0  # seconds: shorter work is silent in a log, longer work adds six lines a minute
+
+
+@contextmanager
+def progress(label: str, *, announced: bool = False) -> Iterator[ProgressCallback]:
+    """Show how many images are done, images per second and the time left. Yields `on_image(done, total)`.
+
+    Without a terminal, lines take the place of the bar; the first one comes at once if `announced`.
+    """
+    if not sys.stderr.isatty():
+        yield progress_lines(label, announced)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    class Rate(TextColumn):
+        """Images per second, computed only when drawn because it averages over many samples."""
+
+        def render(self, task: Task) -> Any:
+            speed = task.finished_speed or task.speed
+            return self.text_format.format(speed) if speed else ""
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate("{:.1f} images/s"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr_console(), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def progress_lines(
+    label: str,
+    announced: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+    write: Callable[[str], None] = print_status,
+) -> ProgressCallback:
+    """Return a callback that writes a line after two seconds, every ten seconds from then on, and at the end."""
+    begun = clock()
+    due = begun if announced else begun + FIRST_LINE
+
+    def on_image(done: int, total: int) -> None:
+        nonlocal due
+        now = clock()
+        if now >= due or (done == total and now >= begun + FIRST_LINE):
+            due = now + NEXT_LINE
+            write(f"{label}: {done} of {total} images, {now - begun:.0f} s")
+
+    return on_image
+
+
+@contextmanager
+def training_progress() -> Iterator[tuple[Callable[[Any], None], Callable[[str], None]]]:
+    """Show the progress of a training on stderr. Yields `on_step(StepReport)` and a callback for notes.
+
+    Without a terminal, lines take the place of the bar, beside those of every measured PQ.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    err = stderr_console()
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=1.0)
+        due = time.monotonic() + FIRST_LINE
+
+        def update(report: Any) -> None:
+            nonlocal due
+            quality = "" if report.PQ is None else f" held-back PQ {100 * report.PQ:.1f}"
+            memory = "" if report.memory_mb is None else f" {report.memory_mb / 1000:.1f} GB"
+            state = f"step {report.step} loss {report.loss:.2f}{quality}{memory}"
+            bar.update(task, completed=report.done, description=state)
+            if report.PQ is not None:
+                err.print(f"step {report.step}: loss {report.loss:.2f},{quality}", markup=False)
+            elif not err.is_terminal and time.monotonic() >= due:
+                due = time.monotonic() + NEXT_LINE
+                err.print(f"training: {100 * report.done:.0f} %, {state}", markup=False)
+
+        yield update, lambda note: err.print(note, markup=False)
