@@ -43,10 +43,15 @@ def load_model(model: ModelSpec | str, device: str = "auto", *, dataset: str = "
     >>> model.postprocess(output, image.size).panoptic.size
     (256, 512)
     """
-    from bench.io.config import did_you_mean
     from bench.models.resolve import ensure_resolved
 
-    spec = ensure_resolved(model, dataset)
+    return load_adapter(ensure_resolved(model, dataset), device)
+
+
+def load_adapter(spec: ModelSpec, device: str) -> Adapter:
+    """Load a model whose packages and weights are available, in this process."""
+    from bench.io.config import did_you_mean
+
     module, class_name = adapter_module(spec)
     adapter_class = getattr(module, class_name, None)
     if adapter_class is None:
@@ -67,9 +72,12 @@ def load_model(model: ModelSpec | str, device: str = "auto", *, dataset: str = "
 
 @contextmanager
 def open_model(spec: ModelSpec, device: str = "auto") -> Iterator[Adapter]:
-    """Yield the loaded model, from this process or from a worker if its YAML has an `env`."""
+    """Yield the loaded model, from this process or from a worker if its YAML has an `env`.
+
+    Its packages and weights must be available.
+    """
     if spec.env is None:
-        yield load_model(spec, device)
+        yield load_adapter(spec, device)
         return
     from bench.models.worker.remote import RemoteAdapter
 
