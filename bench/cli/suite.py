@@ -38,7 +38,7 @@ def study(
     if plan:
         return
     place = StudyOptions(where.parent, out, device, ["bench", *sys.argv[1:]], overwrite, part)
-    outcome = _carried_out(asked, quick, place)
+    outcome = _study_outcome(asked, quick, place)
     if part == WHOLE:
         _show_study(outcome, as_json)
     elif as_json:
@@ -49,7 +49,7 @@ def study(
         raise errors[0]
 
 
-def _carried_out(asked: Any, quick: bool, place: Any) -> Any:
+def _study_outcome(asked: Any, quick: bool, place: Any) -> Any:
     from bench.evaluation.study import run_study
     from bench.evaluation.suite import relative_to_suite
 

@@ -37,11 +37,6 @@ class UserCode:
     here: Sequence[Path]
     reads: Sequence[Path]
 
-    @property
-    def listed(self) -> list[Path]:
-        """Files and folders that the identity of a run covers."""
-        return [*chain.from_iterable(self.modules.values()), *self.reads]
-
     def names(self, adapter: Path) -> list[tuple[str, Path]]:
         """Return (path relative to the adapter's folder, file) of its local modules; the adapter has the name ""."""
         folder, own = adapter.resolve().parent, adapter.resolve()
@@ -152,7 +147,7 @@ def isolated(code: UserCode) -> Iterator[Callable[[], list[str]]]:
     sys.path[:0] = list(dict.fromkeys(str(file.resolve().parent) for file in code.here))
     sys.pycache_prefix, sys.dont_write_bytecode = NO_CACHE, True
     importlib.invalidate_caches()
-    listed = code.listed
+    listed = [*chain.from_iterable(code.modules.values()), *code.reads]
     with _opened_code() as opened:
         try:
             yield lambda: _beyond(opened, listed)
