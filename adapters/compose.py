@@ -12,7 +12,7 @@ from typing import Any
 from bench.errors import UsageError
 from bench.models.adapter import Adapter
 from bench.models.flops import count_macs
-from bench.models.loading import load_model
+from bench.models.loading import load_adapter
 from bench.models.spec import ModelSpec
 from bench.types import Image, Prediction
 
@@ -26,8 +26,8 @@ class Compose:
         if not spec.parts:
             raise UsageError(f"{spec.name}/{spec.checkpoint}: compose needs a checkpoint with parts, not weights")
         self.spec, self.categories = spec, spec.space
-        self.semantic = load_model(spec.parts["semantic"], device)
-        self.instances = load_model(spec.parts["instances"], device)
+        self.semantic = load_adapter(spec.parts["semantic"], device)
+        self.instances = load_adapter(spec.parts["instances"], device)
         self.device = str(getattr(self.semantic, "device", device))
         sizes = [getattr(part, "parameters", None) for part in (self.semantic, self.instances)]
         self.parameters = None if None in sizes else sum(size or 0 for size in sizes)

@@ -15,16 +15,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import bench
 from bench.datasets.dataset import Dataset
 from bench.datasets.label_map_files import find_label_map
 from bench.datasets.registry import load_dataset
-from bench.evaluation import run as launch
-from bench.evaluation import score
 from bench.evaluation.damage import damage_dataset
 from bench.evaluation.identity import identity_digest, image_inputs, model_identity, run_identity
 from bench.io.files import write_json
 from bench.io.hashing import FileDigests
 from bench.models.resolve import resolve_model
+from bench.models.user_code import user_code
 from bench.results.predictions import open_predictions
 from bench.results.run import Run, read_runs
 
@@ -40,15 +40,15 @@ def adopted(run: Run, scratch: Path, images: int) -> str:
         made = damage_dataset(data, scratch / run.name)
         model: dict[str, Any] = {"predictions": open_predictions(made).digest(digests)}
         identity = run_identity(run.name, data, model, batch_size, protocol, metrics, inputs=inputs)
-        again, shown = score.score(made, few, scratch / "out", protocol=protocol, metrics=metrics), model
+        again, shown = bench.score(made, few, scratch / "out", protocol=protocol, metrics=metrics), model
     else:
         spec = resolve_model(run.name, data.name, base=data.base, space=data.space,
                              checkpoint=run.meta["model"]["checkpoint"])  # fmt: skip
         labels = find_label_map((spec.categories, spec.space), (data.space or data.name, data.categories), None)
-        model = model_identity(spec, digests)
+        model = model_identity(spec, user_code(spec), digests)
         identity = run_identity(run.name, data, model, batch_size, protocol, metrics, device=run.meta["device"],
                                 labels=labels, inputs=inputs)  # fmt: skip
-        again = launch.run(spec, few, scratch / "out", device="cpu", batch_size=batch_size, protocol=protocol,
+        again = bench.run(spec, few, scratch / "out", device="cpu", batch_size=batch_size, protocol=protocol,
                            metrics=metrics, save_predictions=False)  # fmt: skip
         shown = again.meta["model"]
     return _completed(run, identity, shown) if _agree(run, again, few) else "lines differ"

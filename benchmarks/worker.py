@@ -22,11 +22,12 @@ import numpy as np
 from bench.datasets.dataset import Dataset
 from bench.datasets.label_spaces import load_space
 from bench.evaluation.evaluator import predict_and_score
+from bench.evaluation.identity import run_identity
+from bench.evaluation.session import RunSession
+from bench.io.hashing import FileDigests
 from bench.models.loading import open_model
 from bench.models.resolve import resolve_model
 from bench.models.spec import ModelSpec
-from bench.results.accumulator import RunAccumulator
-from bench.results.writer import RunWriter
 from bench.types import Image, Panoptic, Sample, SegmentInfo
 
 SEGMENTS = 20
@@ -76,15 +77,15 @@ def dataset(images: int, size: tuple[int, int]) -> Dataset:
 
 def measure(spec: ModelSpec, data: Dataset) -> tuple[float, float]:
     """Return images a second after loading, and processor seconds an image including the start of a worker."""
-    accumulator = RunAccumulator(data.categories, {"protocol": "coco", "semantic_rule": data.semantic_rule})
+    identity = run_identity(spec.name, data, {}, 1, "coco", ())
     before = processor()
     with (
         tempfile.TemporaryDirectory() as out,
         open_model(spec, "cpu") as model,
-        RunWriter(Path(out) / "run", {}) as writer,
+        RunSession(Path(out), data, identity, None, FileDigests(), save_predictions=False) as session,
     ):
         start = time.perf_counter()
-        predict_and_score(model, data, writer, accumulator)
+        predict_and_score(model, session)
         seconds = time.perf_counter() - start
     return len(data.samples) / seconds, (processor() - before) / len(data.samples)
 

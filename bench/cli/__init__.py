@@ -86,7 +86,7 @@ def main() -> None:
         application(next(iter(sys.argv[1:]), None))()
     except SystemExit as leave:
         if leave.code == 130:  # Ctrl-C; typer turns it into an exit without a word
-            _fail("interrupted; what was scored is kept, the same command resumes", 130)
+            _fail("interrupted; a run's folder keeps its lines, and the same command resumes, without --overwrite", 130)
         raise
     except Exception as error:
         if os.environ.get("BENCH_DEBUG"):

@@ -31,12 +31,10 @@ def predict_command(
     from bench.io.config import parse_overrides
     from bench.models.loading import load_model
     from bench.models.resolve import IMAGES_ALONE, resolve_model
-    from bench.models.weights import check_available
 
     files = image_files(images)
     overrides = parse_overrides(set_ or [])
     spec = resolve_model(model, IMAGES_ALONE, checkpoint=checkpoint, precision=precision, overrides=overrides)
-    check_available(spec)
     with progress(spec.name) as on_image:
         made = predict(load_model(spec, device), files, out, f"{spec.name} {spec.checkpoint}", on_image)
     print_json([one.to_json() for one in made]) if json_ else _show(made)

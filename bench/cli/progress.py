@@ -6,13 +6,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from bench.cli.console import print_status, stderr_console
 from bench.types import ProgressCallback
 
 if TYPE_CHECKING:
     from rich.progress import Task
+
+    from bench.training.log import StepReport
 
 FIRST_LINE, NEXT_LINE = 2.0, 10.0  # seconds: shorter work is silent in a log, longer work adds six lines a minute
 
@@ -23,17 +26,32 @@ def progress(label: str, *, announced: bool = False) -> Iterator[ProgressCallbac
 
     Without a terminal, lines take the place of the bar; the first one comes at once if `announced`.
     """
+    with _bar(label, announced) as callback:
+        yield callback(label)
+
+
+@contextmanager
+def run_progress(label: str) -> Iterator[tuple[ProgressCallback, ProgressCallback]]:
+    """Show the progress of a run in one bar: first its data are hashed. Yields `on_file` and `on_image`."""
+    with _bar(label) as callback:
+        yield callback("hashing the data"), callback(label)
+
+
+@contextmanager
+def _bar(label: str, announced: bool = False) -> Iterator[Callable[[str], ProgressCallback]]:
+    """Show a bar, or lines without a terminal. Yields a function that returns the callback of a label."""
     if not sys.stderr.isatty():
-        yield progress_lines(label, announced)
+        yield partial(progress_lines, announced=announced)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.text import Text
 
     class Rate(TextColumn):
         """Images per second, computed only when drawn because it averages over many samples."""
 
-        def render(self, task: Task) -> Any:
+        def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return self.text_format.format(speed) if speed else ""
+            return Text(self.text_format.format(speed) if speed else "")
 
     columns = (
         TextColumn("{task.description}"),
@@ -44,7 +62,11 @@ def progress(label: str, *, announced: bool = False) -> Iterator[ProgressCallbac
     )
     with Progress(*columns, console=stderr_console(), transient=True) as bar:
         task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def update(label: str, done: int, total: int) -> None:
+            bar.update(task, description=label, completed=done, total=total)
+
+        yield lambda label: partial(update, label)
 
 
 def progress_lines(
@@ -68,7 +90,7 @@ def progress_lines(
 
 
 @contextmanager
-def training_progress() -> Iterator[tuple[Callable[[Any], None], Callable[[str], None]]]:
+def training_progress() -> Iterator[tuple[Callable[[StepReport], None], Callable[[str], None]]]:
     """Show the progress of a training on stderr. Yields `on_step(StepReport)` and a callback for notes.
 
     Without a terminal, lines take the place of the bar, beside those of every measured PQ.
@@ -81,7 +103,7 @@ def training_progress() -> Iterator[tuple[Callable[[Any], None], Callable[[str],
         task = bar.add_task("", total=1.0)
         due = time.monotonic() + FIRST_LINE
 
-        def update(report: Any) -> None:
+        def update(report: StepReport) -> None:
             nonlocal due
             quality = "" if report.PQ is None else f" held-back PQ {100 * report.PQ:.1f}"
             memory = "" if report.memory_mb is None else f" {report.memory_mb / 1000:.1f} GB"

@@ -6,13 +6,20 @@ import sys
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bench.cli import render
 from bench.cli.console import print_status
-from bench.cli.progress import progress
+from bench.cli.progress import progress, run_progress
+
+if TYPE_CHECKING:
+    from bench.datasets.dataset import Dataset
+    from bench.models.spec import ModelSpec
+    from bench.results.predictions import PredictionFolder
+    from bench.results.run import Run
+    from bench.results.shards import Shard
 
 Out = Annotated[Path, typer.Option(help="Where results go.", envvar="BENCH_OUT")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -60,7 +67,6 @@ def run_command(
     """Run a model on a data set and score it. An interrupted run resumes, a finished one is shown."""
     from bench.io.config import parse_overrides
     from bench.models.resolve import resolve_model
-    from bench.models.weights import check_available
     from bench.results.shards import parse_shard
 
     part = parse_shard(shard)
@@ -70,39 +76,36 @@ def run_command(
         model, data.name, base=data.base, space=data.space, checkpoint=checkpoint, precision=precision,
         overrides=overrides,
     )  # fmt: skip
-    check_available(spec)
-    from bench.evaluation import run
+    from bench.evaluation.run import run
 
-    _hash_inputs(data, pictures=True)
-    with progress(f"{spec.name} on {data.name}:{data.split}") as on_image:
-        done = run.run(
+    with run_progress(f"{spec.name} on {data.name}:{data.split}") as (on_file, on_image):
+        done = run(
             spec, data, out, device=device, batch_size=batch_size, workers=workers, protocol=protocol,
             overwrite=overwrite, save_predictions=save_predictions, label_map=label_map,
             metrics=[metrics] if metrics else [], shard=part, command=["bench", *sys.argv[1:]], on_image=on_image,
+            on_file=on_file,
         )  # fmt: skip
-    _say_how_it_came(done)
+    _print_origin(done, save_predictions)
     if timing:
         _time(spec, data, done.folder, device)
     render.render_run_or_shard(done, part, json_)
     render.print_missing(data)
 
 
-def _hash_inputs(data: Any, pictures: bool) -> None:
-    """Fill the cache of file digests with a progress bar; large data sets take seconds the first time."""
-    from bench.evaluation.identity import input_files
-    from bench.io.hashing import FileDigests
-
-    with progress("hashing the data") as on_file:
-        FileDigests().of(input_files(data, pictures=pictures), on_file)
-
-
-def _say_how_it_came(run: Any) -> None:
-    """Print on stderr that a finished run is shown again, or why the run is never reused."""
+def _print_origin(run: Run, save_predictions: bool) -> None:
+    """Print on stderr that a finished run is shown again, that it lacks predictions, or why it is never reused."""
     if run.reused:
-        finished = datetime.fromisoformat(run.done["finished"]).astimezone()
+        finished = datetime.fromisoformat(run.complete["finished"]).astimezone()
         today = finished.date() == datetime.now().astimezone().date()
         when = f"{finished:%H:%M}" if today else f"{finished:%Y-%m-%d %H:%M}"
         print_status(f"finished {when}, shown again; --overwrite computes it anew")
+    if save_predictions and run.done is not None and not (run.folder / "predictions" / "predictions.json").is_file():
+        print_status(f"{run.folder}: not all predictions were kept; --overwrite computes the run anew and keeps them")
+    print_unlisted_code(run)
+
+
+def print_unlisted_code(run: Run) -> None:
+    """Print on stderr why a run is computed anew each time, if it is."""
     if names := run.meta.get("unlisted_modules"):
         print_status(
             f"the adapter ran local code that its imports do not name ({', '.join(names[:3])}): this run is computed "
@@ -110,7 +113,7 @@ def _say_how_it_came(run: Any) -> None:
         )
 
 
-def _time(spec: Any, data: Any, folder: Path, device: str) -> None:
+def _time(spec: ModelSpec, data: Dataset, folder: Path, device: str) -> None:
     """Measure latency into the run's folder and print the path on stderr."""
     from bench.evaluation.timing import time_run
 
@@ -139,29 +142,26 @@ def score_command(
     json_: Json = False,
 ) -> None:
     """Score predictions made elsewhere. The truth is a data set or a COCO panoptic file."""
-    from bench.evaluation import score as scoring
+    from bench.evaluation.score import score
 
     part = _part(shard, out)
     truth, made = _pair(dataset, predictions, gt, gt_dir, pred, pred_dir, data_root)
     truth = select(truth, limit, images)
-    if out is not None:
-        _hash_inputs(truth, pictures=False)
-    with tempfile.TemporaryDirectory() as scratch, progress("scoring") as on_image:
-        done = scoring.score(
+    with tempfile.TemporaryDirectory() as scratch, run_progress("scoring") as (on_file, on_image):
+        done = score(
             made, truth, out or Path(scratch), name=name, workers=workers, protocol=protocol, overwrite=overwrite,
             save_predictions=out is not None, metrics=[metrics] if metrics else [], shard=part,
-            command=["bench", *sys.argv[1:]], on_image=on_image, identified=out is not None,
+            command=["bench", *sys.argv[1:]], on_image=on_image, on_file=on_file, identified=out is not None,
         )  # fmt: skip
-        _say_how_it_came(done)
-        score = None if done.done is None else done.score
-    if score is None:
+        _print_origin(done, save_predictions=out is not None)
+    if done.done is None:
         render.render_run_or_shard(done, part, json_)
     else:
-        render.render_score(done, score, json_)
+        render.render_score(done, done.score, json_)
     render.print_missing(truth)
 
 
-def _part(shard: str, out: Path | None) -> Any:
+def _part(shard: str, out: Path | None) -> Shard:
     """Parse --shard. Raises UsageError if a shard has no --out."""
     from bench.errors import UsageError
     from bench.results.shards import WHOLE, parse_shard
@@ -185,7 +185,7 @@ def merge_command(
 def _pair(
     dataset: str | None, predictions: Path | None,
     gt: Path | None, gt_dir: Path | None, pred: Path | None, pred_dir: Path | None, root: Path | None,
-) -> tuple[Any, Any]:  # fmt: skip
+) -> tuple[Dataset, PredictionFolder]:  # fmt: skip
     from bench.datasets.registry import load_coco_files
     from bench.errors import UsageError
     from bench.results.predictions import open_coco_predictions, open_predictions
@@ -198,7 +198,7 @@ def _pair(
     raise UsageError("give --dataset with --predictions, or --gt with --pred")
 
 
-def open_data(dataset: str, root: Path | None, limit: int | None, images: Path | None) -> Any:
+def open_data(dataset: str, root: Path | None, limit: int | None, images: Path | None) -> Dataset:
     """Load a data set, generated first if it is an embedded one."""
     from bench.datasets.registry import load_dataset
 
@@ -207,7 +207,7 @@ def open_data(dataset: str, root: Path | None, limit: int | None, images: Path |
     return select(data, limit, images)
 
 
-def select(data: Any, limit: int | None, images: Path | None) -> Any:
+def select(data: Dataset, limit: int | None, images: Path | None) -> Dataset:
     from bench.errors import UsageError
     from bench.io import files
 
@@ -228,19 +228,19 @@ def demo_command(
     limit: Limit = None,
 ) -> None:
     """Run a small demo. Scores and ranks the models with shipped weights and a damaged ground truth."""
-    from bench.evaluation import run
-    from bench.evaluation import score as scoring
     from bench.evaluation.damage import damage_dataset
+    from bench.evaluation.run import run
+    from bench.evaluation.score import score
     from bench.models.resolve import shipped_models
 
     data = select(open_data(dataset, None, None, None), limit, None)
     runs = []
     for spec in shipped_models(data.name):
-        with progress(spec.name) as on_image:
-            runs.append(run.run(spec, data, out, command=["bench", *sys.argv[1:]], on_image=on_image))
+        with run_progress(spec.name) as (on_file, on_image):
+            runs.append(run(spec, data, out, command=["bench", *sys.argv[1:]], on_image=on_image, on_file=on_file))
     with progress("damaging the truth") as on_image:
         made = damage_dataset(data, out / "damaged-truth", on_image=on_image)
     with progress("scoring the damaged truth") as on_image:
-        runs.append(scoring.score(made, data, out, on_image=on_image))
+        runs.append(score(made, data, out, on_image=on_image))
     print_status(f"results: {out}")
     render.render_demo(runs, data, out)

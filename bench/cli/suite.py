@@ -18,7 +18,7 @@ from bench.cli.console import (
     print_text,
 )
 from bench.cli.progress import progress, training_progress
-from bench.cli.run import Json, Out, Overwrite, open_data
+from bench.cli.run import Json, Out, Overwrite, open_data, print_unlisted_code
 
 
 def study(
@@ -38,7 +38,7 @@ def study(
     if plan:
         return
     place = StudyOptions(where.parent, out, device, ["bench", *sys.argv[1:]], overwrite, part)
-    outcome = _carried_out(asked, quick, place)
+    outcome = _study_outcome(asked, quick, place)
     if part == WHOLE:
         _show_study(outcome, as_json)
     elif as_json:
@@ -49,7 +49,7 @@ def study(
         raise errors[0]
 
 
-def _carried_out(asked: Any, quick: bool, place: Any) -> Any:
+def _study_outcome(asked: Any, quick: bool, place: Any) -> Any:
     from bench.evaluation.study import run_study
     from bench.evaluation.suite import relative_to_suite
 
@@ -208,6 +208,9 @@ def _print_plan(chosen: Any, as_json: bool) -> None:
 def _show(outcomes: list[Any], as_json: bool) -> None:
     from bench.reports.tables import percent
 
+    for outcome in outcomes:
+        if outcome.run is not None:
+            print_unlisted_code(outcome.run)
     if as_json:
         print_json([{"name": o.planned.name, "run": o.run and str(o.run.folder), "score": o.run and o.run.score,
                      "error": o.error and str(o.error)} for o in outcomes])  # fmt: skip

@@ -4,58 +4,45 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.datasets.dataset import Dataset
 from bench.datasets.label_maps import LabelMap, remap_prediction
 from bench.errors import BenchError, ModelError, PartialRun, describe_error
+from bench.evaluation.session import RunSession
 from bench.io.coco import PanopticFile
 from bench.models.adapter import Adapter
 from bench.parallel import batches, forked_map, ordered_map
-from bench.results.accumulator import RunAccumulator, ScoredLine
-from bench.results.image_line import Metrics, image_line, image_line_from_files
-from bench.results.predictions import PredictionFolder, PredictionWriter
-from bench.results.shards import WHOLE, Shard
-from bench.results.writer import RunWriter
+from bench.results.accumulator import ScoredLine
+from bench.results.image_line import image_line, image_line_from_files
+from bench.results.predictions import PredictionFolder
 from bench.types import Categories, Image, Prediction, ProgressCallback, Sample
 
 FORK_FROM = 50  # images; a fork takes as long as some of them
 
 
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """The scored line of an image, and the seconds per stage."""
-
-    entry: ScoredLine
-    seconds: dict[str, float]
+Scored = tuple[ScoredLine, Mapping[str, float]]  # the line of an image, and the seconds per stage
 
 
 def predict_and_score(
     adapter: Adapter,
-    dataset: Dataset,
-    run: RunWriter,
-    accumulator: RunAccumulator,
+    session: RunSession,
     *,
     batch_size: int = 1,
     workers: int = 2,
-    save: PredictionWriter | None = None,
     labels: LabelMap | None = None,
-    metrics: Metrics = (),
-    shard: Shard = WHOLE,
     on_image: ProgressCallback | None = None,
 ) -> None:
     """Predict and score the images that the run lacks. `infer` runs on the calling thread, the other stages on threads.
 
-    Only batches of `shard` are evaluated. `labels` maps the model's label space to that of the data set; None if they
-    are the same. Raises ModelError, naming the stage and the images, if the adapter fails.
+    Only batches of the session's shard are evaluated. `labels` maps the model's label space to that of the data set;
+    None if they are the same. Raises ModelError, naming the stage and the images, if the adapter fails.
     """
-    predicted = dataset.categories if labels is None else labels.source
-    cuts = shard.of(batches(dataset.samples, batch_size))
-    todo = [cut for cut in cuts if any(sample.image_id not in run.done for sample in cut)]
+    predicted = session.dataset.categories if labels is None else labels.source
+    cuts = session.shard.of(batches(session.dataset.samples, batch_size))
+    todo = [cut for cut in cuts if any(sample.image_id not in session.done for sample in cut)]
 
     def finish(item: tuple[Sample, tuple[int, int], Any, dict[str, float]]) -> Scored:
         sample, size, output, seconds = item
@@ -65,41 +52,35 @@ def predict_and_score(
             _check_fit(prediction, size, predicted)
             if labels is not None:
                 prediction = remap_prediction(prediction, labels)
-        seconds = {**seconds, "postprocess": time.perf_counter() - start}
-        return _score(sample, prediction, seconds, accumulator, dataset.categories, save, metrics)
+        return _score(sample, prediction, {**seconds, "postprocess": time.perf_counter() - start}, session)
 
     with closing(_infer(adapter, todo, workers)) as outputs:
-        _append_all(run, accumulator, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
+        _append_all(session, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
 
 
 def score_predictions(
     predictions: PredictionFolder,
-    dataset: Dataset,
-    run: RunWriter,
-    accumulator: RunAccumulator,
+    session: RunSession,
     *,
     workers: int = 2,
-    save: PredictionWriter | None = None,
-    metrics: Metrics = (),
-    shard: Shard = WHOLE,
     on_image: ProgressCallback | None = None,
 ) -> None:
-    """Score prediction files; only the images of `shard`."""
-    mine = shard.of(dataset.samples)
-    todo = [sample for sample in mine if sample.image_id not in run.done]
+    """Score the prediction files of the images that the run lacks; only the images of the session's shard."""
+    mine = session.shard.of(session.dataset.samples)
+    todo = [sample for sample in mine if sample.image_id not in session.done]
+    categories, fast = session.dataset.categories, session.predictions is None and not session.metrics
 
     def finish(sample: Sample) -> Scored:
         start = time.perf_counter()
-        plain = None if save is not None or metrics else predictions.panoptic_only(sample.image_id, dataset.categories)
+        plain = predictions.panoptic_only(sample.image_id, categories) if fast else None
         line = None if plain is None else image_line_from_files(sample, plain)
         if line is not None:
-            return Scored(accumulator.score_line(line), {"score": time.perf_counter() - start})
-        prediction = predictions.read(sample.image_id, dataset.categories)
-        return _score(sample, prediction, {}, accumulator, dataset.categories, save, metrics)
+            return session.score_line(line), {"score": time.perf_counter() - start}
+        return _score(sample, predictions.read(sample.image_id, categories), {}, session)
 
-    forked = save is None and not metrics and workers > 1 and _should_fork(todo)
+    forked = fast and workers > 1 and _should_fork(todo)
     scored = forked_map(finish, todo, workers) if forked else ordered_map(finish, todo, workers)
-    _append_all(run, accumulator, scored, len(mine), on_image)
+    _append_all(session, scored, len(mine), on_image)
 
 
 def _should_fork(todo: Sequence[Sample]) -> bool:
@@ -109,36 +90,23 @@ def _should_fork(todo: Sequence[Sample]) -> bool:
 
 
 def _append_all(
-    run: RunWriter,
-    accumulator: RunAccumulator,
-    scored: Generator[Scored, None, None],
-    total: int,
-    on_image: ProgressCallback | None,
+    session: RunSession, scored: Generator[Scored, None, None], total: int, on_image: ProgressCallback | None
 ) -> None:
     if on_image:
-        on_image(len(run.done), total)
+        on_image(len(session.done), total)
     with closing(scored):
-        for item in scored:
-            if run.append(item.entry.image_id, item.entry.text, item.seconds):
-                accumulator.add(item.entry)
+        for line, seconds in scored:
+            session.append(line, seconds)
             if on_image:
-                on_image(len(run.done), total)
+                on_image(len(session.done), total)
 
 
-def _score(
-    sample: Sample,
-    prediction: Prediction,
-    seconds: dict[str, float],
-    accumulator: RunAccumulator,
-    categories: Categories,
-    save: PredictionWriter | None,
-    metrics: Metrics,
-) -> Scored:
-    if save is not None:
-        save.write(sample.image_id, prediction)
+def _score(sample: Sample, prediction: Prediction, seconds: Mapping[str, float], session: RunSession) -> Scored:
+    if session.predictions is not None:
+        session.predictions.write(sample.image_id, prediction)
     start = time.perf_counter()
-    line = image_line(sample, prediction, categories, metrics)
-    return Scored(accumulator.score_line(line), {**seconds, "score": time.perf_counter() - start})
+    line = session.score_line(image_line(sample, prediction, session.dataset.categories, session.metrics))
+    return line, {**seconds, "score": time.perf_counter() - start}
 
 
 def _infer(

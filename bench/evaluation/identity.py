@@ -29,7 +29,7 @@ from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
 from bench.metrics.semantic import SEMANTIC_VERSION
 from bench.models.adapter import Adapter, torch_threads
 from bench.models.spec import ModelSpec
-from bench.models.user_code import code_names, local_modules
+from bench.models.user_code import UserCode
 from bench.models.weights import weights_digest
 from bench.results.image_line import Metrics, truth_digest
 from bench.types import ProgressCallback, Readable, Sample
@@ -118,7 +118,9 @@ def _pixels_of_picture(sample: Sample) -> str:
     return ABSENT
 
 
-def model_identity(spec: ModelSpec, digests: FileDigests, exclude: Collection[Path] = ()) -> dict[str, Any]:
+def model_identity(
+    spec: ModelSpec, code: UserCode, digests: FileDigests, exclude: Collection[Path] = ()
+) -> dict[str, Any]:
     """Return the model settings that affect a prediction, and digests of weights and code.
 
     `exclude` are paths inside the weights folder that are not part of the weights: results, data, the YAML.
@@ -129,35 +131,22 @@ def model_identity(spec: ModelSpec, digests: FileDigests, exclude: Collection[Pa
     return {
         **settings,
         "categories": digest(to_plain(spec.space.items))[:16],
-        "parts": {role: model_identity(part, digests, exclude) for role, part in spec.parts.items()},
+        "parts": {role: model_identity(part, code, digests, exclude) for role, part in spec.parts.items()},
         "weights": weights_digest(spec, exclude, digests),
-        "adapter": _adapter(spec, digests),
+        "adapter": _adapter(spec, code, digests),
         "reads": [_read_digest(Path(path), digests) for path in spec.reads],
     }
 
 
-def _adapter(spec: ModelSpec, digests: FileDigests) -> dict[str, Any]:
+def _adapter(spec: ModelSpec, code: UserCode, digests: FileDigests) -> dict[str, Any]:
     """Return name and version of a shipped adapter; class, code digest and all shipped versions for a user adapter."""
     module, _, class_name = spec.adapter.rpartition(":")
     if not spec.is_user_adapter:
         return {"name": spec.adapter, "version": adapter_versions().get(module)}
-    named = code_names(Path(module))
+    named = code.names(Path(module))
     found = digests.of([path for _, path in named])
-    code = sorted((name, content) for (name, _), content in zip(named, found, strict=True))
-    return {"class": class_name, "code": digest(code), "versions": adapter_versions()}
-
-
-def own_adapters(spec: ModelSpec) -> list[Path]:
-    """Return the files of user adapters of a model and its submodels that run in this process."""
-    own = [Path(spec.adapter.rpartition(":")[0])] if spec.is_user_adapter and spec.env is None else []
-    return [*own, *(path for part in spec.parts.values() for path in own_adapters(part))]
-
-
-def listed_files(spec: ModelSpec) -> list[Path]:
-    """Return the user code that the identity covers: local modules, and the files and folders under `reads:`."""
-    own = local_modules(Path(spec.adapter.rpartition(":")[0])) if spec.is_user_adapter else []
-    parts = [path for part in spec.parts.values() for path in listed_files(part)]
-    return [*own, *(Path(name).resolve() for name in spec.reads), *parts]
+    contents = sorted((name, content) for (name, _), content in zip(named, found, strict=True))
+    return {"class": class_name, "code": digest(contents), "versions": adapter_versions()}
 
 
 def _read_digest(path: Path, digests: FileDigests) -> str:

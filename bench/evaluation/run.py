@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bench.datasets.dataset import Dataset
 from bench.datasets.label_map_files import find_label_map
 from bench.errors import UsageError
 from bench.evaluation.evaluator import predict_and_score
-from bench.evaluation.identity import (
-    image_inputs,
-    listed_files,
-    model_identity,
-    model_metadata,
-    own_adapters,
-    run_identity,
-)
-from bench.evaluation.session import Begun, Job, carried_out
+from bench.evaluation.identity import image_inputs, model_identity, model_metadata, run_identity
+from bench.evaluation.session import RunSession, finished_run, run_folder
 from bench.io.hashing import FileDigests
 from bench.metrics.pq import Protocol
 from bench.models.adapter import Adapter
@@ -27,13 +20,10 @@ from bench.models.flops import count_macs
 from bench.models.loading import open_model
 from bench.models.resolve import ensure_resolved, with_commits
 from bench.models.spec import ModelSpec
-from bench.models.user_code import isolated, require_distinct
-from bench.results.accumulator import RunAccumulator
+from bench.models.user_code import isolated, user_code
 from bench.results.image_line import Metrics
-from bench.results.predictions import PredictionWriter
-from bench.results.run import Run
+from bench.results.run import Run, read_run
 from bench.results.shards import WHOLE, Shard
-from bench.results.writer import RunWriter
 from bench.types import ProgressCallback
 
 
@@ -72,47 +62,46 @@ def run(
     if batch_size < 1 or workers < 1:
         raise UsageError("--batch-size and --workers must be at least 1")
     spec = with_commits(ensure_resolved(model, dataset.name, dataset.base, dataset.space))
-    data_space = (dataset.space or dataset.name, dataset.categories)
-    labels = find_label_map((spec.categories, spec.space), data_space, label_map)
-    own = own_adapters(spec)
-    require_distinct(own)
-    digests, elsewhere = FileDigests(), [Path(out), Path(spec.yaml), *([] if dataset.root is None else [dataset.root])]
+    labels = find_label_map(
+        (spec.categories, spec.space), (dataset.space or dataset.name, dataset.categories), label_map
+    )
+    code = user_code(spec)
+    code.require_distinct()
     kind = device_kind(device, spec.env)
     if device == "auto" and spec.env is None:  # in an environment of its own the model's torch decides
         device = kind
+    digests, elsewhere = FileDigests(), [Path(out), Path(spec.yaml), *([] if dataset.root is None else [dataset.root])]
     inputs = image_inputs(dataset, digests, pictures=True, on_file=on_file)
     identity = run_identity(
-        spec.name, dataset, model_identity(spec, digests, elsewhere), batch_size, protocol, metrics,
-        device=kind, labels=labels,
-        inputs=inputs,
+        spec.name, dataset, model_identity(spec, code, digests, elsewhere), batch_size, protocol, metrics,
+        device=kind, labels=labels, inputs=inputs,
     )  # fmt: skip
-    listed = listed_files(spec)
+    folder = run_folder(out, dataset, identity)
+    if not overwrite and (finished := finished_run(folder)) is not None:
+        return finished
+    with (
+        isolated(code) as unlisted,
+        open_model(spec, device) as adapter,
+        RunSession(
+            folder, dataset, identity, inputs, digests,
+            metadata=model_metadata(spec, adapter, identity["model"], device), command=command,
+            save_predictions=save_predictions, overwrite=overwrite, shard=shard,
+        ) as session,
+    ):  # fmt: skip
+        unlisted_modules = getattr(adapter, "unlisted_modules", unlisted)
+        session.set_metadata("unlisted_modules", unlisted_modules())
+        try:
+            predict_and_score(
+                adapter, session, batch_size=batch_size, workers=workers, labels=labels, on_image=on_image
+            )
+        finally:  # an interrupted run may not be resumed either; a worker may hang, and is not asked
+            session.set_metadata("unlisted_modules", unlisted())
+        session.set_metadata("unlisted_modules", unlisted_modules())
+        session.set_metadata("multiply_adds", _macs(adapter, dataset))
+    return read_run(folder)
 
-    @contextmanager
-    def begin() -> Iterator[Begun]:
-        with isolated(own, listed) as unlisted, open_model(spec, device) as adapter:
-            beyond = getattr(adapter, "unlisted_modules", unlisted)
 
-            def work(writer: RunWriter, accumulator: RunAccumulator, save: PredictionWriter | None) -> None:
-                writer.set_metadata("unlisted_modules", beyond() or None)
-                try:
-                    predict_and_score(
-                        adapter, dataset, writer, accumulator,
-                        batch_size=batch_size, workers=workers, save=save, labels=labels, metrics=metrics, shard=shard,
-                        on_image=on_image,
-                    )  # fmt: skip
-                finally:  # an interrupted run may not be resumed either; a worker may hang, and is not asked
-                    writer.set_metadata("unlisted_modules", unlisted() or None)
-                writer.set_metadata("unlisted_modules", beyond() or None)
-                writer.set_metadata("multiply_adds", _counted(adapter, dataset))
-
-            yield model_metadata(spec, adapter, identity["model"], device), work
-
-    job = Job(dataset, Path(out), identity, inputs, digests, begin, save_predictions, overwrite, command, shard)
-    return carried_out(job)
-
-
-def _counted(adapter: Adapter, dataset: Dataset) -> int | None:
+def _macs(adapter: Adapter, dataset: Dataset) -> int | None:
     """Return the multiply-adds of the network for the first image, or None if counting fails."""
     with suppress(Exception):
         return count_macs(adapter, dataset.samples[0].read_image())

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from bench.datasets.dataset import Dataset
 from bench.evaluation.evaluator import score_predictions
 from bench.evaluation.identity import image_inputs, run_identity
-from bench.evaluation.session import Begun, Job, carried_out
+from bench.evaluation.session import RunSession, finished_run, run_folder
 from bench.io.hashing import FileDigests
 from bench.metrics.pq import Protocol
-from bench.results.accumulator import RunAccumulator
 from bench.results.image_line import Metrics
-from bench.results.predictions import PredictionFolder, PredictionWriter, open_predictions
-from bench.results.run import Run
+from bench.results.predictions import PredictionFolder, open_predictions
+from bench.results.run import Run, read_run
 from bench.results.shards import WHOLE, Shard
-from bench.results.writer import RunWriter
 from bench.types import ProgressCallback
 
 
@@ -56,15 +53,12 @@ def score(
     inputs = image_inputs(dataset, digests, pictures=False, on_file=on_file) if identified else None
     model = {"predictions": made.digest(digests, inputs) if inputs else ""}
     identity = run_identity(name or made.name, dataset, model, 1, protocol, metrics, inputs=inputs)
-
-    def work(writer: RunWriter, accumulator: RunAccumulator, save: PredictionWriter | None) -> None:
-        score_predictions(
-            made, dataset, writer, accumulator,
-            workers=workers, save=save, metrics=metrics, shard=shard, on_image=on_image,
-        )  # fmt: skip
-
-    def begin() -> AbstractContextManager[Begun]:
-        return nullcontext(({}, work))
-
-    job = Job(dataset, Path(out), identity, inputs or {}, digests, begin, save_predictions, overwrite, command, shard)
-    return carried_out(job)
+    folder = run_folder(out, dataset, identity)
+    if not overwrite and (finished := finished_run(folder)) is not None:
+        return finished
+    with RunSession(
+        folder, dataset, identity, inputs, digests,
+        save_predictions=save_predictions, overwrite=overwrite, shard=shard, command=command,
+    ) as session:  # fmt: skip
+        score_predictions(made, session, workers=workers, on_image=on_image)
+    return read_run(folder)

@@ -1,10 +1,10 @@
-"""The life of a run on disk: create or resume it, process its images, finish it; or read a finished one."""
+"""RunSession: a run on disk while it is computed, from its creation or resumption to done.json."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,109 +13,128 @@ from bench.errors import BenchError, PartialRun
 from bench.evaluation.identity import identity_digest, input_files
 from bench.io.files import read_json, write_json
 from bench.io.hashing import FileDigests
-from bench.results.accumulator import RunAccumulator
+from bench.results.accumulator import RunAccumulator, ScoredLine
 from bench.results.predictions import PredictionWriter
 from bench.results.provenance import provenance
+from bench.results.resume import delete_inputs, drop_changed, take_over, write_inputs
 from bench.results.run import Run, read_run
 from bench.results.shards import WHOLE, Shard
-from bench.results.takeover import drop_changed, forget_inputs, note_inputs, take_over
 from bench.results.writer import RunWriter
 
-Work = Callable[
-    [RunWriter, RunAccumulator, PredictionWriter | None], None
-]  # appends what the run lacks, saves where it may
-Begun = tuple[Mapping[str, Any], Work]  # what else run.json shall tell, and the work
+
+def run_folder(out: Path | str, dataset: Dataset, identity: Mapping[str, Any]) -> Path:
+    return Path(out) / dataset.slug / str(identity["name"]) / identity_digest(identity)[:12]
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """Inputs and options of a run. `begin` opens what processing needs (the model); not called for a finished run."""
-
-    dataset: Dataset
-    out: Path
-    identity: Mapping[str, Any]
-    inputs: Mapping[str, str]
-    digests: FileDigests
-    begin: Callable[[], AbstractContextManager[Begun]]
-    save_predictions: bool
-    overwrite: bool
-    command: Sequence[str]
-    shard: Shard = WHOLE
+def finished_run(folder: Path) -> Run | None:
+    """Return the finished run in a folder; None if there is none, or if it ran code that no digest covers."""
+    finished = all((folder / name).exists() for name in ("run.json", "done.json"))
+    return None if not finished or _ran_unlisted_code(folder) else replace(read_run(folder), reused=True)
 
 
-def carried_out(job: Job) -> Run:
-    """Return the finished run of `job`; start or resume it if necessary."""
-    identity = identity_digest(job.identity)
-    folder = job.out / job.dataset.slug / job.identity["name"] / identity[:12]
-    if (folder / "run.json").exists() and not job.overwrite:
-        if read_json(folder / "run.json").get("unlisted_modules"):  # code that no digest holds: nothing is kept of it
-            job = replace(job, overwrite=True)
-        elif (folder / "done.json").exists():
-            return replace(read_run(folder), reused=True)
-    with job.begin() as (about, work):
-        about = {**about, "provenance": provenance(), "command": list(job.command)}
-        settings = identity_digest(job.identity, without=["content"])
-        meta = {**job.identity, "identity": identity, "settings": settings, **about}
-        if not job.overwrite:
-            take_over(folder, settings, job.inputs, job.identity["batch_size"])
-        accumulator = RunAccumulator(job.dataset.categories, job.identity["rules"], job.identity.get("metrics", ()))
-        with _writer(folder, meta, job, accumulator) as writer:
-            note_inputs(folder, job.inputs)
-            with _saving(folder, job) as save:
-                work(writer, accumulator, save)
-            _finish(writer, accumulator, job)
-    return read_run(folder)
+def _ran_unlisted_code(folder: Path) -> bool:
+    return (folder / "run.json").exists() and bool(read_json(folder / "run.json").get("unlisted_modules"))
 
 
-@contextmanager
-def _saving(folder: Path, job: Job) -> Iterator[PredictionWriter | None]:
-    """Yield a writer of the run's predictions, or None if they are not saved; afterwards write their COCO file."""
-    if not job.save_predictions:
-        yield None
-        return
-    with PredictionWriter(folder / "predictions", shard=job.shard) as predictions:
-        yield predictions
-        if job.shard == WHOLE:
-            predictions.finish(_order(job.dataset), job.dataset.categories)
+class RunSession:
+    """A run that is being written: image lines with their totals, and predictions. Resumes what the folder holds.
 
-
-@contextmanager
-def _writer(folder: Path, meta: Mapping[str, Any], job: Job, accumulator: RunAccumulator) -> Iterator[RunWriter]:
-    """Yield the run's writer. Errors get the progress and a resume hint appended; OSError becomes PartialRun."""
-    with RunWriter(
-        folder, meta, shard=job.shard, fresh=job.overwrite, on_existing_line=accumulator.add_stored
-    ) as writer:
-        try:
-            yield writer
-        except BenchError as error:
-            raise type(error)(f"{error}\n{_kept(writer, job.dataset)}") from error
-        except OSError as error:  # what is read raises DataError: this one is from writing
-            reason = f"{error.filename or folder}: cannot be written ({error.strerror or error})"
-            raise PartialRun(f"{reason}; make room or change the permissions\n{_kept(writer, job.dataset)}") from error
-
-
-def _kept(writer: RunWriter, dataset: Dataset) -> str:
-    done, total = len(writer.done), len(dataset.samples)
-    return f"{done} of {total} images are scored and kept; when that is mended, the same command resumes"
-
-
-def _order(dataset: Dataset) -> list[str]:
-    return [sample.image_id for sample in dataset.samples]
-
-
-def _finish(writer: RunWriter, accumulator: RunAccumulator, job: Job) -> None:
-    """Write the totals of an unsharded run; for a shard, write image_ids.json for the merge.
-
-    Raises PartialRun if a data file changed after it was hashed; lines of its batches are dropped.
+    Leaving the context completes the run; an error gets the progress and a hint for resuming appended, and an OSError
+    becomes PartialRun. `identity` is the result of `run_identity`, `inputs` that of `image_inputs`, None for a
+    temporary folder; `digests` hashed the inputs; `metadata` is what run.json records beyond the identity.
+    `predictions` is None unless they are saved.
     """
-    if changed := job.digests.changed(input_files(job.dataset, pictures=True)):
-        dropped = drop_changed(writer.folder, job.shard, job.dataset.samples, changed, job.identity["batch_size"])
-        raise PartialRun(
-            f"{changed[0]}: changed while the run was computed ({len(changed)} such files); the lines of {dropped} "
-            "images are dropped, and the same command computes them again"
-        )
-    if job.shard == WHOLE:
-        accumulator.complete(writer, _order(job.dataset))
-        forget_inputs(writer.folder)
-    else:
-        write_json(writer.folder / "image_ids.json", _order(job.dataset))
+
+    def __init__(
+        self,
+        folder: Path,
+        dataset: Dataset,
+        identity: Mapping[str, Any],
+        inputs: Mapping[str, str] | None,
+        digests: FileDigests,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        command: Sequence[str] = (),
+        save_predictions: bool = True,
+        overwrite: bool = False,
+        shard: Shard = WHOLE,
+    ) -> None:
+        self.dataset, self.shard, self.metrics = dataset, shard, identity.get("metrics", ())
+        self._folder, self._digests, self._batch_size = folder, digests, identity["batch_size"]
+        self._kept, self._overwrite = inputs is not None, overwrite
+        fresh = overwrite or _ran_unlisted_code(folder)
+        settings = identity_digest(identity, without=["content"])
+        if not fresh:
+            take_over(folder, settings, inputs or {}, self._batch_size)
+        meta = {
+            **identity, "identity": identity_digest(identity), "settings": settings, **(metadata or {}),
+            "provenance": provenance(), "command": list(command),
+        }  # fmt: skip
+        self._accumulator = RunAccumulator(dataset.categories, identity["rules"], self.metrics)
+        self.score_line = self._accumulator.score_line
+        with ExitStack() as opened:
+            self._writer = RunWriter(
+                folder, meta, shard=shard, fresh=fresh, on_existing_line=self._accumulator.add_stored
+            )
+            opened.enter_context(self._writer)
+            self.done, self.set_metadata = self._writer.done, self._writer.set_metadata
+            opened.enter_context(self._errors_with_progress())
+            write_inputs(folder, inputs or {})
+            self.predictions = PredictionWriter(folder / "predictions", shard=shard) if save_predictions else None
+            if self.predictions is not None:
+                opened.enter_context(self.predictions)
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> RunSession:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        with self._opened:
+            if error is not None:
+                raise error
+            self._finish()
+
+    def append(self, scored: ScoredLine, seconds: Mapping[str, float]) -> None:
+        """Append the line of an image, with its seconds per stage, and add it to the totals."""
+        if self._writer.append(scored.image_id, scored.text, seconds):
+            self._accumulator.add(scored)
+
+    def _finish(self) -> None:
+        """Write predictions.json and the totals; for a shard, write image_ids.json for the merge.
+
+        Raises PartialRun if a data file changed after it was hashed; lines of its batches are dropped.
+        """
+        order = [sample.image_id for sample in self.dataset.samples]
+        if changed := self._digests.changed(input_files(self.dataset, pictures=True)):
+            dropped = drop_changed(self._folder, self.shard, self.dataset.samples, changed, self._batch_size)
+            self.done -= dropped
+            raise PartialRun(
+                f"{changed[0]}: changed while the run was computed ({len(changed)} such files); the lines of "
+                f"{len(dropped)} images are dropped, and the same command computes them again"
+            )
+        if self.shard != WHOLE:
+            write_json(self._folder / "image_ids.json", order)
+            return
+        if self.predictions is not None:
+            self.predictions.finish(order, self.dataset.categories)
+        self._accumulator.complete(self._writer, order)
+        delete_inputs(self._folder)
+
+    @contextmanager
+    def _errors_with_progress(self) -> Iterator[None]:
+        try:
+            yield
+        except BenchError as error:
+            raise type(error)(f"{error}\n{self._progress()}") from error
+        except OSError as error:  # what is read raises DataError: this one is from writing
+            reason = f"{error.filename or self._folder}: cannot be written ({error.strerror or error})"
+            raise PartialRun(f"{reason}; make room or change the permissions\n{self._progress()}") from error
+
+    def _progress(self) -> str:
+        scored = f"{len(self.done)} of {len(self.dataset.samples)} images are scored"
+        if not self._kept:
+            return f"{scored}; without --out none is kept"
+        if _ran_unlisted_code(self._folder):
+            return f"{scored}; when that is mended, the same command computes them anew"
+        again = "the same command without --overwrite" if self._overwrite else "the same command"
+        return f"{scored} and kept; when that is mended, {again} resumes"

@@ -9,7 +9,8 @@ from bench.analysis.suite import Outcome, Suite, SuiteRun
 from bench.datasets.dataset import Dataset
 from bench.datasets.registry import load_dataset
 from bench.errors import BenchError
-from bench.evaluation import run, score
+from bench.evaluation.run import run
+from bench.evaluation.score import score
 from bench.models.resolve import resolve_model
 from bench.results.run import Run
 from bench.types import ProgressCallback
@@ -26,8 +27,7 @@ def run_suite(suite: Suite, where: Path, out: Path, watch: ProgressFactory, *, c
     outcomes = []
     for planned in suite.runs:
         try:
-            run = _one(planned, where, out, watch(planned), command, overwrite, device)
-            outcomes.append(Outcome(planned, run))
+            outcomes.append(Outcome(planned, _one(planned, where, out, watch(planned), command, overwrite, device)))
         except BenchError as error:
             outcomes.append(Outcome(planned, None, error))
     return outcomes
@@ -37,7 +37,7 @@ def _one(planned: SuiteRun, where: Path, out: Path, on_image: ProgressCallback, 
          device: str) -> Run:  # fmt: skip
     data = load_dataset(relative_to_suite(where, planned.dataset)).limited(planned.limit)
     if planned.predictions is not None:
-        return score.score(
+        return score(
             where / planned.predictions, data, out, name=planned.name, protocol=planned.protocol,
             save_predictions=False, overwrite=overwrite, command=command, on_image=on_image,
         )  # fmt: skip
@@ -50,7 +50,7 @@ def _live(planned: SuiteRun, where: Path, data: Dataset, out: Path, on_image: Pr
         relative_to_suite(where, planned.model or ""), data.name, base=data.base, checkpoint=planned.checkpoint,
         precision=planned.precision, overrides=planned.set,
     )  # fmt: skip
-    return run.run(
+    return run(
         spec, data, out, device=device, batch_size=planned.batch_size, overwrite=overwrite, label_map=planned.label_map,
         protocol=planned.protocol, save_predictions=False, command=command, on_image=on_image,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 from bench.datasets.dataset import Dataset
 from bench.errors import UsageError
 from bench.models.adapter import Adapter
-from bench.models.loading import load_model
+from bench.models.loading import load_adapter
 from bench.models.spec import ModelSpec
 from bench.results.latency import STAGES, Latency, write_latency
 from bench.results.provenance import git_state, processor
@@ -28,11 +28,12 @@ def time_run(
 ) -> Path:
     """Measure a model on the first images of a data set, write timing.json into `folder`, and return its path.
 
-    Measured from the image in memory to the prediction in memory, without reading, scoring and label mapping.
+    Measured from the image in memory to the prediction in memory, without reading, scoring and label mapping. The
+    model's packages and weights must be available.
     """
     if not dataset.samples:
         raise UsageError(f"{dataset.name}:{dataset.split} has no image to time a model on")
-    adapter = load_model(spec, device)
+    adapter = load_adapter(spec, device)
     seconds = measure(adapter, dataset.samples[:IMAGES], on_image=on_image)
     git = git_state(Path(__file__).parent)
     latency = Latency(

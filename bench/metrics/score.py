@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 from bench.errors import DataError, UsageError
 from bench.metrics import pq, semantic
-from bench.metrics.boundary import BoundarySums
+from bench.metrics.boundary import BoundarySums, BoundaryTable
 from bench.metrics.image_statistics import ImageStatistics, Lines, statistics_of_lines
 from bench.metrics.pq import DEVIATIONS, ClassQuality, PQStat, PQTable, Protocol
 from bench.metrics.semantic import IoUTable, Rule
@@ -20,7 +21,7 @@ class Score:
     """Score of a run.
 
     `semantic` is the IoU of the model's semantic output, `panoptic` that of its rasterised panoptic map; None if the
-    run has none.
+    run has none. `boundary` is None unless it was requested.
     """
 
     categories: Categories
@@ -29,6 +30,7 @@ class Score:
     panoptic: IoUTable | None
     images: int
     protocol: Protocol
+    boundary: BoundaryTable | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return fractions in 0..1, null if undefined."""
@@ -44,6 +46,7 @@ class Score:
             "images": self.images,
             "protocol": self.protocol,
             "reference_deviations": list(DEVIATIONS[self.protocol]),
+            **({} if self.boundary is None else {"boundary": self.boundary.to_json()}),
         }
 
     def _kinds(self, field: str) -> dict[str, float | None]:
@@ -70,18 +73,22 @@ class Scorer:
     """Accumulates image statistics to a score, exactly the same in any order and sharding, in constant memory.
 
     `rule` is for the semantic output. The panoptic map is always scored by rule `cityscapes`, where a void prediction
-    is a miss: ignoring it would reward a model for leaving out hard pixels.
+    is a miss: ignoring it would reward a model for leaving out hard pixels. `metrics` names optional metrics.
     """
 
-    def __init__(self, categories: Categories, rule: Rule, protocol: Protocol = "coco") -> None:
+    def __init__(
+        self, categories: Categories, rule: Rule, protocol: Protocol = "coco", metrics: Collection[str] = ()
+    ) -> None:
         if protocol not in DEVIATIONS:
             raise UsageError(f"unknown protocol {protocol!r:.40}; it is one of {', '.join(DEVIATIONS)}")
         self._categories, self._rule, self._protocol = categories, rule, protocol
         self._tallies: dict[int, PQStat] = {}
         self._semantic, self._panoptic = semantic.empty_confusion(categories), semantic.empty_confusion(categories)
         self._images = self._with_semantic = self._with_overlap = 0
+        self._boundary = BoundarySums(categories, protocol) if "boundary" in metrics else None
 
-    def add(self, image: ImageStatistics) -> None:
+    def add(self, image: ImageStatistics, line: Mapping[str, Any] | None = None) -> None:
+        """Add the statistics of an image; boundary PQ also needs its line."""
         self._images += 1
         if image.semantic is not None:
             self._with_semantic += 1
@@ -91,6 +98,9 @@ class Scorer:
             semantic.add_to_confusion(self._panoptic, image.panoptic)
             for category_id, part in image.tallies.items():
                 self._tallies[category_id] = self._tallies.get(category_id, PQStat()) + part
+        if self._boundary is not None:
+            assert line is not None
+            self._boundary.add(line)
 
     def score(self) -> Score:
         """Return the score so far. Raise DataError if only some images have a semantic map."""
@@ -106,6 +116,7 @@ class Scorer:
             panoptic=semantic.iou_table(self._panoptic, "cityscapes") if self._with_overlap else None,
             images=self._images,
             protocol=self._protocol,
+            boundary=None if self._boundary is None else self._boundary.table(),
         )
 
 
@@ -115,26 +126,6 @@ def score(lines: Iterable[Mapping[str, Any]], categories: Categories, rule: Rule
     for image in statistics_of_lines(lines, categories, protocol):
         scorer.add(image)
     return scorer.score()
-
-
-class Totals:
-    """Accumulates the score of image lines in any order, with boundary PQ if requested."""
-
-    def __init__(self, categories: Categories, rules: Mapping[str, Any], metrics: Collection[str] = ()) -> None:
-        self._scorer = Scorer(categories, rules["semantic_rule"], rules["protocol"])
-        self._boundary = BoundarySums(categories, rules["protocol"]) if "boundary" in metrics else None
-
-    def add_counted(self, image: ImageStatistics) -> None:
-        self._scorer.add(image)
-
-    def add_boundary(self, line: Mapping[str, Any]) -> None:
-        """Add the boundaries of a line; does nothing unless boundary PQ is requested."""
-        if self._boundary is not None:
-            self._boundary.add(line)
-
-    def to_json(self) -> dict[str, Any]:
-        found = self._scorer.score().to_json()
-        return found if self._boundary is None else {**found, "boundary": self._boundary.table().to_json()}
 
 
 def totals(
@@ -148,9 +139,8 @@ def totals(
 
     Statistics of the same lines, computed by the protocol of these rules, are used if given; None computes them.
     """
-    found = Totals(categories, rules, metrics)
-    for image in statistics_of_lines(lines(), categories, rules["protocol"]) if counted is None else counted:
-        found.add_counted(image)
-    for line in lines() if metrics else ():
-        found.add_boundary(line)
-    return found.to_json()
+    scorer = Scorer(categories, rules["semantic_rule"], rules["protocol"], metrics)
+    images = statistics_of_lines(lines(), categories, rules["protocol"]) if counted is None else counted
+    for image, line in zip(images, lines() if metrics else repeat(None), strict=bool(metrics)):
+        scorer.add(image, line)
+    return scorer.score().to_json()

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from bench.errors import BenchError, ModelError, UsageError, describe_error
+from bench.io.config import did_you_mean
 from bench.models.adapter import Adapter, as_adapter, module_from_file
-from bench.models.spec import ModelSpec
+from bench.models.resolve import ensure_resolved
+from bench.models.spec import ModelSpec, adapter_file
 
 
 def adapter_module(spec: ModelSpec) -> tuple[ModuleType, str]:
     """Import the adapter's module; return it with the class name, from `module:Class` or `/path/mine.py:Class`."""
-    from bench.models.spec import adapter_file
-
     where, _, class_name = spec.adapter.rpartition(":")
     if not where:
         raise UsageError(f"adapter {spec.adapter!r}: write it as module:Class")
@@ -43,10 +43,11 @@ def load_model(model: ModelSpec | str, device: str = "auto", *, dataset: str = "
     >>> model.postprocess(output, image.size).panoptic.size
     (256, 512)
     """
-    from bench.io.config import did_you_mean
-    from bench.models.resolve import ensure_resolved
+    return load_adapter(ensure_resolved(model, dataset), device)
 
-    spec = ensure_resolved(model, dataset)
+
+def load_adapter(spec: ModelSpec, device: str) -> Adapter:
+    """Load a model whose packages and weights are available, in this process."""
     module, class_name = adapter_module(spec)
     adapter_class = getattr(module, class_name, None)
     if adapter_class is None:
@@ -67,9 +68,12 @@ def load_model(model: ModelSpec | str, device: str = "auto", *, dataset: str = "
 
 @contextmanager
 def open_model(spec: ModelSpec, device: str = "auto") -> Iterator[Adapter]:
-    """Yield the loaded model, from this process or from a worker if its YAML has an `env`."""
+    """Yield the loaded model, from this process or from a worker if its YAML has an `env`.
+
+    Its packages and weights must be available.
+    """
     if spec.env is None:
-        yield load_model(spec, device)
+        yield load_adapter(spec, device)
         return
     from bench.models.worker.remote import RemoteAdapter
 

@@ -13,9 +13,9 @@ from bench.datasets.label_spaces import load_space
 from bench.errors import ModelError, UsageError, error_context
 from bench.io.config import did_you_mean, find_config, from_dict, load_yaml, shipped_configs
 from bench.io.files import cache_folder
+from bench.models.checkpoint_folder import settings_for_folder
 from bench.models.hub import resolve_commit
 from bench.models.model_file import Checkpoint, CheckpointFolder, FusionOverrides, ModelFile
-from bench.models.own_folder import taken_for
 from bench.models.spec import ModelSpec
 from bench.models.weights import check_available, weights_file
 from bench.types import Precision
@@ -120,7 +120,7 @@ def ensure_resolved(model: ModelSpec | str, dataset: str, base: str = "", space:
 
 
 def _of_folder(path: Path, file: ModelFile, usual: str | None, names: Collection[str], folder: str) -> Checkpoint:
-    kind = taken_for(file, Path(folder), usual, names, ships=path in shipped_configs("models").values())
+    kind = settings_for_folder(file, Path(folder), usual, names, ships=path in shipped_configs("models").values())
     return Checkpoint(
         kind.categories,
         kind.input,

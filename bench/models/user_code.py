@@ -8,18 +8,57 @@ import os
 import site
 import sys
 import sysconfig
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
 from bench.errors import UsageError
+from bench.models.spec import ModelSpec, adapter_file
 
 NO_CACHE = "/dev/null/none"  # a folder that cannot be: below it Python finds no compiled file and compiles the source
 
 _sinks: list[set[str]] = []  # of the contexts that are open: an audit hook, once added, cannot be removed
 _hooks: list[str] = []
+
+
+@dataclass(frozen=True)
+class UserCode:
+    """Code of a model and its submodels that is not shipped.
+
+    `modules` is the file of each user adapter → its local modules, `here` the adapters that run in this process, and
+    `reads` the files and folders listed in the YAML.
+    """
+
+    modules: Mapping[Path, Sequence[Path]]
+    here: Sequence[Path]
+    reads: Sequence[Path]
+
+    def names(self, adapter: Path) -> list[tuple[str, Path]]:
+        """Return (path relative to the adapter's folder, file) of its local modules; the adapter has the name ""."""
+        folder, own = adapter.resolve().parent, adapter.resolve()
+        return [("" if path == own else os.path.relpath(path, folder), path) for path in self.modules[adapter]]
+
+    def require_distinct(self) -> None:
+        """Raise UsageError if adapters of this process import different modules of the same name."""
+        places: dict[str, Path] = {}
+        for name, path in chain.from_iterable(map(self.names, self.here)):
+            if name and places.setdefault(name, path) != path:
+                raise UsageError(f"{places[name]} and {path} are two modules of one name in one model; rename one")
+
+
+def user_code(spec: ModelSpec) -> UserCode:
+    """Return the user code of a model. Its files are parsed, not run."""
+    models = [spec, *spec.parts.values()]  # a part has no parts
+    own = [(file, model.env) for model in models if (file := adapter_file(model.adapter)) is not None]
+    return UserCode(
+        modules={file: local_modules(file) for file in dict.fromkeys(file for file, _ in own)},
+        here=[file for file, env in own if env is None],
+        reads=[Path(name).resolve() for model in models for name in model.reads],
+    )
 
 
 def local_modules(file: Path) -> list[Path]:
@@ -37,21 +76,6 @@ def local_modules(file: Path) -> list[Path]:
             found[module.resolve()] = None
             pending += [path for name, base in _imports(module) for path in _files(name, base, roots)]
     return sorted(found)
-
-
-def code_names(file: Path) -> list[tuple[str, Path]]:
-    """Return (path relative to the adapter's folder, file) of its local modules; the adapter itself has the name ""."""
-    folder, own = file.resolve().parent, file.resolve()
-    return [("" if path == own else os.path.relpath(path, folder), path) for path in local_modules(file)]
-
-
-def require_distinct(files: Sequence[Path]) -> None:
-    """Raise UsageError if adapters of one model import different modules of the same name."""
-    places: dict[str, Path] = {}
-    for file in files:
-        for name, path in code_names(file):
-            if name and places.setdefault(name, path) != path:
-                raise UsageError(f"{places[name]} and {path} are two modules of one name in one model; rename one")
 
 
 def _imports(module: Path) -> Iterator[tuple[str, Path | None]]:
@@ -107,22 +131,23 @@ def _in_place(package: str) -> list[Path]:
 
 
 @contextmanager
-def isolated(adapters: Sequence[Path], listed: Collection[Path]) -> Iterator[Callable[[], list[str]]]:
-    """Run user adapters from their source files alone; yield a function that returns local code files not in `listed`.
+def isolated(code: UserCode) -> Iterator[Callable[[], list[str]]]:
+    """Run user adapters from their source files alone; yield a function that returns local code files not listed.
 
     Inside the context, local modules are imported anew and compiled files (.pyc) ignored, since either may differ from
-    the hashed files. Modules beside an adapter can be imported. `listed` are files and folders.
+    the hashed files. Modules beside an adapter can be imported.
     """
-    if not adapters:
+    if not code.here:
         yield list
         return
     before = _local_modules_in_memory()
     path, prefix, writes = sys.path[:], sys.pycache_prefix, sys.dont_write_bytecode
     for name in before:
         del sys.modules[name]
-    sys.path[:0] = list(dict.fromkeys(str(file.resolve().parent) for file in adapters))
+    sys.path[:0] = list(dict.fromkeys(str(file.resolve().parent) for file in code.here))
     sys.pycache_prefix, sys.dont_write_bytecode = NO_CACHE, True
     importlib.invalidate_caches()
+    listed = [*chain.from_iterable(code.modules.values()), *code.reads]
     with _opened_code() as opened:
         try:
             yield lambda: _beyond(opened, listed)

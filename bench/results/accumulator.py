@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.metrics.image_statistics import ImageStatistics, statistics_of_line
-from bench.metrics.score import Totals
+from bench.metrics.score import Scorer
 from bench.results.line_digests import Line, LineDigests, json_line
 from bench.results.writer import RunWriter
 from bench.types import Categories
@@ -23,7 +23,7 @@ class ScoredLine:
     image_id: str
     truth: str
     text: str
-    counted: ImageStatistics
+    statistics: ImageStatistics
     line: Line | None
 
 
@@ -32,21 +32,18 @@ class RunAccumulator:
 
     def __init__(self, categories: Categories, rules: Mapping[str, Any], metrics: Collection[str] = ()) -> None:
         self._categories, self._rules, self._metrics = categories, rules, metrics
-        self._totals = Totals(categories, rules, metrics)
+        self._scorer = Scorer(categories, rules["semantic_rule"], rules["protocol"], metrics)
         self._digests = LineDigests()
 
     def score_line(self, line: Line) -> ScoredLine:
         """Return the statistics of an image line. Changes no state, so threads and forked processes may call it."""
-        counted = statistics_of_line(line, self._categories, self._rules["protocol"])
-        return ScoredLine(
-            str(line["image_id"]), str(line.get("truth")), json_line(line), counted, line if self._metrics else None
-        )
+        statistics = statistics_of_line(line, self._categories, self._rules["protocol"])
+        kept = line if self._metrics else None
+        return ScoredLine(str(line["image_id"]), str(line.get("truth")), json_line(line), statistics, kept)
 
-    def add(self, entry: ScoredLine) -> None:
-        self._totals.add_counted(entry.counted)
-        if entry.line is not None:
-            self._totals.add_boundary(entry.line)
-        self._digests.add(entry.image_id, entry.truth, entry.text)
+    def add(self, scored: ScoredLine) -> None:
+        self._scorer.add(scored.statistics, scored.line)
+        self._digests.add(scored.image_id, scored.truth, scored.text)
 
     def add_stored(self, line: Line) -> None:
         self.add(self.score_line(line))
@@ -54,4 +51,4 @@ class RunAccumulator:
     def complete(self, writer: RunWriter, order: list[str]) -> None:
         """Write done.json through `writer`; `order` is the image ids of the data set, in its order."""
         key = self._digests.comparability_key(order, self._rules)
-        writer.finish(self._totals.to_json(), key, self._digests.digest())
+        writer.finish(self._scorer.score().to_json(), key, self._digests.digest())

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from bench.errors import PartialRun, error_context
 from bench.io.files import open_append, read_json, read_lines, write_json
@@ -23,11 +23,19 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _lock(stream: IO[str], folder: Path) -> None:
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise PartialRun(f"{folder}: another process writes this run; wait for it or stop it") from None
+def _lock(folder: Path, shard: Shard) -> ExitStack:
+    """Return the open locks of a run or a shard. A shard shares the lock of the whole run with other shards."""
+    kinds = (
+        {".lock": fcntl.LOCK_EX} if shard == WHOLE else {".lock": fcntl.LOCK_SH, f".lock-{shard.name}": fcntl.LOCK_EX}
+    )
+    with ExitStack() as locks:
+        for name, kind in kinds.items():
+            stream = locks.enter_context((folder / name).open("w"))
+            try:
+                fcntl.flock(stream, kind | fcntl.LOCK_NB)
+            except OSError:
+                raise PartialRun(f"{folder}: another process writes this run; wait for it or stop it") from None
+        return locks.pop_all()
 
 
 def _empty(folder: Path, shard: Shard) -> None:
@@ -44,7 +52,8 @@ def _empty(folder: Path, shard: Shard) -> None:
 class RunWriter:
     """Writes the folder of a run under a lock. Raises PartialRun if another process writes the same run or shard.
 
-    `fresh` deletes what an earlier run left. Shards of one run are written in parallel, each to files of its own.
+    `fresh` deletes what an earlier run left. Shards of one run are written in parallel, each to files of its own; while
+    one is written, the run cannot be written as a whole.
     `on_existing_line` is called with every line that is stored already.
     """
 
@@ -61,9 +70,7 @@ class RunWriter:
         self.done: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as opened:
-            lock = ".lock" if shard == WHOLE else f".lock-{shard.name}"
-            self._lock = opened.enter_context((folder / lock).open("w"))
-            _lock(self._lock, folder)
+            opened.enter_context(_lock(folder, shard))
             if fresh:
                 _empty(folder, shard)
             if not (folder / "run.json").exists():
@@ -75,21 +82,20 @@ class RunWriter:
                     on_existing_line(line)
             self._images = opened.enter_context(open_append(images))
             self._timings = opened.enter_context(open_append(folder / f"timings-{shard.name}.jsonl"))
-            opened.pop_all()
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> RunWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for stream in (self._images, self._timings, self._lock):
-            with suppress(OSError):  # every line was flushed: closing a full disk's file has no news
-                stream.close()
+        with suppress(OSError):  # every line was flushed: closing a full disk's file has no news
+            self._opened.close()
 
     def set_metadata(self, name: str, value: Any) -> None:
-        """Set a key of run.json unless it is set already. For values known only after the run, such as MACs."""
+        """Set a key of run.json unless it is set already or the value is empty. For values known after the start."""
         path = self.folder / "run.json"
         meta = read_json(path)
-        if meta.get(name) is None and value is not None:
+        if meta.get(name) is None and value:
             write_json(path, {**meta, name: value})
 
     def append(self, image_id: str, text: str, timing: Mapping[str, float]) -> bool:

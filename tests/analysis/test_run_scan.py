@@ -10,7 +10,7 @@ from fakes import write_model, write_tree
 
 from bench.analysis.run_scan import scan_run, unverified_reason
 from bench.datasets.registry import load_dataset
-from bench.evaluation import run
+from bench.evaluation.run import run
 from bench.results.run import Run, read_run
 
 
@@ -19,7 +19,7 @@ def runs(tmp_path: Path) -> list[Run]:
     """The same run, made twice."""
     write_tree(tmp_path / "data", 2)
     data, yaml = load_dataset("cityscapes", tmp_path / "data"), str(write_model(tmp_path))
-    return [run.run(yaml, data, tmp_path / name) for name in ("one", "two")]
+    return [run(yaml, data, tmp_path / name) for name in ("one", "two")]
 
 
 def reason(run: Run) -> str | None:

@@ -13,7 +13,7 @@ from bench.analysis.reference import verify_reference
 from bench.analysis.verify import differences, verify
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError, UsageError
-from bench.evaluation import score
+from bench.evaluation.score import score
 from bench.results.predictions import PredictionWriter, saved_predictions
 from bench.results.run import Run
 from bench.types import Panoptic, Prediction, Sample
@@ -35,7 +35,7 @@ def semantic_run(tmp_path: Path) -> tuple[Run, Dataset]:
         for name in "ab":
             writer.write(name, Prediction(nothing, np.where(LABELS == 1, 2, LABELS).astype(np.int32)))
         writer.finish("ab", SPACE)
-    return score.score(tmp_path / "made", data, tmp_path / "out"), data
+    return score(tmp_path / "made", data, tmp_path / "out"), data
 
 
 def test_a_run_of_semantic_labels_is_verified_without_an_overlap(semantic_run: tuple[Run, Dataset]) -> None:

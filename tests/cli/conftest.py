@@ -48,8 +48,8 @@ def place(template: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def scored(template: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run, with its predictions."""
     from bench.datasets.registry import load_dataset
-    from bench.evaluation import run
+    from bench.evaluation.run import run
     from bench.models.resolve import resolve_model
 
     data = load_dataset("cityscapes", template.data)
-    return run.run(resolve_model(str(template.model), "cityscapes"), data, tmp_path_factory.mktemp("scored")).folder
+    return run(resolve_model(str(template.model), "cityscapes"), data, tmp_path_factory.mktemp("scored")).folder

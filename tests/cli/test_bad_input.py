@@ -309,12 +309,10 @@ def test_a_leaderboard_that_cannot_be_written(place: Place, call: Call) -> None:
 def test_an_unforeseen_error_is_one_line_and_asks_for_a_report(
     place: Place, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.evaluation import run
-
     def broken(*given: Any, **more: Any) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(run, "run", broken)
+    monkeypatch.setattr("bench.evaluation.run.run", broken)
     answer = call(*place.arguments())
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith("bench: unexpected ZeroDivisionError: division by zero (BENCH_DEBUG=1")

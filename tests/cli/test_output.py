@@ -112,6 +112,10 @@ def test_a_finished_run_is_shown_and_not_repeated(place: Place, call: Call, monk
 def test_predictions_can_be_left_out(place: Place, call: Call) -> None:
     assert call(*place.arguments("--no-save-predictions")).code == 0
     assert not (place.run / "predictions").exists()
+    told = "not all predictions were kept; --overwrite"
+    assert told in call(*place.arguments()).err
+    assert told not in call(*place.arguments("--no-save-predictions")).err
+    assert told not in call(*place.arguments("--overwrite")).err
 
 
 def test_show_per_class(scored: Path, call: Call) -> None:

@@ -11,7 +11,7 @@ from place import Call, Place
 
 from bench.datasets.registry import load_coco_files
 from bench.errors import UsageError
-from bench.evaluation import score
+from bench.evaluation.score import score
 from bench.results.predictions import PredictionWriter
 from bench.types import Categories, Category, Panoptic, Prediction, SegmentInfo
 
@@ -85,5 +85,5 @@ def test_an_unknown_protocol_is_refused_before_anything_is_scored(
     assert call("score", *pair, "--protocol", "loose").code == 2
     truth = load_coco_files(Path(str(pair[1])), Path(str(pair[3])))
     with pytest.raises(UsageError, match="unknown protocol 'loose'"):
-        score.score(Path(str(pair[5])), truth, tmp_path / "out", protocol="loose")  # type: ignore[arg-type]
+        score(Path(str(pair[5])), truth, tmp_path / "out", protocol="loose")  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()

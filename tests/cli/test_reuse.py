@@ -19,7 +19,8 @@ from PIL import Image
 from place import Call, Place
 
 from bench.datasets.registry import load_dataset
-from bench.evaluation import run, versions
+from bench.evaluation import versions
+from bench.evaluation.run import run
 
 MODEL = """\
 title: Bands of the red channel, shifted by what its files say
@@ -435,7 +436,7 @@ def test_adapters_of_one_process_have_their_own_modules(world: World, tmp_path: 
     path = list(sys.path)
     try:
         found = [
-            run.run(str(folder / "mine.yaml"), data.limited(count), tmp_path / "out", label_map=labels).score
+            run(str(folder / "mine.yaml"), data.limited(count), tmp_path / "out", label_map=labels).score
             for count in (1, 2)
             for folder in (world.place.folder, other)
         ]

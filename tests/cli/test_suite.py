@@ -45,6 +45,15 @@ def test_a_suite_runs_resumes_and_survives_a_failure(suite: Path, call: Call, mo
     assert before == {path: path.stat().st_mtime_ns for path in out.glob("**/done.json")}
 
 
+def test_a_suite_names_the_code_that_no_import_names(suite: Path, call: Call) -> None:
+    code = suite.parent / "mine.py"
+    code.write_text(code.read_text() + "\nimport importlib\nimportlib.import_module('hid' + 'den')\n")
+    (suite.parent / "hidden.py").touch()
+    answer = call("suite", suite, "--out", suite.parent / "out", "--json")
+    assert answer.code == 0
+    assert answer.err.count("hidden.py): this run is computed anew each time") == 2  # of three runs, two of the model
+
+
 def test_the_gate_passes_unchanged_code_and_catches_a_changed_model(suite: Path, call: Call) -> None:
     files = {kind: suite.parent / kind for kind in ("baseline", "junit", "markdown")}
     options = ["check", "--suite", suite, "--baseline", files["baseline"]]

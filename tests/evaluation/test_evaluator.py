@@ -8,7 +8,7 @@ from fakes import write_model, write_tree
 
 from bench.datasets.registry import load_dataset
 from bench.errors import ModelError
-from bench.evaluation import run
+from bench.evaluation.run import run
 from bench.models.resolve import resolve_model
 
 
@@ -19,5 +19,5 @@ def test_a_failed_run_ends_its_threads(kind: str, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("FAKE_FAULT", f"{data.samples[3].image_id}={kind}")
     before = set(threading.enumerate())
     with pytest.raises(ModelError) as error:
-        run.run(resolve_model(str(write_model(tmp_path)), "cityscapes"), data, tmp_path / "out")
+        run(resolve_model(str(write_model(tmp_path)), "cityscapes"), data, tmp_path / "out")
     assert set(threading.enumerate()) == before, error.value

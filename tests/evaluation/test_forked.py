@@ -11,7 +11,8 @@ import pytest
 
 from bench.datasets.registry import load_coco_files
 from bench.errors import DataError
-from bench.evaluation import evaluator, score
+from bench.evaluation import evaluator
+from bench.evaluation.score import score
 from bench.io.coco_writer import write_panoptic
 from bench.parallel import forked_map
 from bench.results.predictions import open_coco_predictions
@@ -36,7 +37,7 @@ def write(root: Path, images: int) -> None:
 def scored(root: Path, out: str, workers: int) -> tuple[bytes, object]:
     made = open_coco_predictions(root / "pred.json", root / "pred", "pred")
     truth = load_coco_files(root / "gt.json", root / "gt")
-    run = score.score(made, truth, root / out, save_predictions=False, workers=workers)
+    run = score(made, truth, root / out, save_predictions=False, workers=workers)
     return (run.folder / "images-0-of-1.jsonl").read_bytes(), run.score
 
 

@@ -13,12 +13,13 @@ from fakes import write_model, write_tree
 from bench.datasets.dataset import Dataset
 from bench.datasets.registry import load_dataset
 from bench.errors import DataError
-from bench.evaluation import run as launch
 from bench.evaluation.identity import model_identity
+from bench.evaluation.run import run
 from bench.io.hashing import FileDigests
 from bench.models.adapter import torch_threads
 from bench.models.hub import repo_folder
 from bench.models.resolve import resolve_model, with_commits
+from bench.models.user_code import user_code
 from bench.models.weights import weights_digest
 from bench.results.run import read_run
 
@@ -40,21 +41,21 @@ def test_other_threads_are_no_other_run(data: Dataset, tmp_path: Path, monkeypat
     yaml, folders = str(write_model(tmp_path)), []
     for threads in (3, 5):
         monkeypatch.setattr("bench.evaluation.identity.torch_threads", lambda threads=threads: threads)
-        run = launch.run(yaml, data, tmp_path / "out", overwrite=True)
-        assert run.meta["threads"] == threads
-        folders.append(run.folder)
+        done = run(yaml, data, tmp_path / "out", overwrite=True)
+        assert done.meta["threads"] == threads
+        folders.append(done.folder)
     assert folders[0] == folders[1]
 
 
 def test_a_run_that_does_not_tell_its_threads_is_read(data: Dataset, tmp_path: Path) -> None:
-    run = launch.run(str(write_model(tmp_path)), data, tmp_path / "out")
-    file = run.folder / "run.json"
+    done = run(str(write_model(tmp_path)), data, tmp_path / "out")
+    file = done.folder / "run.json"
     meta = json.loads(file.read_text("utf-8"))
     file.write_text(json.dumps({name: value for name, value in meta.items() if name != "threads"}), "utf-8")
-    assert "threads" not in read_run(run.folder).meta
+    assert "threads" not in read_run(done.folder).meta
     file.write_text(json.dumps({**meta, "threads": "two"}), "utf-8")
     with pytest.raises(DataError, match="threads is 'two'"):
-        read_run(run.folder)
+        read_run(done.folder)
 
 
 def test_a_hub_model_is_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +71,7 @@ def test_a_hub_model_is_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert {part.revision for part in spec.parts.values()} == {commit}
         found.append(weights_digest(spec))
         assert found[-1].count(f"@{commit}") == 2
-        identity = model_identity(with_commits(resolve_model("mask2former", "cityscapes")), FileDigests())
+        spec = with_commits(resolve_model("mask2former", "cityscapes"))
+        identity = model_identity(spec, user_code(spec), FileDigests())
         assert identity["weights"] == f"facebook/mask2former-swin-large-cityscapes-panoptic@{commit}"
     assert found[0] != found[1]

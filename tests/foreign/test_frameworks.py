@@ -16,7 +16,7 @@ from small_models import CONFIGS, write_yaml
 from bench.datasets.dataset import Dataset
 from bench.datasets.registry import load_dataset
 from bench.errors import ModelError
-from bench.evaluation import run as launch
+from bench.evaluation.run import run
 from bench.io.canonical_json import to_plain
 from bench.models.environments import environment_status, interpreter, read_env
 from bench.models.resolve import resolve_model
@@ -66,13 +66,13 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_a_model_of_another_framework_runs_like_any_other(model: Path, data: Dataset, tmp_path: Path) -> None:
     spec = resolve_model(str(model), "minicoco")
-    run = launch.run(spec, data, tmp_path, batch_size=2)
-    predicted = [len(line["overlap"]["predicted"]) for line in run.lines()]
+    done = run(spec, data, tmp_path, batch_size=2)
+    predicted = [len(line["overlap"]["predicted"]) for line in done.lines()]
     assert len(predicted) == 3 and min(predicted) >= 5, predicted
-    assert run.meta["worker"]["packages"].keys() >= {"torch", "mmdet" if "mmdet" in spec.name else "numpy"}
+    assert done.meta["worker"]["packages"].keys() >= {"torch", "mmdet" if "mmdet" in spec.name else "numpy"}
     queries = spec.fusion.rule != "framework"
-    assert all((line["semantic"] is not None) == queries for line in run.lines())
-    print(json.dumps({"model": spec.name, "segments": predicted, "parameters": run.meta["parameters"]}))
+    assert all((line["semantic"] is not None) == queries for line in done.lines())
+    print(json.dumps({"model": spec.name, "segments": predicted, "parameters": done.meta["parameters"]}))
 
 
 def test_our_fusion_of_mask2former_s_logits_is_mmdetection_s_own(data: Dataset, tmp_path: Path) -> None:
@@ -103,4 +103,4 @@ def test_without_operators_and_without_consent_the_model_says_what_to_do(tmp_pat
     yaml = make(tmp_path, "mask2former-mmdet")
     yaml.write_text(yaml.read_text().replace("compiled_ops: stand-in", "compiled_ops: compiled"))
     with pytest.raises(ModelError, match="compiled_ops: stand-in"):
-        launch.run(resolve_model(str(yaml), "minicoco"), data, tmp_path / "out")
+        run(resolve_model(str(yaml), "minicoco"), data, tmp_path / "out")

@@ -9,7 +9,7 @@ import pytest
 from fakes import write_model, write_tree
 
 from bench.datasets.registry import load_dataset
-from bench.evaluation import run
+from bench.evaluation.run import run
 from bench.models.environments import create_env, read_env
 from bench.models.resolve import resolve_model
 
@@ -35,9 +35,9 @@ def test_a_worker_of_python_3_9_gives_the_same_run(tmp_path: Path) -> None:
     env = create_env(read_env(str(requirements)), python39())
     write_tree(tmp_path / "data")
     data, yaml = load_dataset("cityscapes", tmp_path / "data"), write_model(tmp_path)
-    here = run.run(resolve_model(str(yaml), "cityscapes"), data, tmp_path / "here")
+    here = run(resolve_model(str(yaml), "cityscapes"), data, tmp_path / "here")
     yaml.write_text(yaml.read_text() + f"env: {env}\n")
-    there = run.run(resolve_model(str(yaml), "cityscapes"), data, tmp_path / "there")
+    there = run(resolve_model(str(yaml), "cityscapes"), data, tmp_path / "there")
     assert there.meta["worker"]["python"].startswith("3.9.")
     assert there.done is not None and here.done is not None
     assert there.done["images_sha256"] == here.done["images_sha256"]

@@ -19,7 +19,7 @@ from scenes import SPACE, seeded_scene
 
 from bench.datasets.registry import load_coco_files
 from bench.errors import BenchError
-from bench.evaluation import score
+from bench.evaluation.score import score
 from bench.io import png_runs
 from bench.io.coco import PanopticFile
 from bench.overlap import Overlap
@@ -104,7 +104,7 @@ def outcome(root: Path, out: str) -> tuple[str, bytes]:
     """What was said, and the image lines, of a score of the pair."""
     made = open_coco_predictions(root / "pred.json", root / "pred", "pred")
     try:
-        run = score.score(
+        run = score(
             made, load_coco_files(root / "gt.json", root / "gt"), root / out, save_predictions=False, overwrite=True
         )
     except BenchError as error:

@@ -12,7 +12,7 @@ from fakes import write_model, write_tree
 from workers import write_faulty
 
 from bench.datasets.registry import load_dataset
-from bench.evaluation import run as launch
+from bench.evaluation.run import run
 from bench.io.files import read_json
 from bench.models.flops import count_macs
 from bench.models.resolve import resolve_model
@@ -69,8 +69,8 @@ def test_a_run_tells_them_and_what_it_does_not_count_costs_nothing(
     for line in lines:
         added = f"\n\ndef count(self, image):\n    {line}\n\n\nBands.multiply_adds = count\n"
         code.write_text(code.read_text(encoding="utf-8") + added, encoding="utf-8")
-        run = launch.run(resolve_model(str(yaml), "cityscapes"), data, tmp_path / "out")
-        told.append((run.meta["multiply_adds"], run.complete["images_sha256"]))
+        done = run(resolve_model(str(yaml), "cityscapes"), data, tmp_path / "out")
+        told.append((done.meta["multiply_adds"], done.complete["images_sha256"]))
     assert [count for count, _ in told] == [None, 640]
     assert told[0][1] == told[1][1]
 

@@ -12,7 +12,7 @@ from fakes import write_model, write_tree
 from bench.datasets.dataset import Dataset
 from bench.datasets.registry import load_dataset
 from bench.errors import DataError, PartialRun, UsageError
-from bench.evaluation import run
+from bench.evaluation.run import run
 from bench.models.resolve import resolve_model
 from bench.models.spec import ModelSpec
 from bench.results.merge import merge
@@ -34,15 +34,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
 
 @pytest.fixture(scope="module")
 def whole(data: Dataset, model: ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return run.run(model, data, tmp_path_factory.mktemp("whole"), batch_size=2)
+    return run(model, data, tmp_path_factory.mktemp("whole"), batch_size=2)
 
 
 def shards(model: ModelSpec, data: Dataset, out: Path, count: int, skip: int = -1) -> Path:
     """Runs the shards but one, the last first; the folder they share."""
     (folder,) = {
-        run.run(model, data, out, batch_size=2, shard=Shard(k, count)).folder
-        for k in reversed(range(count))
-        if k != skip
+        run(model, data, out, batch_size=2, shard=Shard(k, count)).folder for k in reversed(range(count)) if k != skip
     }
     return folder
 
@@ -62,11 +60,11 @@ def test_any_split_is_the_whole(data: Dataset, model: ModelSpec, whole: Run, tmp
     assert timed == [sample.image_id for sample in data.samples]
     assert {path.name for path in folder.iterdir()} == {path.name for path in whole.folder.iterdir()}
     assert merge([folder]).done == merged.done
-    assert run.run(model, data, tmp_path, batch_size=2).done == merged.done  # found, not run again
+    assert run(model, data, tmp_path, batch_size=2).done == merged.done  # found, not run again
 
 
 def test_shards_of_several_folders(data: Dataset, model: ModelSpec, whole: Run, tmp_path: Path) -> None:
-    folders = [run.run(model, data, tmp_path / str(k), batch_size=2, shard=Shard(k, 2)).folder for k in (0, 1)]
+    folders = [run(model, data, tmp_path / str(k), batch_size=2, shard=Shard(k, 2)).folder for k in (0, 1)]
     merged = merge(folders)
     assert merged.folder == folders[0]
     assert merged.done is not None and whole.done is not None
@@ -79,7 +77,7 @@ def test_a_missing_image_is_named(data: Dataset, model: ModelSpec, tmp_path: Pat
     folder = shards(model, data, tmp_path, 3, skip=1)
     with pytest.raises(PartialRun, match=f"{data.samples[2].image_id}' and 1 more are in no shard"):
         merge([folder])
-    run.run(model, data, tmp_path, batch_size=2, shard=Shard(1, 3))
+    run(model, data, tmp_path, batch_size=2, shard=Shard(1, 3))
     file = folder / "images-2-of-3.jsonl"
     text = file.read_bytes()
     file.write_bytes(text[:-10])  # torn by a kill
@@ -91,7 +89,7 @@ def test_a_missing_image_is_named(data: Dataset, model: ModelSpec, tmp_path: Pat
 
 def test_a_doubled_image_is_named(data: Dataset, model: ModelSpec, tmp_path: Path) -> None:
     folder = shards(model, data, tmp_path, 2)
-    run.run(model, data, tmp_path, batch_size=2, shard=Shard(1, 3))
+    run(model, data, tmp_path, batch_size=2, shard=Shard(1, 3))
     with pytest.raises(DataError, match=r"image '\w+' is in .*images-\d-of-\d.jsonl and in .*remove one"):
         merge([folder])
     (folder / "images-1-of-3.jsonl").unlink()
@@ -107,8 +105,8 @@ def test_an_interrupted_merge_is_repeated(data: Dataset, model: ModelSpec, whole
 
 
 def test_what_is_not_of_one_run_is_refused(data: Dataset, model: ModelSpec, tmp_path: Path) -> None:
-    one = run.run(model, data, tmp_path / "a", batch_size=2, shard=Shard(0, 2)).folder
-    two = run.run(model, data.limited(4), tmp_path / "b", shard=Shard(1, 2)).folder
+    one = run(model, data, tmp_path / "a", batch_size=2, shard=Shard(0, 2)).folder
+    two = run(model, data.limited(4), tmp_path / "b", shard=Shard(1, 2)).folder
     with pytest.raises(DataError, match="differ in dataset, batch_size"):
         merge([one, two])
     (one / "image_ids.json").write_text('["x"]')
@@ -122,7 +120,7 @@ def test_what_is_not_of_one_run_is_refused(data: Dataset, model: ModelSpec, tmp_
 def test_a_shard_resumes_and_repeats_alone(data: Dataset, model: ModelSpec, tmp_path: Path) -> None:
     folder = shards(model, data, tmp_path, 2)
     kept = (folder / "images-0-of-2.jsonl").stat().st_mtime_ns
-    run.run(model, data, tmp_path, batch_size=2, shard=Shard(1, 2), overwrite=True)
+    run(model, data, tmp_path, batch_size=2, shard=Shard(1, 2), overwrite=True)
     assert (folder / "images-0-of-2.jsonl").stat().st_mtime_ns == kept
     assert merge([folder]).score["images"] == 7
 

@@ -8,6 +8,7 @@ from bench.errors import DataError, PartialRun
 from bench.metrics.score import score
 from bench.results.line_digests import digests_of, json_line, lines_digest
 from bench.results.run import read_run, read_runs
+from bench.results.shards import WHOLE, Shard
 from bench.results.writer import RunWriter
 
 META = {
@@ -62,6 +63,15 @@ def test_two_writers_are_kept_apart(tmp_path: Path) -> None:
     with RunWriter(tmp_path, META), pytest.raises(PartialRun, match="another process"):
         RunWriter(tmp_path, META)
     write(tmp_path, "a")
+
+
+def test_a_whole_run_and_its_shards_exclude_each_other(tmp_path: Path) -> None:
+    first, second = Shard(0, 2), Shard(1, 2)
+    for one, other in ((WHOLE, first), (first, WHOLE), (first, first)):
+        with RunWriter(tmp_path, META, shard=one), pytest.raises(PartialRun, match="another process"):
+            RunWriter(tmp_path, META, shard=other)
+    with RunWriter(tmp_path, META, shard=first), RunWriter(tmp_path, META, shard=second):
+        pass
 
 
 def test_the_first_description_of_a_run_stays(tmp_path: Path) -> None:

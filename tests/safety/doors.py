@@ -30,6 +30,7 @@ from sound import (
     write,
 )
 
+import bench
 from bench.analysis.reference import verify_reference
 from bench.analysis.verify import verify
 from bench.cli import main
@@ -39,7 +40,6 @@ from bench.datasets.label_spaces import load_space
 from bench.datasets.registry import load_coco_files, load_dataset
 from bench.datasets.statistics import dataset_stats
 from bench.errors import BenchError, error_context
-from bench.evaluation import score as scoring
 from bench.io.canonical_json import digest
 from bench.io.config import load_yaml
 from bench.metrics.score import score
@@ -71,7 +71,7 @@ class Door:
 def score_pair(root: Path) -> object:
     truth = load_coco_files(root / "gt.json", root / "gt")
     made = open_coco_predictions(root / "pred.json", root / "pred", "pred")
-    run = scoring.score(made, truth, root / "out", name="mine", overwrite=True)
+    run = bench.score(made, truth, root / "out", name="mine", overwrite=True)
     return json.dumps(run.score, allow_nan=False)
 
 
@@ -143,7 +143,7 @@ def finished() -> tuple[Files, str]:
     with tempfile.TemporaryDirectory() as folder:
         root = write(Path(folder), coco_tree() | MADE)
         data = load_dataset(str(root / "tiny.yaml"), root)
-        run = scoring.score(root / "made", data, root / "out", name="mine")
+        run = bench.score(root / "made", data, root / "out", name="mine")
         kept = {f"run/{p.relative_to(run.folder)}": p.read_bytes() for p in run.folder.rglob("*") if p.is_file()}
         files = {name: content for name, content in kept.items() if not name.endswith(".lock")}
         return coco_tree() | files, str(run.folder.relative_to(root / "out"))
@@ -192,7 +192,7 @@ def resume_run(root: Path) -> None:
     data = load_dataset(str(root / "tiny.yaml"), root)
     made = open_predictions(root / "made")
     shutil.copytree(root / "run", root / "out" / finished()[1], symlinks=True)
-    scoring.score(made, data, root / "out", name="mine")
+    bench.score(made, data, root / "out", name="mine")
 
 
 def through(*arguments: object) -> None:

@@ -19,7 +19,6 @@ from bench.errors import ModelError, PartialRun
 from bench.io.canonical_json import to_plain
 from bench.models.environments import interpreter
 from bench.models.spec import ModelSpec
-from bench.models.weights import check_available
 from bench.models.worker.deploy import copy_worker_files
 from bench.models.worker.process import WorkerDied, WorkerProcess
 from bench.models.worker.protocol import Message
@@ -54,7 +53,6 @@ class RemoteAdapter:
     categories: Categories
 
     def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
-        check_available(spec)
         assert spec.env is not None
         self._spec, self._device = spec, device
         self._python = interpreter(spec.env)

@@ -20,7 +20,7 @@ from workers import KINDS, STAGES, left, plan, write_faulty
 from bench.datasets.dataset import Dataset
 from bench.datasets.registry import load_dataset
 from bench.errors import ModelError, PartialRun
-from bench.evaluation import run as launch
+from bench.evaluation.run import run
 from bench.models.resolve import resolve_model
 from bench.models.worker import remote
 from bench.results.run import Run
@@ -46,11 +46,11 @@ def undisturbed(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict
     """Batch size → the run of the same model in this process."""
     folder = tmp_path_factory.mktemp("undisturbed")
     spec = resolve_model(str(write_model(folder)), "cityscapes")
-    return {batch: launch.run(spec, data, folder / "out", batch_size=batch) for batch in (1, 2)}
+    return {batch: run(spec, data, folder / "out", batch_size=batch) for batch in (1, 2)}
 
 
-def run(yaml: Path, data: Dataset, batch: int = 1) -> Run:
-    return launch.run(resolve_model(str(yaml), "cityscapes"), data, yaml.parent / "out", batch_size=batch)
+def run_yaml(yaml: Path, data: Dataset, batch: int = 1) -> Run:
+    return run(resolve_model(str(yaml), "cityscapes"), data, yaml.parent / "out", batch_size=batch)
 
 
 def assert_same(run: Run, undisturbed: Run) -> None:
@@ -66,7 +66,7 @@ def stressed(yaml: Path, data: Dataset, batch: int, faults: int) -> tuple[Run, i
     """The run, repeated by the same command for as long as it ends as partial; how often it did."""
     for partial in range(faults + 1):
         try:
-            return run(yaml, data, batch), partial
+            return run_yaml(yaml, data, batch), partial
         except PartialRun as error:
             assert error.exit_code == 5
     raise AssertionError("more partial runs than faults")
@@ -75,7 +75,7 @@ def stressed(yaml: Path, data: Dataset, batch: int, faults: int) -> tuple[Run, i
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_worker_gives_the_same_run(data: Dataset, undisturbed: dict[int, Run], tmp_path: Path, batch: int) -> None:
     (tmp_path / "noisy").touch()
-    done = run(write_faulty(tmp_path, sys.executable), data, batch)
+    done = run_yaml(write_faulty(tmp_path, sys.executable), data, batch)
     assert_same(done, undisturbed[batch])
     assert done.meta["worker"]["python"] == sys.version.split()[0]
     assert done.meta["threads"] is None  # of the worker's torch, which it has not loaded
@@ -83,9 +83,9 @@ def test_a_worker_gives_the_same_run(data: Dataset, undisturbed: dict[int, Run],
 
 def test_where_it_runs_is_no_part_of_a_run_s_identity(tmp_path: Path, data: Dataset) -> None:
     yaml = write_model(tmp_path)
-    here = launch.run(resolve_model(str(yaml), "cityscapes"), data, tmp_path / "out")
+    here = run(resolve_model(str(yaml), "cityscapes"), data, tmp_path / "out")
     yaml.write_text(yaml.read_text() + f"env: {sys.executable}\n")
-    there = run(yaml, data)
+    there = run_yaml(yaml, data)
     assert there.folder == here.folder and there.meta["worker"] is None, "the finished run was to be read"
 
 
@@ -117,10 +117,10 @@ def test_a_partial_run_names_the_images_and_is_resumed(
     bad = data.samples[6].image_id
     (tmp_path / "faults" / f"{bad}.infer.0").write_text("exit")
     with pytest.raises(PartialRun, match=r"the worker ended with exit status 3.*; it held image ") as told:
-        run(yaml, data)
+        run_yaml(yaml, data)
     assert repr(bad) in str(told.value)
     assert re.search(r"[0-6] of 10 images are scored and kept", str(told.value))
-    assert_same(run(yaml, data), undisturbed[1])
+    assert_same(run_yaml(yaml, data), undisturbed[1])
     assert left(tmp_path) == 0
 
 
@@ -175,12 +175,12 @@ def test_a_model_s_own_error_reads_as_it_does_in_one_process(
     monkeypatch.setenv("FAKE_FAULT", "load" if fault == "load" else f"{data.samples[3].image_id}={fault}")
     yaml = write_model(tmp_path)
     with pytest.raises(ModelError) as here:
-        run(yaml, data)
+        run_yaml(yaml, data)
     yaml.write_text(yaml.read_text() + f"env: {sys.executable}\n")
     for folder in (tmp_path / "out").glob("*/mine/*"):
         (folder / "images-0-of-1.jsonl").unlink()
     with pytest.raises(ModelError) as there:
-        run(yaml, data)
+        run_yaml(yaml, data)
     if fault == "load":
         assert "cannot be loaded" in str(there.value) and "RuntimeError: no room for the weights" in str(there.value)
     else:
@@ -201,13 +201,13 @@ def test_an_interpreter_that_is_none_is_told(data: Dataset, tmp_path: Path, scri
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
     with pytest.raises(ModelError, match=says):
-        run(write_faulty(tmp_path, python), data)
+        run_yaml(write_faulty(tmp_path, python), data)
 
 
 def test_a_worker_of_another_version_is_told(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.models.worker.process.PROTOCOL", 99)
     with pytest.raises(ModelError, match="speaks protocol 2, this is 99"):
-        run(write_faulty(tmp_path, sys.executable), data)
+        run_yaml(write_faulty(tmp_path, sys.executable), data)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_an_environment_that_is_not_there_is_told_before_anything_runs(
     data: Dataset, tmp_path: Path, env: str, says: str
 ) -> None:
     with pytest.raises(ModelError, match=says):
-        run(write_faulty(tmp_path, env), data)
+        run_yaml(write_faulty(tmp_path, env), data)
     assert not (tmp_path / "out").exists()
 
 
@@ -233,12 +233,12 @@ def test_a_module_that_the_worker_lacks_is_named(data: Dataset, tmp_path: Path, 
     file.write_text(file.read_text() + needy)
     yaml.write_text(yaml.read_text().replace("Faulty", "Needy"))
     with pytest.raises(ModelError, match=says):
-        run(yaml, data)
+        run_yaml(yaml, data)
 
 
 def test_prints_of_the_worker_go_to_stderr(data: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "noisy").touch()
-    run(write_faulty(tmp_path, sys.executable), data.limited(1))
+    run_yaml(write_faulty(tmp_path, sys.executable), data.limited(1))
     said = capfd.readouterr()
     assert said.out == ""
     for text in ("noise on stdout", "noise of a child", "noise on fd 1"):
@@ -259,8 +259,8 @@ def test_no_process_is_left_behind(data: Dataset, tmp_path: Path, monkeypatch: p
     yaml = write_faulty(tmp_path, sys.executable)
     (tmp_path / "faults" / f"{data.samples[0].image_id}.infer.0").write_text("garbage")
     with pytest.raises(PartialRun):
-        run(yaml, data.limited(3))
-    run(yaml, data.limited(3))
+        run_yaml(yaml, data.limited(3))
+    run_yaml(yaml, data.limited(3))
     assert [process.poll() is not None for process in started] == [True, True]
 
 
@@ -307,7 +307,7 @@ def test_a_run_that_ends_takes_its_hung_worker_along(
     while Path(f"/proc/{worker}/cmdline").exists() and time.monotonic() < gone:
         time.sleep(0.02)
     assert not Path(f"/proc/{worker}/cmdline").exists()
-    assert_same(run(yaml, data), undisturbed[1])
+    assert_same(run_yaml(yaml, data), undisturbed[1])
 
 
 @pytest.mark.parity

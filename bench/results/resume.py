@@ -1,4 +1,4 @@
-"""Reuse of an interrupted run after its data were repaired: lines of unchanged batches move to the new run.
+"""Resuming an interrupted run after its data were repaired: lines of unchanged batches move to the new run.
 
 Repairing one image changes the content digest, and so the folder, of the run. Batches whose images and ground truth
 are byte-identical need not be computed again.
@@ -48,18 +48,17 @@ def take_over(folder: Path, settings: str, inputs: Mapping[str, str], batch_size
 
 def drop_changed(
     folder: Path, shard: Shard, samples: Sequence[Sample], changed: Collection[str], batch_size: int
-) -> int:
-    """Drop the lines of all batches that use a file in `changed`; return the number of images dropped."""
+) -> set[str]:
+    """Drop the lines of all batches that use a file in `changed`; return the image ids of the dropped lines."""
     files = {s.image_id: {str(file) for file in (*s.target_files, s.image_file)} for s in samples}
     now = {name: "changed" if own & set(changed) else "" for name, own in files.items()}
     keep = _unchanged(dict.fromkeys(now, ""), now, batch_size)
-    dropped = 0
+    dropped = set()
     for kind in ("timings", "images"):
         path = folder / f"{kind}-{shard.name}.jsonl"
         lines = list(read_lines(path))
-        kept = [line for line in lines if line["image_id"] in keep]
-        _rewrite(path, kept)
-        dropped = len(lines) - len(kept)
+        _rewrite(path, [line for line in lines if line["image_id"] in keep])
+        dropped = {str(line["image_id"]) for line in lines} - keep
     return dropped
 
 
@@ -77,10 +76,10 @@ def _rewrite(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     part.replace(path)
 
 
-def note_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
+def write_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
     """Write inputs.json, which `take_over` compares."""
     write_json(folder / INPUTS, dict(inputs))
 
 
-def forget_inputs(folder: Path) -> None:
+def delete_inputs(folder: Path) -> None:
     (folder / INPUTS).unlink(missing_ok=True)

@@ -20,7 +20,9 @@ DETR_COLUMNS, DETR_CLASSES = 250, 133  # a DETR of COCO has a column for every c
 Kind = CheckpointFolder | Checkpoint
 
 
-def taken_for(file: ModelFile, folder: Path, usual: str | None, names: Collection[str], *, ships: bool = False) -> Kind:
+def settings_for_folder(
+    file: ModelFile, folder: Path, usual: str | None, names: Collection[str], *, ships: bool = False
+) -> Kind:
     """Return the folder's bench.json, written by training, else the settings of the family that fit the folder.
 
     Candidates of the family, in order: its `folders` entry for one of the data sets `names`, its `usual` checkpoint
