@@ -17,7 +17,7 @@ from PIL import Image as PilImage
 
 from bench.adapters import stub_modules
 from bench.adapters.transformers_models import pick_device, scaled_size
-from bench.adapters.weights_only import load_pickle, load_torch, tensors_of
+from bench.adapters.weights_only import load_pickle, load_torch, load_weights, tensors_of
 from bench.errors import ModelError
 from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
 
@@ -56,7 +56,7 @@ class Detectron2:
         self.config = read_config(spec, self.device)
         self.table = class_table(metadata_of(self.config), spec.space)
         self.model = built(self.config)
-        fill(self.model, read_weights(spec), spec)
+        load_weights(self.model, read_weights(spec), spec.source, optional=comes_from_config)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
 
     def preprocess(self, image: Image) -> dict[str, Any]:
@@ -197,25 +197,9 @@ def read_weights(spec: ModelSpec) -> dict[str, Any]:
     assert spec.framework is not None
     path = Path(spec.source)
     content = load_pickle(path) if path.suffix == ".pkl" else load_torch(path, spec.framework.trust_pickle)
-    weights: dict[str, Any] = tensors_of(content, path)
-    return weights
+    return {name: value for name, value in tensors_of(content, path).items() if not name.endswith("cell_anchors")}
 
 
-def fill(model: Any, weights: Mapping[str, Any], spec: ModelSpec) -> None:
-    """Load the weights into the model. Raises ModelError if a tensor is missing or has another shape.
-
-    Anchors and pixel statistics may be missing; they come from the config.
-    """
-    import torch
-
-    needed = {name: value for name, value in model.state_dict().items() if not name.endswith("cell_anchors")}
-    own = {name for name in needed if "anchor_generator" in name or name in ("pixel_mean", "pixel_std")}
-    missing = sorted(set(needed) - set(weights) - own)
-    if missing:
-        raise ModelError(f"{spec.source}: {len(missing)} tensors of the config are missing, first {missing[0]}")
-    loaded = {name: torch.as_tensor(weights[name]) for name in needed if name in weights}
-    for name, value in loaded.items():
-        if value.shape != needed[name].shape:
-            shapes = tuple(value.shape), tuple(needed[name].shape)
-            raise ModelError(f"{spec.source}: {name} is {shapes[0]}, but the config has {shapes[1]}")
-    model.load_state_dict(loaded, strict=False)
+def comes_from_config(name: str) -> bool:
+    """Return whether a checkpoint may lack this tensor: anchors and pixel statistics are made from the config."""
+    return "anchor_generator" in name or name in ("pixel_mean", "pixel_std")

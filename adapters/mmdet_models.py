@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.adapters import stub_modules
 from bench.adapters.transformers_models import Output, pick_device
-from bench.adapters.weights_only import load_torch, tensors_of
+from bench.adapters.weights_only import load_torch, load_weights, tensors_of
 from bench.errors import ModelError
 from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
 
@@ -43,7 +43,7 @@ class MMDetection:
         self.order = class_order(class_names(content), spec.space)
         self.config = read_config(spec)
         self.model = built(self.config, self.device)
-        fill(self.model, tensors_of(content, Path(spec.source)), spec)
+        load_weights(self.model, tensors_of(content, Path(spec.source)), spec.source)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.pipeline = test_pipeline(self.config)
 
@@ -201,18 +201,6 @@ def built(config: Any, device: str) -> Any:
 
     register_all_modules(init_default_scope=True)
     return MODELS.build(config.model).to(device).eval()
-
-
-def fill(model: Any, tensors: Mapping[str, Any], spec: ModelSpec) -> None:
-    """Load the weights into the model. Raises ModelError if a tensor is missing or has another shape."""
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    missing = sorted(name for name in shapes if name not in tensors)
-    if missing:
-        raise ModelError(f"{spec.source}: {len(missing)} tensors of the config are missing, first {missing[0]}")
-    for name, shape in shapes.items():
-        if tuple(tensors[name].shape) != shape:
-            raise ModelError(f"{spec.source}: {name} is {tuple(tensors[name].shape)}, but the config has {shape}")
-    model.load_state_dict({name: tensors[name] for name in shapes})
 
 
 def test_pipeline(config: Any) -> Any:

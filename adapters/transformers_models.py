@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from bench.models.model_file import InputSize
     from bench.models.spec import ModelSpec
 
-# ImageNet statistics on the 0..255 scale; every checkpoint here was trained with them.
-PIXEL_MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
-PIXEL_STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
+# Every checkpoint here was trained with the statistics of ImageNet, which preprocessor_config.json states for 0..1.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PIXEL_MEAN, PIXEL_STD = ((255 * np.array(values)).astype(np.float32) for values in (IMAGENET_MEAN, IMAGENET_STD))
 
 VERSION = 1  # goes up with every change that moves a pixel of these models
 

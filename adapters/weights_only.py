@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import pickle
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -128,3 +129,24 @@ def tensors_of(content: Any, path: Path) -> dict[str, Any]:
             "pickle, which runs whatever its author put in"
         )
     return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def load_weights(
+    model: Any, weights: Mapping[str, Any], source: object, optional: Callable[[str], bool] = lambda name: False
+) -> None:
+    """Load tensors or arrays into a network by name; those that it does not have are ignored.
+
+    Raises ModelError if one is missing that is not `optional`, or has another shape. `source` is named in messages.
+    """
+    import torch
+
+    needed = model.state_dict()
+    missing = sorted(name for name in needed if name not in weights and not optional(name))
+    if missing:
+        raise ModelError(f"{source}: {len(missing)} tensors of the config are missing, first {missing[0]}")
+    loaded = {name: torch.as_tensor(weights[name]) for name in needed if name in weights}
+    for name, value in loaded.items():
+        if value.shape != needed[name].shape:
+            shapes = tuple(value.shape), tuple(needed[name].shape)
+            raise ModelError(f"{source}: {name} has another shape, {shapes[0]}, than in the config, {shapes[1]}")
+    model.load_state_dict(loaded, strict=False)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench._native import optional
-from bench.errors import DataError
+from bench.errors import DataError, px_text
 from bench.types import IdMap, Panoptic, SegmentInfo
 
 _kernel = optional("bench._native._maps", "pairs")
@@ -94,7 +94,8 @@ class Overlap:
         """Count the shared pixels of two maps. Raise DataError if their sizes differ."""
         if truth.size != prediction.size:
             raise DataError(
-                f"the truth is {_hw(truth)} px but the prediction is {_hw(prediction)} px (height x width): "
+                f"the truth is {px_text(truth.size)} px but the prediction is {px_text(prediction.size)} px "
+                "(height x width): "
                 "resize the prediction to the size of the original image"
             )
         return cls.of_table(truth.segments_info, prediction.segments_info, _table(truth, prediction))
@@ -179,11 +180,6 @@ def _stored_table(rows: Any) -> Table:
 
 def _are_counts(table: Table) -> bool:
     return bool((table >= 0).all()) and table.sum(dtype=np.float64) < MOST
-
-
-def _hw(panoptic: Panoptic) -> str:
-    height, width = panoptic.size
-    return f"{height} x {width}"
 
 
 def _truth(info: SegmentInfo, area: int) -> TruthSegment:

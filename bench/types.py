@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench._native import optional
-from bench.errors import DataError
+from bench.errors import DataError, first_duplicate
 
 _kernel = optional("bench._native._maps", "dense")
 
@@ -44,8 +44,8 @@ class Categories:
         ids = [category.id for category in self.items]
         if len(ids) > MAX_CATEGORIES:
             raise DataError(f"there are {len(ids)} categories, more than {MAX_CATEGORIES}")
-        if len(set(ids)) != len(ids):
-            raise DataError(f"category ids are not unique: {sorted(i for i in ids if ids.count(i) > 1)}")
+        if (twice := first_duplicate(ids)) is not None:
+            raise DataError(f"category id {twice} is there twice; ids must differ")
         for category in self.items:
             if not 0 <= category.id <= MAX_CATEGORY_ID:
                 raise DataError(f"category id {category.id} is not in 0..{MAX_CATEGORY_ID}; renumber it")

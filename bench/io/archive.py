@@ -23,7 +23,7 @@ from threading import RLock
 from typing import IO, BinaryIO, TypeVar
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from bench.errors import DataError
+from bench.errors import DataError, first_duplicate
 from bench.io import files
 
 T = TypeVar("T")
@@ -55,8 +55,7 @@ class Archive:
         with self._lock:
             listed = [info for info in self._zip.infolist() if not info.is_dir()]
         found = {info.filename: info for info in listed}
-        if len(found) < len(listed):
-            twice = files.first_duplicate(info.filename for info in listed)
+        if (twice := first_duplicate(info.filename for info in listed)) is not None:
             raise DataError(f"{self.path}: holds {twice[:80]!r} twice; pack the archive again")
         outside = next((name for name in found if name.startswith("/") or ".." in PurePosixPath(name).parts), None)
         if outside is not None:

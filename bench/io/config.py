@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, excerpt
 from bench.io.files import read_bytes
 
 T = TypeVar("T")
@@ -81,12 +81,12 @@ def _override(data: dict[str, Any], dotted: str, value: Any) -> None:
 def from_dict(cls: type[T], data: Any, where: str) -> T:
     """Build the dataclass `cls` from a mapping. Raise UsageError for unknown, missing and mistyped keys."""
     if not isinstance(data, Mapping):
-        raise UsageError(f"{where}: expected keys, found {_short(data)}")
+        raise UsageError(f"{where}: expected keys, found {excerpt(data)}")
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for key in data:
         if key not in fields:
-            raise UsageError(f"{where}: unknown key {_short(key)}; {did_you_mean(str(key)[:80], fields)}")
+            raise UsageError(f"{where}: unknown key {excerpt(key)}; {did_you_mean(str(key)[:80], fields)}")
     missing = [name for name, field in fields.items() if name not in data and _required(field)]
     if missing:
         raise UsageError(f"{where}: the key {missing[0]!r} is missing")
@@ -95,10 +95,6 @@ def from_dict(cls: type[T], data: Any, where: str) -> T:
         return cls(**values)
     except BenchError as error:  # what the class itself checks
         raise UsageError(f"{where}: {error}") from None
-
-
-def _short(value: Any) -> str:
-    return repr(value)[:80]
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:
@@ -113,7 +109,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert_union(args, value, where)
     if origin is typing.Literal:
         if value not in args:
-            raise UsageError(f"{where}: {_short(value)} is not one of {', '.join(map(str, args))}")
+            raise UsageError(f"{where}: {excerpt(value)} is not one of {', '.join(map(str, args))}")
         return value
     if dataclasses.is_dataclass(hint):
         return from_dict(hint, value, where)  # type: ignore[arg-type]
@@ -121,7 +117,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert_tuple(args, value, where)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
-            raise UsageError(f"{where}: expected keys, found {_short(value)}")
+            raise UsageError(f"{where}: expected keys, found {excerpt(value)}")
         return {_scalar(args[0], k, where): _convert(args[1], v, f"{where}.{k}") for k, v in value.items()}
     return _scalar(hint, value, where)
 
@@ -140,7 +136,7 @@ def _convert_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _convert_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise UsageError(f"{where}: expected a list, found {_short(value)}")
+        raise UsageError(f"{where}: expected a list, found {excerpt(value)}")
     if args[-1] is Ellipsis:
         return tuple(_convert(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if len(args) != len(value):
@@ -156,20 +152,20 @@ def _check_json_value(value: Any, where: str) -> Any:
         return [_check_json_value(item, f"{where}[{i}]") for i, item in enumerate(value)]
     kinds = [kind for kind in (bool, int, float, str) if isinstance(value, kind)]
     if value is not None and not kinds:
-        raise UsageError(f"{where}: expected a number, a text, a list or keys, found {_short(value)}")
+        raise UsageError(f"{where}: expected a number, a text, a list or keys, found {excerpt(value)}")
     return None if value is None else _scalar(kinds[0], value, where)
 
 
 def _scalar(hint: Any, value: Any, where: str) -> Any:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if (whole and abs(value) >= WHOLE_LIMIT) or (isinstance(value, float) and not math.isfinite(value)):
-        raise UsageError(f"{where}: {_short(value)} is out of range; write a smaller number")
+        raise UsageError(f"{where}: {excerpt(value)} is out of range; write a smaller number")
     if hint is float and whole:
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise UsageError(f"{where}: expected {hint.__name__}, found {_short(value)}")
+        raise UsageError(f"{where}: expected {hint.__name__}, found {excerpt(value)}")
     if isinstance(value, str) and INVALID_CHARACTERS.search(value):
-        raise UsageError(f"{where}: {_short(value)} holds a character that is none; leave it out")
+        raise UsageError(f"{where}: {excerpt(value)} holds a character that is none; leave it out")
     return value
 
 

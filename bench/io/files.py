@@ -10,12 +10,12 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from bench.errors import DataError
+from bench.errors import DataError, first_duplicate
 from bench.io import json_schema
 
 MAX_BYTES = 1 << 30  # of a file that is read whole; COCO's largest JSON has about a third
@@ -73,15 +73,10 @@ def loads_strict(text: bytes) -> Any:
 
 def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(f"an object has the key {first_duplicate(key for key, _ in pairs)[:80]!r} twice")
+    if len(found) < len(pairs):  # the search comes after, since this is called for each of a million objects
+        twice = first_duplicate(key for key, _ in pairs) or ""
+        raise ValueError(f"an object has the key {twice[:80]!r} twice")
     return found
-
-
-def first_duplicate(names: Iterable[str]) -> str:
-    """Return the first name that repeats; there must be one."""
-    seen: set[str] = set()
-    return next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
 
 
 def _no_number(name: str) -> float:
@@ -107,25 +102,37 @@ def cache_folder() -> Path:
 RERUN_HINT = "repeat the run with --overwrite"
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, atomically. Raise OSError with the path if the disk is full."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # two shards may start at once
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+@contextmanager
+def write_atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary file beside `path`, which replaces `path` unless the body fails.
+
+    An OSError of the body names `path`.
+    """
+    # Shards and processes that share a cache may write one file at the same time, hence the process id in the name.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        yield temporary
         temporary.replace(path)
     except OSError as error:  # that of a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
         with suppress(OSError):
             temporary.unlink()
-        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file. Raise DataError, naming the file, if it is missing or broken."""
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, atomically. Raise OSError with the path if the disk is full."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    with write_atomic(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, remedy: str = f"{RERUN_HINT}, or copy its folder anew") -> Any:
+    """Read a JSON file. Raise DataError, naming the file and the remedy, if it is missing or broken."""
     try:
         return loads_strict(read_bytes(path))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); {RERUN_HINT}, or copy its folder anew") from None
+        raise DataError(f"{path}: cannot be read ({error}); {remedy}") from None
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.errors import ModelError
 from bench.io.archive import Member
-from bench.io.files import cache_folder, check_regular, read_bytes
+from bench.io.files import cache_folder, check_regular, read_bytes, write_atomic
 from bench.parallel import ordered_map
 from bench.types import ProgressCallback, Readable
 
@@ -93,10 +93,9 @@ class FileDigests:
         with suppress(OSError):
             for folder in self._changed:
                 self._cache.mkdir(parents=True, exist_ok=True)
-                place = self._place(folder)
-                part = place.with_name(f".{place.name}.{os.getpid()}.part")
-                part.write_text(json.dumps({"folder": folder, "files": self._folders[folder]}), encoding="utf-8")
-                part.replace(place)
+                with write_atomic(self._place(folder)) as temporary:
+                    text = json.dumps({"folder": folder, "files": self._folders[folder]})
+                    temporary.write_text(text, encoding="utf-8")
         self._changed.clear()
 
 

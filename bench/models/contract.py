@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.errors import BenchError
+from bench.errors import BenchError, describe_error
 from bench.models.adapter import Adapter, PredictOnlyAdapter
 from bench.models.flops import count_macs
 from bench.types import Categories, Image, Prediction
@@ -56,7 +56,7 @@ def check_contract(name: str, adapter: Adapter, images: tuple[Image, Image]) -> 
     try:
         alone = [predict(adapter, [image])[0] for image in images]
     except Exception as error:
-        checks.append(ContractCheck("predicts", "failed", _said(error)))
+        checks.append(ContractCheck("predicts", "failed", describe_error(error)))
         return ContractReport(name, tuple(checks))
     untouched = all(np.array_equal(kept, image.rgb) for kept, image in zip(before, images, strict=True))
     checks.append(_check("images are left as they are", untouched, "unchanged", "the model writes into image.rgb"))
@@ -77,15 +77,11 @@ def _check(name: str, passed: bool, found: str, fault: str) -> ContractCheck:
     return ContractCheck(name, "ok", found) if passed else ContractCheck(name, "failed", fault)
 
 
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}".splitlines()[0]
-
-
 def _guarded(name: str, work: Callable[[], ContractCheck]) -> ContractCheck:
     try:
         return work()
     except Exception as error:
-        return ContractCheck(name, "failed", _said(error))
+        return ContractCheck(name, "failed", describe_error(error))
 
 
 def _cost(adapter: Adapter, image: Image) -> ContractCheck:

@@ -108,23 +108,16 @@ def environment_status(env: EnvFile) -> str:
 
 OnOutput = Callable[[str], None]
 KEPT = (".py", ".yaml", ".json")  # of an unpacked archive
-# What pip asks of a source archive's build, answered without looking at the archive.
-METADATA_ONLY = """\
-import os, sys
-from types import SimpleNamespace
-def get_requires_for_build_wheel(config_settings=None):
-    return []
-def prepare_metadata_for_build_wheel(directory, config_settings=None):
-    name, version = os.environ["BENCH_UNPACK"].split("==")
-    folder = name.replace("-", "_") + "-" + version + ".dist-info"
-    os.makedirs(os.path.join(directory, folder))
-    with open(os.path.join(directory, folder, "METADATA"), "w") as stream:
-        stream.write("Metadata-Version: 2.1\\nName: %s\\nVersion: %s\\n" % (name, version))
-    return folder
-__legacy__ = SimpleNamespace(
-    get_requires_for_build_wheel=get_requires_for_build_wheel,
-    prepare_metadata_for_build_wheel=prepare_metadata_for_build_wheel,
-)
+# pip prepares the metadata of a source archive before it downloads it, and no option leaves that out. detectron2's own
+# setup would import torch and compile. So pip finds this build backend, which gives name and version alone.
+BACKEND = """\
+import pathlib
+class __legacy__:
+    def prepare_metadata_for_build_wheel(directory, config_settings=None):
+        folder = pathlib.Path(directory, "{folder}.dist-info")
+        folder.mkdir()
+        (folder / "METADATA").write_text("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+        return folder.name
 """
 
 
@@ -159,16 +152,17 @@ def unpack(archive: SourceArchive, python: Path, on_output: OnOutput | None = No
     """Download a source archive with pip, check its hash, and copy its files into site-packages. No setup is run."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        backend = folder / "backend" / "setuptools"
-        backend.mkdir(parents=True)
-        (backend / "__init__.py").touch()
-        (backend / "build_meta.py").write_text(METADATA_ONLY, encoding="utf-8")
+        name, version = archive.requirement.split("==")
+        backend = folder / "setuptools" / "build_meta.py"
+        backend.parent.mkdir()
+        (backend.parent / "__init__.py").touch()
+        text = BACKEND.format(folder=f"{name.replace('-', '_')}-{version}", name=name, version=version)
+        backend.write_text(text, encoding="utf-8")
         (folder / "it.txt").write_text(f"{archive.requirement} --hash=sha256:{archive.sha256}\n", encoding="utf-8")
-        name = archive.requirement.partition("==")[0]
         _command(
             [str(python), "-m", "pip", "download", "--no-deps", "--no-build-isolation", "--use-pep517",
              "--no-binary", name, "--require-hashes", "-r", str(folder / "it.txt"), "-d", str(folder / "got")],
-            on_output, {"PYTHONPATH": str(backend.parent), "BENCH_UNPACK": archive.requirement},
+            on_output, {"PYTHONPATH": str(folder)},
         )  # fmt: skip
         (file,) = (folder / "got").iterdir()
         where = "import sysconfig; print(sysconfig.get_path('purelib'))"

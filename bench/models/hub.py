@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from bench.errors import ModelError
+from bench.errors import ModelError, first_line
 
 HUB_SECONDS = 15.0
 CONFIG = "config.json"
@@ -178,9 +178,3 @@ def within(seconds: float, call: Callable[[], T], failure: str) -> T:
         return results[0]
     reason = first_line(errors[0]) if errors else f"no answer in {seconds:.0f} s"
     raise ModelError(f"{failure} ({reason}); download it elsewhere and give --checkpoint DIR") from None
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error message, at most 200 characters."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -14,6 +14,7 @@ import torch
 
 from bench.errors import ModelError, UsageError
 from bench.io.canonical_json import digest
+from bench.io.files import write_atomic
 from bench.training.learner import Learner, parameter_groups
 from bench.training.recipe import Recipe
 
@@ -89,12 +90,11 @@ def save_checkpoint(run: TrainingState, out: Path) -> None:
         "learner": run.learner.state_dict(), "average": run.average.state_dict(),
         "optimizer": run.optimizer.state_dict(), "scaler": scaler.state_dict() if scaler else {},
     }  # fmt: skip
-    temporary = checkpoint(out).with_suffix(".part")
-    with temporary.open("wb") as file:
+    with write_atomic(checkpoint(out)) as temporary, temporary.open("wb") as file:
         torch.save(state, file)
         file.flush()
+        # Without it a machine that loses power can keep the new name and not the content.
         os.fsync(file.fileno())
-    temporary.replace(checkpoint(out))
 
 
 def _resume(run: TrainingState, out: Path) -> None:

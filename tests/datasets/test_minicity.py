@@ -11,13 +11,15 @@ import pytest
 from embedded import cpu_features
 from PIL import Image
 
+from bench.datasets.label_spaces import load_space
 from bench.datasets.synthetic.minicity import raster
 from bench.datasets.synthetic.minicity.manifest import digest, load
 from bench.datasets.synthetic.minicity.scene import SPLITS, VERSION, Scene, image_name, render
-from bench.datasets.synthetic.minicity.world import EVALUATED, THINGS, VOID
+from bench.datasets.synthetic.minicity.world import THINGS, VOID
 from bench.datasets.synthetic.minicity.write import ensure, write_split
 from bench.errors import DataError, UsageError
 
+EVALUATED = load_space("cityscapes-19").evaluated.ids
 SAMPLE = 40  # images of val that the statistics are taken over
 
 

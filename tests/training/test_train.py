@@ -6,10 +6,11 @@ import pytest
 import torch
 from training_runs import Stop, recipe_of, stop_at
 
+from bench.adapters.transformers_models import PIXEL_MEAN, PIXEL_STD
 from bench.errors import ModelError, UsageError
 from bench.fusion.presets import FusionSpec
 from bench.io.config import find_config, load_yaml
-from bench.training.data.augment import PIXEL_MEAN, PIXEL_STD, augment, to_input
+from bench.training.data.augment import augment, to_input
 from bench.training.data.scenes import TrainingSample
 from bench.training.recipe import NEVER, ColorPolicy, Phase, Recipe
 from bench.training.train import learning_rate, train

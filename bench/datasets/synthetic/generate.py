@@ -65,15 +65,13 @@ class GeneratedDataset:
         with clear_disk_errors(root, self.name):
             root.mkdir(parents=True, exist_ok=True)
             remove_stale_parts(root)
-            made = Path(tempfile.mkdtemp(prefix=f".part-{split}-", dir=root))
-            try:
+            with tempfile.TemporaryDirectory(prefix=f".part-{split}-", dir=root, ignore_cleanup_errors=True) as scratch:
+                made = Path(scratch)
                 task = partial(self.write_one, made, split)
                 records = run_all(task, count, workers or os.cpu_count() or 1, on_image)
                 if self.finish is not None:
                     self.finish(made, split, records)
                 self.publish(made, root, split, count)
-            finally:
-                shutil.rmtree(made, ignore_errors=True)
         return root
 
     def publish(self, made: Path, root: Path, split: str, count: int) -> None:

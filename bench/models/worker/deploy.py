@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from importlib.resources import files
@@ -57,15 +56,13 @@ def _sources(own: Path | None) -> dict[str, Path]:
 def _write(folder: Path, contents: dict[str, bytes]) -> None:
     """Write the folder atomically, also if two runs write the same one."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
-    try:
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=folder.parent) as scratch:
+        made = Path(scratch, folder.name)
         for name, content in contents.items():
             (made / name).parent.mkdir(parents=True, exist_ok=True)
             (made / name).write_bytes(content)
-        made.chmod(0o755)
-        os.rename(made, folder)
-    except OSError:
-        if not folder.is_dir():  # else another run was faster, with the same content
-            raise
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another run was faster, with the same content
+                raise

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, ModelError, describe_error
+from bench.errors import ModelError, describe_error
 from bench.fusion.presets import FusionSpec
 from bench.models.adapter import Adapter, as_adapter, module_from_file, torch_threads
 from bench.models.flops import count_macs
@@ -87,7 +87,7 @@ class Worker:
         except (Exception, SystemExit) as error:
             if os.environ.get("BENCH_DEBUG"):
                 traceback.print_exc()
-            said = str(error) if isinstance(error, BenchError) else describe_error(error)
+            said = describe_error(error)
             missing = error.name if isinstance(error, ModuleNotFoundError) else None
             self._send(Message({"id": number, "error": said, "missing": missing}))
 

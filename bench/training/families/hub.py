@@ -7,9 +7,9 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from bench.adapters.transformers_models import IMAGENET_MEAN, IMAGENET_STD
 from bench.errors import UsageError
 from bench.io.config import from_dict
-from bench.training.data.augment import PIXEL_MEAN, PIXEL_STD
 from bench.training.recipe import NetworkSpec, Recipe
 from bench.types import Categories
 
@@ -78,8 +78,8 @@ def _preprocessor(input_px: tuple[int, int], processor: str) -> dict[str, Any]:
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
-        "image_mean": [mean / 255 for mean in PIXEL_MEAN],
-        "image_std": [std / 255 for std in PIXEL_STD],
+        "image_mean": IMAGENET_MEAN,
+        "image_std": IMAGENET_STD,
         "do_reduce_labels": False,
         "ignore_index": 255,
         "size_divisor": 32,

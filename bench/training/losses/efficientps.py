@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, interpolate, smooth_l1_loss
 
 from bench.adapters.efficientps.boxes import encode
 from bench.adapters.efficientps.config import TrainingConfig
 from bench.adapters.efficientps.layers import nothing
 from bench.adapters.efficientps.network import Network
-from bench.adapters.efficientps.ops import pair_iou
 from bench.adapters.efficientps.rpn import UNSCALED
+from bench.adapters.torch_ops import pair_iou
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,22 +93,10 @@ def mask_targets(index: Tensor, boxes: Tensor, targets: Tensor, side: int) -> tu
 
 
 IGNORED = -1
-TERMS = ("semantic", "rpn_objectness", "rpn_box", "box_class", "box_regression", "mask")
-
-
-class Trainable(nn.Module):
-    """Network with the losses as its `forward`, as wrappers for distributed training expect."""
-
-    def __init__(self, model: Network) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixels: Tensor, index: Sequence[Tensor], classes: Sequence[Tensor]) -> dict[str, Tensor]:
-        return losses(self.model, pixels, index, classes)
 
 
 def losses(model: Network, pixels: Tensor, index: Sequence[Tensor], classes: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Return the weighted terms of a batch by name (TERMS); the loss is their sum.
+    """Return the weighted terms of a batch by name; the loss is their sum.
 
     `pixels` (B, 3, h, w) float32, normalised. For each image `index` (h, w) int64, the target of each pixel or -1 if
     ignored, and `classes` (T,) int64, category indices. All on the model's device.

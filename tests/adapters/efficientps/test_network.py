@@ -175,7 +175,7 @@ def test_a_configuration_is_read_back_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda c: c.update(model_type="detr"), "another family"),
+        (lambda c: c.update(model_type="detr"), "of that family"),
         (lambda c: c["network"].update(width=32), "another shape"),
         (lambda c: c["network"].update(wdth=32), "did you mean"),
         (lambda c: c["network"]["mask"].update(depth=2), "are missing"),
