@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from bench.adapters import stub_modules
-from bench.adapters.transformers_models import pick_device, scaled_size
+from bench.adapters.transformers_models import autocast, pick_device, resized, scaled_size
 from bench.adapters.weights_only import load_pickle, load_torch, load_weights, tensors_of
 from bench.errors import ModelError
 from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
@@ -61,10 +61,7 @@ class Detectron2:
 
     def preprocess(self, image: Image) -> dict[str, Any]:
         """Return detectron2's input: (3, h, w) in the config's channel order, and the original size."""
-        height, width = scaled_size(image.size, self.spec.input)
-        rgb = image.rgb
-        if (height, width) != image.size:
-            rgb = np.asarray(PilImage.fromarray(rgb).resize((width, height), PilImage.Resampling.BILINEAR))
+        rgb = resized(image.rgb, scaled_size(image.size, self.spec.input))
         pixels = rgb[..., ::-1] if self.config.INPUT.FORMAT == "BGR" else rgb
         return {
             "image": np.ascontiguousarray(pixels.transpose(2, 0, 1)),
@@ -76,10 +73,8 @@ class Detectron2:
         """Return panoptic ids, segments and semantic map (None unless it has every class) of each image."""
         import torch
 
-        dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[self.spec.precision]
-        autocast = torch.autocast(self.device.partition(":")[0], dtype=dtype, enabled=dtype is not None)
         inputs = [{**item, "image": torch.from_numpy(item["image"])} for item in batch]
-        with torch.no_grad(), autocast:
+        with torch.no_grad(), autocast(self.device, self.spec.precision):
             outputs = self.model(inputs)
         return [plain_output(output, len(self.table.joint)) for output in outputs]
 

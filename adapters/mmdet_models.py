@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.adapters import stub_modules
-from bench.adapters.transformers_models import Output, pick_device
+from bench.adapters.transformers_models import Output, autocast, fused, pick_device
 from bench.adapters.weights_only import load_torch, load_weights, tensors_of
 from bench.errors import ModelError
 from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
@@ -57,9 +57,7 @@ class MMDetection:
         import torch
 
         data = {key: [item[key] for item in batch] for key in ("inputs", "data_samples")}
-        dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[self.spec.precision]
-        autocast = torch.autocast(self.device.partition(":")[0], dtype=dtype, enabled=dtype is not None)
-        with torch.no_grad(), autocast:
+        with torch.no_grad(), autocast(self.device, self.spec.precision):
             if self.spec.fusion.rule != "framework":
                 return self._logits(data)
             results = self.model.test_step(data)
@@ -83,14 +81,8 @@ class MMDetection:
             for category, position in zip(self.categories, self.order):  # noqa: B905 - `strict` came with Python 3.10
                 ids[position] = category.id
             return Prediction(panoptic_of(output, ids))
-        from bench.fusion.logits import ImageGeometry
-        from bench.fusion.queries import fuse
-        from bench.fusion.semantic import semantic
-
-        geometry = ImageGeometry(output.padded_size, output.image_size, size)
-        logits = output.class_logits, output.mask_logits
-        panoptic = fuse(*logits, geometry, self.categories, self.spec.fusion)
-        return Prediction(panoptic, semantic(*logits, geometry, self.categories))
+        prediction: Prediction = fused(output, size, self.categories, self.spec.fusion)
+        return prediction
 
 
 def panoptic_of(ids: NDArray[np.integer[Any]], category_ids: Sequence[int]) -> Panoptic:

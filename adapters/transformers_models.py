@@ -15,9 +15,10 @@ from bench.adapters.detr_masks import in_parts
 from bench.adapters.hub import fetch, load_pretrained, read_config
 from bench.errors import ModelError
 from bench.models.flops import counted, without_values
-from bench.types import Categories, Image, Prediction
+from bench.types import RGB, Categories, Image, Precision, Prediction
 
 if TYPE_CHECKING:
+    from bench.fusion.presets import FusionSpec
     from bench.models.model_file import InputSize
     from bench.models.spec import ModelSpec
 
@@ -54,7 +55,6 @@ class QueryModel:
         self.spec = spec
         self.categories = spec.space
         self.device = pick_device(device)
-        self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[spec.precision]
         folder = Path(spec.source) if spec.local else fetch(spec.source, spec.revision, self.more_files)
         self.revision = None if spec.local else folder.name  # the hub's cache names a snapshot by its commit
         self.hardware = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else None
@@ -76,12 +76,7 @@ class QueryModel:
 
     def preprocess(self, image: Image) -> NDArray[np.float32]:
         """Return (3, h, w) float32, resized to the spec's input size and normalized."""
-        height, width = self.scaled_size(image.size)
-        rgb = image.rgb
-        if (height, width) != image.size:
-            resized = PilImage.fromarray(rgb).resize((width, height), PilImage.Resampling.BILINEAR)
-            rgb = np.asarray(resized)
-        return np.ascontiguousarray(((rgb - PIXEL_MEAN) / PIXEL_STD).transpose(2, 0, 1))
+        return normalized(resized(image.rgb, self.scaled_size(image.size)))
 
     def padded(self, batch: Sequence[NDArray[np.float32]]) -> tuple[Any, Any]:
         """Return the batch as one tensor on the device and its mask: the arguments of `logits`."""
@@ -104,8 +99,7 @@ class QueryModel:
         import torch
 
         padded, real = self.padded(batch)
-        autocast = torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype is not None)
-        with torch.inference_mode(), autocast:
+        with torch.inference_mode(), autocast(self.device, self.spec.precision):
             classes, masks = (logits.float().cpu() for logits in self.logits(padded, real))
         classes = classes if self.columns is None else fold(classes, self.columns)
         size = int(padded.shape[-2]), int(padded.shape[-1])
@@ -120,14 +114,7 @@ class QueryModel:
             torch.cuda.synchronize(self.device)
 
     def postprocess(self, output: Output, size: tuple[int, int]) -> Prediction:
-        from bench.fusion.logits import ImageGeometry
-        from bench.fusion.queries import fuse
-        from bench.fusion.semantic import semantic
-
-        geometry = ImageGeometry(output.padded_size, output.image_size, size)
-        logits = output.class_logits, output.mask_logits
-        panoptic = fuse(*logits, geometry, self.categories, self.spec.fusion)
-        return Prediction(panoptic, semantic(*logits, geometry, self.categories))
+        return fused(output, size, self.categories, self.spec.fusion)
 
 
 class Mask2Former(QueryModel):
@@ -190,6 +177,37 @@ class Eomt(QueryModel):
                 f"{folder}: this EoMT takes squares of {side} px and the input is {to.shorter}, {to.longer}, "
                 f"{to.divisor} (shorter, longer, divisor): set the three to {side} in the model's YAML, or by --set"
             )
+
+
+def fused(output: Output, size: tuple[int, int], categories: Categories, spec: FusionSpec) -> Prediction:
+    """Return the prediction of raw logits at the original image size (H, W)."""
+    from bench.fusion.logits import ImageGeometry
+    from bench.fusion.queries import fuse
+    from bench.fusion.semantic import semantic
+
+    geometry = ImageGeometry(output.padded_size, output.image_size, size)
+    logits = output.class_logits, output.mask_logits
+    return Prediction(fuse(*logits, geometry, categories, spec), semantic(*logits, geometry, categories))
+
+
+def autocast(device: str, precision: Precision) -> Any:
+    """Return the context in which a network runs with this precision."""
+    import torch
+
+    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    return torch.autocast(device.partition(":")[0], dtype=dtype, enabled=dtype is not None)
+
+
+def resized(rgb: RGB, size: tuple[int, int]) -> RGB:
+    """Resize (H, W, 3) to `size` (height, width), bilinear. An image of that size is returned as it is."""
+    if rgb.shape[:2] == size:
+        return rgb
+    return np.asarray(PilImage.fromarray(rgb).resize((size[1], size[0]), PilImage.Resampling.BILINEAR))
+
+
+def normalized(rgb: RGB) -> NDArray[np.float32]:
+    """Return (3, H, W) float32 by the statistics of ImageNet."""
+    return np.ascontiguousarray(((rgb - PIXEL_MEAN) / PIXEL_STD).transpose(2, 0, 1))
 
 
 def task_tokens(folder: Path, length: int) -> Any:

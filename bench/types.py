@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
@@ -57,6 +57,15 @@ class Categories:
 
     def __iter__(self) -> Iterator[Category]:
         return iter(self.items)
+
+    @classmethod
+    def from_json(cls, rows: Iterable[Mapping[str, Any]]) -> Categories:
+        """Build from rows as in COCO's `categories`, with a color each."""
+        return cls(tuple(Category(c["id"], c["name"], bool(c["isthing"]), tuple(c["color"])) for c in rows))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return rows as in COCO's `categories`, with a color each."""
+        return [{"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in self]
 
     @cached_property
     def ids(self) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from bench.metrics.pq import (
     PQStat,
     PQTable,
     Protocol,
-    mean,
+    group_means,
     pq_stat_of,
     pq_table,
     resolve_matches,
@@ -115,11 +115,9 @@ class BoundaryTable:
     iou: tuple[float | None, ...]
 
     def to_json(self) -> dict[str, Any]:
-        things = [row for category, row in zip(self.categories, self.iou, strict=True) if category.isthing]
-        stuff = [row for category, row in zip(self.categories, self.iou, strict=True) if not category.isthing]
         return {
             **self.table.to_json(),
-            "boundary_IoU": {"all": mean(self.iou), "things": mean(things), "stuff": mean(stuff)},
+            "boundary_IoU": group_means(self.iou, self.categories),
             "per_class": [
                 {"name": category.name, "PQ": row.pq, "SQ": row.sq, "RQ": row.rq, "boundary_IoU": iou,
                  "TP": row.tp, "FP": row.fp, "FN": row.fn}

@@ -256,6 +256,16 @@ def _mean(rows: Iterable[ClassQuality]) -> Quality:
     )  # fmt: skip
 
 
+def group_means(values: Iterable[float | None], categories: Categories) -> dict[str, float | None]:
+    """Return the means of the defined values of all, thing and stuff categories; `values` are in their order."""
+    rows = list(zip(values, categories, strict=True))
+    return {
+        "all": mean(value for value, _ in rows),
+        "things": mean(value for value, category in rows if category.isthing),
+        "stuff": mean(value for value, category in rows if not category.isthing),
+    }
+
+
 def mean(values: Iterable[float | None]) -> float | None:
     """Return the mean of the defined values, or None if there are none."""
     defined = [value for value in values if value is not None]
