@@ -1,8 +1,10 @@
-"""Panoptic models of detectron2, such as Panoptic FPN, from config and weights. Runs on Python 3.9.
+"""Panoptic models of detectron2, such as Panoptic FPN, from config and weights.
 
 detectron2 does the fusion, with the thresholds of the YAML. Its category ids are contiguous, separately for things
 and stuff; the metadata of the config's data set map them to category ids.
 """
+
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
 
 from __future__ import annotations
 
@@ -120,7 +122,8 @@ def panoptic_of(
         )
         for segment in segments
     }
-    present = set(np.unique(ids).tolist())  # a stuff limit of 0 lists segments that things cover whole
+    # With a stuff limit of 0 detectron2 lists segments that things cover entirely.
+    present = set(np.unique(ids).tolist())
     return Panoptic.from_ids(ids, {value: info for value, info in infos.items() if value in present}, void=0)
 
 
@@ -140,12 +143,14 @@ def class_table(metadata: Mapping[str, Any], categories: Categories) -> ClassTab
             )
     else:
         things = dict(enumerate(category.id for category in categories if category.isthing))
+        # 0 is all things together, as in the stuff annotations that Panoptic FPN is trained on.
         stuff = dict(enumerate((category.id for category in categories if not category.isthing), start=1))
     return ClassTable(things, stuff, int(metadata.get("label_divisor", 1000)))
 
 
 def prepare_imports(*, stand_in: bool) -> None:
     """Install stub modules if requested, and the name that Pillow 10 removed and detectron2 uses."""
+    # Pillow 10 removed it; detectron2 0.6 uses it in its transforms.
     if not hasattr(PilImage, "LINEAR"):
         PilImage.LINEAR = PilImage.Resampling.BILINEAR  # type: ignore[attr-defined]
     if stand_in:

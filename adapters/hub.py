@@ -3,6 +3,8 @@
 Older checkpoints of the hub differ from the format of transformers 5; they are converted here.
 """
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 import importlib
@@ -21,7 +23,8 @@ from bench.models.hub import CONFIG
 from bench.models.hub import fetch as fetch
 from bench.models.hub import resolve_commit as resolve_commit
 
-AUTHORS_EOMT = "network."  # how every name begins in the weights that EoMT's own training code saves
+# The names in the weights that EoMT's own training code saves begin so.
+AUTHORS_EOMT = "network."
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -66,6 +69,7 @@ def load_pretrained(folder: Path, model_class: str) -> Any:
             f"{folder}: cannot be loaded as {model_class} ({first_line(error)}); {_is_a(config, model_class)}"
         ) from None
     head = restore(model, folder, config) or None
+    # The class head is loaded by `restore`, and its layers are no missing or left-over tensors of transformers.
     missing, left_over = (
         [n for n in to_load(model, report[f"{key}_keys"], key) if not n.startswith(f"{head}.")]
         for key in ("missing", "unexpected")
@@ -104,6 +108,7 @@ def register_swiglu_of_eomt() -> None:
         known = [mapping.get_checkpoint_conversion_mapping(n) for n in ("eomt", "EomtForUniversalSegmentation")]
     except (ImportError, AttributeError):
         return
+    # A later version of transformers may bring its own mapping.
     if any(found is not None for found in known) or not _gated_by_name():
         return
     halves = [

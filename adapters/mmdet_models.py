@@ -1,8 +1,10 @@
-"""Panoptic models of mmdetection 3.x and its maintained fork, from config and checkpoint. Runs on Python 3.9.
+"""Panoptic models of mmdetection 3.x and its maintained fork, from config and checkpoint.
 
 Logits of Mask2Former and MaskFormer go through our fusion, or through mmdetection's with the preset `framework`.
 Panoptic FPN always uses mmdetection's fusion, with the thresholds of the YAML.
 """
+
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
 if TYPE_CHECKING:
     from bench.models.spec import ModelSpec
 
-INSTANCE_OFFSET = 1000  # mmdet.evaluation.functional: an id is its class + 1000 * instance
+# mmdet.evaluation.functional: an id is its class + 1000 * instance.
+INSTANCE_OFFSET = 1000
 
 VERSION = 1  # goes up with every change that moves a pixel of these models
 
@@ -49,6 +52,7 @@ class MMDetection:
 
     def preprocess(self, image: Image) -> Any:
         """Apply mmdetection's test transforms to the image as (H, W, 3) uint8 BGR, at the input size of our YAML."""
+        # mmdetection reads images with OpenCV, in BGR.
         bgr = np.ascontiguousarray(image.rgb[..., ::-1])
         return self.pipeline({"img": bgr, "img_id": 0})
 
@@ -68,7 +72,8 @@ class MMDetection:
         samples = data["data_samples"]
         features = self.model.extract_feat(data["inputs"])
         classes, masks = self.model.panoptic_head.predict(features, samples)
-        columns = [*self.order, len(self.order)]  # the last is "no object"
+        # The last column is "no object".
+        columns = [*self.order, len(self.order)]
         return [
             Output(classes[i].float().cpu()[:, columns], masks[i].float().cpu(),
                    tuple(sample.batch_input_shape), tuple(sample.img_shape[:2]))
@@ -118,6 +123,7 @@ def class_order(names: Sequence[str] | None, categories: Categories) -> list[int
     Raises ModelError if the names differ from the categories.
     """
     if names is None:
+        # mmdetection's COCO panoptic classes are all things, then all stuff.
         things_first = sorted(range(len(categories)), key=lambda i: not categories.items[i].isthing)
         return [things_first.index(i) for i in range(len(categories))]
     missing = [category.name for category in categories if category.name not in names]
@@ -145,6 +151,7 @@ def read_config(spec: ModelSpec) -> Any:
     drop_pretrained(config.model)
     apply_fusion(config.model, spec)
     dataset = config.test_dataloader.dataset
+    # Annotations are not there at inference, and the image comes as an array.
     dataset.pipeline = [sized(step, spec) for step in dataset.pipeline if "Annotations" not in step["type"]]
     dataset.pipeline[0] = {"type": "mmdet.LoadImageFromNDArray"}
     return config

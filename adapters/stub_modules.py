@@ -1,8 +1,10 @@
-"""Stub modules in place of compiled ones, so that pure-Python builds of frameworks import and run. Python 3.9.
+"""Stub modules in place of compiled ones, so that pure-Python builds of frameworks import and run.
 
 They contain only what panoptic inference needs (`torch_ops`); anything else raises when called. Installed only on
 request (`compiled_ops: stand-in` in a model's YAML) and never over a real module.
 """
+
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
 
 from __future__ import annotations
 
@@ -47,6 +49,7 @@ def _install(name: str, functions: Mapping[str, Any], *, package: bool = False) 
         module.__path__ = []
     for key, value in functions.items():
         setattr(module, key, value)
+    # Frameworks fetch all operators on import; the others must exist, and raise only when called.
     module.__getattr__ = lambda attribute: _absent(name, attribute)  # type: ignore[method-assign]
     sys.modules[name] = module
     return module

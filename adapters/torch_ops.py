@@ -1,9 +1,11 @@
-"""nms and roi_align in pure torch, for frameworks without compiled operators. Runs on Python 3.9.
+"""nms and roi_align in pure torch, for frameworks without compiled operators.
 
 Same definitions as in torchvision and mmcv: greedy suppression above the IoU threshold; RoIAlign of Mask R-CNN
 (arXiv 1703.06870), where `aligned` shifts by half a pixel and a sampling ratio of 0 or less means ceil(bin size)
 samples per bin.
 """
+
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Query-based models of transformers, without its post-processing: adapters pass raw logits to `bench.fusion`."""
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -56,7 +58,8 @@ class QueryModel:
         self.categories = spec.space
         self.device = pick_device(device)
         folder = Path(spec.source) if spec.local else fetch(spec.source, spec.revision, self.more_files)
-        self.revision = None if spec.local else folder.name  # the hub's cache names a snapshot by its commit
+        # The hub's cache names the folder of a snapshot by its commit.
+        self.revision = None if spec.local else folder.name
         self.hardware = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else None
         self.before_loading(folder)
         self.model = load_pretrained(folder, self.model_class).to(self.device).eval().requires_grad_(False)
@@ -82,6 +85,7 @@ class QueryModel:
         """Return the batch as one tensor on the device and its mask: the arguments of `logits`."""
         import torch
 
+        # The color is given before normalization: black is not 0 afterwards.
         fill = (self.padding - PIXEL_MEAN) / PIXEL_STD
         pixels, real = (torch.from_numpy(a).to(self.device) for a in pad_batch(batch, self.spec.input.divisor, fill))
         return pixels, real
@@ -136,6 +140,7 @@ class Detr(QueryModel):
 
     def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
         super().__init__(spec, device)
+        # 100 queries at once need 9 GB at 800 x 1067.
         in_parts(self.model.mask_head)
 
     def scaled_size(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -229,6 +234,7 @@ def task_tokens(folder: Path, length: int) -> Any:
 def scaled_size(size: tuple[int, int], to: InputSize) -> tuple[int, int]:
     """Return (H, W) scaled to the target shorter side, or to the longer limit if that is exceeded (detectron2)."""
     scale = to.shorter / min(size)
+    # detectron2's ResizeShortestEdge; its sizes are rounded half up.
     if max(size) * scale > to.longer:
         scale = to.longer / max(size)
     return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
@@ -238,6 +244,7 @@ def scaled_down_size(size: tuple[int, int], to: InputSize) -> tuple[int, int]:
     """Return (H, W) scaled as in DETR: the shorter side is rounded to pixels first, the longer one truncated."""
     shorter = to.shorter
     if max(size) / min(size) * shorter > to.longer:
+        # As in DETR's datasets/transforms.py (get_size_with_aspect_ratio).
         shorter = round(to.longer * min(size) / max(size))
     longer = int(shorter * max(size) / min(size))
     return (shorter, longer) if size[0] <= size[1] else (longer, shorter)
@@ -278,6 +285,7 @@ def class_columns(spec: ModelSpec, id2label: Mapping[int, str]) -> list[int] | N
 
     DETR's head for COCO has 250 columns, indexed by category id. Raises ModelError if class names or numbers differ.
     """
+    # DETR's head for COCO has a column for every category id up to 249; 133 of them are classes.
     by_id = len(id2label) == 250 and len(spec.space) == 133
     columns = list(spec.space.ids) if by_id else list(range(len(spec.space)))
     if not by_id and len(id2label) != len(spec.space):
@@ -307,4 +315,5 @@ def fold(class_logits: Any, columns: list[int]) -> Any:
     import torch
 
     rest = [i for i in range(class_logits.shape[-1]) if i not in set(columns)]
+    # logsumexp: after the softmax, "no object" has the sum of the joined probabilities, and the others keep theirs.
     return torch.cat([class_logits[..., columns], class_logits[..., rest].logsumexp(-1, keepdim=True)], -1)

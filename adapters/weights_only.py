@@ -1,8 +1,10 @@
-"""Reads checkpoints of other frameworks without executing their pickles. Runs on Python 3.9.
+"""Reads checkpoints of other frameworks without executing their pickles.
 
 A pickle is a program. Official checkpoints contain tensors, numpy arrays and also training objects; tensors and
 arrays are built, any other class becomes an inert object, and no other function named in the file is called.
 """
+
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
 
 from __future__ import annotations
 
@@ -58,11 +60,13 @@ class ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in ARRAYS:
             return ARRAYS[module, name]
+        # Bytes in pickle protocols 0 to 2 are latin-1 text and a call of this function.
         if (module, name) == ("_codecs", "encode"):
             return _latin1
         package, _, inner = module.rpartition(".")
         if package in ("numpy.core", "numpy._core") and name in CORE.get(inner, ()):
-            own = "numpy._core" if hasattr(np, "_core") else "numpy.core"  # numpy 2 renamed it
+            # numpy 2 renamed numpy.core; files of either version are read by either.
+            own = "numpy._core" if hasattr(np, "_core") else "numpy.core"
             return super().find_class(f"{own}.{inner}", name)
         if module == "torch._utils" and name in TENSORS:
             return super().find_class(module, name)
@@ -128,6 +132,7 @@ def tensors_of(content: Any, path: Path) -> dict[str, Any]:
             f"{path}: {strange[0]!r} is no plain tensor; `trust_pickle: true` in the model's YAML loads the file with "
             "pickle, which runs whatever its author put in"
         )
+    # DataParallel puts `module.` before every name.
     return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 

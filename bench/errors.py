@@ -1,5 +1,7 @@
 """Exceptions of the public API, with their exit codes."""
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 import importlib
@@ -59,6 +61,7 @@ def error_context(where: object) -> Iterator[None]:
     try:
         yield
     except BenchError as error:
+        # Callers nest: an inner one may have named the same file.
         if str(where) in str(error):
             raise
         raise type(error)(f"{where}: {error}") from error.__cause__
@@ -67,6 +70,7 @@ def error_context(where: object) -> Iterator[None]:
 def require_packages(owner: str, packages_by_extra: Mapping[str, tuple[str, ...]]) -> None:
     """Raise ModelError, naming the extra to install, if a package is missing. Imports none of them."""
     for extra, packages in packages_by_extra.items():
+        # find_spec imports nothing: importing torch to see whether it is there takes seconds.
         absent = [name for name in packages if importlib.util.find_spec(name) is None]
         if absent:
             raise ModelError(f"{owner} needs {' and '.join(absent)}; pip install 'panoptic-bench[{extra}]'")

@@ -17,8 +17,10 @@ from bench.types import IdMap, Panoptic, SegmentInfo
 
 _kernel = optional("bench._native._maps", "pairs")
 
-MOST = 1 << 53  # a stored number is less
-SCORE_DECIMALS = 6  # a stored score; enough to rank by, short enough to store
+# Above 2^53 a double, as which many JSON readers read every number, no longer holds each integer.
+MOST = 1 << 53
+# Six decimals rank the segments of an image and keep its line short.
+SCORE_DECIMALS = 6
 
 Table = NDArray[np.int64]
 
@@ -147,6 +149,7 @@ class Overlap:
             return "a pair of segments that are not listed"
         if not all(segment.declared_area is None or segment.declared_area > 0 for segment in self.truth):
             return "a declared area of nothing"
+        # A pair that is listed twice would count as two matches of one segment.
         keys = self.table[:, 0] * (len(self.predicted) + 1) + self.table[:, 1]
         if len(np.unique(keys)) < len(keys):
             return "a pair is there twice"
@@ -167,7 +170,8 @@ def _areas(table: Table, truth: int, predicted: int) -> tuple[NDArray[np.int64],
 
 
 def _sums(ids: NDArray[np.int64], pixels: NDArray[np.int64], largest: int) -> NDArray[np.int64]:
-    """Return the pixels of each id: (largest + 1,). Exact, since images have fewer than 2^53 pixels."""
+    """Return the pixels of each id: (largest + 1,)."""
+    # Weighted bincount adds doubles, which are exact here: an image has fewer than 2^53 pixels.
     return np.bincount(ids, pixels, largest + 1).astype(np.int64)
 
 
@@ -213,6 +217,7 @@ def _table_by_numpy(truth: IdMap, prediction: IdMap, sizes: tuple[int, int]) -> 
         counts = np.bincount(joint, minlength=cells)
         keys = np.flatnonzero(counts)
         pixels = counts[keys]
-    else:  # more segments than the table is worth: two maps of noise would ask for gigabytes
+    else:
+        # With very many segments the table of all pairs is larger than the image: gigabytes for two maps of noise.
         keys, pixels = np.unique(joint, return_counts=True)
     return np.stack([keys // columns, keys % columns, pixels], axis=1)

@@ -47,7 +47,8 @@ class EfficientPS:
         self.categories = spec.space
         self.device = pick_device(device)
         folder = Path(spec.source) if spec.local else fetch(spec.source, spec.revision)
-        self.revision = None if spec.local else folder.name  # the hub's cache names a snapshot by its commit
+        # The hub's cache names the folder of a snapshot by its commit.
+        self.revision = None if spec.local else folder.name
         self.model = load(folder).to(self.device)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         check_classes(spec, self.model.names, self.model.things)

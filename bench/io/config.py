@@ -17,9 +17,12 @@ from bench.errors import BenchError, UsageError, excerpt
 from bench.io.files import read_bytes
 
 T = TypeVar("T")
-MAX_YAML = 1 << 18  # bytes; the largest that ships has nine thousand
+# The largest YAML that ships has nine thousand bytes.
+MAX_YAML = 1 << 18
+# Above 2^53 a double does not hold each integer, and canonical JSON of a value would depend on its reader.
 WHOLE_LIMIT = 1 << 53
-INVALID_CHARACTERS = re.compile(r"[\x00\ud800-\udfff]")  # what no file can be named by
+# No file can have a name with these characters.
+INVALID_CHARACTERS = re.compile(r"[\x00\ud800-\udfff]")
 KIND_NAMES = {"models": "model", "datasets": "dataset", "labels": "label space", "train": "recipe", "suites": "suite"}
 
 
@@ -31,7 +34,8 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file. Raise UsageError, naming the file, for anything else."""
-    from bench.io.yaml import NOT_YAML, parse_yaml  # here, since whoever scores files reads none
+    # Imported here, since scoring stored predictions needs no YAML, and PyYAML takes part of the start.
+    from bench.io.yaml import NOT_YAML, parse_yaml
 
     try:
         data = parse_yaml(read_bytes(path, MAX_YAML).decode("utf-8"))
@@ -93,7 +97,8 @@ def from_dict(cls: type[T], data: Any, where: str) -> T:
     values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in data.items()}
     try:
         return cls(**values)
-    except BenchError as error:  # what the class itself checks
+    except BenchError as error:
+        # Dataclasses check their own values in __post_init__.
         raise UsageError(f"{where}: {error}") from None
 
 
@@ -126,6 +131,7 @@ def _convert_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in args:
         return None
     choices = [arg for arg in args if arg is not type(None)]
+    # The message of the last alternative is shown, so that the more detailed type stands last in an annotation.
     for choice in choices[:-1]:
         try:
             return _convert(choice, value, where)
@@ -157,9 +163,11 @@ def _check_json_value(value: Any, where: str) -> Any:
 
 
 def _scalar(hint: Any, value: Any, where: str) -> Any:
+    # In Python True is an int; in a YAML file `batch: true` is a mistake.
     whole = isinstance(value, int) and not isinstance(value, bool)
     if (whole and abs(value) >= WHOLE_LIMIT) or (isinstance(value, float) and not math.isfinite(value)):
         raise UsageError(f"{where}: {excerpt(value)} is out of range; write a smaller number")
+    # YAML writes 1 for 1.0; both must give one identity.
     if hint is float and whole:
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

@@ -18,20 +18,21 @@ from typing import IO, Any
 from bench.errors import DataError, first_duplicate
 from bench.io import json_schema
 
-MAX_BYTES = 1 << 30  # of a file that is read whole; COCO's largest JSON has about a third
-MAX_LINE = 1 << 26  # bytes of a line; an image of ten thousand segments needs a hundredth
+# Limit of a file that is read whole. COCO's largest JSON has about a third of it.
+MAX_BYTES = 1 << 30
+# Limit of a line. An image of ten thousand segments needs a hundredth of it.
+MAX_LINE = 1 << 26
 LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def check_regular(path: Path, limit: int = MAX_BYTES) -> None:
-    """Raise OSError unless `path` is a regular file of at most `limit` bytes.
-
-    Reading from a pipe or a device may never end.
-    """
+    """Raise OSError unless `path` is a regular file of at most `limit` bytes."""
+    # Reading from a pipe or a device may never end.
     try:
         found = path.stat()
-    except ValueError:  # a NUL, or what no file system can spell
+    except ValueError:
+        # Path.stat raises it for a name with a NUL byte or with a character that the file system cannot encode.
         raise OSError(errno.EINVAL, "this is not the name of a file", str(path)) from None
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
@@ -55,15 +56,13 @@ def iter_lines(path: Path) -> Iterator[bytes]:
 
 
 def loads_strict(text: bytes) -> Any:
-    """Parse UTF-8 JSON. Raise ValueError for NaN, infinities, repeated keys and too deep nesting.
-
-    Lone surrogates are rejected too, since no file name can hold them.
-    """
+    """Parse UTF-8 JSON. Raise ValueError for NaN, infinities, repeated keys, lone surrogates and too deep nesting."""
     decoded = text.decode("utf-8")
     try:
         value = json.loads(
             decoded, object_pairs_hook=_reject_duplicates, parse_constant=_no_number, parse_float=_finite
         )
+        # A lone surrogate cannot be encoded, so that no file could have such a name. Only an escape can bring one in.
         if ESCAPED_SURROGATE.search(decoded) and LONE_SURROGATE.search(json.dumps(value, ensure_ascii=False)):
             raise ValueError("it holds half a character (a lone surrogate)")
     except RecursionError:
@@ -141,6 +140,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         return
     try:
         for number, text in enumerate(iter_lines(path), 1):
+            # A run that was killed can leave the last line incomplete; its image is predicted again.
             if not text.endswith(b"\n"):
                 return
             yield _parsed(text, f"{path}: line {number}")
@@ -165,6 +165,7 @@ def open_append(path: Path) -> IO[str]:
     if path.exists():
         check_regular(path)
         content = path.read_bytes()
+        # What is appended to an incomplete line would make one broken line of two images.
         keep = content.rfind(b"\n") + 1
         if keep < len(content):
             os.truncate(path, keep)

@@ -87,6 +87,7 @@ class _Stuff:
         for i, segment in enumerate(overlap.truth, 1):
             if not segment.iscrowd:
                 self.segments[segment.category_id] += 1
+                # IoU below one half is no multiple of 2^-53; fractions are exact in any order.
                 self.iou[segment.category_id] += Fraction(best.get(i, 0.0))
 
     def mean(self, category_id: int) -> float | None:

@@ -14,7 +14,8 @@ from bench.models.flops import count_macs
 from bench.types import Categories, Image, Prediction
 
 Verdict = Literal["ok", "differs", "not tested", "failed"]
-SAME_SIZE = 0.05  # share of pixels that rounding may move between batches of 1 and 2; mixed-up outputs move most
+# Rounding may move some pixels between batches of 1 and 2; outputs of mixed-up images move most of them.
+SAME_SIZE = 0.05  # share of pixels
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def check_contract(name: str, adapter: Adapter, images: tuple[Image, Image]) -> 
     checks = [_categories(getattr(adapter, "categories", None)), _stages(adapter)]
     if any(check.verdict == "failed" for check in checks):
         return ContractReport(name, tuple(checks))
+    # A model that writes into its input would change the image for later stages.
     before = [image.rgb.copy() for image in images]
     try:
         alone = [predict(adapter, [image])[0] for image in images]

@@ -67,6 +67,8 @@ def interpreter(env: str) -> Path:
             raise ModelError(f"the environment {env!r} is not there ({python}); `bench env create {env}` makes it")
         return python.absolute()
     path = Path(env).expanduser()
+    # absolute() and not resolve(): the python of a virtual environment is a link, and its target is another
+    # environment.
     python = path / "bin" / "python" if path.is_dir() else path
     if not os.access(python, os.X_OK):
         raise ModelError(f"env: {env}: there is no Python that can be run; name an interpreter or an environment")
@@ -133,6 +135,7 @@ def create_env(env: EnvFile, python: str | None = None, on_output: OnOutput | No
     _command([str(own), "-m", "pip", "install", "--progress-bar", "off", "-r", str(env.path)], on_output)
     for archive in env.unpack:
         unpack(archive, own, on_output)
+    # Last: an environment that was cut short has no marker and is made anew.
     (folder / MARKER).write_text(env.digest, encoding="utf-8")
     return folder
 
@@ -177,6 +180,7 @@ def extract(file: Path, archive: SourceArchive, site: Path) -> None:
     with tarfile.open(file) as tar:
         for member in tar.getmembers():
             parts = PurePosixPath(member.name).parts[1:]  # below the archive's own folder
+            # Nothing above the folder, and code and configuration alone: an archive could hold any path and any file.
             wanted = parts[:1] == (archive.folder,) and ".." not in parts and parts[-1].endswith(KEPT)
             content = tar.extractfile(member) if wanted and member.isfile() else None
             if content is not None:
@@ -187,6 +191,7 @@ def extract(file: Path, archive: SourceArchive, site: Path) -> None:
 
 def _command(command: Sequence[str], on_output: OnOutput | None, more: dict[str, str] | None = None) -> list[str]:
     """Run a command, pass its output lines to `on_line`, and return them. Raises ModelError if it fails."""
+    # A PYTHONPATH of the caller would bring its packages into the environment.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     try:
         process = subprocess.Popen(

@@ -56,6 +56,7 @@ def weights_digest(spec: ModelSpec, exclude: Collection[Path] = (), digests: Fil
     if not spec.local:
         return f"{spec.source}@{resolve_commit(spec.source, spec.revision)}"
     if spec.framework is not None:
+        # The config decides what a framework's network computes, and so do its bases.
         configs = [(f"config {k}", path) for k, path in enumerate(_with_bases(Path(spec.framework.config)))]
         return files_digest([("weights", Path(spec.source)), *configs], digests)
     return folder_digest(Path(spec.source), spec.files, exclude, digests)

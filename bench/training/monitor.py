@@ -56,6 +56,7 @@ def update_best(run: TrainingState, monitor: Monitor) -> Measured | None:
     candidate, best = monitor.out / "candidate", monitor.out / "best"
     monitor.validator.export(run.average, candidate)
     table = evaluate(monitor.validator, candidate)[0]
+    # `>=`: of two equal PQs the later weights have learned longer.
     if (table.all.pq or 0.0) >= run.best:
         run.best = table.all.pq or 0.0
         shutil.rmtree(best, ignore_errors=True)
@@ -72,7 +73,8 @@ def finalize(run: TrainingState, monitor: Monitor) -> None:
     note = json.loads((best / "bench.json").read_text(encoding="utf-8"))
     note["fusion"] = {**note["fusion"], **thresholds(fusion)}
     (best / "bench.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
-    for file in sorted(best.iterdir(), key=lambda file: file.name == "model.safetensors"):  # it says: finished
+    # The weights last: a folder that holds them counts as finished.
+    for file in sorted(best.iterdir(), key=lambda file: file.name == "model.safetensors"):
         file.replace(out / file.name)
     for folder in (best, out / "candidate"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -100,6 +100,7 @@ def save_checkpoint(run: TrainingState, out: Path) -> None:
 def _resume(run: TrainingState, out: Path) -> None:
     path = checkpoint(out)
     try:
+        # weights_only: a checkpoint is a pickle, and could run code.
         state = torch.load(path, weights_only=True, map_location=run.accelerator.device)
     except Exception as error:
         raise ModelError(f"{path}: cannot be read ({type(error).__name__}); delete it to start anew") from None

@@ -18,6 +18,7 @@ def digest(pictures: Iterable[Arrays]) -> str:
     total = hashlib.sha256()
     for arrays in pictures:
         for array in arrays:
+            # Pixels and not files: the bytes of a PNG depend on the version of zlib.
             total.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
     return total.hexdigest()
 

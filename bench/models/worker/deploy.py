@@ -14,6 +14,7 @@ from bench.io.files import cache_folder
 from bench.models.spec import ModelSpec, adapter_file
 from bench.models.user_code import local_modules
 
+# All that an adapter may import of this package; everything here runs on Python 3.9.
 PACKAGE = ("errors.py", "types.py", "_native/__init__.py", "models/__init__.py", "models/adapter.py",
            "models/flops.py", "models/hub.py", "models/worker/__init__.py", "models/worker/protocol.py",
            "models/worker/server.py")  # fmt: skip
@@ -64,5 +65,6 @@ def _write(folder: Path, contents: dict[str, bytes]) -> None:
         try:
             made.rename(folder)
         except OSError:
-            if not folder.is_dir():  # else another run was faster, with the same content
+            # Another run was faster, with the same content.
+            if not folder.is_dir():
                 raise

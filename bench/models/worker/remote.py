@@ -27,7 +27,8 @@ from bench.results.provenance import PACKAGES
 from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
 
 MM = ("mmdet", "mmengine", "mmcv", "mmcv-lite", "onedl-mmdetection", "onedl-mmengine", "onedl-mmcv")
-LOAD_SECONDS = 1800.0  # large weights from a slow disk
+# Large weights can come from a slow disk.
+LOAD_SECONDS = 1800.0
 NAMED = 8  # images in the message of a lost worker
 
 
@@ -60,7 +61,8 @@ class RemoteAdapter:
         self._python = interpreter(spec.env)
         self._tree = copy_worker_files(spec)
         self._keys = itertools.count()
-        self._in_hand: dict[int, str] = {}  # key → id of each image between preprocess and the end of postprocess
+        # The images that are lost if the worker dies: key → image id, from preprocess to the end of postprocess.
+        self._in_hand: dict[int, str] = {}
         self._guard = threading.Lock()
         self._restarts, self._closed = 1, False
         about = self._start()
@@ -122,7 +124,9 @@ class RemoteAdapter:
 
     def _restart(self) -> None:
         if self._closed or not self._restarts:
-            return  # the next call says what became of the worker
+            # The next call raises WorkerDied with the reason.
+            return
+        # Once: a worker that dies twice would die again, and the run would go round in circles.
         self._restarts -= 1
         self._link.close()
         try:

@@ -1,5 +1,4 @@
 """The worker process: serves one adapter to `bench.models.worker.remote` over pipes, in its own interpreter.
-Runs on Python 3.9.
 
     worker → run    {"hello": 1, "python": ..., "numpy": ...}
     run → worker    {"id": 0, "call": "load", ...}, then preprocess, infer and postprocess, many at a time
@@ -8,6 +7,8 @@ Runs on Python 3.9.
 A reader thread receives requests; preprocess and postprocess run on thread pools, all other calls on the main
 thread. The pipes have descriptors of their own, so that output of the framework never mixes with messages.
 """
+
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
 
 from __future__ import annotations
 
@@ -37,14 +38,16 @@ from bench.models.flops import count_macs
 from bench.models.worker.protocol import PROTOCOL, Message, read_message, write_message
 from bench.types import Categories, Image, Prediction, SegmentInfo
 
-THREADS = 2  # for each of preprocess and postprocess, as the run has by default
+# As many as the run starts for each of these stages by default.
+THREADS = 2  # for each of preprocess and postprocess
 
 
 def main() -> None:
     """Serve requests until the run closes its end of the pipe or dies."""
     requests, answers = (int(sys.argv.pop(1)) for _ in range(2))
     for end in (requests, answers):
-        os.set_inheritable(end, False)  # a process that the framework starts must not keep them open
+        # A process that the framework starts would keep the pipe open after the worker's end.
+        os.set_inheritable(end, False)
     Worker(Connection(requests, writable=False), Connection(answers, readable=False)).serve()
 
 
@@ -92,6 +95,7 @@ class Worker:
 
     def _send(self, message: Message) -> None:
         try:
+            # Answers come from several threads, and the parts of a message must stay together.
             with self._sending:
                 write_message(self._answers, message)
         except BrokenPipeError:
@@ -179,7 +183,8 @@ def spec_from_json(plain: Mapping[str, Any]) -> SimpleNamespace:
     values["fusion"] = FusionSpec(**values["fusion"])
     values["space"] = Categories.from_json(plain["space"])
     values["input"] = SimpleNamespace(**plain["input"])
-    if plain.get("framework") is not None:  # its lists stay lists, as frameworks want them
+    # Frameworks take lists where the other settings are tuples.
+    if plain.get("framework") is not None:
         values["framework"] = SimpleNamespace(**plain["framework"])
     return SimpleNamespace(**values)
 
@@ -201,6 +206,7 @@ def encode_prediction(prediction: Prediction) -> Message:
 
 def _segment(info: SegmentInfo) -> list[Any]:
     """Return the fields in order as Python numbers, since adapters may use numpy scalars."""
+    # Adapters may use numpy scalars, which JSON does not encode.
     score = None if info.score is None else float(info.score)
     source, area = (None if value is None else int(value) for value in (info.source_id, info.declared_area))
     return [int(info.category_id), bool(info.iscrowd), score, source, area]

@@ -101,6 +101,8 @@ def to_input(rgb: NDArray[np.floating], size: tuple[int, int]) -> Tensor:
     pixels = torch.from_numpy(np.ascontiguousarray(normalised.astype(np.float32).transpose(2, 0, 1)))
     if pixels.shape[1:] == size:
         return pixels
+    # Without antialiasing a smaller image would have other statistics than the one that the adapter resizes with
+    # Pillow.
     shrinks = pixels.shape[1] > size[0]
     return interpolate(pixels[None], size=size, mode="bilinear", align_corners=False, antialias=shrinks)[0]
 

@@ -27,9 +27,11 @@ def resnet_config(spec: NetworkSpec) -> Any:
     import transformers
 
     quiet: Any = transformers.logging
-    quiet.set_verbosity_error()  # it warns of every backbone but swin
+    # transformers warns about every backbone but Swin.
+    quiet.set_verbosity_error()
     quiet.disable_progress_bar()
-    resnet: Any = transformers.ResNetConfig  # its annotations leave out what its base takes
+    # Any: the annotations of the class lack the arguments of its base.
+    resnet: Any = transformers.ResNetConfig
     return resnet(
         embedding_size=spec.stem_width, hidden_sizes=list(spec.widths), depths=list(spec.depths),
         layer_type="basic", out_features=[f"stage{i + 1}" for i in range(len(spec.widths))],
@@ -40,7 +42,8 @@ def detr_config(spec: NetworkSpec, backbone: Any = None, **labels: Any) -> Any:
     """Return a DetrConfig, of the transformer alone if `backbone` is None."""
     import transformers
 
-    make: Any = transformers.DetrConfig  # its annotations leave out what its base takes
+    # Any: the annotations of the class lack the arguments of its base.
+    make: Any = transformers.DetrConfig
     return make(
         backbone_config=backbone, use_timm_backbone=False, d_model=spec.query_width, num_queries=spec.queries,
         encoder_layers=spec.encoder_layers, decoder_layers=spec.decoder_layers, dropout=spec.dropout,

@@ -64,6 +64,8 @@ def match_anchors(anchors: Tensor, boxes: Tensor, training: TrainingConfig) -> t
     state[best >= training.anchor_negative] = -1
     state[best >= training.anchor_positive] = 1
     of_box = overlaps.amax(1)
+    # Faster R-CNN: the anchors with the highest IoU of a box are positive, even if none reaches the threshold; several
+    # can tie.
     favourite, anchor = ((overlaps >= of_box[:, None] - 1e-6) & (of_box >= training.anchor_least)[:, None]).nonzero(
         as_tuple=True
     )
@@ -140,9 +142,11 @@ def semantic_loss(
 
 
 def _labels(index: Tensor, classes: Tensor, stride: int) -> Tensor:
+    # One position for all cells is one strided slice, and over many steps every pixel is met.
     top, left = torch.randint(stride, (2,)).tolist() if stride > 1 else (0, 0)
     chosen = index[top::stride, left::stride]
-    table = torch.cat([classes, classes.new_full((1,), IGNORED)])  # the last is what -1 finds
+    # Index -1 finds the last entry.
+    table = torch.cat([classes, classes.new_full((1,), IGNORED)])
     return table[chosen]
 
 
@@ -192,6 +196,7 @@ def region_losses(
 
 def _sample_proposals(proposals: Tensor, things: Things, training: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:
     """Sample positive boxes, negative boxes, and the thing of each positive; ground-truth boxes are proposals too."""
+    # As in detectron2: early proposals are poor, and ground-truth boxes give the head positives from the first step.
     boxes = torch.cat([things.boxes, proposals])
     if not len(things.boxes):
         none = torch.zeros(0, dtype=torch.int64, device=boxes.device)

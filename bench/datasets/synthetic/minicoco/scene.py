@@ -26,7 +26,8 @@ SIZES = (  # height, width
     (240, 320), (240, 320), (240, 320), (214, 320), (200, 300), (256, 256), (320, 240), (300, 224),
 )  # fmt: skip
 WEATHERS = ("day", "day", "day", "day", "day", "overcast", "overcast", "overcast", "dusk", "night", "rain")
-THING_PX, STUFF_PX = 24, 64  # smaller remainders are void
+# Remainders below these areas are void: they could not be recognized.
+THING_PX, STUFF_PX = 24, 64
 WIDE_SHOT = 0.2  # share of pictures of the street as a whole
 
 
@@ -91,6 +92,7 @@ def draw(world: World, street: Street, city: City, weather: str, aim: Aim | None
 
 def thin_out(dice: Dice, items: list[Item], nearest: float, share: float) -> list[Item]:
     """Keep a `share` of the items beyond `nearest`, and 6 % of the nearer ones."""
+    # Few of the near ones, which would cover the subject.
     return [item for item in items if dice.chance(share if item[0] > nearest else 0.06)]
 
 
