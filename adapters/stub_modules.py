@@ -68,7 +68,9 @@ def _absent(module: str, name: str) -> Callable[..., Any]:
         raise AttributeError(name)
 
     def call(*arguments: Any, **named: Any) -> Any:
-        raise RuntimeError(f"{module}.{name} is compiled code and its stand-in has only what panoptic models need")
+        raise RuntimeError(
+            f"{module}.{name} is compiled code that its stand-in does not contain; install the compiled package"
+        )
 
     return call
 
@@ -86,7 +88,7 @@ def _roi_align_forward(
 ) -> None:  # fmt: skip
     """Implement mmcv's signature: the result is written to `output`; pool mode 1 is average pooling."""
     if pool_mode != 1:
-        raise RuntimeError("the stand-in for roi_align has average pooling alone")
+        raise RuntimeError("the stand-in for roi_align has only average pooling; install the compiled package")
     size = aligned_height, aligned_width
     output.copy_(torch_ops.roi_align(features, rois, size, spatial_scale, sampling_ratio, aligned))
 

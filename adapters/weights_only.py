@@ -97,7 +97,7 @@ def load_pickle(path: Path) -> Any:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     except Exception as error:
-        raise ModelError(f"{path}: is no pickle of arrays ({type(error).__name__}: {error})") from None
+        raise ModelError(f"{path}: is not a pickle of arrays ({type(error).__name__}: {error})") from None
 
 
 def load_torch(path: Path, trusted: bool = False) -> Any:
@@ -112,7 +112,7 @@ def load_torch(path: Path, trusted: bool = False) -> Any:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from None
     except Exception as error:
-        raise ModelError(f"{path}: is no checkpoint of torch ({type(error).__name__}: {error})") from None
+        raise ModelError(f"{path}: is not a checkpoint of torch ({type(error).__name__}: {error})") from None
 
 
 def _load(stream: Any, **options: Any) -> Any:
@@ -129,8 +129,8 @@ def tensors_of(content: Any, path: Path) -> dict[str, Any]:
     strange = [name for name, value in content.items() if not hasattr(value, "shape")]
     if strange:
         raise ModelError(
-            f"{path}: {strange[0]!r} is no plain tensor; `trust_pickle: true` in the model's YAML loads the file with "
-            "pickle, which runs whatever its author put in"
+            f"{path}: {strange[0]!r} is not a plain tensor; `trust_pickle: true` in the model's YAML loads the file "
+            "with pickle, which runs any code in it"
         )
     # DataParallel puts `module.` before every name.
     return {str(name).removeprefix("module."): value for name, value in content.items()}

@@ -139,20 +139,20 @@ class Overlap:
             *(n for s in self.predicted for n in (s.category_id, s.area)),
         ]
         if not all(type(n) is int and 0 <= n < MOST for n in numbers) or not _are_counts(self.table):
-            return "a number is no count and no id"
+            return "a number is neither a count nor an id"
         sources = [s.source_id for s in self.truth] + [s.source_id for s in self.predicted]
         if not all(source is None or type(source) is int for source in sources):
-            return "a source id is no number"
+            return "a source id is not a number"
         if not all(s.score is None or (type(s.score) in (int, float) and abs(s.score) < MOST) for s in self.predicted):
-            return "a score is no number"
+            return "a score is not a number"
         if (self.table[:, :2] > (len(self.truth), len(self.predicted))).any():
             return "a pair of segments that are not listed"
         if not all(segment.declared_area is None or segment.declared_area > 0 for segment in self.truth):
-            return "a declared area of nothing"
+            return "a declared area is not positive"
         # A pair that is listed twice would count as two matches of one segment.
         keys = self.table[:, 0] * (len(self.predicted) + 1) + self.table[:, 1]
         if len(np.unique(keys)) < len(keys):
-            return "a pair is there twice"
+            return "a pair is listed twice"
         return "" if self._areas_add_up() else "the pixels of the pairs are not the areas of the segments"
 
     def _areas_add_up(self) -> bool:

@@ -51,7 +51,7 @@ class Categories:
         if len(ids) > MAX_CATEGORIES:
             raise DataError(f"there are {len(ids)} categories, more than {MAX_CATEGORIES}")
         if (twice := first_duplicate(ids)) is not None:
-            raise DataError(f"category id {twice} is there twice; ids must differ")
+            raise DataError(f"category id {twice} is listed twice; ids must differ")
         for category in self.items:
             if not 0 <= category.id <= MAX_CATEGORY_ID:
                 raise DataError(f"category id {category.id} is not in 0..{MAX_CATEGORY_ID}; renumber it")
@@ -158,12 +158,7 @@ class Panoptic:
             raise DataError(f"ids {unlisted[:5]} cover {pixels} pixels but are not in segments_info")
         if absent:
             raise DataError(f"segments_info lists ids {absent[:5]} that no pixel has")
-        named = tuple(_with_source(info, source) for source, info in infos.items())
-        return cls(dense, named)
-
-
-def _with_source(info: SegmentInfo, source: int) -> SegmentInfo:
-    return info._replace(source_id=source)
+        return cls(dense, tuple(info._replace(source_id=source) for source, info in infos.items()))
 
 
 def _dense_compiled(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +15,7 @@ from bench.adapters.weights_only import load_weights
 from bench.errors import BenchError, ModelError
 from bench.io.canonical_json import to_plain
 from bench.io.config import from_dict
+from bench.io.files import write_json
 from bench.models.weights import weights_file
 
 MODEL_TYPE = "bench-efficientps"
@@ -33,22 +32,18 @@ def save(model: Network, folder: Path, input_px: tuple[int, int]) -> None:
         "things": list(model.things),
         "network": to_plain(model.config),
     }
-    _write(folder / "config.json", config)
+    write_json(folder / "config.json", config, indent=2)
     height, width = input_px
     size = {"height": height, "width": width}
     processor = {"do_resize": True, "size": size, "do_normalize": True, "size_divisor": 32}
     statistics = {"rescale_factor": 1 / 255, "image_mean": IMAGENET_MEAN, "image_std": IMAGENET_STD}
-    _write(folder / "preprocessor_config.json", {**processor, **statistics})
+    write_json(folder / "preprocessor_config.json", {**processor, **statistics}, indent=2)
     tensors = {name: _half(tensor) for name, tensor in model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def _half(tensor: Tensor) -> Tensor:
     return (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
-
-
-def _write(file: Path, content: dict[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> Network:
@@ -63,7 +58,7 @@ def load(folder: Path) -> Network:
             [int(i) for i in config["things"]],
         )
     except (KeyError, TypeError, ValueError, BenchError) as error:
-        raise ModelError(f"{file}: is no configuration of an EfficientPS ({error}); copy both files again") from None
+        raise ModelError(f"{file}: is not a configuration of EfficientPS ({error}); copy both files again") from None
     tensors = _read_weights(folder)
     if left := sorted(tensors.keys() - network.state_dict().keys()):
         raise ModelError(f"{folder}: {len(left)} tensors are left over, first {left[0]}; copy both files again")

@@ -109,7 +109,7 @@ def _check(semantic: Tensor, instances: Instances, categories: Categories, spec:
         raise ModelError(f"semantic logits are {tuple(semantic.shape)}, but {len(categories)} classes need (C, H, W)")
     wrong = [i for i in instances.labels.tolist() if not 0 <= i < len(categories) or not categories.isthing[i]]
     if wrong:
-        raise ModelError(f"an instance has the class number {wrong[0]}, which is no thing of the categories")
+        raise ModelError(f"an instance has class index {wrong[0]}, which is not a thing of the categories")
     check_finite(semantic, "semantic")
     check_finite(instances.boxes, "box")
 

@@ -40,7 +40,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         data = parse_yaml(read_bytes(path, MAX_YAML).decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error}); mend the file or name another") from None
+        raise UsageError(f"{path}: cannot be read ({error}); correct the file or name another") from None
     except NOT_YAML as error:
         raise UsageError(f"{path}: is not valid YAML: {' '.join(str(error).split())[:300]}") from None
     if not isinstance(data, dict):
@@ -173,7 +173,7 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise UsageError(f"{where}: expected {hint.__name__}, found {excerpt(value)}")
     if isinstance(value, str) and INVALID_CHARACTERS.search(value):
-        raise UsageError(f"{where}: {excerpt(value)} holds a character that is none; leave it out")
+        raise UsageError(f"{where}: {excerpt(value)} holds a character that no file name can have; remove it")
     return value
 
 

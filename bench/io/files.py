@@ -79,7 +79,7 @@ def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"it holds {name}, which is no JSON number")
+    raise ValueError(f"it holds {name}, which is not a JSON number")
 
 
 def _finite(text: str) -> float:
@@ -119,9 +119,9 @@ def write_atomic(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, indent: int = 1) -> None:
     """Write a value as JSON, atomically. Raise OSError with the path if the disk is full."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     with write_atomic(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 

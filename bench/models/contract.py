@@ -91,7 +91,7 @@ def _cost(adapter: Adapter, image: Image) -> ContractCheck:
     if found is None:
         return ContractCheck("multiply-adds", "ok", "None: they are not counted")
     told = isinstance(found, int) and found > 0
-    return _check("multiply-adds", told, f"{found / 1e9:.3g} G an image", f"{found!r} is no number above 0"[:200])
+    return _check("multiply-adds", told, f"{found / 1e9:.3g} G an image", f"{found!r} is not a positive integer"[:200])
 
 
 def _categories(categories: Any) -> ContractCheck:

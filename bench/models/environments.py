@@ -64,14 +64,14 @@ def interpreter(env: str) -> Path:
     if "/" not in env:
         python = envs_folder() / env / "bin" / "python"
         if not python.exists():
-            raise ModelError(f"the environment {env!r} is not there ({python}); `bench env create {env}` makes it")
+            raise ModelError(f"there is no environment {env!r} ({python}); create it with `bench env create {env}`")
         return python.absolute()
     path = Path(env).expanduser()
     # absolute() and not resolve(): the python of a virtual environment is a link, and its target is another
     # environment.
     python = path / "bin" / "python" if path.is_dir() else path
     if not os.access(python, os.X_OK):
-        raise ModelError(f"env: {env}: there is no Python that can be run; name an interpreter or an environment")
+        raise ModelError(f"env: {env}: there is no executable Python; name an interpreter or an environment")
     return python.absolute()
 
 
@@ -213,4 +213,4 @@ def _command(command: Sequence[str], on_output: OnOutput | None, more: dict[str,
 
 def _last_words(lines: list[str]) -> str:
     errors = [line for line in lines if line.upper().startswith("ERROR") or "Error:" in line]
-    return (errors or [line for line in lines if line] or ["it said nothing"])[-1]
+    return (errors or [line for line in lines if line] or ["no output"])[-1]

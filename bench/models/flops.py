@@ -23,10 +23,6 @@ def count_macs(adapter: Any, image: Image) -> int | None:
         return own(image) if callable(own) else int(own)
     if getattr(adapter, "parameters", None) is None:
         return None
-    return _computed(adapter, image)
-
-
-def _computed(adapter: Any, image: Image) -> int | None:
     ready = adapter.preprocess(image)
     return counted(lambda: adapter.infer([ready]))
 

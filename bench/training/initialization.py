@@ -47,7 +47,7 @@ def adapt_class_head(network: Any, family: Family, categories: Categories) -> st
         setattr(network.config, key, value)
     _fit_criterion(network, len(wanted))
     fresh = [name for name, row in zip(wanted, rows, strict=True) if row is None]
-    anew = f"; the rows of {', '.join(fresh)} begin anew" if fresh else ""
+    anew = f"; the rows of {', '.join(fresh)} start from random weights" if fresh else ""
     return f"{len(wanted)} classes, {len(wanted) - len(fresh)} of them among its {len(known)}{anew}"
 
 
@@ -195,7 +195,9 @@ def transplant(network: Any, source: Mapping[str, Tensor], backbone: str, name: 
             "take a checkpoint of the same widths and depths, or drop `init`"
         )
     network.load_state_dict({**own, **fitting})
-    return f"init: {len(fitting)} tensors of {name}; {_some(missing)} begin anew, {_some(left)} left over"
+    return (
+        f"init: {len(fitting)} tensors of {name}; {_some(missing)} start from random weights, {_some(left)} left over"
+    )
 
 
 def _renamed(source: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from copy import deepcopy
@@ -14,7 +13,7 @@ import torch
 
 from bench.errors import ModelError, UsageError
 from bench.io.canonical_json import digest
-from bench.io.files import write_atomic
+from bench.io.files import write_atomic, write_json
 from bench.training.learner import Learner, parameter_groups
 from bench.training.recipe import Recipe
 
@@ -73,7 +72,7 @@ def start_or_resume(recipe: Recipe, learner: Learner, accelerator: Any, scenes: 
     if checkpoint(out).is_file():
         _resume(run, out)
     if accelerator.is_main_process:
-        (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+        write_json(out / "recipe.json", asdict(recipe), indent=2)
     run.started = run.stored = time.monotonic()
     return run
 
@@ -103,7 +102,7 @@ def _resume(run: TrainingState, out: Path) -> None:
         # weights_only: a checkpoint is a pickle, and could run code.
         state = torch.load(path, weights_only=True, map_location=run.accelerator.device)
     except Exception as error:
-        raise ModelError(f"{path}: cannot be read ({type(error).__name__}); delete it to start anew") from None
+        raise ModelError(f"{path}: cannot be read ({type(error).__name__}); delete it to start again") from None
     if state["recipe"] != digest(run.recipe):
         raise UsageError(f"{path}: belongs to another recipe; give another --out or delete it")
     run.learner.load_state_dict(state["learner"])

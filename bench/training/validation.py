@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import torch
 from bench.datasets.dataset import Dataset
 from bench.fusion.presets import FusionSpec
 from bench.io.canonical_json import to_plain
+from bench.io.files import write_json
 from bench.metrics.pq import PQStat, PQTable, pq_stat, pq_table, sum_stats
 from bench.models.loading import load_model
 from bench.models.model_file import CheckpointFolder, FusionOverrides, InputSize
@@ -68,7 +68,7 @@ class Validator:
         half = self.recipe.weights == "fp16"
         self.family.save(merge_head_layers(network, self.family, self.recipe), folder, (height, width), half)
         note = CheckpointFolder(self.data.space, size, self.fusion, files=("config.json", "model.safetensors"))
-        (folder / "bench.json").write_text(json.dumps(to_plain(note), indent=2) + "\n", encoding="utf-8")
+        write_json(folder / "bench.json", to_plain(note), indent=2)
 
     def spec(self, folder: Path) -> ModelSpec:
         """Resolve the folder as `bench run --checkpoint` does."""

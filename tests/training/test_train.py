@@ -88,7 +88,7 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(root, tmp_path):
     with pytest.raises(UsageError, match="another recipe"):
         train(replace(RECIPE, seed=1), tmp_path, lambda report: None, root)
     (tmp_path / "checkpoint.pt").write_bytes(b"torn")
-    with pytest.raises(ModelError, match=r"checkpoint.pt: cannot be read .* delete it to start anew"):
+    with pytest.raises(ModelError, match=r"checkpoint.pt: cannot be read .* delete it to start again"):
         train(RECIPE, tmp_path, lambda report: None, root)
 
 

@@ -86,7 +86,7 @@ class WorkerProcess:
                 hello = read_message(self._answers).header
                 if hello.get("hello") == PROTOCOL:
                     return hello
-                reason = f"speaks protocol {hello.get('hello')!r}, this is {PROTOCOL}: update both"
+                reason = f"uses protocol {hello.get('hello')!r}, not {PROTOCOL}; update both"
         except (EOFError, ProtocolError) as error:
             reason = self._why(error)
         self.close(reason)
@@ -159,13 +159,13 @@ class WorkerProcess:
         with self._guard:
             answer = self._waiting.pop(message.header.get("id", -1), None)
         if answer is None:
-            raise ProtocolError(f"an answer to a question that nobody asked ({message.header.get('id')!r})")
+            raise ProtocolError(f"an answer to an unknown request ({message.header.get('id')!r})")
         answer.set_result(message)
 
     def _why(self, error: Exception) -> str:
         """Return what became of the worker, by the error of reading from it; waits for the end of its process."""
         if isinstance(error, ProtocolError):
-            return f"wrote something else than messages ({error})"
+            return f"wrote something other than messages ({error})"
         try:
             code = self._process.wait(GONE_SECONDS)
         except subprocess.TimeoutExpired:

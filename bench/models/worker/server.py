@@ -119,7 +119,8 @@ class StageServer:
     def load(self, message: Message) -> Message:
         """Load the model and return its metadata for run.json."""
         header = message.header
-        module = _module(header["module"], header["file"])
+        own, shipped = header["file"], f"bench.adapters.{header['module']}"
+        module = module_from_file(Path(own)) if own else importlib.import_module(shipped)
         model = getattr(module, header["class"], None)
         if model is None:
             raise ModelError(f"{module.__file__} has no class {header['class']!r}")
@@ -161,10 +162,6 @@ class StageServer:
     def count(self, message: Message) -> Message:
         image = Image(message.header["image_id"], message.arrays["rgb"])
         return Message({"multiply_adds": count_macs(self.adapter, image)})
-
-
-def _module(name: str | None, file: str | None) -> Any:
-    return module_from_file(Path(file)) if file else importlib.import_module(f"bench.adapters.{name}")
 
 
 def _packages(names: list[str]) -> dict[str, str]:

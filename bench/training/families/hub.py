@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from bench.adapters.transformers_models import IMAGENET_MEAN, IMAGENET_STD
 from bench.errors import UsageError
 from bench.io.config import from_dict
+from bench.io.files import write_json
 from bench.training.recipe import NetworkSpec, Recipe
 from bench.types import Categories
 
@@ -69,7 +69,7 @@ def save(model: Any, folder: Path, input_px: tuple[int, int], half: bool, *, pro
     `input_px` is (height, width).
     """
     (deepcopy(model).half() if half else model).save_pretrained(folder)
-    (folder / "preprocessor_config.json").write_text(json.dumps(_preprocessor(input_px, processor), indent=2) + "\n")
+    write_json(folder / "preprocessor_config.json", _preprocessor(input_px, processor), indent=2)
 
 
 def _preprocessor(input_px: tuple[int, int], processor: str) -> dict[str, Any]:
