@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.datasets.synthetic.manifest import Arrays
 from bench.datasets.synthetic.minicity import ground, sides, traffic
 from bench.datasets.synthetic.minicity.camera import Camera
 from bench.datasets.synthetic.minicity.canvas import Canvas
@@ -38,12 +37,6 @@ class Picture:
     rgb: npt.NDArray[np.uint8]
     panoptic: Panoptic
     image_id: int
-
-    @property
-    def arrays(self) -> Arrays:
-        """Arrays to hash: size, pixels, id map by position, and (id, category, iscrowd) of the segments."""
-        rows = [(s.source_id or 0, s.category_id, int(s.iscrowd)) for s in self.panoptic.segments_info]
-        return np.array(self.panoptic.size, np.int32), self.rgb, self.panoptic.id_map, np.array(rows, np.int64)
 
 
 def render(split: str, index: int) -> Picture:
