@@ -9,7 +9,6 @@ from typing import Any
 import matplotlib
 import pandas as pd
 
-from bench.io.images import LUMA
 from bench.reports.views.runs import Interval, RunView
 
 KINDS = ("semantic", "panoptic")
@@ -56,8 +55,8 @@ class Cell:
         """CSS colours for the value in cividis, which stays readable with colour vision deficiencies."""
         if self.value is None:
             return ""
-        red, green, blue, _ = rgba = matplotlib.colormaps["cividis"](self.value, bytes=True)
-        ink = "#000" if rgba[:3] @ LUMA > 125 else "#fff"
+        red, green, blue, _ = matplotlib.colormaps["cividis"](self.value, bytes=True)
+        ink = "#000" if 0.299 * red + 0.587 * green + 0.114 * blue > 125 else "#fff"
         return f"background:rgb({red},{green},{blue});color:{ink}"
 
 
