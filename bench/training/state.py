@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from copy import deepcopy
@@ -13,7 +14,7 @@ import torch
 
 from bench.errors import ModelError, UsageError
 from bench.io.canonical_json import digest
-from bench.io.files import write_atomic, write_json
+from bench.io.files import write_atomic
 from bench.training.learner import Learner, parameter_groups
 from bench.training.recipe import Recipe
 
@@ -72,7 +73,8 @@ def start_or_resume(recipe: Recipe, learner: Learner, accelerator: Any, scenes: 
     if checkpoint(out).is_file():
         _resume(run, out)
     if accelerator.is_main_process:
-        write_json(out / "recipe.json", asdict(recipe), indent=2)
+        # Not write_json, which refuses NaN: a recipe made in Python may hold one, and the loss then ends the run.
+        (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n", encoding="utf-8")
     run.started = run.stored = time.monotonic()
     return run
 
