@@ -1,9 +1,10 @@
 """Class heads of several linear layers, in place of the single layer of transformers' architectures."""
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ def class_head(widths: Sequence[int], activation: str, dropout: float) -> Any:
     from torch import nn
 
     layers: list[Any] = []
-    for i, (inputs, outputs) in enumerate(pairwise(widths)):
-        if i:  # both always, so that a layer's number says nothing of them
+    # Not itertools.pairwise: Python 3.9 lacks it, and workers of other frameworks import this file.
+    for i, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:])):  # noqa: B905, RUF007
+        # Both layers always, so that the number of a linear layer, part of its tensors' names, is the same for all.
+        if i:
             layers += [nn.ReLU() if activation == "relu" else nn.Identity(), nn.Dropout(dropout)]
         layers.append(nn.Linear(inputs, outputs))
     return nn.Sequential(*layers)

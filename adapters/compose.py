@@ -58,6 +58,7 @@ def semantic_logits(adapter: Adapter, output: Any, size: tuple[int, int]) -> Any
     """Return (C, H, W) logits: the adapter's own, else from its semantic map, else from its panoptic map."""
     from bench.fusion.hard_labels import logits_of, semantic_of
 
+    # Logits keep what an argmax has lost: how sure the model is, which the fusion weighs.
     if hasattr(adapter, "semantic_logits"):
         return adapter.semantic_logits(output, size)
     prediction = adapter.postprocess(output, size)

@@ -1,8 +1,10 @@
-"""Panoptic models of detectron2, such as Panoptic FPN, from config and weights. Runs on Python 3.9.
+"""Panoptic models of detectron2, such as Panoptic FPN, from config and weights.
 
 detectron2 does the fusion, with the thresholds of the YAML. Its category ids are contiguous, separately for things
 and stuff; the metadata of the config's data set map them to category ids.
 """
+
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from bench.adapters import stub_modules
-from bench.adapters.transformers_models import pick_device, scaled_size
-from bench.adapters.weights_only import load_pickle, load_torch, tensors_of
+from bench.adapters.transformers_models import autocast, pick_device, resized, scaled_size
+from bench.adapters.weights_only import load_pickle, load_torch, load_weights, tensors_of
 from bench.errors import ModelError
 from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
 
@@ -56,15 +58,12 @@ class Detectron2:
         self.config = read_config(spec, self.device)
         self.table = class_table(metadata_of(self.config), spec.space)
         self.model = built(self.config)
-        fill(self.model, read_weights(spec), spec)
+        load_weights(self.model, read_weights(spec), spec.source, optional=comes_from_config)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
 
     def preprocess(self, image: Image) -> dict[str, Any]:
         """Return detectron2's input: (3, h, w) in the config's channel order, and the original size."""
-        height, width = scaled_size(image.size, self.spec.input)
-        rgb = image.rgb
-        if (height, width) != image.size:
-            rgb = np.asarray(PilImage.fromarray(rgb).resize((width, height), PilImage.Resampling.BILINEAR))
+        rgb = resized(image.rgb, scaled_size(image.size, self.spec.input))
         pixels = rgb[..., ::-1] if self.config.INPUT.FORMAT == "BGR" else rgb
         return {
             "image": np.ascontiguousarray(pixels.transpose(2, 0, 1)),
@@ -76,10 +75,8 @@ class Detectron2:
         """Return panoptic ids, segments and semantic map (None unless it has every class) of each image."""
         import torch
 
-        dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[self.spec.precision]
-        autocast = torch.autocast(self.device.partition(":")[0], dtype=dtype, enabled=dtype is not None)
         inputs = [{**item, "image": torch.from_numpy(item["image"])} for item in batch]
-        with torch.no_grad(), autocast:
+        with torch.no_grad(), autocast(self.device, self.spec.precision):
             outputs = self.model(inputs)
         return [plain_output(output, len(self.table.joint)) for output in outputs]
 
@@ -125,7 +122,8 @@ def panoptic_of(
         )
         for segment in segments
     }
-    present = set(np.unique(ids).tolist())  # a stuff limit of 0 lists segments that things cover whole
+    # With a stuff limit of 0 detectron2 lists segments that things cover entirely.
+    present = set(np.unique(ids).tolist())
     return Panoptic.from_ids(ids, {value: info for value, info in infos.items() if value in present}, void=0)
 
 
@@ -145,12 +143,14 @@ def class_table(metadata: Mapping[str, Any], categories: Categories) -> ClassTab
             )
     else:
         things = dict(enumerate(category.id for category in categories if category.isthing))
+        # 0 is all things together, as in the stuff annotations that Panoptic FPN is trained on.
         stuff = dict(enumerate((category.id for category in categories if not category.isthing), start=1))
     return ClassTable(things, stuff, int(metadata.get("label_divisor", 1000)))
 
 
 def prepare_imports(*, stand_in: bool) -> None:
     """Install stub modules if requested, and the name that Pillow 10 removed and detectron2 uses."""
+    # Pillow 10 removed it; detectron2 0.6 uses it in its transforms.
     if not hasattr(PilImage, "LINEAR"):
         PilImage.LINEAR = PilImage.Resampling.BILINEAR  # type: ignore[attr-defined]
     if stand_in:
@@ -197,25 +197,9 @@ def read_weights(spec: ModelSpec) -> dict[str, Any]:
     assert spec.framework is not None
     path = Path(spec.source)
     content = load_pickle(path) if path.suffix == ".pkl" else load_torch(path, spec.framework.trust_pickle)
-    weights: dict[str, Any] = tensors_of(content, path)
-    return weights
+    return {name: value for name, value in tensors_of(content, path).items() if not name.endswith("cell_anchors")}
 
 
-def fill(model: Any, weights: Mapping[str, Any], spec: ModelSpec) -> None:
-    """Load the weights into the model. Raises ModelError if a tensor is missing or has another shape.
-
-    Anchors and pixel statistics may be missing; they come from the config.
-    """
-    import torch
-
-    needed = {name: value for name, value in model.state_dict().items() if not name.endswith("cell_anchors")}
-    own = {name for name in needed if "anchor_generator" in name or name in ("pixel_mean", "pixel_std")}
-    missing = sorted(set(needed) - set(weights) - own)
-    if missing:
-        raise ModelError(f"{spec.source}: {len(missing)} tensors of the config are missing, first {missing[0]}")
-    loaded = {name: torch.as_tensor(weights[name]) for name in needed if name in weights}
-    for name, value in loaded.items():
-        if value.shape != needed[name].shape:
-            shapes = tuple(value.shape), tuple(needed[name].shape)
-            raise ModelError(f"{spec.source}: {name} is {shapes[0]}, but the config has {shapes[1]}")
-    model.load_state_dict(loaded, strict=False)
+def comes_from_config(name: str) -> bool:
+    """Return whether a checkpoint may lack this tensor: anchors and pixel statistics are made from the config."""
+    return "anchor_generator" in name or name in ("pixel_mean", "pixel_std")

@@ -3,6 +3,8 @@
 Older checkpoints of the hub differ from the format of transformers 5; they are converted here.
 """
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 import importlib
@@ -16,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.adapters.class_head import restore
-from bench.errors import ModelError, require_packages
+from bench.errors import ModelError, first_line, require_packages
 from bench.models.hub import CONFIG
 from bench.models.hub import fetch as fetch
-from bench.models.hub import first_line as _first_line
 from bench.models.hub import resolve_commit as resolve_commit
 
-AUTHORS_EOMT = "network."  # how every name begins in the weights that EoMT's own training code saves
+# The names in the weights that EoMT's own training code saves begin so.
+AUTHORS_EOMT = "network."
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read ({_first_line(error)}); copy it from the checkpoint again") from None
+        raise ModelError(f"{path}: cannot be read ({first_line(error)}); copy it from the checkpoint again") from None
     if not isinstance(config, dict):
         raise ModelError(f"{path}: must hold keys, not {type(config).__name__}; copy it from the checkpoint again")
     return config
@@ -64,9 +66,10 @@ def load_pretrained(folder: Path, model_class: str) -> Any:
         )
     except Exception as error:
         raise ModelError(
-            f"{folder}: cannot be loaded as {model_class} ({_first_line(error)}); {_is_a(config, model_class)}"
+            f"{folder}: cannot be loaded as {model_class} ({first_line(error)}); {_is_a(config, model_class)}"
         ) from None
     head = restore(model, folder, config) or None
+    # The class head is loaded by `restore`, and its layers are no missing or left-over tensors of transformers.
     missing, left_over = (
         [n for n in to_load(model, report[f"{key}_keys"], key) if not n.startswith(f"{head}.")]
         for key in ("missing", "unexpected")
@@ -105,6 +108,7 @@ def register_swiglu_of_eomt() -> None:
         known = [mapping.get_checkpoint_conversion_mapping(n) for n in ("eomt", "EomtForUniversalSegmentation")]
     except (ImportError, AttributeError):
         return
+    # A later version of transformers may bring its own mapping.
     if any(found is not None for found in known) or not _gated_by_name():
         return
     halves = [
@@ -194,7 +198,7 @@ def check_torchvision() -> None:
         importlib.import_module("torchvision")
     except Exception as error:
         pair = f"torchvision {_version('torchvision')} does not work with torch {_version('torch')}"
-        raise ModelError(f"{pair} ({_first_line(error)}); install the matching build, or uninstall it") from None
+        raise ModelError(f"{pair} ({first_line(error)}); install the matching build, or uninstall it") from None
 
 
 def _version(package: str) -> str:

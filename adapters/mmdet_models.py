@@ -1,8 +1,10 @@
-"""Panoptic models of mmdetection 3.x and its maintained fork, from config and checkpoint. Runs on Python 3.9.
+"""Panoptic models of mmdetection 3.x and its maintained fork, from config and checkpoint.
 
 Logits of Mask2Former and MaskFormer go through our fusion, or through mmdetection's with the preset `framework`.
 Panoptic FPN always uses mmdetection's fusion, with the thresholds of the YAML.
 """
+
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
 
 from __future__ import annotations
 
@@ -15,15 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.adapters import stub_modules
-from bench.adapters.transformers_models import Output, pick_device
-from bench.adapters.weights_only import load_torch, tensors_of
+from bench.adapters.transformers_models import Output, autocast, fused, pick_device
+from bench.adapters.weights_only import load_torch, load_weights, tensors_of
 from bench.errors import ModelError
 from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
 
 if TYPE_CHECKING:
     from bench.models.spec import ModelSpec
 
-INSTANCE_OFFSET = 1000  # mmdet.evaluation.functional: an id is its class + 1000 * instance
+# mmdet.evaluation.functional: an id is its class + 1000 * instance.
+INSTANCE_OFFSET = 1000
 
 VERSION = 1  # goes up with every change that moves a pixel of these models
 
@@ -43,12 +46,13 @@ class MMDetection:
         self.order = class_order(class_names(content), spec.space)
         self.config = read_config(spec)
         self.model = built(self.config, self.device)
-        fill(self.model, tensors_of(content, Path(spec.source)), spec)
+        load_weights(self.model, tensors_of(content, Path(spec.source)), spec.source)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.pipeline = test_pipeline(self.config)
 
     def preprocess(self, image: Image) -> Any:
         """Apply mmdetection's test transforms to the image as (H, W, 3) uint8 BGR, at the input size of our YAML."""
+        # mmdetection reads images with OpenCV, in BGR.
         bgr = np.ascontiguousarray(image.rgb[..., ::-1])
         return self.pipeline({"img": bgr, "img_id": 0})
 
@@ -57,9 +61,7 @@ class MMDetection:
         import torch
 
         data = {key: [item[key] for item in batch] for key in ("inputs", "data_samples")}
-        dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[self.spec.precision]
-        autocast = torch.autocast(self.device.partition(":")[0], dtype=dtype, enabled=dtype is not None)
-        with torch.no_grad(), autocast:
+        with torch.no_grad(), autocast(self.device, self.spec.precision):
             if self.spec.fusion.rule != "framework":
                 return self._logits(data)
             results = self.model.test_step(data)
@@ -70,7 +72,8 @@ class MMDetection:
         samples = data["data_samples"]
         features = self.model.extract_feat(data["inputs"])
         classes, masks = self.model.panoptic_head.predict(features, samples)
-        columns = [*self.order, len(self.order)]  # the last is "no object"
+        # The last column is "no object".
+        columns = [*self.order, len(self.order)]
         return [
             Output(classes[i].float().cpu()[:, columns], masks[i].float().cpu(),
                    tuple(sample.batch_input_shape), tuple(sample.img_shape[:2]))
@@ -83,14 +86,8 @@ class MMDetection:
             for category, position in zip(self.categories, self.order):  # noqa: B905 - `strict` came with Python 3.10
                 ids[position] = category.id
             return Prediction(panoptic_of(output, ids))
-        from bench.fusion.logits import ImageGeometry
-        from bench.fusion.queries import fuse
-        from bench.fusion.semantic import semantic
-
-        geometry = ImageGeometry(output.padded_size, output.image_size, size)
-        logits = output.class_logits, output.mask_logits
-        panoptic = fuse(*logits, geometry, self.categories, self.spec.fusion)
-        return Prediction(panoptic, semantic(*logits, geometry, self.categories))
+        prediction: Prediction = fused(output, size, self.categories, self.spec.fusion)
+        return prediction
 
 
 def panoptic_of(ids: NDArray[np.integer[Any]], category_ids: Sequence[int]) -> Panoptic:
@@ -126,6 +123,7 @@ def class_order(names: Sequence[str] | None, categories: Categories) -> list[int
     Raises ModelError if the names differ from the categories.
     """
     if names is None:
+        # mmdetection's COCO panoptic classes are all things, then all stuff.
         things_first = sorted(range(len(categories)), key=lambda i: not categories.items[i].isthing)
         return [things_first.index(i) for i in range(len(categories))]
     missing = [category.name for category in categories if category.name not in names]
@@ -153,6 +151,7 @@ def read_config(spec: ModelSpec) -> Any:
     drop_pretrained(config.model)
     apply_fusion(config.model, spec)
     dataset = config.test_dataloader.dataset
+    # Annotations are not there at inference, and the image comes as an array.
     dataset.pipeline = [sized(step, spec) for step in dataset.pipeline if "Annotations" not in step["type"]]
     dataset.pipeline[0] = {"type": "mmdet.LoadImageFromNDArray"}
     return config
@@ -201,18 +200,6 @@ def built(config: Any, device: str) -> Any:
 
     register_all_modules(init_default_scope=True)
     return MODELS.build(config.model).to(device).eval()
-
-
-def fill(model: Any, tensors: Mapping[str, Any], spec: ModelSpec) -> None:
-    """Load the weights into the model. Raises ModelError if a tensor is missing or has another shape."""
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    missing = sorted(name for name in shapes if name not in tensors)
-    if missing:
-        raise ModelError(f"{spec.source}: {len(missing)} tensors of the config are missing, first {missing[0]}")
-    for name, shape in shapes.items():
-        if tuple(tensors[name].shape) != shape:
-            raise ModelError(f"{spec.source}: {name} is {tuple(tensors[name].shape)}, but the config has {shape}")
-    model.load_state_dict({name: tensors[name] for name in shapes})
 
 
 def test_pipeline(config: Any) -> Any:

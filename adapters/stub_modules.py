@@ -1,8 +1,10 @@
-"""Stub modules in place of compiled ones, so that pure-Python builds of frameworks import and run. Python 3.9.
+"""Stub modules in place of compiled ones, so that pure-Python builds of frameworks import and run.
 
 They contain only what panoptic inference needs (`torch_ops`); anything else raises when called. Installed only on
 request (`compiled_ops: stand-in` in a model's YAML) and never over a real module.
 """
+
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
 
 from __future__ import annotations
 
@@ -47,6 +49,7 @@ def _install(name: str, functions: Mapping[str, Any], *, package: bool = False) 
         module.__path__ = []
     for key, value in functions.items():
         setattr(module, key, value)
+    # Frameworks fetch all operators on import; the others must exist, and raise only when called.
     module.__getattr__ = lambda attribute: _absent(name, attribute)  # type: ignore[method-assign]
     sys.modules[name] = module
     return module
@@ -65,7 +68,9 @@ def _absent(module: str, name: str) -> Callable[..., Any]:
         raise AttributeError(name)
 
     def call(*arguments: Any, **named: Any) -> Any:
-        raise RuntimeError(f"{module}.{name} is compiled code and its stand-in has only what panoptic models need")
+        raise RuntimeError(
+            f"{module}.{name} is compiled code that its stand-in does not contain; install the compiled package"
+        )
 
     return call
 
@@ -83,7 +88,7 @@ def _roi_align_forward(
 ) -> None:  # fmt: skip
     """Implement mmcv's signature: the result is written to `output`; pool mode 1 is average pooling."""
     if pool_mode != 1:
-        raise RuntimeError("the stand-in for roi_align has average pooling alone")
+        raise RuntimeError("the stand-in for roi_align has only average pooling; install the compiled package")
     size = aligned_height, aligned_width
     output.copy_(torch_ops.roi_align(features, rois, size, spatial_scale, sampling_ratio, aligned))
 

@@ -1,5 +1,7 @@
 """Query-based models of transformers, without its post-processing: adapters pass raw logits to `bench.fusion`."""
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -15,15 +17,16 @@ from bench.adapters.detr_masks import in_parts
 from bench.adapters.hub import fetch, load_pretrained, read_config
 from bench.errors import ModelError
 from bench.models.flops import counted, without_values
-from bench.types import Categories, Image, Prediction
+from bench.types import RGB, Categories, Image, Precision, Prediction
 
 if TYPE_CHECKING:
+    from bench.fusion.presets import FusionSpec
     from bench.models.model_file import InputSize
     from bench.models.spec import ModelSpec
 
-# ImageNet statistics on the 0..255 scale; every checkpoint here was trained with them.
-PIXEL_MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
-PIXEL_STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
+# Every checkpoint here was trained with the statistics of ImageNet, which preprocessor_config.json states for 0..1.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PIXEL_MEAN, PIXEL_STD = ((255 * np.array(values)).astype(np.float32) for values in (IMAGENET_MEAN, IMAGENET_STD))
 
 VERSION = 1  # goes up with every change that moves a pixel of these models
 
@@ -54,9 +57,9 @@ class QueryModel:
         self.spec = spec
         self.categories = spec.space
         self.device = pick_device(device)
-        self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[spec.precision]
         folder = Path(spec.source) if spec.local else fetch(spec.source, spec.revision, self.more_files)
-        self.revision = None if spec.local else folder.name  # the hub's cache names a snapshot by its commit
+        # The hub's cache names the folder of a snapshot by its commit.
+        self.revision = None if spec.local else folder.name
         self.hardware = torch.cuda.get_device_name(self.device) if self.device.startswith("cuda") else None
         self.before_loading(folder)
         self.model = load_pretrained(folder, self.model_class).to(self.device).eval().requires_grad_(False)
@@ -76,17 +79,13 @@ class QueryModel:
 
     def preprocess(self, image: Image) -> NDArray[np.float32]:
         """Return (3, h, w) float32, resized to the spec's input size and normalized."""
-        height, width = self.scaled_size(image.size)
-        rgb = image.rgb
-        if (height, width) != image.size:
-            resized = PilImage.fromarray(rgb).resize((width, height), PilImage.Resampling.BILINEAR)
-            rgb = np.asarray(resized)
-        return np.ascontiguousarray(((rgb - PIXEL_MEAN) / PIXEL_STD).transpose(2, 0, 1))
+        return normalized(resized(image.rgb, self.scaled_size(image.size)))
 
     def padded(self, batch: Sequence[NDArray[np.float32]]) -> tuple[Any, Any]:
         """Return the batch as one tensor on the device and its mask: the arguments of `logits`."""
         import torch
 
+        # The color is given before normalization: black is not 0 afterwards.
         fill = (self.padding - PIXEL_MEAN) / PIXEL_STD
         pixels, real = (torch.from_numpy(a).to(self.device) for a in pad_batch(batch, self.spec.input.divisor, fill))
         return pixels, real
@@ -104,8 +103,7 @@ class QueryModel:
         import torch
 
         padded, real = self.padded(batch)
-        autocast = torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype is not None)
-        with torch.inference_mode(), autocast:
+        with torch.inference_mode(), autocast(self.device, self.spec.precision):
             classes, masks = (logits.float().cpu() for logits in self.logits(padded, real))
         classes = classes if self.columns is None else fold(classes, self.columns)
         size = int(padded.shape[-2]), int(padded.shape[-1])
@@ -120,14 +118,7 @@ class QueryModel:
             torch.cuda.synchronize(self.device)
 
     def postprocess(self, output: Output, size: tuple[int, int]) -> Prediction:
-        from bench.fusion.logits import ImageGeometry
-        from bench.fusion.queries import fuse
-        from bench.fusion.semantic import semantic
-
-        geometry = ImageGeometry(output.padded_size, output.image_size, size)
-        logits = output.class_logits, output.mask_logits
-        panoptic = fuse(*logits, geometry, self.categories, self.spec.fusion)
-        return Prediction(panoptic, semantic(*logits, geometry, self.categories))
+        return fused(output, size, self.categories, self.spec.fusion)
 
 
 class Mask2Former(QueryModel):
@@ -149,6 +140,7 @@ class Detr(QueryModel):
 
     def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
         super().__init__(spec, device)
+        # 100 queries at once need 9 GB at 800 x 1067.
         in_parts(self.model.mask_head)
 
     def scaled_size(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -192,6 +184,37 @@ class Eomt(QueryModel):
             )
 
 
+def fused(output: Output, size: tuple[int, int], categories: Categories, spec: FusionSpec) -> Prediction:
+    """Return the prediction of raw logits at the original image size (H, W)."""
+    from bench.fusion.logits import ImageGeometry
+    from bench.fusion.queries import fuse
+    from bench.fusion.semantic import semantic
+
+    geometry = ImageGeometry(output.padded_size, output.image_size, size)
+    logits = output.class_logits, output.mask_logits
+    return Prediction(fuse(*logits, geometry, categories, spec), semantic(*logits, geometry, categories))
+
+
+def autocast(device: str, precision: Precision) -> Any:
+    """Return the context in which a network runs with this precision."""
+    import torch
+
+    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    return torch.autocast(device.partition(":")[0], dtype=dtype, enabled=dtype is not None)
+
+
+def resized(rgb: RGB, size: tuple[int, int]) -> RGB:
+    """Resize (H, W, 3) to `size` (height, width), bilinear. An image of that size is returned as it is."""
+    if rgb.shape[:2] == size:
+        return rgb
+    return np.asarray(PilImage.fromarray(rgb).resize((size[1], size[0]), PilImage.Resampling.BILINEAR))
+
+
+def normalized(rgb: RGB) -> NDArray[np.float32]:
+    """Return (3, H, W) float32 by the statistics of ImageNet."""
+    return np.ascontiguousarray(((rgb - PIXEL_MEAN) / PIXEL_STD).transpose(2, 0, 1))
+
+
 def task_tokens(folder: Path, length: int) -> Any:
     """Return (1, length) int64 tokens of OneFormer's task text for panoptic segmentation, padded with zeros."""
     absent = [name for name in ("vocab.json", "merges.txt") if not (folder / name).is_file()]
@@ -211,6 +234,7 @@ def task_tokens(folder: Path, length: int) -> Any:
 def scaled_size(size: tuple[int, int], to: InputSize) -> tuple[int, int]:
     """Return (H, W) scaled to the target shorter side, or to the longer limit if that is exceeded (detectron2)."""
     scale = to.shorter / min(size)
+    # detectron2's ResizeShortestEdge; its sizes are rounded half up.
     if max(size) * scale > to.longer:
         scale = to.longer / max(size)
     return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
@@ -220,6 +244,7 @@ def scaled_down_size(size: tuple[int, int], to: InputSize) -> tuple[int, int]:
     """Return (H, W) scaled as in DETR: the shorter side is rounded to pixels first, the longer one truncated."""
     shorter = to.shorter
     if max(size) / min(size) * shorter > to.longer:
+        # As in DETR's datasets/transforms.py (get_size_with_aspect_ratio).
         shorter = round(to.longer * min(size) / max(size))
     longer = int(shorter * max(size) / min(size))
     return (shorter, longer) if size[0] <= size[1] else (longer, shorter)
@@ -260,6 +285,7 @@ def class_columns(spec: ModelSpec, id2label: Mapping[int, str]) -> list[int] | N
 
     DETR's head for COCO has 250 columns, indexed by category id. Raises ModelError if class names or numbers differ.
     """
+    # DETR's head for COCO has a column for every category id up to 249; 133 of them are classes.
     by_id = len(id2label) == 250 and len(spec.space) == 133
     columns = list(spec.space.ids) if by_id else list(range(len(spec.space)))
     if not by_id and len(id2label) != len(spec.space):
@@ -289,4 +315,5 @@ def fold(class_logits: Any, columns: list[int]) -> Any:
     import torch
 
     rest = [i for i in range(class_logits.shape[-1]) if i not in set(columns)]
+    # logsumexp: after the softmax, "no object" has the sum of the joined probabilities, and the others keep theirs.
     return torch.cat([class_logits[..., columns], class_logits[..., rest].logsumexp(-1, keepdim=True)], -1)

@@ -1,13 +1,16 @@
-"""Reads checkpoints of other frameworks without executing their pickles. Runs on Python 3.9.
+"""Reads checkpoints of other frameworks without executing their pickles.
 
 A pickle is a program. Official checkpoints contain tensors, numpy arrays and also training objects; tensors and
 arrays are built, any other class becomes an inert object, and no other function named in the file is called.
 """
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 import collections
 import pickle
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,11 +60,13 @@ class ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in ARRAYS:
             return ARRAYS[module, name]
+        # Bytes in pickle protocols 0 to 2 are latin-1 text and a call of this function.
         if (module, name) == ("_codecs", "encode"):
             return _latin1
         package, _, inner = module.rpartition(".")
         if package in ("numpy.core", "numpy._core") and name in CORE.get(inner, ()):
-            own = "numpy._core" if hasattr(np, "_core") else "numpy.core"  # numpy 2 renamed it
+            # numpy 2 renamed numpy.core; files of either version are read by either.
+            own = "numpy._core" if hasattr(np, "_core") else "numpy.core"
             return super().find_class(f"{own}.{inner}", name)
         if module == "torch._utils" and name in TENSORS:
             return super().find_class(module, name)
@@ -92,7 +97,7 @@ def load_pickle(path: Path) -> Any:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     except Exception as error:
-        raise ModelError(f"{path}: is no pickle of arrays ({type(error).__name__}: {error})") from None
+        raise ModelError(f"{path}: is not a pickle of arrays ({type(error).__name__}: {error})") from None
 
 
 def load_torch(path: Path, trusted: bool = False) -> Any:
@@ -107,7 +112,7 @@ def load_torch(path: Path, trusted: bool = False) -> Any:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from None
     except Exception as error:
-        raise ModelError(f"{path}: is no checkpoint of torch ({type(error).__name__}: {error})") from None
+        raise ModelError(f"{path}: is not a checkpoint of torch ({type(error).__name__}: {error})") from None
 
 
 def _load(stream: Any, **options: Any) -> Any:
@@ -124,7 +129,29 @@ def tensors_of(content: Any, path: Path) -> dict[str, Any]:
     strange = [name for name, value in content.items() if not hasattr(value, "shape")]
     if strange:
         raise ModelError(
-            f"{path}: {strange[0]!r} is no plain tensor; `trust_pickle: true` in the model's YAML loads the file with "
-            "pickle, which runs whatever its author put in"
+            f"{path}: {strange[0]!r} is not a plain tensor; `trust_pickle: true` in the model's YAML loads the file "
+            "with pickle, which runs any code in it"
         )
+    # DataParallel puts `module.` before every name.
     return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def load_weights(
+    model: Any, weights: Mapping[str, Any], source: object, optional: Callable[[str], bool] = lambda name: False
+) -> None:
+    """Load tensors or arrays into a network by name; those that it does not have are ignored.
+
+    Raises ModelError if one is missing that is not `optional`, or has another shape. `source` is named in messages.
+    """
+    import torch
+
+    needed = model.state_dict()
+    missing = sorted(name for name in needed if name not in weights and not optional(name))
+    if missing:
+        raise ModelError(f"{source}: {len(missing)} tensors of the config are missing, first {missing[0]}")
+    loaded = {name: torch.as_tensor(weights[name]) for name in needed if name in weights}
+    for name, value in loaded.items():
+        if value.shape != needed[name].shape:
+            shapes = tuple(value.shape), tuple(needed[name].shape)
+            raise ModelError(f"{source}: {name} has another shape, {shapes[0]}, than in the config, {shapes[1]}")
+    model.load_state_dict(loaded, strict=False)

@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench._native import optional
-from bench.errors import DataError
+from bench.errors import DataError, px_text
 from bench.types import IdMap, Panoptic, SegmentInfo
 
 _kernel = optional("bench._native._maps", "pairs")
 
-MOST = 1 << 53  # a stored number is less
-SCORE_DECIMALS = 6  # a stored score; enough to rank by, short enough to store
+# Above 2^53 a double, as which many JSON readers read every number, no longer holds each integer.
+MOST = 1 << 53
+# Six decimals rank the segments of an image and keep its line short.
+SCORE_DECIMALS = 6
 
 Table = NDArray[np.int64]
 
@@ -94,7 +96,8 @@ class Overlap:
         """Count the shared pixels of two maps. Raise DataError if their sizes differ."""
         if truth.size != prediction.size:
             raise DataError(
-                f"the truth is {_hw(truth)} px but the prediction is {_hw(prediction)} px (height x width): "
+                f"the truth is {px_text(truth.size)} px but the prediction is {px_text(prediction.size)} px "
+                "(height x width): "
                 "resize the prediction to the size of the original image"
             )
         return cls.of_table(truth.segments_info, prediction.segments_info, _table(truth, prediction))
@@ -136,19 +139,20 @@ class Overlap:
             *(n for s in self.predicted for n in (s.category_id, s.area)),
         ]
         if not all(type(n) is int and 0 <= n < MOST for n in numbers) or not _are_counts(self.table):
-            return "a number is no count and no id"
+            return "a number is neither a count nor an id"
         sources = [s.source_id for s in self.truth] + [s.source_id for s in self.predicted]
         if not all(source is None or type(source) is int for source in sources):
-            return "a source id is no number"
+            return "a source id is not a number"
         if not all(s.score is None or (type(s.score) in (int, float) and abs(s.score) < MOST) for s in self.predicted):
-            return "a score is no number"
+            return "a score is not a number"
         if (self.table[:, :2] > (len(self.truth), len(self.predicted))).any():
             return "a pair of segments that are not listed"
         if not all(segment.declared_area is None or segment.declared_area > 0 for segment in self.truth):
-            return "a declared area of nothing"
+            return "a declared area is not positive"
+        # A pair that is listed twice would count as two matches of one segment.
         keys = self.table[:, 0] * (len(self.predicted) + 1) + self.table[:, 1]
         if len(np.unique(keys)) < len(keys):
-            return "a pair is there twice"
+            return "a pair is listed twice"
         return "" if self._areas_add_up() else "the pixels of the pairs are not the areas of the segments"
 
     def _areas_add_up(self) -> bool:
@@ -166,7 +170,8 @@ def _areas(table: Table, truth: int, predicted: int) -> tuple[NDArray[np.int64],
 
 
 def _sums(ids: NDArray[np.int64], pixels: NDArray[np.int64], largest: int) -> NDArray[np.int64]:
-    """Return the pixels of each id: (largest + 1,). Exact, since images have fewer than 2^53 pixels."""
+    """Return the pixels of each id: (largest + 1,)."""
+    # Weighted bincount adds doubles, which are exact here: an image has fewer than 2^53 pixels.
     return np.bincount(ids, pixels, largest + 1).astype(np.int64)
 
 
@@ -179,11 +184,6 @@ def _stored_table(rows: Any) -> Table:
 
 def _are_counts(table: Table) -> bool:
     return bool((table >= 0).all()) and table.sum(dtype=np.float64) < MOST
-
-
-def _hw(panoptic: Panoptic) -> str:
-    height, width = panoptic.size
-    return f"{height} x {width}"
 
 
 def _truth(info: SegmentInfo, area: int) -> TruthSegment:
@@ -217,6 +217,7 @@ def _table_by_numpy(truth: IdMap, prediction: IdMap, sizes: tuple[int, int]) -> 
         counts = np.bincount(joint, minlength=cells)
         keys = np.flatnonzero(counts)
         pixels = counts[keys]
-    else:  # more segments than the table is worth: two maps of noise would ask for gigabytes
+    else:
+        # With very many segments the table of all pairs is larger than the image: gigabytes for two maps of noise.
         keys, pixels = np.unique(joint, return_counts=True)
     return np.stack([keys // columns, keys % columns, pixels], axis=1)

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from bench.errors import PartialRun
 
-AT_ONCE = 16  # results of a forked worker in a message: each message wakes who receives it
+# Every message wakes the receiving process, so that single results would cost more than they are worth.
+AT_ONCE = 16  # results of a forked worker in one message
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,6 +36,7 @@ def ordered_map(
     with ThreadPoolExecutor(workers) as pool:
         futures = _submitted(pool, work, iter(items))
         try:
+            # Two items a worker: while one is worked on, the next is ready, and memory stays bounded.
             pending.extend(islice(futures, window or 2 * workers))
             while pending:
                 yield pending.popleft().result()
@@ -52,6 +54,7 @@ def _submitted(pool: ThreadPoolExecutor, work: Callable[[T], R], source: Iterato
         except StopIteration:
             return
         except BaseException as error:
+            # The error of the source takes its place in the queue, so that all results before it are still yielded.
             failed: Future[R] = Future()
             failed.set_exception(error)
             yield failed
@@ -65,7 +68,8 @@ def forked_map(work: Callable[[T], R], items: Sequence[T], workers: int) -> Gene
     Results are pickled. A worker blocks while its pipe is full, which bounds memory. An exception of `work` is raised
     at its own position; PartialRun if a worker was killed. `work` must not use locks that other threads may hold.
     """
-    gc.freeze()  # the collector leaves what is there alone: its pages stay shared, and are not gone through again
+    # gc.freeze() keeps inherited objects out of collection, so that forked children do not copy their pages.
+    gc.freeze()
     hands = [_forked(work, items[number::workers]) for number in range(workers)]
     results = [_received(end) for _, end in hands]
     try:
@@ -84,7 +88,8 @@ def _forked(work: Callable[[T], R], items: Sequence[T]) -> tuple[Any, Connection
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_serve, args=(work, items, theirs), daemon=True)
     process.start()
-    theirs.close()  # so that its death is the end of what can be read
+    # While this process holds the sending end, too, the death of the worker would not end the pipe.
+    theirs.close()
     return process, ours
 
 
@@ -102,7 +107,8 @@ def _received(end: Connection) -> Iterator[Any]:
 
 def _serve(work: Callable[[T], R], items: Sequence[T], end: Connection) -> None:
     """Run in the worker: send results in batches, and an exception together with the last batch."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started us ends us
+    # Ctrl-C reaches the whole process group; the parent process ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for some in batches(items, AT_ONCE):
         results: list[R] = []
         try:

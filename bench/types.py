@@ -1,8 +1,10 @@
 """Core data types, shared by all packages. `Categories` and `Panoptic` are validated at construction."""
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
@@ -11,14 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench._native import optional
-from bench.errors import DataError
+from bench.errors import DataError, first_duplicate
 
 _kernel = optional("bench._native._maps", "dense")
 
-MAX_CATEGORY_ID = (1 << 16) - 1  # a semantic map is stored in 16 bits, and tables are as long as the largest id
-MAX_CATEGORIES = 1 << 12  # a confusion matrix has the square of it
+# A semantic map is stored in 16 bits, and lookup tables are as long as the largest id.
+MAX_CATEGORY_ID = (1 << 16) - 1
+# A confusion matrix has the square of it in cells.
+MAX_CATEGORIES = 1 << 12
 
-MAX_SPAN = 1 << 25  # between the least and the greatest id of a map; a panoptic PNG holds 24 bits
+# Between the least and the greatest id of a map: 24 bits as in a panoptic PNG (id = R + 256 G + 65536 B), and room for
+# negative ids of void.
+MAX_SPAN = 1 << 25
 
 IdMap = NDArray[np.int32]
 RGB = NDArray[np.uint8]
@@ -44,8 +50,8 @@ class Categories:
         ids = [category.id for category in self.items]
         if len(ids) > MAX_CATEGORIES:
             raise DataError(f"there are {len(ids)} categories, more than {MAX_CATEGORIES}")
-        if len(set(ids)) != len(ids):
-            raise DataError(f"category ids are not unique: {sorted(i for i in ids if ids.count(i) > 1)}")
+        if (twice := first_duplicate(ids)) is not None:
+            raise DataError(f"category id {twice} is listed twice; ids must differ")
         for category in self.items:
             if not 0 <= category.id <= MAX_CATEGORY_ID:
                 raise DataError(f"category id {category.id} is not in 0..{MAX_CATEGORY_ID}; renumber it")
@@ -57,6 +63,16 @@ class Categories:
 
     def __iter__(self) -> Iterator[Category]:
         return iter(self.items)
+
+    @classmethod
+    def from_json(cls, rows: Iterable[Mapping[str, Any]]) -> Categories:
+        """Build from rows as in COCO's `categories`, with a color each."""
+        # COCO writes isthing as 0 or 1, run.json as false or true.
+        return cls(tuple(Category(c["id"], c["name"], bool(c["isthing"]), tuple(c["color"])) for c in rows))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return rows as in COCO's `categories`, with a color each."""
+        return [{"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in self]
 
     @cached_property
     def ids(self) -> tuple[int, ...]:
@@ -142,18 +158,14 @@ class Panoptic:
             raise DataError(f"ids {unlisted[:5]} cover {pixels} pixels but are not in segments_info")
         if absent:
             raise DataError(f"segments_info lists ids {absent[:5]} that no pixel has")
-        named = tuple(_with_source(info, source) for source, info in infos.items())
-        return cls(dense, named)
-
-
-def _with_source(info: SegmentInfo, source: int) -> SegmentInfo:
-    return info._replace(source_id=source)
+        return cls(dense, tuple(info._replace(source_id=source) for source, info in infos.items()))
 
 
 def _dense_compiled(
     ids: NDArray[np.integer[Any]], listed: Sequence[int], void: int
 ) -> tuple[IdMap, list[int], list[int]] | None:
     """Run `_dense` in C. Return None if the kernel is missing or rejects the input; numpy then reports the error."""
+    # The kernel's table is as long as the span of the ids, so the limit comes before it.
     if _kernel is None or ids.dtype != np.int32 or max(void, *listed, 0) - min(void, *listed, 0) > MAX_SPAN:
         return None
     dense = np.empty(ids.shape, dtype=np.int32)
@@ -173,7 +185,8 @@ def _dense(ids: NDArray[np.integer[Any]], listed: Sequence[int], void: int) -> t
     low, high = min(low, void, *listed, 0), max(high, void, *listed, 0)
     if high - low > MAX_SPAN:
         raise DataError(f"segment ids span {low}..{high}; a panoptic PNG holds 24 bits")
-    table = np.zeros(high - low + 1, dtype=np.int32)  # zero is what nobody listed: pages of it cost nothing
+    # Zeros stand for unlisted ids, since the pages of a zeroed table that no id touches are never allocated.
+    table = np.zeros(high - low + 1, dtype=np.int32)
     table[void - low] = 1
     table[np.array(listed, dtype=np.int64) - low] = np.arange(2, len(listed) + 2)
     dense = table[ids - low] - 1

@@ -64,7 +64,7 @@ def test_the_constructor_refuses_what_is_not_dense() -> None:
 
 def test_category_ids_are_unique() -> None:
     road = Category(7, "road", False, (1, 2, 3))
-    with pytest.raises(DataError, match="not unique"):
+    with pytest.raises(DataError, match="listed twice"):
         Categories((road, road))
     assert Categories((road,)).index_of == {7: 0}
 

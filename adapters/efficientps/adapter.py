@@ -9,10 +9,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PilImage
 
 from bench.adapters.hub import fetch
-from bench.adapters.transformers_models import PIXEL_MEAN, PIXEL_STD, check_names, pad_batch, pick_device, scaled_size
+from bench.adapters.transformers_models import (
+    autocast,
+    check_names,
+    normalized,
+    pad_batch,
+    pick_device,
+    resized,
+    scaled_size,
+)
 from bench.errors import ModelError
 from bench.models.spec import ModelSpec
 from bench.types import Image, Prediction
@@ -33,33 +40,30 @@ class EfficientPS:
     """The network of `bench.adapters.efficientps.network`, loaded from a training folder or the hub."""
 
     def __init__(self, spec: ModelSpec, device: str = "auto") -> None:
-        import torch
 
         from bench.adapters.efficientps.storage import load
 
         self.spec = spec
         self.categories = spec.space
         self.device = pick_device(device)
-        self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[spec.precision]
         folder = Path(spec.source) if spec.local else fetch(spec.source, spec.revision)
-        self.revision = None if spec.local else folder.name  # the hub's cache names a snapshot by its commit
+        # The hub's cache names the folder of a snapshot by its commit.
+        self.revision = None if spec.local else folder.name
         self.model = load(folder).to(self.device)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         check_classes(spec, self.model.names, self.model.things)
 
     def preprocess(self, image: Image) -> NDArray[np.float32]:
         """Return (3, h, w) float32, resized to the spec's input size and normalized."""
-        height, width = scaled_size(image.size, self.spec.input)
-        rgb = PilImage.fromarray(image.rgb).resize((width, height), PilImage.Resampling.BILINEAR)  # may be a copy
-        return np.ascontiguousarray(((np.asarray(rgb) - PIXEL_MEAN) / PIXEL_STD).transpose(2, 0, 1))
+        pixels: NDArray[np.float32] = normalized(resized(image.rgb, scaled_size(image.size, self.spec.input)))
+        return pixels
 
     def infer(self, batch: Sequence[NDArray[np.float32]]) -> list[Output]:
         """Pad the batch to one size (bottom and right) and run the network."""
         import torch
 
         padded, _ = pad_batch(batch, self.spec.input.divisor, np.zeros(3, dtype=np.float32))
-        autocast = torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype is not None)
-        with torch.inference_mode(), autocast:
+        with torch.inference_mode(), autocast(self.device, self.spec.precision):
             found = self.model(torch.from_numpy(padded).to(self.device))
         size = int(padded.shape[2]), int(padded.shape[3])
         sizes = [(image.shape[1], image.shape[2]) for image in batch]

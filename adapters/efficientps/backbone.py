@@ -29,6 +29,7 @@ STRIDES = (4, 8, 16, 32)
 
 def scaled_width(width: float) -> int:
     """Round to the nearest multiple of 8, or the next one up if that is below 90 % of `width`."""
+    # make_divisible of MobileNet and EfficientNet: channels in multiples of 8, never more than 10 % fewer.
     rounded = max(8, int(width + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * width else rounded
 

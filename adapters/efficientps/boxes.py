@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_LARGEST = math.log(1000 / 16)  # of the offset of a side: keeps exp() from running away
+# As in Detectron: without a limit exp() of an untrained offset overflows.
+_LARGEST = math.log(1000 / 16)
 
 
 def anchors(sizes: Sequence[tuple[int, int]], strides: Sequence[int], scale: float, ratios: Sequence[float]) -> Tensor:

@@ -36,6 +36,7 @@ class SameConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if self.outer:
             height, width = (self._missing(int(n)) for n in x.shape[-2:])
+            # EfficientNet's weights come from TensorFlow, whose SAME padding puts the odd pixel at the end.
             x = pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
         return super().forward(x)
 

@@ -116,7 +116,8 @@ def build(config: NetworkConfig, categories: Categories) -> Network:
     network = Network(config, names, [i for i, category in enumerate(categories) if category.isthing])
     initialise(network)
     small = (network.rpn_head.rpn_cls, network.rpn_head.rpn_reg, network.bbox_head.fc_cls, network.bbox_head.fc_reg)
-    for layer in small:  # so that training starts from even odds and unmoved boxes
+    # Small weights, so that training starts from even odds and unmoved boxes.
+    for layer in small:
         nn.init.normal_(layer.weight, std=0.01)
     nn.init.normal_(network.semantic_head.conv_logits.weight, std=0.01)
     return network

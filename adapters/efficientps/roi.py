@@ -23,8 +23,10 @@ def pooled(features: Sequence[Tensor], boxes: Sequence[Tensor], cells: int, samp
     Each box is pooled from the level that fits its size.
     """
     numbered = [torch.cat([b.new_full((len(b), 1), float(i)), b], 1) for i, b in enumerate(boxes)]
-    rois = torch.cat(numbered).float()  # coordinates need the digits that reduced precision has not
+    # Reduced precision has too few digits for coordinates.
+    rois = torch.cat(numbered).float()
     sides = (rois[:, 3:] - rois[:, 1:3]).clamp(min=0).prod(1).sqrt()
+    # Feature Pyramid Networks (arXiv 1612.03144, equation 1): a box twice as large is pooled one level up.
     level = (sides / finest_px + 1e-6).log2().floor().clamp(0, len(features) - 1)
     parts, places = [], []
     for i, (x, stride) in enumerate(zip(features, STRIDES, strict=True)):
@@ -34,6 +36,7 @@ def pooled(features: Sequence[Tensor], boxes: Sequence[Tensor], cells: int, samp
             places.append(here)
     if not parts:
         return rois.new_zeros(0, features[0].shape[1], cells, cells)
+    # Back from the order of levels to that of the boxes.
     return torch.cat(parts)[torch.cat(places).argsort()]
 
 

@@ -16,10 +16,9 @@ UNSCALED = (1.0, 1.0, 1.0, 1.0)
 
 
 class Rpn(nn.Module):
-    """Objectness and box offsets of every anchor, with weights shared between levels.
+    """Objectness and box offsets of every anchor, with weights shared between levels."""
 
-    Without normalization, since batch statistics differ between levels.
-    """
+    # Without normalization, since batch statistics differ between the levels that share the weights.
 
     def __init__(self, inputs: int, config: RpnConfig) -> None:
         super().__init__()
@@ -57,6 +56,7 @@ def propose(
         start += n
     index, groups = torch.cat(chosen), torch.cat(level)
     boxes, scores = decode(offsets[index], anchors[index], UNSCALED, size), logits[index].float()
+    # Clipping to the image leaves some boxes without an area.
     solid = ((boxes[:, 2:] - boxes[:, :2]) > 1e-3).all(1).nonzero()[:, 0]
     boxes, scores, groups = boxes[solid], scores[solid], groups[solid]
     kept: Tensor = boxes[grouped_nms(boxes, scores, groups, config.nms_iou)[:limit]]

@@ -40,11 +40,7 @@ def fine_features(inputs: int, width: int) -> nn.Sequential:
 
 
 class SemanticHead(nn.Module):
-    """Pyramid features (strides 4 to 32) → (B, classes, h / 4, w / 4) logits.
-
-    The paper upsamples the four levels to stride 4, concatenates them and applies one 1 × 1 convolution. Upsampling and
-    that convolution commute, so each level is convolved first: the same sum at a third of the cost.
-    """
+    """Pyramid features (strides 4 to 32) → (B, classes, h / 4, w / 4) logits."""
 
     def __init__(self, inputs: int, classes: int, config: SemanticConfig) -> None:
         super().__init__()
@@ -61,6 +57,9 @@ class SemanticHead(nn.Module):
         joined = [coarse[0], coarse[1] + enlarged(coarse[0], coarse[1])]
         for aligning, x in zip(self.aligning_convs, fine, strict=True):
             joined.append(x + enlarged(aligning(joined[-1]), x))
+        # The paper upsamples the four levels to stride 4, concatenates them and applies one 1 × 1 convolution.
+        # Upsampling and that convolution commute, so each level is convolved first: the same sum at a third of the
+        # cost.
         shares = self.conv_logits.weight.chunk(4, 1)
         total = conv2d(joined[-1], shares[-1], self.conv_logits.bias)
         for share, x in zip(shares[:-1], joined[:-1], strict=True):

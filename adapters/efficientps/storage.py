@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.adapters.efficientps.config import NetworkConfig
 from bench.adapters.efficientps.network import Network
+from bench.adapters.hub import read_config
+from bench.adapters.transformers_models import IMAGENET_MEAN, IMAGENET_STD
+from bench.adapters.weights_only import load_weights
 from bench.errors import BenchError, ModelError
 from bench.io.canonical_json import to_plain
 from bench.io.config import from_dict
+from bench.io.files import write_json
 from bench.models.weights import weights_file
 
 MODEL_TYPE = "bench-efficientps"
-# ImageNet statistics on the scale 0..1.
-IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def save(model: Network, folder: Path, input_px: tuple[int, int]) -> None:
@@ -32,12 +32,12 @@ def save(model: Network, folder: Path, input_px: tuple[int, int]) -> None:
         "things": list(model.things),
         "network": to_plain(model.config),
     }
-    _write(folder / "config.json", config)
+    write_json(folder / "config.json", config, indent=2)
     height, width = input_px
     size = {"height": height, "width": width}
     processor = {"do_resize": True, "size": size, "do_normalize": True, "size_divisor": 32}
-    statistics = {"rescale_factor": 1 / 255, "image_mean": IMAGE_MEAN, "image_std": IMAGE_STD}
-    _write(folder / "preprocessor_config.json", {**processor, **statistics})
+    statistics = {"rescale_factor": 1 / 255, "image_mean": IMAGENET_MEAN, "image_std": IMAGENET_STD}
+    write_json(folder / "preprocessor_config.json", {**processor, **statistics}, indent=2)
     tensors = {name: _half(tensor) for name, tensor in model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
@@ -46,37 +46,24 @@ def _half(tensor: Tensor) -> Tensor:
     return (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
 
 
-def _write(file: Path, content: dict[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
 def load(folder: Path) -> Network:
     """Load the network in float32 and eval mode. Raises ModelError if the folder is invalid."""
-    config = _read_config(folder / "config.json")
+    config, file = read_config(folder), folder / "config.json"
+    if (found := config.get("model_type")) != MODEL_TYPE:
+        raise ModelError(f"{file}: model_type is {found!r}, not {MODEL_TYPE!r}; take --model of that family")
     try:
         network = Network(
-            from_dict(NetworkConfig, config["network"], str(folder / "config.json")),
+            from_dict(NetworkConfig, config["network"], str(file)),
             [config["id2label"][str(i)] for i in range(len(config["id2label"]))],
             [int(i) for i in config["things"]],
         )
     except (KeyError, TypeError, ValueError, BenchError) as error:
-        raise ModelError(f"{folder / 'config.json'}: no configuration of an EfficientPS ({error})") from None
-    _fill(network, _read_weights(folder), folder)
+        raise ModelError(f"{file}: is not a configuration of EfficientPS ({error}); copy both files again") from None
+    tensors = _read_weights(folder)
+    if left := sorted(tensors.keys() - network.state_dict().keys()):
+        raise ModelError(f"{folder}: {len(left)} tensors are left over, first {left[0]}; copy both files again")
+    load_weights(network, tensors, folder)
     return network.float().eval()
-
-
-def _read_config(file: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{file}: cannot be read ({error})") from None
-    found = config.get("model_type") if isinstance(config, dict) else None
-    if found != MODEL_TYPE:
-        raise ModelError(
-            f"{file}: model_type is {found!r}, not {MODEL_TYPE!r}; is it the checkpoint of another family?"
-        )
-    result: dict[str, Any] = config
-    return result
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
@@ -91,16 +78,3 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
         return dict(torch.load(file, map_location="cpu", weights_only=True))
     except Exception as error:
         raise ModelError(f"{file}: cannot be loaded ({str(error).splitlines()[0][:200]})") from None
-
-
-def _fill(network: Network, tensors: dict[str, Tensor], folder: Path) -> None:
-    wanted = network.state_dict()
-    missing, left = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
-    if missing or left:
-        first = f"missing first {missing[0]}" if missing else f"left over first {left[0]}"
-        raise ModelError(f"{folder}: {len(missing)} tensors are missing and {len(left)} are left over, {first}")
-    wrong = [name for name, tensor in wanted.items() if tensor.shape != tensors[name].shape]
-    if wrong:
-        shapes = f"{tuple(tensors[wrong[0]].shape)}, not {tuple(wanted[wrong[0]].shape)}"
-        raise ModelError(f"{folder}: {len(wrong)} tensors have another shape, first {wrong[0]}: {shapes}")
-    network.load_state_dict(tensors)

@@ -97,17 +97,13 @@ def read_baseline(path: Path) -> dict[str, Any]:
     """Return run → baseline entry. Raises UsageError if the file is missing, DataError if its format is wrong."""
     if not path.is_file():
         raise UsageError(f"{path}: there is no such baseline; the same command with --update writes it")
-    content = read_json(path)
+    content = read_json(path, "--update writes a new one")
     runs = content.get("runs") if isinstance(content, dict) and content.get("format") == FORMAT else None
     if not isinstance(runs, dict) or not all(
         isinstance(r, dict) and {"key", "metrics"} <= r.keys() for r in runs.values()
     ):
         raise DataError(f"{path}: is not a baseline of this version (format {FORMAT}); --update writes a new one")
     return runs
-
-
-def _is_entry(entry: Any) -> bool:
-    return isinstance(entry, dict) and all(isinstance(entry.get(part), dict) for part in ("key", "metrics"))
 
 
 def compare_to_baseline(suite: Suite, outcomes: Sequence[Outcome], baseline: Mapping[str, Any]) -> GateResult:

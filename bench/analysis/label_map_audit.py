@@ -144,6 +144,7 @@ def _cells(rows: NDArray[np.int32], columns: NDArray[np.int32], known: Categorie
 
 
 FILE = "label_map.json"
+MAKE_AGAIN = "delete it, or make it again"
 AUDIT = {
     "sha256": str, "pixels": dict.fromkeys(("all", "covered", "lost", "gained"), int), "to_void": {},
     "ceiling": dict.fromkeys(("PQ", "mIoU"), schema.NUMBER),
@@ -171,10 +172,10 @@ def read_audit(run: Run, sha256: str) -> Mapping[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found: Mapping[str, Any] = read_json(path)
+        found: Mapping[str, Any] = read_json(path, MAKE_AGAIN)
         json_schema.validate(found, AUDIT)
         for name in found["to_void"]:
             json_schema.validate(found["to_void"], {name: int})
     except json_schema.SchemaError as error:
-        raise DataError(f"{path}: is no audit of a label map ({error}); delete it, or make it again") from None
+        raise DataError(f"{path}: is no audit of a label map ({error}); {MAKE_AGAIN}") from None
     return found if found["sha256"] == sha256 else None

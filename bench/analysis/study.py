@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, first_duplicate
 from bench.io.config import did_you_mean, load_yaml, read_yaml
 from bench.results.run import Run
 
@@ -139,8 +139,8 @@ def quick_version(study: Study, quick: Quick) -> Study:
 
 
 def _once(what: str, names: Sequence[object]) -> None:
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise UsageError(f"{what} {twice[0]!r} is there twice; names must differ")
+    if (twice := first_duplicate(names)) is not None:
+        raise UsageError(f"{what} {twice!r} is there twice; names must differ")
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, first_duplicate
 from bench.io.config import load_yaml
 from bench.metrics.pq import Protocol
 from bench.results.run import Run
@@ -68,8 +68,8 @@ class Suite:
         names = [run.name for run in self.runs]
         if not names:
             raise UsageError("a suite needs at least one run")
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise UsageError(f"two runs are called {twice[0]!r}; names must differ")
+        if (twice := first_duplicate(names)) is not None:
+            raise UsageError(f"two runs are called {twice!r}; names must differ")
 
 
 @dataclass(frozen=True, eq=False)

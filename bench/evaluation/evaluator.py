@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.datasets.label_maps import LabelMap, remap_prediction
-from bench.errors import BenchError, ModelError, PartialRun, describe_error
+from bench.errors import ModelError, PartialRun, describe_error
 from bench.evaluation.session import RunSession
 from bench.io.coco import PanopticFile
 from bench.models.adapter import Adapter
@@ -151,7 +151,7 @@ def _stage(name: str, image_ids: Sequence[str]) -> Iterator[None]:
     except PartialRun:
         raise
     except Exception as error:
-        reason = str(error) if isinstance(error, BenchError) else describe_error(error)
+        reason = describe_error(error)
         memory = "memory" in reason.lower()
         hint = "try a smaller --batch-size or --precision bf16" if memory else "BENCH_DEBUG=1 shows where"
         images = ", ".join(map(repr, image_ids[:3]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, ModelError, UsageError, describe_error
+from bench.errors import ModelError, UsageError, describe_error
 from bench.io.images import read_rgb
 from bench.models.adapter import Adapter
 from bench.reports.pictures import predicted_page, write
@@ -69,7 +69,7 @@ def _predicted(adapter: Adapter, image: Image, file: Path) -> Prediction:
         (output,) = adapter.infer([adapter.preprocess(image)])
         return adapter.postprocess(output, image.size)
     except Exception as error:
-        reason = str(error) if isinstance(error, BenchError) else describe_error(error)
+        reason = describe_error(error)
         raise ModelError(f"{file}: the model failed: {reason}; BENCH_DEBUG=1 shows where") from error
 
 

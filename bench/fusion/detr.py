@@ -21,8 +21,11 @@ def detr_segments(
     """
     alive = list(range(len(kept.labels)))
     winner = _winners(kept.masks, geometry)
+    # Reversed, so that the first query of a class overwrites the later ones.
     first = {label: k for k, label in reversed(list(enumerate(kept.labels)))}
     winner = np.array([k if isthing[v] else first[v] for k, v in enumerate(kept.labels)], np.int32)[winner]
+    # Dropping a small segment gives its pixels to others, so that the areas are counted again until all are large
+    # enough.
     while alive:
         area = np.bincount(winner.ravel(), minlength=len(alive))
         if area.min() >= min_area_px:
@@ -39,7 +42,7 @@ def _winners(masks: Tensor, geometry: ImageGeometry) -> NDArray[np.int32]:
     winner = np.zeros(geometry.target_size, dtype=np.int32)
     best: NDArray[np.float32] | None = None
     for k, mask in enumerate(masks):
-        # only the pixels that the nearest-neighbour resize of the result picks can matter
+        # DETR takes the argmax at the size of its input and resizes that by NEAREST: only the picked pixels matter.
         logit = resize(mask, geometry.image_size).numpy()[rows[:, None], columns]
         if best is None:
             best = logit
@@ -50,7 +53,8 @@ def _winners(masks: Tensor, geometry: ImageGeometry) -> NDArray[np.int32]:
 
 
 def nearest(n_in: int, n_out: int) -> NDArray[np.intp]:
-    """Return (n_out,) source indices of Pillow's NEAREST. Its running sum can fall just short of an integer."""
+    """Return (n_out,) source indices of Pillow's NEAREST."""
+    # Pillow adds the step again and again; its running sum can fall just short of an integer where a product does not.
     step = n_in / n_out
     steps = np.full(n_out, step)
     steps[0] = step * 0.5

@@ -10,7 +10,8 @@ from torch import Tensor
 from bench.fusion.semantic_instance import Instances
 from bench.types import Categories, Panoptic
 
-SURE = 6.0  # a logit of 99.8 %
+# A probability of 99.8 %.
+SURE = 6.0
 
 
 def logits_of(semantic: NDArray[np.int32], categories: Categories) -> Tensor:
@@ -20,6 +21,7 @@ def logits_of(semantic: NDArray[np.int32], categories: Categories) -> Tensor:
     """
     known = np.isin(semantic, categories.ids)
     logits = np.where(semantic[None] == np.array(categories.ids)[:, None, None], SURE, -SURE).astype(np.float32)
+    # For unknown pixels things get 0 and stuff -SURE: an instance takes them, or they become void.
     logits[np.ix_(categories.isthing, *map(np.arange, semantic.shape))] += np.where(known, 0, SURE).astype(np.float32)
     return torch.from_numpy(logits)
 

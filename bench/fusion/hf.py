@@ -47,7 +47,9 @@ def hf_segments(
     for k, label in enumerate(kept.labels):
         if not _passes(result, k, spec.overlap_threshold):
             continue
-        current = fused.get(label, current + 1)  # back to an earlier id: the defect
+        # The defect: numbering continues from the id of a fused class, so that a later thing takes an id that is in
+        # use.
+        current = fused.get(label, current + 1)
         ids[k] = current
         if label in fuse:
             fused[label] = current
@@ -57,5 +59,5 @@ def hf_segments(
 
 def _passes(result: PixelAssignment, k: int, threshold: float) -> bool:
     won, extent = int(result.area[k].sum()), result.extent[k]
-    # the quotient of two integer tensors is float32
+    # transformers divides two integer tensors, which gives float32; near the threshold float64 decides otherwise.
     return won > 0 and extent > 0 and float(np.float32(won) / np.float32(extent)) > threshold

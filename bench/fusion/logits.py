@@ -1,5 +1,7 @@
 """Class and mask logits: validation, query selection, resizing, assignment of pixels to queries."""
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -61,7 +63,8 @@ class PixelAssignment:
 
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """Use one torch thread. For maps of this size, more threads are far slower on a busy machine."""
+    """Use one torch thread."""
+    # For maps of this size, more threads are far slower on a busy machine.
     before = torch.get_num_threads()
     if before == 1:
         yield
@@ -101,6 +104,8 @@ def select(class_logits: Tensor, mask_logits: Tensor, threshold: float) -> Selec
     """
     probabilities = class_probabilities(class_logits)
     scores, labels = probabilities.max(-1)
+    # panoptic_inference of MaskFormer and Mask2Former: the class is the best of all with "no object", and a query whose
+    # best is "no object" is out, however likely its second is.
     keep = ((labels != probabilities.shape[1] - 1) & (scores > threshold)).nonzero()[:, 0]
     masks = mask_logits[keep.to(mask_logits.device)].to("cpu", torch.float32)
     check_finite(masks, "mask")
@@ -108,10 +113,8 @@ def select(class_logits: Tensor, mask_logits: Tensor, threshold: float) -> Selec
 
 
 def check_finite(logits: Tensor, kind: str) -> None:
-    """Raise ModelError for NaN and infinities.
-
-    Both pass through `aminmax`, which is 20 times cheaper than `isfinite`.
-    """
+    """Raise ModelError for NaN and infinities."""
+    # Both pass through `aminmax`, which is 20 times cheaper than `isfinite`.
     if not logits.numel() or bool(torch.stack(torch.aminmax(logits)).isfinite().all()):
         return
     bad = int((~logits.isfinite()).sum())
@@ -129,19 +132,15 @@ def resize(mask: Tensor, size: Size) -> Tensor:
 
 
 def to_target(mask: Tensor, geometry: ImageGeometry) -> Tensor:
-    """Resize mask logits (h, w) to `target_size`: to the padded input, crop to the image, to the target.
-
-    It resizes twice, as detectron2's `sem_seg_postprocess` does; a single resize changes about 0.15 % of pixels.
-    """
+    """Resize mask logits (h, w) to `target_size`: to the padded input, crop to the image, to the target."""
+    # Twice, as detectron2's `sem_seg_postprocess` does; a single resize changes about 0.15 % of the pixels.
     height, width = geometry.image_size
     return resize(resize(mask, geometry.padded_size)[:height, :width], geometry.target_size)
 
 
 def argmax_first(rows: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the maximum and the int32 index of the first maximum over float tensors of one shape.
-
-    It keeps a running maximum, since torch's argmax over the first axis is slow.
-    """
+    """Return the maximum and the int32 index of the first maximum over float tensors of one shape."""
+    # A running maximum, since torch's argmax over the first axis is slow.
     source = iter(rows)
     best = next(source).clone()
     index = torch.zeros(best.shape, dtype=torch.int32)
@@ -160,12 +159,14 @@ def assign_pixels(
     time. `weigh_first` compares the weighted probability with the threshold, as transformers does.
     """
     best = np.full(size, -1, dtype=np.float32)
+    # Codes go up to 2 * 127 + 1 for 128 queries; in one byte a pass over the map is faster.
     code = np.zeros(size, dtype=np.uint8 if len(scores) <= 128 else np.int16)
     extent: list[int] = []
     for k, probability in enumerate(probabilities):
         p = probability.numpy()
         if weigh_first:
             p *= scores[k].numpy()
+        # transformers multiplies masks by scores before the threshold, the papers compare the mask alone.
         past = p >= threshold
         extent.append(int(np.count_nonzero(past)))
         if not weigh_first:

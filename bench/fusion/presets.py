@@ -1,5 +1,7 @@
 """Named presets: the rules that turn outputs of a model into segments, with their thresholds."""
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 from collections.abc import Mapping

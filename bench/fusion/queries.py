@@ -4,6 +4,8 @@ The rules reproduce the authors' code: Mask2Former and MaskFormer (`panoptic_inf
 and transformers (`post_process_panoptic_segmentation`).
 """
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 import numpy as np
@@ -71,6 +73,8 @@ def _maskformer(kept: SelectedQueries, geometry: ImageGeometry, categories: Cate
     masks = (to_target(mask, geometry).sigmoid() for mask in kept.masks)
     size = geometry.target_size
     result = assign_pixels(masks, kept.scores, size, spec.mask_threshold, weigh_first=False)
+    # Mask2Former intersects the won pixels with mask >= threshold and shows what is left; MaskFormer shows all that
+    # were won.
     shown = result.area[:, 1] if spec.rule == "mask2former" else result.area.sum(1)
     ids = np.zeros((len(kept.labels), 2), dtype=np.int32)
     infos: list[SegmentInfo] = []
@@ -78,6 +82,7 @@ def _maskformer(kept: SelectedQueries, geometry: ImageGeometry, categories: Cate
     for k, label in enumerate(kept.labels):
         if not shown[k] or not _passes(result, k, spec):
             continue
+        # Stuff of one class is one segment, as in COCO; its score is that of the first query.
         merged = stuff.get(label)
         if merged is None:
             infos.append(_info(kept, k, categories, len(infos) + 1))
@@ -91,12 +96,14 @@ def _maskformer(kept: SelectedQueries, geometry: ImageGeometry, categories: Cate
 
 def _passes(result: PixelAssignment, k: int, spec: FusionSpec) -> bool:
     won = int(result.area[k].sum())
+    # The authors drop a query if the quotient is below the threshold: `>=` here, `>` in transformers.
     return result.extent[k] > 0 and won / result.extent[k] >= spec.overlap_threshold
 
 
 def _detr(kept: SelectedQueries, geometry: ImageGeometry, categories: Categories, spec: FusionSpec) -> Panoptic:
     winner, alive = detr_segments(kept, geometry, categories.isthing, spec.min_area_px)
     infos = tuple(_info(kept, k, categories, source_id) for source_id, k in enumerate(alive))
+    # DETR numbers its segments from 0, so that 0 is no void in its map; dense ids begin at 1.
     return Panoptic(winner + np.int32(1), infos) if infos else _void(geometry)
 
 

@@ -1,5 +1,7 @@
 """Semantic inference of query models, as in the papers."""
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 import numpy as np
@@ -18,7 +20,8 @@ from bench.fusion.logits import (
 )
 from bench.types import Categories
 
-_BLOCK = 8  # queries a matrix product: bounds the memory at 8 maps beside the C of the result
+# Queries of a matrix product: 8 maps in memory beside the C maps of the result.
+_BLOCK = 8
 
 
 def semantic(
@@ -38,6 +41,7 @@ def semantic(
         for start in range(0, len(mask_logits), _BLOCK):
             masks = mask_logits[start : start + _BLOCK].to("cpu", torch.float32)
             block = torch.stack([to_target(mask, geometry).sigmoid().view(-1) for mask in masks])
+            # Blocks of a fixed size add in a fixed order, so that the sum does not depend on the machine's memory.
             total.addmm_(weights[:, start : start + _BLOCK], block)
         return category_ids(argmax_first(total)[1], categories).reshape(height, width)
 

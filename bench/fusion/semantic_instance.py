@@ -20,7 +20,8 @@ from bench.fusion.presets import FusionSpec
 from bench.fusion.semantic import category_ids
 from bench.types import Categories, Panoptic, SegmentInfo
 
-_MASK_GAIN = 4.0  # the authors' code weighs the logits of an instance's mask so; the paper does not say
+# The authors' code weights the mask logits of an instance by 4; the paper does not mention it.
+_MASK_GAIN = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +109,7 @@ def _check(semantic: Tensor, instances: Instances, categories: Categories, spec:
         raise ModelError(f"semantic logits are {tuple(semantic.shape)}, but {len(categories)} classes need (C, H, W)")
     wrong = [i for i in instances.labels.tolist() if not 0 <= i < len(categories) or not categories.isthing[i]]
     if wrong:
-        raise ModelError(f"an instance has the class number {wrong[0]}, which is no thing of the categories")
+        raise ModelError(f"an instance has class index {wrong[0]}, which is not a thing of the categories")
     check_finite(semantic, "semantic")
     check_finite(instances.boxes, "box")
 
@@ -118,6 +119,7 @@ def _place(instances: Instances, size: Size, spec: FusionSpec) -> list[_Placed]:
     taken = torch.zeros(size, dtype=torch.bool)
     placed = []
     for k in instances.scores.argsort(descending=True, stable=True).tolist():
+        # Scores descend, so that no later instance passes either.
         if float(instances.scores[k]) <= spec.score_threshold:
             break
         check_finite(instances.masks[k], "mask")
@@ -162,7 +164,9 @@ def _compete(logits: Tensor, stuff: Tensor, placed: Sequence[_Placed], of: Insta
     size = int(logits.shape[1]), int(logits.shape[2])
     best = argmax_first(logits[stuff])[0] if len(stuff) else torch.full(size, -torch.inf)
     owner = torch.full(size, -1, dtype=torch.int32)
-    open_ = Window(0, 0, *size)  # where no 0 has stood yet: all 0s outside of windows are equal, the first wins
+    # Outside of its window an instance has the logit 0. All of these are equal and the first wins, so that only the
+    # area where no earlier instance had one has to be compared.
+    open_ = Window(0, 0, *size)
     for j, one in enumerate(placed):
         if not confined:
             _leak(best, owner, open_, one.window, j)
@@ -208,7 +212,8 @@ def _segments(
 ) -> Panoptic:  # fmt: skip
     """Build the Panoptic: things in descending order of scores, then stuff in category order."""
     n = len(placed)
-    code = np.where(owner >= 0, owner, n + best_class)  # things by position, then classes
+    # One code a pixel: things by their position, then classes.
+    code = np.where(owner >= 0, owner, n + best_class)
     area = np.bincount(code.ravel(), minlength=n + len(categories))
     wanted = np.concatenate([np.full(n, 1), np.where(categories.isthing, 0, max(spec.min_area_px, 1))])
     shown = np.flatnonzero((wanted > 0) & (area >= wanted))

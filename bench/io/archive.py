@@ -23,14 +23,19 @@ from threading import RLock
 from typing import IO, BinaryIO, TypeVar
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from bench.errors import DataError
+from bench.errors import DataError, first_duplicate
 from bench.io import files
 
 T = TypeVar("T")
-MAX_MEMBER = 1 << 30  # bytes that a file in an archive may declare; COCO's largest JSON has about a quarter
-MAX_ARCHIVE = 1 << 36  # bytes that an archive in an archive may declare
-SMALL, MAX_RATIO = 1 << 24, 100  # a larger member that says more than so many times its bytes is a bomb
-METHODS = (ZIP_STORED, ZIP_DEFLATED)  # the others may ask for gigabytes to begin with
+# Limits of the size that a member declares. COCO's largest JSON has about a quarter of the first; the second is for an
+# archive inside an archive.
+MAX_MEMBER = 1 << 30
+MAX_ARCHIVE = 1 << 36
+# Deflate packs up to 1032 to 1, JSON and PNG far less; only members larger than SMALL are judged by the ratio.
+SMALL, MAX_RATIO = 1 << 24, 100
+# LZMA members state a dictionary size of up to gigabytes, which is allocated before anything is read.
+METHODS = (ZIP_STORED, ZIP_DEFLATED)
+# zipfile raises all of these for broken archives, depending on where the damage lies.
 BROKEN = (
     BadZipFile, zlib.error, struct.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError, IndexError,
     KeyError, OverflowError,
@@ -42,6 +47,7 @@ class Archive:
 
     def __init__(self, path: File) -> None:
         self.path = path
+        # One handle has one position. `read` holds the lock while it looks the member up, which takes it again.
         self._lock = RLock()
         self._unpacked: BinaryIO | None = None
 
@@ -55,8 +61,7 @@ class Archive:
         with self._lock:
             listed = [info for info in self._zip.infolist() if not info.is_dir()]
         found = {info.filename: info for info in listed}
-        if len(found) < len(listed):
-            twice = files.first_duplicate(info.filename for info in listed)
+        if (twice := first_duplicate(info.filename for info in listed)) is not None:
             raise DataError(f"{self.path}: holds {twice[:80]!r} twice; pack the archive again")
         outside = next((name for name in found if name.startswith("/") or ".." in PurePosixPath(name).parts), None)
         if outside is not None:
@@ -109,6 +114,7 @@ class Archive:
                 f"{self.path}/{name}: {info.compress_size} bytes declare to be {info.file_size}, as a zip bomb does; "
                 "if you trust it, unpack it"
             )
+        # The upper half of external_attr is the Unix mode of the member.
         if stat.S_ISLNK(info.external_attr >> 16) or info.compress_type not in METHODS:
             raise DataError(
                 f"{self.path}/{name}: is a link, or packed by method {info.compress_type}; pack the file itself, "
@@ -194,7 +200,8 @@ def exists(file: File) -> bool:
         return exists(file.archive.path) and (not file.inside or file.is_file() or file.is_dir())
     try:
         return file.exists()
-    except OSError:  # a name that is too long for the file system
+    except OSError:
+        # A name can be too long for the file system.
         return False
 
 

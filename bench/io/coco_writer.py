@@ -29,6 +29,7 @@ def write_panoptic(path: Path, panoptic: Panoptic) -> dict[str, Any]:
 
 def _png_ids(panoptic: Panoptic) -> list[int]:
     sources = [info.source_id for info in panoptic.segments_info]
+    # 0 is void in a panoptic PNG, and DETR numbers its segments from 0.
     numbers = [source for source in sources if source is not None and 0 < source < ID_LIMIT]
     return numbers if len(set(numbers)) == len(sources) else list(range(1, len(sources) + 1))
 
@@ -42,13 +43,15 @@ def _segment(number: int, info: SegmentInfo, area: int, bbox: list[int]) -> dict
 
 
 def _boxes(id_map: NDArray[np.int32]) -> Iterator[list[int]]:
-    """Yield [x, y, width, height] of each segment. Computed from the runs of the rows, far fewer than pixels."""
+    """Yield [x, y, width, height] of each segment."""
+    # From the runs of the rows, which are far fewer than the pixels.
     if id_map.size == 0:
         return
     width = id_map.shape[1]
     flat = id_map.ravel()
     cut = flat[1:] != flat[:-1]
-    cut[width - 1 :: width] = True  # a row is a new run
+    # A run ends with its row, so that first and last column of a run are those of the segment there.
+    cut[width - 1 :: width] = True
     starts = np.concatenate(([0], np.flatnonzero(cut) + 1))
     lasts = np.append(starts[1:], flat.size) - 1
     segments = int(id_map.max()) + 1

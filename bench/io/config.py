@@ -13,13 +13,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, excerpt
 from bench.io.files import read_bytes
 
 T = TypeVar("T")
-MAX_YAML = 1 << 18  # bytes; the largest that ships has nine thousand
+# The largest YAML that ships has nine thousand bytes.
+MAX_YAML = 1 << 18
+# Above 2^53 a double does not hold each integer, and canonical JSON of a value would depend on its reader.
 WHOLE_LIMIT = 1 << 53
-INVALID_CHARACTERS = re.compile(r"[\x00\ud800-\udfff]")  # what no file can be named by
+# No file can have a name with these characters.
+INVALID_CHARACTERS = re.compile(r"[\x00\ud800-\udfff]")
 KIND_NAMES = {"models": "model", "datasets": "dataset", "labels": "label space", "train": "recipe", "suites": "suite"}
 
 
@@ -31,12 +34,13 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file. Raise UsageError, naming the file, for anything else."""
-    from bench.io.yaml import NOT_YAML, parse_yaml  # here, since whoever scores files reads none
+    # Imported here, since scoring stored predictions needs no YAML, and PyYAML takes part of the start.
+    from bench.io.yaml import NOT_YAML, parse_yaml
 
     try:
         data = parse_yaml(read_bytes(path, MAX_YAML).decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error}); mend the file or name another") from None
+        raise UsageError(f"{path}: cannot be read ({error}); correct the file or name another") from None
     except NOT_YAML as error:
         raise UsageError(f"{path}: is not valid YAML: {' '.join(str(error).split())[:300]}") from None
     if not isinstance(data, dict):
@@ -81,24 +85,21 @@ def _override(data: dict[str, Any], dotted: str, value: Any) -> None:
 def from_dict(cls: type[T], data: Any, where: str) -> T:
     """Build the dataclass `cls` from a mapping. Raise UsageError for unknown, missing and mistyped keys."""
     if not isinstance(data, Mapping):
-        raise UsageError(f"{where}: expected keys, found {_short(data)}")
+        raise UsageError(f"{where}: expected keys, found {excerpt(data)}")
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for key in data:
         if key not in fields:
-            raise UsageError(f"{where}: unknown key {_short(key)}; {did_you_mean(str(key)[:80], fields)}")
+            raise UsageError(f"{where}: unknown key {excerpt(key)}; {did_you_mean(str(key)[:80], fields)}")
     missing = [name for name, field in fields.items() if name not in data and _required(field)]
     if missing:
         raise UsageError(f"{where}: the key {missing[0]!r} is missing")
     values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in data.items()}
     try:
         return cls(**values)
-    except BenchError as error:  # what the class itself checks
+    except BenchError as error:
+        # Dataclasses check their own values in __post_init__.
         raise UsageError(f"{where}: {error}") from None
-
-
-def _short(value: Any) -> str:
-    return repr(value)[:80]
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:
@@ -113,7 +114,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert_union(args, value, where)
     if origin is typing.Literal:
         if value not in args:
-            raise UsageError(f"{where}: {_short(value)} is not one of {', '.join(map(str, args))}")
+            raise UsageError(f"{where}: {excerpt(value)} is not one of {', '.join(map(str, args))}")
         return value
     if dataclasses.is_dataclass(hint):
         return from_dict(hint, value, where)  # type: ignore[arg-type]
@@ -121,7 +122,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert_tuple(args, value, where)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
-            raise UsageError(f"{where}: expected keys, found {_short(value)}")
+            raise UsageError(f"{where}: expected keys, found {excerpt(value)}")
         return {_scalar(args[0], k, where): _convert(args[1], v, f"{where}.{k}") for k, v in value.items()}
     return _scalar(hint, value, where)
 
@@ -130,6 +131,7 @@ def _convert_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in args:
         return None
     choices = [arg for arg in args if arg is not type(None)]
+    # The message of the last alternative is shown, so that the more detailed type stands last in an annotation.
     for choice in choices[:-1]:
         try:
             return _convert(choice, value, where)
@@ -140,7 +142,7 @@ def _convert_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _convert_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise UsageError(f"{where}: expected a list, found {_short(value)}")
+        raise UsageError(f"{where}: expected a list, found {excerpt(value)}")
     if args[-1] is Ellipsis:
         return tuple(_convert(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if len(args) != len(value):
@@ -156,20 +158,22 @@ def _check_json_value(value: Any, where: str) -> Any:
         return [_check_json_value(item, f"{where}[{i}]") for i, item in enumerate(value)]
     kinds = [kind for kind in (bool, int, float, str) if isinstance(value, kind)]
     if value is not None and not kinds:
-        raise UsageError(f"{where}: expected a number, a text, a list or keys, found {_short(value)}")
+        raise UsageError(f"{where}: expected a number, a text, a list or keys, found {excerpt(value)}")
     return None if value is None else _scalar(kinds[0], value, where)
 
 
 def _scalar(hint: Any, value: Any, where: str) -> Any:
+    # In Python True is an int; in a YAML file `batch: true` is a mistake.
     whole = isinstance(value, int) and not isinstance(value, bool)
     if (whole and abs(value) >= WHOLE_LIMIT) or (isinstance(value, float) and not math.isfinite(value)):
-        raise UsageError(f"{where}: {_short(value)} is out of range; write a smaller number")
+        raise UsageError(f"{where}: {excerpt(value)} is out of range; write a smaller number")
+    # YAML writes 1 for 1.0; both must give one identity.
     if hint is float and whole:
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise UsageError(f"{where}: expected {hint.__name__}, found {_short(value)}")
+        raise UsageError(f"{where}: expected {hint.__name__}, found {excerpt(value)}")
     if isinstance(value, str) and INVALID_CHARACTERS.search(value):
-        raise UsageError(f"{where}: {_short(value)} holds a character that is none; leave it out")
+        raise UsageError(f"{where}: {excerpt(value)} holds a character that no file name can have; remove it")
     return value
 
 

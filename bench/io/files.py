@@ -10,28 +10,29 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from bench.errors import DataError
+from bench.errors import DataError, first_duplicate
 from bench.io import json_schema
 
-MAX_BYTES = 1 << 30  # of a file that is read whole; COCO's largest JSON has about a third
-MAX_LINE = 1 << 26  # bytes of a line; an image of ten thousand segments needs a hundredth
+# Limit of a file that is read whole. COCO's largest JSON has about a third of it.
+MAX_BYTES = 1 << 30
+# Limit of a line. An image of ten thousand segments needs a hundredth of it.
+MAX_LINE = 1 << 26
 LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def check_regular(path: Path, limit: int = MAX_BYTES) -> None:
-    """Raise OSError unless `path` is a regular file of at most `limit` bytes.
-
-    Reading from a pipe or a device may never end.
-    """
+    """Raise OSError unless `path` is a regular file of at most `limit` bytes."""
+    # Reading from a pipe or a device may never end.
     try:
         found = path.stat()
-    except ValueError:  # a NUL, or what no file system can spell
+    except ValueError:
+        # Path.stat raises it for a name with a NUL byte or with a character that the file system cannot encode.
         raise OSError(errno.EINVAL, "this is not the name of a file", str(path)) from None
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
@@ -55,15 +56,13 @@ def iter_lines(path: Path) -> Iterator[bytes]:
 
 
 def loads_strict(text: bytes) -> Any:
-    """Parse UTF-8 JSON. Raise ValueError for NaN, infinities, repeated keys and too deep nesting.
-
-    Lone surrogates are rejected too, since no file name can hold them.
-    """
+    """Parse UTF-8 JSON. Raise ValueError for NaN, infinities, repeated keys, lone surrogates and too deep nesting."""
     decoded = text.decode("utf-8")
     try:
         value = json.loads(
             decoded, object_pairs_hook=_reject_duplicates, parse_constant=_no_number, parse_float=_finite
         )
+        # A lone surrogate cannot be encoded, so that no file could have such a name. Only an escape can bring one in.
         if ESCAPED_SURROGATE.search(decoded) and LONE_SURROGATE.search(json.dumps(value, ensure_ascii=False)):
             raise ValueError("it holds half a character (a lone surrogate)")
     except RecursionError:
@@ -73,19 +72,14 @@ def loads_strict(text: bytes) -> Any:
 
 def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(f"an object has the key {first_duplicate(key for key, _ in pairs)[:80]!r} twice")
+    if len(found) < len(pairs):  # the search comes after, since this is called for each of a million objects
+        twice = first_duplicate(key for key, _ in pairs) or ""
+        raise ValueError(f"an object has the key {twice[:80]!r} twice")
     return found
 
 
-def first_duplicate(names: Iterable[str]) -> str:
-    """Return the first name that repeats; there must be one."""
-    seen: set[str] = set()
-    return next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-
-
 def _no_number(name: str) -> float:
-    raise ValueError(f"it holds {name}, which is no JSON number")
+    raise ValueError(f"it holds {name}, which is not a JSON number")
 
 
 def _finite(text: str) -> float:
@@ -107,25 +101,37 @@ def cache_folder() -> Path:
 RERUN_HINT = "repeat the run with --overwrite"
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, atomically. Raise OSError with the path if the disk is full."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # two shards may start at once
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+@contextmanager
+def write_atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary file beside `path`, which replaces `path` unless the body fails.
+
+    An OSError of the body names `path`.
+    """
+    # Shards and processes that share a cache may write one file at the same time, hence the process id in the name.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        yield temporary
         temporary.replace(path)
     except OSError as error:  # that of a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
         with suppress(OSError):
             temporary.unlink()
-        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file. Raise DataError, naming the file, if it is missing or broken."""
+def write_json(path: Path, value: Any, indent: int = 1) -> None:
+    """Write a value as JSON, atomically. Raise OSError with the path if the disk is full."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    with write_atomic(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, remedy: str = f"{RERUN_HINT}, or copy its folder anew") -> Any:
+    """Read a JSON file. Raise DataError, naming the file and the remedy, if it is missing or broken."""
     try:
         return loads_strict(read_bytes(path))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); {RERUN_HINT}, or copy its folder anew") from None
+        raise DataError(f"{path}: cannot be read ({error}); {remedy}") from None
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -134,6 +140,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         return
     try:
         for number, text in enumerate(iter_lines(path), 1):
+            # A run that was killed can leave the last line incomplete; its image is predicted again.
             if not text.endswith(b"\n"):
                 return
             yield _parsed(text, f"{path}: line {number}")
@@ -158,6 +165,7 @@ def open_append(path: Path) -> IO[str]:
     if path.exists():
         check_regular(path)
         content = path.read_bytes()
+        # What is appended to an incomplete line would make one broken line of two images.
         keep = content.rfind(b"\n") + 1
         if keep < len(content):
             os.truncate(path, keep)

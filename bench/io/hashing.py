@@ -1,8 +1,6 @@
 """SHA-256 of files and folders, cached by path, size, inode and times.
 
-A cached digest is used if size, inode, mtime and ctime (nanoseconds) are unchanged. The digest of a file that changed
-less than two seconds before it was read is not cached, since a later change could leave the same times (git calls such
-an entry racily clean).
+A cached digest is used if size, inode, mtime and ctime (nanoseconds) are unchanged.
 """
 
 from __future__ import annotations
@@ -18,10 +16,11 @@ from typing import Any
 
 from bench.errors import ModelError
 from bench.io.archive import Member
-from bench.io.files import cache_folder, check_regular, read_bytes
+from bench.io.files import cache_folder, check_regular, read_bytes, write_atomic
 from bench.parallel import ordered_map
 from bench.types import ProgressCallback, Readable
 
+# File systems store times with a resolution of up to two seconds (FAT).
 RECENT_NS = 2_000_000_000
 MAX_FILE = 1 << 36  # bytes
 MAX_FOLDER = 20_000_000_000  # bytes of weights that are hashed unasked
@@ -53,6 +52,7 @@ class FileDigests:
         paths = [str(file) for file in files]
         found = {path: self._known(file) for path, file in dict(zip(paths, files, strict=True)).items()}
         unknown = [path for path, digest in found.items() if digest is None]
+        # hashlib releases the GIL, so that threads read and hash in parallel.
         computed = ordered_map(_digest, map(Path, unknown), min(8, os.cpu_count() or 1))
         for done, (path, (digest, stamp, settled)) in enumerate(zip(unknown, computed, strict=True), 1):
             found[path] = digest
@@ -93,10 +93,9 @@ class FileDigests:
         with suppress(OSError):
             for folder in self._changed:
                 self._cache.mkdir(parents=True, exist_ok=True)
-                place = self._place(folder)
-                part = place.with_name(f".{place.name}.{os.getpid()}.part")
-                part.write_text(json.dumps({"folder": folder, "files": self._folders[folder]}), encoding="utf-8")
-                part.replace(place)
+                with write_atomic(self._place(folder)) as temporary:
+                    text = json.dumps({"folder": folder, "files": self._folders[folder]})
+                    temporary.write_text(text, encoding="utf-8")
         self._changed.clear()
 
 
@@ -134,6 +133,7 @@ def _digest(file: Path) -> tuple[str, Stamp | None, bool]:
             after = _stamp(os.fstat(stream.fileno()))
     except OSError:
         return ABSENT, _stamp_of(str(file)), False
+    # A file written within the resolution of its times could change again and keep them: git's racily clean entries.
     settled = before == after and now - max(after[2], after[3]) >= RECENT_NS
     return digest, before, settled
 
@@ -176,6 +176,7 @@ def folder_digest(
 def _files_below(folder: Path, exclude: Collection[Path]) -> Iterator[tuple[str, Path]]:
     """Yield (name below the folder, file). Linked folders are followed, each once."""
     left_out = {os.path.realpath(path) for path in exclude}
+    # Linked folders can form a circle.
     entered: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)

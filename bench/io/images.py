@@ -24,6 +24,7 @@ READING_VERSION = 1  # goes up with every change of what is read from a picture 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")  # Pillow knows more, and starts Ghostscript for one of them
 MAX_FILE = 1 << 29  # bytes
 MAX_PIXELS = 89_478_485  # of an image; where Pillow begins to warn
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # weights of R, G and B in grey (ITU-R BT.601)
 DEFLATE_RATIO = 1032  # bytes that a byte can stand for, at the most
 
 
@@ -88,6 +89,5 @@ def write_png(path: Path, pixels: NDArray[np.generic]) -> None:
     """Write (H, W, 3) uint8, (H, W) uint8 or (H, W) uint16 as a PNG, atomically."""
     from PIL import Image as PilImage
 
-    temporary = path.with_name(f".{path.name}.part")
-    PilImage.fromarray(pixels).save(temporary, format="PNG", compress_level=1)
-    temporary.replace(path)
+    with files.write_atomic(path) as temporary:
+        PilImage.fromarray(pixels).save(temporary, format="PNG", compress_level=1)

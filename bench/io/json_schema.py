@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-LIMIT = 1 << 53  # below it a number means the same to everybody
+# Below 2^53 every reader of JSON reads a number as the same value.
+LIMIT = 1 << 53
 
 LINE = {"image_id": str}
 

@@ -25,7 +25,8 @@ from bench.overlap import Overlap
 from bench.types import SegmentInfo
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PLAIN = b"\x08\x02\x00\x00\x00"  # 8 bits, RGB, deflate, the five filters, not interlaced
+# Bit depth 8, color type 2 (RGB), deflate, adaptive filters, not interlaced: the last five bytes of IHDR.
+PLAIN = b"\x08\x02\x00\x00\x00"
 
 Rows = tuple[int, int, bytes | bytearray]  # height, width (px), the inflated data of the PNG
 
@@ -40,8 +41,8 @@ class Joined:
     truth_runs: NDArray[np.int32]
 
 
-# The C library gives large pieces of memory back at once and gets them as empty pages, which cost more than inflating
-# into them; once a piece of this size was freed, glibc keeps what is smaller.
+# glibc returns large blocks to the system when they are freed, and faulting their pages in again costs more than
+# inflating into them. Freeing a block raises its threshold (M_MMAP_THRESHOLD is dynamic): smaller ones are kept.
 np.empty(31 << 20, dtype=np.uint8)
 
 _join = optional("bench._native._png_runs", "join")
@@ -59,7 +60,8 @@ def join(truth: PanopticFile, prediction: PanopticFile) -> Joined | None:
     try:
         made, predicted = prediction.infos(), _rows(prediction.png)
         meant, true = truth.infos(), _rows(truth.png)
-    except (DataError, OSError, ValueError):  # the ordinary way meets it again, and tells it in its own order
+    except (DataError, OSError, ValueError):
+        # Decoding to arrays meets the same fault and reports it in its usual order.
         return None
     if predicted is None or true is None or predicted[:2] != true[:2]:
         return None
@@ -113,11 +115,13 @@ def _inflated(stream: bytes, size: int) -> bytes | bytearray | None:
     if _libdeflate is not None:
         try:
             rows: bytes | bytearray = _libdeflate(stream, size)
-        except Exception:  # its own kind of error
+        except Exception:
+            # The package deflate raises an exception class of its own.
             return None
         return rows if len(rows) == size else None
     inflater = zlib.decompressobj()
     try:
+        # One byte more than declared is enough to see that a stream is too long, without inflating a bomb.
         rows = inflater.decompress(stream, size + 1)
     except zlib.error:
         return None

@@ -10,7 +10,7 @@ from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
 MAX_DIGITS = 64  # of a number
-# Beside its own errors PyYAML lets through what int(), float(), datetime and its tables say of a strange scalar.
+# PyYAML passes on the errors of int(), float(), datetime and its own tables for scalars that they reject.
 NOT_YAML = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 if yaml.__with_libyaml__:
@@ -33,12 +33,10 @@ else:
 
 
 class _Loader(_Base):
-    """Loader that refuses duplicate keys, aliases and long numbers.
-
-    A few lines of nested aliases can expand beyond any memory.
-    """
+    """Loader that refuses duplicate keys, aliases and long numbers."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        # A few lines of nested aliases can expand beyond any memory.
         if self.check_event(yaml.AliasEvent):
             event: Any = self.get_event()
             raise yaml.MarkedYAMLError(None, None, "aliases (*name) are not taken; write it out", event.start_mark)
@@ -51,6 +49,7 @@ class _Loader(_Base):
         return found
 
     def construct_scalar(self, node: Any) -> Any:
+        # int() of a decimal text takes time in the square of its length.
         if node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float") and len(node.value) > MAX_DIGITS:
             raise yaml.MarkedYAMLError(None, None, f"a number of over {MAX_DIGITS} digits", node.start_mark)
         return super().construct_scalar(node)

@@ -1,9 +1,7 @@
 """Percentile bootstrap of PQ, SQ, RQ and mIoU over images, or over groups of images (Efron, 1979).
 
-A replicate draws as many images as there are, with replacement. All runs share the same draws, so differences are
-paired. The sums of a replicate are the sums of the images times how often each was drawn; for a category, only the
-images in which it occurs are multiplied. Each block of replicates has its own seed, so results do not depend on the
-number of threads.
+A replicate draws as many images as there are, with replacement. Its sums are those of the images times how often each
+was drawn.
 """
 
 from __future__ import annotations
@@ -19,9 +17,13 @@ from bench.errors import DataError
 from bench.metrics.image_statistics import PARTS, ImageSums, Parts
 from bench.types import Categories
 
-BLOCK = 64  # replicates at a time: the counts of 5,000 images then fit a core's cache
-SMALL_PRODUCT = 2**18  # multiplications that OpenBLAS leaves to the calling thread; its threads would fight ours
-TIE = 1e-6  # differences that single precision cannot tell from none
+# Replicates of a block: the counts of 5,000 images then fit into a core's cache.
+BLOCK = 64
+# OpenBLAS runs products of up to so many multiplications on the calling thread; its own threads would compete with
+# those of the pool.
+SMALL_PRODUCT = 2**18
+# Replicates are in single precision: a smaller difference is rounding.
+TIE = 1e-6
 MEANS = ("PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic")
 
 Draws = NDArray[np.float32]  # (len(MEANS) + C, replicates); NaN where undefined
@@ -59,6 +61,7 @@ def resample(
     blocks = [(k, min(BLOCK, replicates - start)) for k, start in enumerate(range(0, replicates, BLOCK))]
 
     def draw(block: tuple[int, int]) -> list[Draws]:
+        # The seed is of the block and not of the thread, and all runs share its draws: differences are paired.
         counts = _counts(parts.shape[2], block[1], np.random.SeedSequence(seed, spawn_key=(block[0],)))
         sums = _sums(columns, counts, parts.shape[0])
         return [made(one, run.categories) for one, run in zip(np.split(sums, len(runs)), runs, strict=True)]
@@ -70,6 +73,7 @@ def resample(
 
 def _columns(parts: Parts) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
     """Return, for each category, the images with it in any run, (n,), and their sums, (parts, n)."""
+    # Most categories are absent from most images; only the others are multiplied.
     occurs = [np.flatnonzero(parts[:, c].any(axis=0)) for c in range(parts.shape[1])]
     return [(images, parts[:, c, images].astype(np.float32)) for c, images in enumerate(occurs)]
 
@@ -78,6 +82,7 @@ def _counts(images: int, replicates: int, seed: np.random.SeedSequence) -> NDArr
     """Return how often each image is drawn: (images, replicates); each column sums to `images`."""
     rng = np.random.default_rng(seed)
     counts = np.empty((images, replicates), np.float32)
+    # Narrow random integers are drawn faster; the choice depends on the number of images alone, and so do the draws.
     kind = np.uint16 if images <= 2**16 else np.uint32
     for k in range(replicates):
         counts[:, k] = np.bincount(rng.integers(0, images, images, dtype=kind), minlength=images)
@@ -164,6 +169,7 @@ def _number(value: float) -> float | None:
 def probability_greater(delta: Draws) -> list[float | None]:
     """Return the share of each row's defined replicates above 0 (ties count half), or None if none is defined."""
     defined = np.isfinite(delta).sum(axis=1)
+    # Ties count half, as in the Mann-Whitney statistic, so that two equal runs give 0.5.
     above = (delta > TIE).sum(axis=1) + 0.5 * (np.abs(delta) <= TIE).sum(axis=1)
     return [float(a / n) if n else None for a, n in zip(above, defined, strict=True)]
 
@@ -173,6 +179,7 @@ def rank_ranges(pq: NDArray[np.floating], confidence: float = 0.95) -> list[tupl
 
     Ties share the better rank. None for a run whose PQ is undefined in every replicate.
     """
+    # A run whose PQ is undefined in a replicate takes the last rank there.
     filled = np.where(np.isfinite(pq), pq, -np.inf)
     ranks = np.stack([(filled > own + TIE).sum(axis=0) + 1 for own in filled])
     tail = (1 - confidence) / 2

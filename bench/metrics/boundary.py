@@ -22,7 +22,7 @@ from bench.metrics.pq import (
     PQStat,
     PQTable,
     Protocol,
-    mean,
+    group_means,
     pq_stat_of,
     pq_table,
     resolve_matches,
@@ -44,16 +44,19 @@ def dilation_px(size: tuple[int, int]) -> int:
 
 def boundary_map(id_map: IdMap, reach: int) -> IdMap:
     """Return (H, W) dense ids of boundary pixels. The interior of a segment is `INSIDE`, void stays 0."""
-    padded = np.pad(id_map, reach, constant_values=INSIDE)  # no id: beyond the frame is not the segment
+    # A value that no segment has: the published code counts the image border as a boundary.
+    padded = np.pad(id_map, reach, constant_values=INSIDE)
     width = 2 * reach + 1
     low, high = (
         _sliding(_sliding(padded, width, extreme, 0), width, extreme, 1) for extreme in (np.minimum, np.maximum)
     )
+    # A pixel is inside if its window holds one value alone, which is then its own.
     return np.where((low == high) & (id_map > 0), np.int32(INSIDE), id_map)
 
 
 def _sliding(values: IdMap, width: int, extreme: np.ufunc, axis: int) -> IdMap:
-    """Return the minimum or maximum of every window of `width` along an axis, by doubling smaller windows."""
+    """Return the minimum or maximum of every window of `width` along an axis."""
+    # By doubling: the extreme of a window is that of two smaller ones, so that the cost grows with log(width).
     step = 1
     while step < width:
         shift = min(step, width - step)
@@ -99,6 +102,7 @@ def boundary_pairs(
     for hit in same_category_pairs(overlap, protocol):
         i, j, _ = hit
         common = pixels.get((i, j), 0)
+        # Void of the truth is left out of the union, as for masks; pairs with truth 0 hold it.
         union = column["predicted"][j - 1] + column["truth"][i - 1] - common - pixels.get((0, j), 0)
         yield hit, common / union
 
@@ -115,11 +119,9 @@ class BoundaryTable:
     iou: tuple[float | None, ...]
 
     def to_json(self) -> dict[str, Any]:
-        things = [row for category, row in zip(self.categories, self.iou, strict=True) if category.isthing]
-        stuff = [row for category, row in zip(self.categories, self.iou, strict=True) if not category.isthing]
         return {
             **self.table.to_json(),
-            "boundary_IoU": {"all": mean(self.iou), "things": mean(things), "stuff": mean(stuff)},
+            "boundary_IoU": group_means(self.iou, self.categories),
             "per_class": [
                 {"name": category.name, "PQ": row.pq, "SQ": row.sq, "RQ": row.rq, "boundary_IoU": iou,
                  "TP": row.tp, "FP": row.fp, "FN": row.fn}
@@ -146,6 +148,7 @@ class BoundarySums:
             )
         overlap = overlap_of(line)
         pairs = list(boundary_pairs(overlap, line["boundary"], self._protocol))
+        # The paper scores a pair by the smaller of its two IoUs, so that a pair with a poor boundary is no match.
         hits = (Match(hit.truth, hit.predicted, min(hit.iou, iou)) for hit, iou in pairs)
         matches = resolve_matches(overlap, (hit for hit in hits if hit.iou > 0.5), self._protocol)
         self._sums = sum_stats([self._sums, pq_stat_of(overlap, matches)])

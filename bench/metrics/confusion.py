@@ -38,6 +38,7 @@ class ConfusionTable:
 
     def _row(self, matrix: Matrix, k: int, rule: Rule) -> dict[str, Any]:
         names = [*(c.name for c in self.categories), VOID]
+        # The same pixels as in the IoU of the rule (`semantic.iou_table`).
         counted = matrix[:-1] if rule == "cityscapes" else matrix[:-1, :-1]
         truth, predicted, hits = int(counted[k].sum()), int(counted[:, k].sum()), int(counted[k, k])
         confused_with = {names[i]: pixels for i, pixels in enumerate(counted[k].tolist()) if pixels and i != k}

@@ -37,9 +37,11 @@ def pair_codes(truth: Panoptic, prediction: Panoptic, matches: Matches) -> NDArr
     table = np.where(same, Error.WRONG_SEGMENT, Error.WRONG_CLASS).astype(np.uint8)
     table[lost & ~false] = Error.MISSED
     table[~lost & false] = Error.SPURIOUS
+    # Column 0 is void of the prediction, row 0 void of the truth.
     table[:, 0] = Error.MISSED
     table[crowd & ~false] = Error.IGNORED
     table[0, :] = Error.IGNORED
+    # Last, since a true positive overrides every other rule.
     for i, j, _ in matches.tp:
         table[i, j] = Error.CORRECT
     return table

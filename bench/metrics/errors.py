@@ -29,7 +29,8 @@ from bench.overlap import Overlap
 from bench.types import Categories
 
 ERROR_TYPES = ("mask quality", "misclassified", "split", "merged", "poor mask", "left void", "missed", "spurious")
-POOR_IOU = 0.1  # below it two segments have nothing to do with each other (TIDE's background threshold)
+# TIDE's background threshold: below it two segments have nothing to do with each other.
+POOR_IOU = 0.1
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def assign_error_types(overlap: Overlap, matches: Matches, protocol: Protocol = 
     predicted: dict[int, str] = {}
     for kind, of_truth, of_prediction in _groups(overlap, protocol):
         for i in of_truth:
+            # Groups come in the order of ERROR_TYPES, and the first one that holds a segment names its error.
             truth.setdefault(i, kind)
         for j in of_prediction:
             predicted.setdefault(j, kind)
@@ -91,6 +93,7 @@ def _touching(overlap: Overlap, protocol: Protocol) -> Iterator[_Touch]:
         if i and j and not overlap.truth[i - 1].iscrowd:
             predicted = overlap.predicted[j - 1]
             same = overlap.truth[i - 1].category_id == predicted.category_id
+            # "Mostly within" leaves out pixels on void, which no segment of the truth could explain.
             yield _Touch(i, j, pixels, iou, same, within=2 * pixels > predicted.area - void[j])
 
 
@@ -189,6 +192,7 @@ def _class_errors(sums: _Sums) -> ClassErrors:
     if not halves:
         return ClassErrors(None, dict.fromkeys(ERROR_TYPES), 0, {}, {}, None, None)
     loss = {kind: 0.5 * (sums.fn[kind] + sums.fp[kind]) / halves for kind in ERROR_TYPES}
+    # In fixed point until the division, so that the shares add up to 1 - PQ.
     loss["mask quality"] = (one.tp * FIXED_POINT_ONE - one.iou) / FIXED_POINT_ONE / halves
     return ClassErrors(
         one.iou_sum / halves, loss, one.tp, sums.fn, sums.fp,

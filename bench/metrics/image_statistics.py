@@ -62,7 +62,8 @@ def statistics_of_line(line: Mapping[str, Any], categories: Categories, protocol
     with error_context(f"image {line.get('image_id')!r}"):
         if line.get("semantic") is not None:
             own = semantic.validated_rows(line["semantic"], len(categories))
-        if line.get("overlap") is not None:  # a data set of semantic labels has none
+        # Data sets of semantic labels have no overlap.
+        if line.get("overlap") is not None:
             overlap = overlap_of(line)
             panoptic = semantic.confusion_entries(overlap, categories)
             tallies = pq.pq_stat(overlap, protocol=protocol)
@@ -104,6 +105,7 @@ def image_sums_of_lines(lines: Lines, categories: Categories, rule: Rule, protoc
 
 
 def image_sums(images: Iterable[ImageStatistics], categories: Categories, rule: Rule) -> ImageSums:
+    # Sorted by id, so that the draws of a bootstrap meet the same images in every run.
     rows = sorted((_image(image, categories, rule) for image in images), key=lambda row: row.image_id)
     shape = (len(PARTS), len(categories), len(rows))
     parts = np.zeros(shape)
@@ -131,6 +133,7 @@ def _image(image: ImageStatistics, categories: Categories, rule: Rule) -> _Image
     entries: list[Entry] = []
     kinds = []
     if image.tallies is not None and image.panoptic is not None:
+        # Always by rule cityscapes, as in `metrics.score.Scorer`.
         entries += _pixels("panoptic", image.panoptic, len(categories), "cityscapes")
         with error_context(f"image {image.image_id!r}"):
             entries += _segments(image.tallies, categories)
@@ -164,6 +167,7 @@ def _pixels(kind: str, cells: ConfusionEntries, void: int, rule: Rule) -> list[E
     )
     union = truth + predicted - hits
     places = np.flatnonzero(union[:void]).tolist()
+    # A class is in the mean if it has truth (detectron2), or if it occurs at all (Cityscapes).
     occurs = truth if rule == "detectron2" else union
     return [
         (f"{kind}_{name}", places, values[places].tolist())

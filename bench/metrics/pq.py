@@ -61,6 +61,8 @@ def resolve_matches(overlap: Overlap, hits: Iterable[Match], protocol: Protocol 
     """Resolve the segments that are not in the true positives `hits` to FP, FN or ignored."""
     tp = tuple(hits)
     found, used = {hit.truth for hit in tp}, {hit.predicted for hit in tp}
+    # panopticapi/evaluation.py: an unmatched prediction is no false positive if more than half of it lies on void or on
+    # crowd of its category, and an unmatched crowd region is no false negative.
     forgiven = _ignored_pixels(overlap, protocol).tolist()
     return Matches(
         tp,
@@ -76,24 +78,25 @@ def same_category_pairs(overlap: Overlap, protocol: Protocol = "coco") -> list[M
     meant = np.array([-1, *(-1 if s.iscrowd else s.category_id for s in overlap.truth)])
     made = np.array([-2, *(s.category_id for s in overlap.predicted)])
     i, j, _ = overlap.table.T
+    # -1 and -2 differ, so that neither void nor crowd pairs with anything.
     rows = meant[i] == made[j]
     return list(map(Match, i[rows].tolist(), j[rows].tolist(), pair_ious(overlap, protocol)[rows].tolist()))
 
 
 def pair_ious(overlap: Overlap, protocol: Protocol = "coco") -> NDArray[np.float64]:
-    """Return the IoU of each row of the table: (n,), meaningless for void.
-
-    Pixels of the predicted segment on void of the truth are not in the union.
-    """
+    """Return the IoU of each row of the table: (n,), meaningless for void."""
+    # As in panopticapi, the union leaves out pixels of the prediction on void of the truth, but not those on crowd.
     truth = np.array([0, *(_scored_area(segment, protocol) for segment in overlap.truth)])
     predicted = np.array([0, *(segment.area for segment in overlap.predicted)]) - overlap.void_pixels
     i, j, pixels = overlap.table.T
     union = truth[i] + predicted[j] - pixels
-    found: NDArray[np.float64] = pixels / np.maximum(union, 1)  # without void there is always a union
+    # Rows of void can have an empty union; those of two segments cannot.
+    found: NDArray[np.float64] = pixels / np.maximum(union, 1)
     return found
 
 
 def _scored_area(segment: TruthSegment, protocol: Protocol) -> int:
+    # panopticapi takes the area of the truth from the JSON and that of the prediction from the PNG.
     if protocol == "strict" or segment.declared_area is None:
         return segment.area
     return segment.declared_area
@@ -101,7 +104,8 @@ def _scored_area(segment: TruthSegment, protocol: Protocol) -> int:
 
 def _ignored_pixels(overlap: Overlap, protocol: Protocol) -> NDArray[np.int64]:
     """Return the pixels of each predicted segment on void and on crowd of its category: (P + 1,)."""
-    crowds = {s.category_id: i for i, s in enumerate(overlap.truth, 1) if s.iscrowd}  # the last listed
+    # A dict by category, as in panopticapi: of several crowd regions of a category it keeps the last listed.
+    crowds = {s.category_id: i for i, s in enumerate(overlap.truth, 1) if s.iscrowd}
     if not crowds:
         return overlap.void_pixels
     i, j, _ = overlap.table.T
@@ -113,7 +117,8 @@ def _ignored_pixels(overlap: Overlap, protocol: Protocol) -> NDArray[np.int64]:
     return overlap.predicted_pixels((i == 0) | forgives)
 
 
-FIXED_POINT_ONE = 1 << 53  # floats above one half are whole numbers of its parts
+# A double between one half and one has 53 bits after the point, so that its multiple of 2^53 is a whole number.
+FIXED_POINT_ONE = 1 << 53
 
 
 def to_fixed_point(iou: float) -> int:
@@ -218,7 +223,8 @@ class PQTable:
 
 
 def pq_table(totals: Mapping[int, PQStat], categories: Categories) -> PQTable:
-    """Compute the PQ table. PQ is the mean of the categories' PQ, never mean SQ times mean RQ."""
+    """Compute the PQ table."""
+    # PQ is the mean of the categories' PQ, as in panopticapi. Mean SQ times mean RQ is another, wrong number.
     check_categories_known(totals, categories)
     per_class = tuple(_class_quality(totals.get(category.id, PQStat())) for category in categories)
     rows = list(zip(per_class, categories, strict=True))
@@ -243,6 +249,7 @@ def _class_quality(one: PQStat) -> ClassQuality:
         return ClassQuality(None, None, None, 0, 0, 0)
     iou = one.iou_sum
     return ClassQuality(
+        # panopticapi sets SQ to 0, not to undefined, if a category occurs without a match.
         pq=iou / halves, sq=iou / one.tp if one.tp else 0.0, rq=one.tp / halves,
         tp=one.tp, fp=one.fp, fn=one.fn,
     )  # fmt: skip
@@ -256,7 +263,18 @@ def _mean(rows: Iterable[ClassQuality]) -> Quality:
     )  # fmt: skip
 
 
+def group_means(values: Iterable[float | None], categories: Categories) -> dict[str, float | None]:
+    """Return the means of the defined values of all, thing and stuff categories; `values` are in their order."""
+    rows = list(zip(values, categories, strict=True))
+    return {
+        "all": mean(value for value, _ in rows),
+        "things": mean(value for value, category in rows if category.isthing),
+        "stuff": mean(value for value, category in rows if not category.isthing),
+    }
+
+
 def mean(values: Iterable[float | None]) -> float | None:
     """Return the mean of the defined values, or None if there are none."""
     defined = [value for value in values if value is not None]
+    # fsum rounds once, so that the order of the categories does not matter.
     return math.fsum(defined) / len(defined) if defined else None

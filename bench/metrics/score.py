@@ -73,7 +73,7 @@ class Scorer:
     """Accumulates image statistics to a score, exactly the same in any order and sharding, in constant memory.
 
     `rule` is for the semantic output. The panoptic map is always scored by rule `cityscapes`, where a void prediction
-    is a miss: ignoring it would reward a model for leaving out hard pixels. `metrics` names optional metrics.
+    is a miss. `metrics` names optional metrics.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class Scorer:
 
     def score(self) -> Score:
         """Return the score so far. Raise DataError if only some images have a semantic map."""
+        # A mean over the images that happen to have a map would compare with no other run.
         if 0 < self._with_semantic < self._images:
             raise DataError(
                 f"{self._images - self._with_semantic} of {self._images} images have no semantic map "
@@ -113,6 +114,8 @@ class Scorer:
             categories=self._categories,
             pq=pq.pq_table(self._tallies, self._categories),
             semantic=semantic.iou_table(self._semantic, self._rule) if self._with_semantic else None,
+            # By rule detectron2 a void prediction is ignored, which would reward a panoptic map that leaves out hard
+            # pixels.
             panoptic=semantic.iou_table(self._panoptic, "cityscapes") if self._with_overlap else None,
             images=self._images,
             protocol=self._protocol,

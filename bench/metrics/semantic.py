@@ -21,7 +21,8 @@ from bench.types import Categories, Panoptic
 
 SEMANTIC_VERSION = 1  # goes up with every change that moves a number
 
-MOST_PIXELS = 1 << 40  # of one cell of one image
+# Of one cell of one image. Sums of a million such images still fit into 64 bits.
+MOST_PIXELS = 1 << 40
 
 Rule = Literal["cityscapes", "detectron2"]
 Rows = list[list[int]]  # [truth index, predicted index, pixels], sorted; index C is void
@@ -59,6 +60,7 @@ def confusion(truth: NDArray[np.int32], prediction: NDArray[np.integer], categor
 
 def category_indices(ids: NDArray[np.integer], categories: Categories) -> NDArray[np.int32]:
     """Map (H, W) category ids to category indices; any other id to void = C."""
+    # A table in place of a search: every id that is not listed is looked up one past the largest.
     beyond = max(categories.ids, default=0) + 1
     table = np.full(beyond + 1, len(categories), dtype=np.int32)
     table[list(categories.ids)] = np.arange(len(categories))
@@ -69,6 +71,7 @@ def confusion_of(overlap: Overlap, categories: Categories) -> Rows:
     """Return the confusion of two panoptic maps as semantic maps, computed from their overlap."""
     truth, predicted, pixels = confusion_entries(overlap, categories).T
     side = len(categories) + 1
+    # Several pairs of segments can be one pair of classes.
     cells, places = np.unique(truth * side + predicted, return_inverse=True)
     sums = np.bincount(places, pixels).astype(np.int64)
     rows: Rows = np.stack([cells // side, cells % side, sums], axis=1).tolist()
@@ -89,6 +92,7 @@ def empty_confusion(categories: Categories) -> Matrix:
 
 
 def add_to_confusion(matrix: Matrix, cells: ConfusionEntries) -> None:
+    # add.at, since `+=` on repeated indices counts one of them.
     np.add.at(matrix, (cells[:, 0], cells[:, 1]), cells[:, 2])
 
 
@@ -118,11 +122,14 @@ class IoUTable:
 
 def iou_table(matrix: Matrix, rule: Rule) -> IoUTable:
     """Compute IoU = TP / (TP + FP + FN) of each class, their mean, and the means over pixels."""
-    valid = matrix[:-1] if rule == "cityscapes" else matrix[:-1, :-1]  # void truth is out
+    # cityscapesScripts (evalPixelLevelSemanticLabeling.py) leaves out void of the truth and counts a predicted void as
+    # a miss; detectron2's SemSegEvaluator drops the column of predicted void, too.
+    valid = matrix[:-1] if rule == "cityscapes" else matrix[:-1, :-1]
     hits = np.diagonal(valid).tolist()
     truth = valid.sum(axis=1).tolist()
     predicted = valid[:, : len(hits)].sum(axis=0).tolist()
     ious = tuple(
+        # SemSegEvaluator takes the mean over classes with truth; a class that is only predicted is left out.
         None if t + p == 0 or (rule == "detectron2" and t == 0) else hit / (t + p - hit)
         for hit, t, p in zip(hits, truth, predicted, strict=True)
     )

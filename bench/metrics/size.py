@@ -3,9 +3,6 @@
 The bins partition the segments, so their TP, FP, FN and IoU sum to the whole exactly. COCO's bins are pixels (its
 detection evaluation: 32², 96²). The relative bins are shares of the image, for data sets of other resolutions. Areas
 are counted, never declared; an area on an edge belongs to the upper bin.
-
-The means of a bin leave out a category whose truth lies only in other bins. Its false positives are counted, but with a
-PQ of 0 for it the means of two models would be over different categories.
 """
 
 from __future__ import annotations
@@ -34,6 +31,7 @@ class Bins:
         return bisect_right(self.edges, area_px / image_px if self.relative else area_px)
 
 
+# Areas of COCO's detection evaluation (cocoeval.py): small up to 32², large from 96² pixels.
 COCO = Bins(("small", "medium", "large"), (32**2, 96**2), relative=False)
 RELATIVE = Bins(("below 0.1 %", "0.1 to 1 %", "1 to 10 %", "10 % and more"), (0.001, 0.01, 0.1), relative=True)
 BINS: Mapping[str, Bins] = {"coco": COCO, "relative": RELATIVE}
@@ -69,6 +67,8 @@ class SizeTable:
 
     def table(self, kind: str, k: int) -> PQTable:
         """Return the PQ of a bin. Its means are over the categories with truth in it, or in no bin."""
+        # A category whose truth lies only in other bins has false positives here at most. With a PQ of 0 for it, the
+        # means of two models would be over different categories.
         elsewhere = {
             category_id
             for other in self.totals[kind]

@@ -17,6 +17,7 @@ from bench.metrics.pq import (
     PQStat,
     PQTable,
     Protocol,
+    group_means,
     mean,
     pq_stat_of,
     pq_table,
@@ -40,16 +41,12 @@ class ThresholdTable:
 
     def to_json(self) -> dict[str, Any]:
         """Return fractions; `mean` is the mean PQ over the thresholds."""
-        rows = list(zip(self.categories, self.dagger, strict=True))
         groups = {name: [getattr(table, name).pq for table in self.tables] for name in ("all", "things", "stuff")}
         return {
             "thresholds": {str(at): table.to_json() for at, table in zip(THRESHOLDS, self.tables, strict=True)},
             "mean": {name: mean(values) for name, values in groups.items()},
             "PQ_dagger": {
-                "all": mean(self.dagger),
-                "things": mean(value for category, value in rows if category.isthing),
-                "stuff": mean(value for category, value in rows if not category.isthing),
-                "n": sum(value is not None for value in self.dagger),
+                **group_means(self.dagger, self.categories), "n": sum(value is not None for value in self.dagger),
             },
             "per_class": [
                 {"name": c.name, "PQ": [t.per_class[k].pq for t in self.tables], "PQ_dagger": self.dagger[k],
@@ -90,6 +87,7 @@ class _Stuff:
         for i, segment in enumerate(overlap.truth, 1):
             if not segment.iscrowd:
                 self.segments[segment.category_id] += 1
+                # IoU below one half is no multiple of 2^-53; fractions are exact in any order.
                 self.iou[segment.category_id] += Fraction(best.get(i, 0.0))
 
     def mean(self, category_id: int) -> float | None:

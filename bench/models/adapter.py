@@ -1,7 +1,6 @@
-"""The adapter interface of all models, and loading of user adapter files.
+"""The adapter interface of all models, and loading of user adapter files."""
 
-A copy of this file runs in workers, on Python 3.9 or newer, beside the few modules listed in `worker/deploy.py`.
-"""
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
 
 from __future__ import annotations
 
@@ -19,6 +18,7 @@ from bench.types import Categories, Image, Prediction
 
 def torch_threads() -> int | None:
     """Return torch's number of intra-op threads, or None if torch is not imported."""
+    # Importing torch to ask would take seconds, and set threads for a model that does not use it.
     torch = sys.modules.get("torch")
     return None if torch is None else int(torch.get_num_threads())
 
@@ -78,8 +78,10 @@ def module_from_file(path: Path) -> ModuleType:
     if module_spec is None or module_spec.loader is None or not path.is_file():
         raise UsageError(f"{path}: there is no such adapter file")
     module = importlib.util.module_from_spec(module_spec)
-    sys.modules[module_spec.name] = module  # dataclasses look their module up by name
-    folder = str(path.resolve().parent)  # modules beside it can be imported, as beside any script
+    # dataclasses look up the module of a class by its name.
+    sys.modules[module_spec.name] = module
+    # Modules beside the file can be imported, as beside any script.
+    folder = str(path.resolve().parent)
     if sys.path[:1] != [folder]:
         sys.path.insert(0, folder)
     try:

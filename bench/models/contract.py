@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.errors import BenchError
+from bench.errors import BenchError, describe_error
 from bench.models.adapter import Adapter, PredictOnlyAdapter
 from bench.models.flops import count_macs
 from bench.types import Categories, Image, Prediction
 
 Verdict = Literal["ok", "differs", "not tested", "failed"]
-SAME_SIZE = 0.05  # share of pixels that rounding may move between batches of 1 and 2; mixed-up outputs move most
+# Rounding may move some pixels between batches of 1 and 2; outputs of mixed-up images move most of them.
+SAME_SIZE = 0.05  # share of pixels
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,12 @@ def check_contract(name: str, adapter: Adapter, images: tuple[Image, Image]) -> 
     checks = [_categories(getattr(adapter, "categories", None)), _stages(adapter)]
     if any(check.verdict == "failed" for check in checks):
         return ContractReport(name, tuple(checks))
+    # A model that writes into its input would change the image for later stages.
     before = [image.rgb.copy() for image in images]
     try:
         alone = [predict(adapter, [image])[0] for image in images]
     except Exception as error:
-        checks.append(ContractCheck("predicts", "failed", _said(error)))
+        checks.append(ContractCheck("predicts", "failed", describe_error(error)))
         return ContractReport(name, tuple(checks))
     untouched = all(np.array_equal(kept, image.rgb) for kept, image in zip(before, images, strict=True))
     checks.append(_check("images are left as they are", untouched, "unchanged", "the model writes into image.rgb"))
@@ -77,15 +79,11 @@ def _check(name: str, passed: bool, found: str, fault: str) -> ContractCheck:
     return ContractCheck(name, "ok", found) if passed else ContractCheck(name, "failed", fault)
 
 
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}".splitlines()[0]
-
-
 def _guarded(name: str, work: Callable[[], ContractCheck]) -> ContractCheck:
     try:
         return work()
     except Exception as error:
-        return ContractCheck(name, "failed", _said(error))
+        return ContractCheck(name, "failed", describe_error(error))
 
 
 def _cost(adapter: Adapter, image: Image) -> ContractCheck:
@@ -93,7 +91,7 @@ def _cost(adapter: Adapter, image: Image) -> ContractCheck:
     if found is None:
         return ContractCheck("multiply-adds", "ok", "None: they are not counted")
     told = isinstance(found, int) and found > 0
-    return _check("multiply-adds", told, f"{found / 1e9:.3g} G an image", f"{found!r} is no number above 0"[:200])
+    return _check("multiply-adds", told, f"{found / 1e9:.3g} G an image", f"{found!r} is not a positive integer"[:200])
 
 
 def _categories(categories: Any) -> ContractCheck:

@@ -18,6 +18,7 @@ def device_kind(device: str, env: str | None = None) -> str:
     if env is not None:
         return "cuda" if Path("/proc/driver/nvidia/version").exists() else "cpu"
     try:
+        # The version of a CPU build says it, without importing torch.
         if "torch" not in sys.modules and version("torch").endswith("+cpu"):
             return "cpu"
         import torch

@@ -64,12 +64,14 @@ def interpreter(env: str) -> Path:
     if "/" not in env:
         python = envs_folder() / env / "bin" / "python"
         if not python.exists():
-            raise ModelError(f"the environment {env!r} is not there ({python}); `bench env create {env}` makes it")
+            raise ModelError(f"there is no environment {env!r} ({python}); create it with `bench env create {env}`")
         return python.absolute()
     path = Path(env).expanduser()
+    # absolute() and not resolve(): the python of a virtual environment is a link, and its target is another
+    # environment.
     python = path / "bin" / "python" if path.is_dir() else path
     if not os.access(python, os.X_OK):
-        raise ModelError(f"env: {env}: there is no Python that can be run; name an interpreter or an environment")
+        raise ModelError(f"env: {env}: there is no executable Python; name an interpreter or an environment")
     return python.absolute()
 
 
@@ -108,23 +110,16 @@ def environment_status(env: EnvFile) -> str:
 
 OnOutput = Callable[[str], None]
 KEPT = (".py", ".yaml", ".json")  # of an unpacked archive
-# What pip asks of a source archive's build, answered without looking at the archive.
-METADATA_ONLY = """\
-import os, sys
-from types import SimpleNamespace
-def get_requires_for_build_wheel(config_settings=None):
-    return []
-def prepare_metadata_for_build_wheel(directory, config_settings=None):
-    name, version = os.environ["BENCH_UNPACK"].split("==")
-    folder = name.replace("-", "_") + "-" + version + ".dist-info"
-    os.makedirs(os.path.join(directory, folder))
-    with open(os.path.join(directory, folder, "METADATA"), "w") as stream:
-        stream.write("Metadata-Version: 2.1\\nName: %s\\nVersion: %s\\n" % (name, version))
-    return folder
-__legacy__ = SimpleNamespace(
-    get_requires_for_build_wheel=get_requires_for_build_wheel,
-    prepare_metadata_for_build_wheel=prepare_metadata_for_build_wheel,
-)
+# pip prepares the metadata of a source archive before it downloads it, and no option leaves that out. detectron2's own
+# setup would import torch and compile. So pip finds this build backend, which gives name and version alone.
+BACKEND = """\
+import pathlib
+class __legacy__:
+    def prepare_metadata_for_build_wheel(directory, config_settings=None):
+        folder = pathlib.Path(directory, "{folder}.dist-info")
+        folder.mkdir()
+        (folder / "METADATA").write_text("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+        return folder.name
 """
 
 
@@ -140,6 +135,7 @@ def create_env(env: EnvFile, python: str | None = None, on_output: OnOutput | No
     _command([str(own), "-m", "pip", "install", "--progress-bar", "off", "-r", str(env.path)], on_output)
     for archive in env.unpack:
         unpack(archive, own, on_output)
+    # Last: an environment that was cut short has no marker and is made anew.
     (folder / MARKER).write_text(env.digest, encoding="utf-8")
     return folder
 
@@ -159,16 +155,17 @@ def unpack(archive: SourceArchive, python: Path, on_output: OnOutput | None = No
     """Download a source archive with pip, check its hash, and copy its files into site-packages. No setup is run."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        backend = folder / "backend" / "setuptools"
-        backend.mkdir(parents=True)
-        (backend / "__init__.py").touch()
-        (backend / "build_meta.py").write_text(METADATA_ONLY, encoding="utf-8")
+        name, version = archive.requirement.split("==")
+        backend = folder / "setuptools" / "build_meta.py"
+        backend.parent.mkdir()
+        (backend.parent / "__init__.py").touch()
+        text = BACKEND.format(folder=f"{name.replace('-', '_')}-{version}", name=name, version=version)
+        backend.write_text(text, encoding="utf-8")
         (folder / "it.txt").write_text(f"{archive.requirement} --hash=sha256:{archive.sha256}\n", encoding="utf-8")
-        name = archive.requirement.partition("==")[0]
         _command(
             [str(python), "-m", "pip", "download", "--no-deps", "--no-build-isolation", "--use-pep517",
              "--no-binary", name, "--require-hashes", "-r", str(folder / "it.txt"), "-d", str(folder / "got")],
-            on_output, {"PYTHONPATH": str(backend.parent), "BENCH_UNPACK": archive.requirement},
+            on_output, {"PYTHONPATH": str(folder)},
         )  # fmt: skip
         (file,) = (folder / "got").iterdir()
         where = "import sysconfig; print(sysconfig.get_path('purelib'))"
@@ -183,6 +180,7 @@ def extract(file: Path, archive: SourceArchive, site: Path) -> None:
     with tarfile.open(file) as tar:
         for member in tar.getmembers():
             parts = PurePosixPath(member.name).parts[1:]  # below the archive's own folder
+            # Nothing above the folder, and code and configuration alone: an archive could hold any path and any file.
             wanted = parts[:1] == (archive.folder,) and ".." not in parts and parts[-1].endswith(KEPT)
             content = tar.extractfile(member) if wanted and member.isfile() else None
             if content is not None:
@@ -193,6 +191,7 @@ def extract(file: Path, archive: SourceArchive, site: Path) -> None:
 
 def _command(command: Sequence[str], on_output: OnOutput | None, more: dict[str, str] | None = None) -> list[str]:
     """Run a command, pass its output lines to `on_line`, and return them. Raises ModelError if it fails."""
+    # A PYTHONPATH of the caller would bring its packages into the environment.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     try:
         process = subprocess.Popen(
@@ -214,4 +213,4 @@ def _command(command: Sequence[str], on_output: OnOutput | None, more: dict[str,
 
 def _last_words(lines: list[str]) -> str:
     errors = [line for line in lines if line.upper().startswith("ERROR") or "Error:" in line]
-    return (errors or [line for line in lines if line] or ["it said nothing"])[-1]
+    return (errors or [line for line in lines if line] or ["no output"])[-1]

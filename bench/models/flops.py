@@ -1,7 +1,6 @@
-"""Multiply-adds (MACs) of a network for one image, counted during inference.
+"""Multiply-adds (MACs) of a network for one image, counted during inference."""
 
-A copy of this file runs in workers, with Python 3.9 or newer; torch is imported inside functions.
-"""
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
 
 from __future__ import annotations
 
@@ -24,10 +23,6 @@ def count_macs(adapter: Any, image: Image) -> int | None:
         return own(image) if callable(own) else int(own)
     if getattr(adapter, "parameters", None) is None:
         return None
-    return _computed(adapter, image)
-
-
-def _computed(adapter: Any, image: Image) -> int | None:
     ready = adapter.preprocess(image)
     return counted(lambda: adapter.infer([ready]))
 
@@ -40,12 +35,14 @@ def counted(work: Callable[[], Any]) -> int | None:
     try:
         from torch.nn.attention import SDPBackend, sdpa_kernel
         from torch.utils.flop_counter import FlopCounterMode
-    except ImportError:  # no torch, or one from before it could count
+    except ImportError:
+        # torch is missing, or older than FlopCounterMode.
         return None
     counter = FlopCounterMode(display=False)
-    # A fused attention kernel may be unknown to the counter; written out, it is two products on every device.
+    # FlopCounterMode does not know every fused attention kernel; written out, attention is two products on any device.
     with sdpa_kernel(SDPBackend.MATH), counter:
         work()
+    # The counter takes a multiply-add for two operations.
     return int(counter.get_total_flops()) // 2 or None
 
 
@@ -55,6 +52,8 @@ def without_values(tensor: Any) -> Any:
     An operation whose amount of work depends on a value raises a torch error.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
-    from torch.fx.experimental.symbolic_shapes import ShapeEnv  # for places that are found, where their number is none
+
+    # A ShapeEnv gives results like nonzero(), whose size depends on values, a symbolic size.
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
     return FakeTensorMode(allow_non_fake_inputs=True, shape_env=ShapeEnv()).from_tensor(tensor, static_shapes=True)

@@ -3,6 +3,8 @@
 Imports no framework; huggingface_hub is imported only inside functions that access the hub.
 """
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 import fnmatch
@@ -15,11 +17,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from bench.errors import ModelError
+from bench.errors import ModelError, first_line
 
 HUB_SECONDS = 15.0
 CONFIG = "config.json"
-STEMS = ("model.safetensors", "pytorch_model.bin")  # in the order in which a loader prefers them
+# In the order in which loaders prefer them.
+STEMS = ("model.safetensors", "pytorch_model.bin")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 T = TypeVar("T")
@@ -37,6 +40,7 @@ def resolve_commit(repo: str, revision: str | None) -> str:
     commit = within(HUB_SECONDS, lambda: _hub_commit(repo, name), f"{repo}: the hub did not answer")
     if not COMMIT.fullmatch(commit):
         raise ModelError(f"{repo}: the hub names {commit!r} as the commit of {name}, which is none; try again later")
+    # The layout of huggingface_hub's cache, so that both find what the other has downloaded.
     reference = repo_folder(repo) / "refs" / name
     reference.parent.mkdir(parents=True, exist_ok=True)
     reference.write_text(commit, encoding="utf-8")
@@ -80,6 +84,7 @@ def _download(repo: str, commit: str, more: Sequence[str]) -> None:
     # The library logs each of its retries; the outcome is one message below.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
+        # Weights last: if they are complete, so is the rest, and an interrupted download is recognized.
         for names in (first, weights):
             snapshot_download(repo, revision=commit, allow_patterns=names, cache_dir=cache_folder())
     except Exception as error:
@@ -139,6 +144,7 @@ def repo_folder(repo: str) -> Path:
 
 def cache_folder() -> Path:
     """Return the hub cache, from the same environment variables as huggingface_hub."""
+    # In the order in which huggingface_hub reads them; it is not imported, since that takes part of a second.
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if chosen := os.environ.get(variable):
             return Path(chosen).expanduser()
@@ -171,6 +177,7 @@ def within(seconds: float, call: Callable[[], T], failure: str) -> T:
         except Exception as error:
             errors.append(error)
 
+    # A thread, since huggingface_hub retries without a limit on the whole. A daemon does not keep the process alive.
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(seconds)
@@ -178,9 +185,3 @@ def within(seconds: float, call: Callable[[], T], failure: str) -> T:
         return results[0]
     reason = first_line(errors[0]) if errors else f"no answer in {seconds:.0f} s"
     raise ModelError(f"{failure} ({reason}); download it elsewhere and give --checkpoint DIR") from None
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error message, at most 200 characters."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -25,6 +25,7 @@ def adapter_module(spec: ModelSpec) -> tuple[ModuleType, str]:
     try:
         return importlib.import_module(f"bench.adapters.{where}"), class_name
     except ModuleNotFoundError as error:
+        # A framework that the module imports is missing, not the module itself.
         if error.name != f"bench.adapters.{where}":
             raise
         raise UsageError(f"there is no adapter module {where!r}") from None

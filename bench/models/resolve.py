@@ -62,7 +62,8 @@ def label_map_chain(source: str, target: str) -> tuple[str, ...] | None:
     return next(iter([*direct, *pairs]), None)
 
 
-IMAGES_ALONE = "images alone"  # in place of a data set, for images that have no labels
+# Takes the place of a data set for images that have no labels.
+IMAGES_ALONE = "images alone"
 
 
 def resolve_model(
@@ -93,7 +94,8 @@ def resolve_model(
     if wanted is None:
         spaces = {name: known.categories for name, known in file.checkpoints.items()}
         raise ModelError(missing_checkpoint_message(family, dataset or "any data set", space, spaces))
-    if wanted not in file.checkpoints:  # the folder of a checkpoint that has a name
+    # A path to the folder of a named checkpoint is that checkpoint, with its settings.
+    if wanted not in file.checkpoints:
         here = {
             _local(path, known).resolve(): known_name for known_name, known in file.checkpoints.items() if known.path
         }
@@ -171,7 +173,8 @@ def _spec(
         fusion = asked.apply(checkpoint.fusion.apply(file.fusion.apply(None)))
         load_space(checkpoint.categories)
     beside, model = path.parent.resolve(), checkpoint.framework
-    env = str(beside / file.env) if file.env and file.env.startswith(".") else file.env  # a link to a Python stays one
+    # Not resolved: the python of a virtual environment is a link, and its target is another environment.
+    env = str(beside / file.env) if file.env and file.env.startswith(".") else file.env
     return ModelSpec(
         name=path.stem,
         adapter=_beside(path, file.adapter),
@@ -224,7 +227,8 @@ def shipped_models(dataset: str) -> list[ModelSpec]:
 def _usual(family: str, dataset: str) -> ModelSpec | None:
     try:
         return resolve_model(family, dataset)
-    except ModelError:  # no checkpoint for this data set
+    except ModelError:
+        # The family has no checkpoint for this data set.
         return None
 
 

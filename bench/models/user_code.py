@@ -19,9 +19,11 @@ from types import ModuleType
 from bench.errors import UsageError
 from bench.models.spec import ModelSpec, adapter_file
 
-NO_CACHE = "/dev/null/none"  # a folder that cannot be: below it Python finds no compiled file and compiles the source
+# A folder that cannot exist: below it Python finds no compiled file and compiles the source that was hashed.
+NO_CACHE = "/dev/null/none"
 
-_sinks: list[set[str]] = []  # of the contexts that are open: an audit hook, once added, cannot be removed
+# Of the open contexts. An audit hook cannot be removed once it is added, so that one hook serves them all.
+_sinks: list[set[str]] = []
 _hooks: list[str] = []
 
 
@@ -82,7 +84,8 @@ def _imports(module: Path) -> Iterator[tuple[str, Path | None]]:
     """Yield (dotted name, base folder) of all imports in a module; the folder is None for absolute imports."""
     try:
         tree = ast.parse(module.read_bytes())
-    except (SyntaxError, ValueError):  # loading it tells what is wrong
+    except (SyntaxError, ValueError):
+        # The error is reported when the module is loaded.
         return
     folders = [*module.resolve().parents, Path("/")]
     for node in ast.walk(tree):
@@ -208,7 +211,8 @@ def _is_local(path: Path) -> bool:
     return _outside(str(path), _installed(tuple(sys.path)))
 
 
-@cache  # asked of every loaded module, several times a run
+# Called for every loaded module, several times a run.
+@cache
 def _outside(place: str, folders: tuple[Path, ...]) -> bool:
     path = Path(place).resolve()
     return not any(path.is_relative_to(folder) for folder in folders)

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.errors import ModelError, require_packages
 from bench.io.hashing import FileDigests, files_digest, folder_digest
 from bench.models.environments import interpreter
-from bench.models.hub import resolve_commit
+from bench.models.hub import STEMS, resolve_commit
 from bench.models.spec import ModelSpec
 
 
@@ -39,8 +39,7 @@ def check_available(spec: ModelSpec) -> None:
 
 def weights_file(folder: Path) -> Path | None:
     """Return the weights file in a folder that a loader uses, safetensors first; None if there is none."""
-    stems = ("model.safetensors", "pytorch_model.bin")
-    names = [name for stem in stems for name in (stem, f"{stem}.index.json")]
+    names = [name for stem in STEMS for name in (stem, f"{stem}.index.json")]
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
@@ -57,6 +56,7 @@ def weights_digest(spec: ModelSpec, exclude: Collection[Path] = (), digests: Fil
     if not spec.local:
         return f"{spec.source}@{resolve_commit(spec.source, spec.revision)}"
     if spec.framework is not None:
+        # The config decides what a framework's network computes, and so do its bases.
         configs = [(f"config {k}", path) for k, path in enumerate(_with_bases(Path(spec.framework.config)))]
         return files_digest([("weights", Path(spec.source)), *configs], digests)
     return folder_digest(Path(spec.source), spec.files, exclude, digests)

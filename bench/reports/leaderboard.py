@@ -133,9 +133,8 @@ def write_between_markers(path: Path, text: str) -> Path:
     """
     new = updated(path, text)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(new, encoding="utf-8", newline="\n")
-    temporary.replace(path)
+    with files.write_atomic(path) as temporary:
+        temporary.write_text(new, encoding="utf-8", newline="\n")
     return path
 
 

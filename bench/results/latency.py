@@ -13,6 +13,7 @@ from bench.errors import DataError
 from bench.io.files import read_json, write_json
 
 FILE = "timing.json"
+MEASURE_AGAIN = "measure again with bench run --timing"
 STAGES = ("preprocess", "infer", "postprocess", "total")
 
 
@@ -70,12 +71,12 @@ def read_latency(folder: Path) -> Latency | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    found = read_json(path)
+    found = read_json(path, MEASURE_AGAIN)
     try:
         seconds = {str(name): tuple(float(v) for v in values) for name, values in found["seconds"].items()}
         named = {name: str(found[name]) for name in ("device", "precision", "hardware", "date")}
         latency = Latency(seconds, int(found["warm_up"]), commit=found.get("commit"), **named)
         _ = latency.p50
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-        raise DataError(f"{path}: is not a timing of this version; measure again with bench run --timing") from None
+        raise DataError(f"{path}: is not a timing of this version; {MEASURE_AGAIN}") from None
     return latency

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.errors import DataError, PartialRun
 from bench.io.canonical_json import canonical_json, digest
-from bench.io.files import read_json, read_lines
+from bench.io.files import read_json, read_lines, write_atomic
 from bench.results.accumulator import RunAccumulator
 from bench.results.predictions import PredictionWriter
 from bench.results.run import Run, read_run
@@ -109,10 +109,8 @@ def _demand_all(folder: Path, order: Sequence[str], lines: dict[str, _Found]) ->
 
 
 def _write(path: Path, order: Sequence[str], lines: dict[str, _Found]) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", encoding="utf-8") as stream:
+    with write_atomic(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         stream.writelines(lines[image_id].text + "\n" for image_id in order if image_id in lines)
-    temporary.replace(path)
 
 
 def _merge_predictions(runs: Sequence[Run], order: Sequence[str]) -> None:

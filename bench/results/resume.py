@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError
-from bench.io.files import read_json, read_lines, write_json
+from bench.io.files import read_json, read_lines, write_atomic, write_json
 from bench.results.line_digests import json_line
 from bench.results.shards import Shard
 from bench.types import Sample
@@ -71,9 +71,8 @@ def _unchanged(before: Mapping[str, str], inputs: Mapping[str, str], batch_size:
 
 
 def _rewrite(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text("".join(f"{json_line(line)}\n" for line in lines), encoding="utf-8")
-    part.replace(path)
+    with write_atomic(path) as temporary:
+        temporary.write_text("".join(f"{json_line(line)}\n" for line in lines), encoding="utf-8")
 
 
 def write_inputs(folder: Path, inputs: Mapping[str, str]) -> None:

@@ -1,9 +1,11 @@
 """Gradient accumulation over micro-batches, threads and processes; micro-batch size from the free memory.
 
-On the CPU every thread has a replica of the model with shared weights and its own gradients. Threads synchronise once a
-step; synchronising in every operation is slow on a busy machine. Processes also synchronise once a step, after all
-their images, so that a process out of memory does not leave the others waiting.
+On the CPU every thread has a replica of the model with shared weights and its own gradients. Threads and processes
+synchronise once a step.
 """
+
+# Once a step: threads that synchronise in every operation are slow on a busy machine, and a process that runs out of
+# memory in the middle of a step would leave the others waiting.
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from torch import Tensor
 from bench.errors import ModelError
 from bench.training.data.batches import Batch, micro_batch
 
-SAFE = 0.9  # of the free memory: neighbours on a shared device take some, and blocks of it are lost between others
+# Share of the free memory that is used: neighbours on a shared device take some, and some is lost to fragmentation.
+SAFE = 0.9
 
 
 def peak_mb(device: torch.device) -> float:
@@ -112,6 +115,8 @@ def gradients(engine: Engine, batch: Batch) -> dict[str, float]:
             if not out_of_memory(error):
                 raise
             sums, exhausted = {}, True
+        # Every process repeats the step if one of them ran out of memory, or their gradients would be of different
+        # batches.
         if not _any(engine, exhausted):
             _settle(engine, batch)
             return _gathered(engine, sums, batch)
@@ -183,6 +188,7 @@ def _add_up(model: Any, replicas: Sequence[Any]) -> None:
 def _share_statistics(model: Any, replicas: Sequence[Any], used: int) -> None:
     """Average the batch-norm statistics of the first `used` replicas, and copy them to the model and all replicas."""
     for mine, *theirs in zip(model.buffers(), *(m.buffers() for m in replicas), strict=True):
+        # Only the replicas that had images have new statistics; counters of batches are integers.
         mine.copy_(torch.stack(theirs[:used]).mean(0) if mine.is_floating_point() else theirs[0])
         for buffer in theirs:
             buffer.copy_(mine)
@@ -191,7 +197,8 @@ def _share_statistics(model: Any, replicas: Sequence[Any], used: int) -> None:
 def _accumulate(engine: Engine, model: Any, batch: Batch, share: list[int]) -> dict[str, float]:
     """Accumulate the gradients of the images `share` in `model`; return the sum of each loss term."""
     if len(engine.replicas) > 1:
-        torch.set_num_threads(1)  # it counts for the calling thread alone
+        # The setting is of the calling thread alone.
+        torch.set_num_threads(1)
     model.zero_grad(set_to_none=True)
     sums: dict[str, float] = {}
     step = engine.micro_batch_size or len(share)
@@ -201,6 +208,7 @@ def _accumulate(engine: Engine, model: Any, batch: Batch, share: list[int]) -> d
         with engine.accelerator.autocast():
             terms = model(now)
         loss = torch.stack(list(terms.values())).sum()
+        # Each part counts by its images, so that the sum is the gradient of the mean over the whole batch.
         engine.accelerator.backward(loss * (len(images) / batch.images))
         for name, value in terms.items():
             sums[name] = sums.get(name, 0.0) + value.item() * len(images)
@@ -217,6 +225,7 @@ def _any(engine: Engine, exhausted: bool) -> bool:
 def _gathered(engine: Engine, sums: dict[str, float], batch: Batch) -> dict[str, float]:
     """Sum gradients and terms over all processes, average batch-norm statistics; return the mean of each term."""
     if engine.accelerator.num_processes > 1:
+        # A parameter without a gradient in this process may have one in another; all must send tensors of one length.
         learning = [p for p in engine.model.parameters() if p.requires_grad]
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in learning]
         for parameter, total in zip(learning, _reduced(engine, grads, "sum"), strict=True):
@@ -233,6 +242,7 @@ def _reduced(engine: Engine, tensors: Sequence[Tensor], how: str) -> list[Tensor
     """Reduce each tensor over all processes in one message; `how` is "sum" or "mean"."""
     if not tensors:
         return []
+    # One message for all tensors: the latency of hundreds would take longer than their bytes.
     flat = engine.accelerator.reduce(torch.cat([tensor.flatten() for tensor in tensors]), how)
     parts = flat.split([tensor.numel() for tensor in tensors])
     return [piece.view_as(tensor) for piece, tensor in zip(parts, tensors, strict=True)]

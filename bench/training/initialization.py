@@ -38,9 +38,8 @@ def adapt_class_head(network: Any, family: Family, categories: Categories) -> st
     wanted = [category.name for category in categories]
     if list(known) == wanted:
         return ""
-    by_id = (
-        len(network.config.id2label) == 250 and max(categories.ids) < 250
-    )  # DETR's head for COCO: a category's id is its row
+    # In DETR's head for COCO the row of a category is its id.
+    by_id = len(network.config.id2label) == 250 and max(categories.ids) < 250
     rows = [i if by_id else known.get(name) for i, name in zip(categories.ids, wanted, strict=True)]
     old = network.get_submodule(family.class_head)
     set_layer(network, family.class_head, _with_rows(old, [*rows, old.out_features - 1]))
@@ -48,7 +47,7 @@ def adapt_class_head(network: Any, family: Family, categories: Categories) -> st
         setattr(network.config, key, value)
     _fit_criterion(network, len(wanted))
     fresh = [name for name, row in zip(wanted, rows, strict=True) if row is None]
-    anew = f"; the rows of {', '.join(fresh)} begin anew" if fresh else ""
+    anew = f"; the rows of {', '.join(fresh)} start from random weights" if fresh else ""
     return f"{len(wanted)} classes, {len(wanted) - len(fresh)} of them among its {len(known)}{anew}"
 
 
@@ -64,6 +63,7 @@ def _fit_criterion(network: Any, classes: int) -> None:
 @torch.no_grad()
 def _with_rows(old: Any, rows: Sequence[int | None]) -> Any:
     """Return a linear layer with these rows of `old`; a row that is None gets fresh weights."""
+    # Rows of new classes keep the initialization of nn.Linear.
     new = nn.Linear(old.in_features, len(rows))
     for i, row in enumerate(rows):
         if row is not None:
@@ -97,6 +97,7 @@ def merge_head_layers(network: Any, family: Family, recipe: Recipe) -> Any:
 
 @torch.no_grad()
 def multiplied(layers: list[nn.Linear]) -> nn.Linear:
+    # Double precision: a product of several layers would lose digits in single.
     weight, bias = layers[0].weight.double(), layers[0].bias.double()
     for layer in layers[1:]:
         weight, bias = layer.weight.double() @ weight, layer.weight.double() @ bias + layer.bias.double()
@@ -187,13 +188,16 @@ def transplant(network: Any, source: Mapping[str, Tensor], backbone: str, name: 
     given = _renamed(_as_detr(source, own), backbone)
     fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
     missing, left = sorted(own.keys() - fitting.keys()), sorted(given.keys() - fitting.keys())
-    if not any(tensor.ndim > 1 for tensor in fitting.values()):  # a bias here and there always fits
+    # Some bias or norm has the same name and width in any two networks.
+    if not any(tensor.ndim > 1 for tensor in fitting.values()):
         raise ModelError(
             f"init: {name} has nothing in common with this network: missing {_some(missing)}, left over {_some(left)}; "
             "take a checkpoint of the same widths and depths, or drop `init`"
         )
     network.load_state_dict({**own, **fitting})
-    return f"init: {len(fitting)} tensors of {name}; {_some(missing)} begin anew, {_some(left)} left over"
+    return (
+        f"init: {len(fitting)} tensors of {name}; {_some(missing)} start from random weights, {_some(left)} left over"
+    )
 
 
 def _renamed(source: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor]:

@@ -66,6 +66,7 @@ def freeze(learner: Learner, patterns: Iterable[str]) -> None:
     learner.train()
     for module in network.modules():
         inside = list(module.parameters())
+        # Frozen batch norm would go on changing its statistics in train mode.
         if inside and not any(p.requires_grad for p in inside):
             module.eval()
 
@@ -75,6 +76,7 @@ def update_average(average: Any, model: Any, decay: float) -> None:
     """Move the averaged weights and batch-norm statistics towards the model's (exponential moving average)."""
     ours = [tensor for tensor in average.state_dict().values() if tensor.is_floating_point()]
     theirs = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
+    # One call for all tensors, since single calls take longer than the arithmetic.
     torch._foreach_lerp_(ours, theirs, 1 - decay)
 
 

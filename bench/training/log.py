@@ -42,6 +42,7 @@ class Log:
         self.path = out / "training.jsonl"
         if self.path.is_file():
             lines = self.path.read_text(encoding="utf-8").splitlines()
+            # A run that is resumed from its checkpoint repeats the steps after it.
             kept = [line for line in lines if _step(line) <= step]
             self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self.board: Any = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)

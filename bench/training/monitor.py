@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.fusion.presets import FusionSpec
+from bench.io.files import read_json, write_json
 from bench.metrics.pq import PQTable
 from bench.models.model_file import FusionOverrides
 from bench.training.gradients import peak_mb
@@ -56,6 +56,7 @@ def update_best(run: TrainingState, monitor: Monitor) -> Measured | None:
     candidate, best = monitor.out / "candidate", monitor.out / "best"
     monitor.validator.export(run.average, candidate)
     table = evaluate(monitor.validator, candidate)[0]
+    # `>=`: of two equal PQs the later weights have learned longer.
     if (table.all.pq or 0.0) >= run.best:
         run.best = table.all.pq or 0.0
         shutil.rmtree(best, ignore_errors=True)
@@ -68,11 +69,12 @@ def finalize(run: TrainingState, monitor: Monitor) -> None:
     best, out, validator = monitor.out / "best", monitor.out, monitor.validator
     fusion, table = choose_fusion(validator, best)
     chosen = {"fusion": asdict(fusion), "held_back": {"images": len(validator.samples), "PQ": table.all.pq}}
-    (out / "fusion.json").write_text(json.dumps(chosen, indent=2) + "\n", encoding="utf-8")
-    note = json.loads((best / "bench.json").read_text(encoding="utf-8"))
+    write_json(out / "fusion.json", chosen, indent=2)
+    note = read_json(best / "bench.json")
     note["fusion"] = {**note["fusion"], **thresholds(fusion)}
-    (best / "bench.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
-    for file in sorted(best.iterdir(), key=lambda file: file.name == "model.safetensors"):  # it says: finished
+    write_json(best / "bench.json", note, indent=2)
+    # The weights last: a folder that holds them counts as finished.
+    for file in sorted(best.iterdir(), key=lambda file: file.name == "model.safetensors"):
         file.replace(out / file.name)
     for folder in (best, out / "candidate"):
         shutil.rmtree(folder, ignore_errors=True)

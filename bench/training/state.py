@@ -14,6 +14,7 @@ import torch
 
 from bench.errors import ModelError, UsageError
 from bench.io.canonical_json import digest
+from bench.io.files import write_atomic
 from bench.training.learner import Learner, parameter_groups
 from bench.training.recipe import Recipe
 
@@ -72,7 +73,8 @@ def start_or_resume(recipe: Recipe, learner: Learner, accelerator: Any, scenes: 
     if checkpoint(out).is_file():
         _resume(run, out)
     if accelerator.is_main_process:
-        (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+        # Not write_json, which refuses NaN: a recipe made in Python may hold one, and the loss then ends the run.
+        (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n", encoding="utf-8")
     run.started = run.stored = time.monotonic()
     return run
 
@@ -89,20 +91,20 @@ def save_checkpoint(run: TrainingState, out: Path) -> None:
         "learner": run.learner.state_dict(), "average": run.average.state_dict(),
         "optimizer": run.optimizer.state_dict(), "scaler": scaler.state_dict() if scaler else {},
     }  # fmt: skip
-    temporary = checkpoint(out).with_suffix(".part")
-    with temporary.open("wb") as file:
+    with write_atomic(checkpoint(out)) as temporary, temporary.open("wb") as file:
         torch.save(state, file)
         file.flush()
+        # Without it a machine that loses power can keep the new name and not the content.
         os.fsync(file.fileno())
-    temporary.replace(checkpoint(out))
 
 
 def _resume(run: TrainingState, out: Path) -> None:
     path = checkpoint(out)
     try:
+        # weights_only: a checkpoint is a pickle, and could run code.
         state = torch.load(path, weights_only=True, map_location=run.accelerator.device)
     except Exception as error:
-        raise ModelError(f"{path}: cannot be read ({type(error).__name__}); delete it to start anew") from None
+        raise ModelError(f"{path}: cannot be read ({type(error).__name__}); delete it to start again") from None
     if state["recipe"] != digest(run.recipe):
         raise UsageError(f"{path}: belongs to another recipe; give another --out or delete it")
     run.learner.load_state_dict(state["learner"])

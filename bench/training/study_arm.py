@@ -14,10 +14,12 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.io.config import load_yaml
+from bench.io.files import read_json
 from bench.io.hashing import folder_digest
 from bench.training.recipe import Recipe
 
 BEGINNING = "init.json"
+OTHER_FOLDER = "give another --out or delete the folder"
 
 
 def arm_recipe(file: Path, changes: Mapping[str, Any], seed: int) -> Recipe:
@@ -29,20 +31,17 @@ def is_finished(recipe: Recipe, out: Path) -> bool:
     """Return whether `out` holds the finished model. Raises UsageError if its recipe or initial weights differ."""
     if not (out / "model.safetensors").is_file():
         return False
-    told = json.loads((out / "recipe.json").read_text(encoding="utf-8"))
+    told = read_json(out / "recipe.json", OTHER_FOLDER)
     ours = json.loads(json.dumps(asdict(recipe)))
     if told != ours:
         differing = [key for key in {**told, **ours} if told.get(key) != ours.get(key)]
         raise UsageError(
-            f"{out}: was trained by a recipe that differs in {', '.join(sorted(differing))}; "
-            "give another --out or delete the folder"
+            f"{out}: was trained by a recipe that differs in {', '.join(sorted(differing))}; {OTHER_FOLDER}"
         )
     began = out / BEGINNING
     now = _beginning(recipe)
-    if now is not None and began.is_file() and json.loads(began.read_text(encoding="utf-8")) != now:
-        raise UsageError(
-            f"{out}: began with other weights than {recipe.init} holds now; give another --out or delete the folder"
-        )
+    if now is not None and began.is_file() and read_json(began, OTHER_FOLDER) != now:
+        raise UsageError(f"{out}: began with other weights than {recipe.init} holds now; {OTHER_FOLDER}")
     return True
 
 

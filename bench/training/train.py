@@ -71,6 +71,7 @@ def accelerator_of(recipe: Recipe) -> Any:
         raise ModelError(f"training needs {error.name}; pip install 'panoptic-bench[models,train]'") from None
     accelerator: Any = Accelerator(mixed_precision=recipe.precision)
     if accelerator.num_processes > 1 and recipe.minutes is not None:
+        # One process would stop a step earlier, and the others would wait for its gradients.
         raise UsageError("minutes: processes do not agree on the time; give steps or epochs instead")
     smallest = min(phase.batch for phase in recipe.phases)
     if smallest < accelerator.num_processes:
@@ -100,20 +101,23 @@ def loop(run: TrainingState, ready: Iterator[Batch], engine: Engine, monitor: Mo
             phase = start_phase(batch.phase, engine, recipe)
         losses.append(one_step(run, batch, engine))
         checked = run.done() * recipe.checkpoints >= due
-        measured = update_best(run, monitor) if checked and not batch.phase.boxes_only else None  # boxes have no PQ
+        # Boxes alone have no PQ.
+        measured = update_best(run, monitor) if checked and not batch.phase.boxes_only else None
         if checked or time.monotonic() - run.stored > 60 * recipe.save_minutes:
             due = math.floor(run.done() * recipe.checkpoints) + 1
             checkpoint_now(run, monitor)
         if checked or run.step % recipe.log_every_steps == 0:
             report(run, losses, monitor, measured)
             losses.clear()
-    if losses:  # the clock ran out after the last look at it
+    # With `minutes`, the time can run out after the last report.
+    if losses:
         report(run, losses, monitor, update_best(run, monitor))
 
 
 def start_phase(phase: Phase, engine: Engine, recipe: Recipe) -> Phase:
     """Freeze the parameters listed by phase and recipe; on CUDA, have the next step measure memory an image again."""
     engine.probing = engine.meter is not None
+    # By identity: without replication the replica is the model itself.
     for model in {id(m): m for m in (engine.model, *engine.replicas)}.values():
         freeze(model, (*recipe.freeze, *phase.freeze))
     return phase
@@ -134,7 +138,8 @@ def one_step(run: TrainingState, batch: Batch, engine: Engine) -> dict[str, floa
     """
     spec, share = run.recipe.optimizer, learning_rate(run.recipe, run.step, run.done())
     place = run.step * run.accelerator.num_processes + run.accelerator.process_index
-    torch.manual_seed(run.recipe.seed * 1_000_003 + place)  # what layers draw, such as dropout
+    # By step and process, so that dropout draws the same after a resume. The prime keeps neighbouring seeds apart.
+    torch.manual_seed(run.recipe.seed * 1_000_003 + place)
     terms = gradients(engine, batch)
     if not math.isfinite(sum(terms.values())):
         culprits = ", ".join(name for name, value in terms.items() if not math.isfinite(value))
@@ -147,6 +152,8 @@ def one_step(run: TrainingState, batch: Batch, engine: Engine) -> dict[str, floa
         group["lr"] = group["full_lr"] * share
     run.optimizer.step()
     run.step, run.seen = run.step + 1, batch.seen
+    # The average of few steps would be mostly random weights, so that the decay grows to its value (as in TensorFlow's
+    # ExponentialMovingAverage with num_updates).
     update_average(run.average, run.learner.network, min(spec.ema, (1 + run.step) / (10 + run.step)))
     return terms
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import torch
 from bench.datasets.dataset import Dataset
 from bench.fusion.presets import FusionSpec
 from bench.io.canonical_json import to_plain
+from bench.io.files import write_json
 from bench.metrics.pq import PQStat, PQTable, pq_stat, pq_table, sum_stats
 from bench.models.loading import load_model
 from bench.models.model_file import CheckpointFolder, FusionOverrides, InputSize
@@ -68,7 +68,7 @@ class Validator:
         half = self.recipe.weights == "fp16"
         self.family.save(merge_head_layers(network, self.family, self.recipe), folder, (height, width), half)
         note = CheckpointFolder(self.data.space, size, self.fusion, files=("config.json", "model.safetensors"))
-        (folder / "bench.json").write_text(json.dumps(to_plain(note), indent=2) + "\n", encoding="utf-8")
+        write_json(folder / "bench.json", to_plain(note), indent=2)
 
     def spec(self, folder: Path) -> ModelSpec:
         """Resolve the folder as `bench run --checkpoint` does."""
@@ -82,7 +82,8 @@ def evaluate(validator: Validator, folder: Path, fusions: Sequence[FusionSpec] |
     posts = [_fused_by(adapter, fusion) for fusion in fusions or [spec.fusion]]
 
     def one(sample: Sample) -> list[dict[int, PQStat]]:
-        torch.set_num_threads(1)  # it counts for the calling thread alone
+        # The setting is of the calling thread alone.
+        torch.set_num_threads(1)
         image, truth = sample.read_image(), sample.read_target()
         output = adapter.infer([adapter.preprocess(image)])[0]
         predictions = [post.postprocess(output, image.size).panoptic for post in posts]
@@ -100,6 +101,7 @@ def _fused_by(adapter: Any, fusion: FusionSpec) -> Any:
 
 def candidates(preset: FusionSpec) -> list[FusionSpec]:
     """Return fusions with varied thresholds, the preset first; thresholds that its rule does not use stay unchanged."""
+    # DETR's rule has no overlap test.
     overlaps = (preset.overlap_threshold,) if preset.rule == "detr" else OVERLAP_THRESHOLDS
     areas = [preset.min_area_px * share // 16 for share in (16, 4, 1)] if preset.rule == "efficientps" else [0]
     varied = [
@@ -108,6 +110,7 @@ def candidates(preset: FusionSpec) -> list[FusionSpec]:
         for overlap in overlaps
         for area in areas
     ]
+    # The preset first: it is kept if no other has a higher PQ, since `max` takes the first of equals.
     return list(dict.fromkeys([preset, *varied]))
 
 

@@ -72,7 +72,7 @@ def test_a_pickle_gives_its_arrays_alone(tmp_path: Path, protocol: int) -> None:
 def test_weights_that_are_no_tensors_are_refused_with_the_way_out(tmp_path: Path) -> None:
     file = tmp_path / "it.pth"
     torch.save({"state_dict": {"a": Nested()}}, file)
-    with pytest.raises(ModelError, match="'a' is no plain tensor; `trust_pickle: true`"):
+    with pytest.raises(ModelError, match="'a' is not a plain tensor; `trust_pickle: true`"):
         tensors_of(load_torch(file), file)
 
 

@@ -4,13 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from embedded import assert_manifest_covers, assert_manifest_holds, digests_without_cpu_features
+from embedded import assert_manifest_covers, assert_manifest_holds, digests_without_cpu_features, manifest
 from PIL import Image
 
 from bench.datasets import coco as coco_panoptic
 from bench.datasets.dataset import DatasetSpec
 from bench.datasets.label_spaces import load_space
-from bench.datasets.synthetic import manifest
 from bench.datasets.synthetic.minicity.dice import Dice
 from bench.datasets.synthetic.minicoco.labels import CATEGORY_OF, panoptic_of, segment_id
 from bench.datasets.synthetic.minicoco.scene import SIZES, SPLITS, VERSION, Picture, render
@@ -19,7 +18,7 @@ from bench.datasets.synthetic.minicoco.write import MINICOCO
 from bench.io.config import find_config, load_yaml
 
 SAMPLE = 40  # images of val that the statistics are taken over
-HASHES = manifest.load("bench.datasets.synthetic.minicoco")
+HASHES = manifest("minicoco")
 PERSON, BICYCLE, LIGHT, STOP, ROAD, FENCE = 1, 2, 10, 13, 149, 185
 
 
@@ -33,12 +32,12 @@ def test_manifest_covers_the_present_version() -> None:
 
 
 def test_pixels_equal_the_manifest(pictures: list[Picture]) -> None:
-    demo = [render("demo", index).arrays for index in range(3)]
-    assert_manifest_holds(HASHES, val=[picture.arrays for picture in pictures[:3]], demo=demo)
+    demo = [render("demo", index) for index in range(3)]
+    assert_manifest_holds(HASHES, val=pictures[:3], demo=demo)
 
 
 def test_pixels_do_not_depend_on_the_cpu() -> None:
-    assert digests_without_cpu_features("bench.datasets.synthetic.minicoco", 3) == HASHES["splits"]["val"]["first"]
+    assert digests_without_cpu_features("minicoco", 3) == HASHES["splits"]["val"]["first"]
 
 
 def test_labels_become_the_segments_of_coco() -> None:

@@ -2,19 +2,18 @@
 
 import numpy as np
 import pytest
-from embedded import assert_manifest_covers, assert_manifest_holds, digests_without_cpu_features
+from embedded import assert_manifest_covers, assert_manifest_holds, digests_without_cpu_features, manifest
 from PIL import Image
 
 from bench.datasets import semantic_rgb
 from bench.datasets.label_spaces import load_space
-from bench.datasets.synthetic import manifest
 from bench.datasets.synthetic.minicity.scene import render as render_city
 from bench.datasets.synthetic.miniika.labels import CLASS_OF, COLORS, NONE, color_labels
 from bench.datasets.synthetic.miniika.scene import SIZE, SPLITS, VERSION, Frame, render
 from bench.datasets.synthetic.miniika.write import MINIIKA
 
 SAMPLE = 12  # images of val that the statistics are taken over
-HASHES = manifest.load("bench.datasets.synthetic.miniika")
+HASHES = manifest("miniika")
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +26,12 @@ def test_manifest_covers_the_present_version() -> None:
 
 
 def test_pixels_equal_the_manifest(frames: list[Frame]) -> None:
-    demo = [render("demo", index).arrays for index in range(3)]
-    assert_manifest_holds(HASHES, val=[frame.arrays for frame in frames[:3]], demo=demo)
+    demo = [render("demo", index) for index in range(3)]
+    assert_manifest_holds(HASHES, val=frames[:3], demo=demo)
 
 
 def test_pixels_do_not_depend_on_the_cpu() -> None:
-    assert digests_without_cpu_features("bench.datasets.synthetic.miniika", 2) == HASHES["splits"]["val"]["first"][:2]
+    assert digests_without_cpu_features("miniika", 2) == HASHES["splits"]["val"]["first"][:2]
 
 
 def test_the_classes_are_those_of_the_label_space() -> None:

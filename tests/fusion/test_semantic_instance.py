@@ -166,7 +166,7 @@ def test_only_things_and_only_stuff_are_fine(space: Space) -> None:
 
 def test_what_does_not_fit_is_refused(space: Space) -> None:
     some = instances_of((0.9, 0, (0, 0, 2, 2), [[5.0]]))
-    with pytest.raises(ModelError, match="no thing"):
+    with pytest.raises(ModelError, match="not a thing"):
         fuse_instances(torch.zeros(2, 4, 4), some, space("st"), RULE)
     with pytest.raises(ModelError, match="3 classes"):
         fuse_instances(torch.zeros(2, 4, 4), some, space("tst"), RULE)

@@ -204,7 +204,7 @@ BROKEN_JSON = {
     "category no object": (lambda data: data.update(categories=[1]), "a category is 1"),
     "category without name": (_category(name=None), "no `name`"),
     "category neither thing nor stuff": (_category(isthing=2), "category 'crowd': isthing is 2"),
-    "category id twice": (_category(id=1), r"category ids are not unique: \[1, 1\]"),
+    "category id twice": (_category(id=1), "category id 1 is listed twice"),
     "images no list": (lambda data: data.update(images=4), r"images\[0\] has no `id`"),
 }
 

@@ -111,7 +111,7 @@ def test_an_interpreter_is_a_name_a_file_or_a_folder(tmp_path: Path, envs: Path)
     assert interpreter(sys.prefix) == Path(sys.prefix) / "bin" / "python"
     with pytest.raises(ModelError, match="bench env create mine"):
         interpreter("mine")
-    with pytest.raises(ModelError, match="no Python that can be run"):
+    with pytest.raises(ModelError, match="no executable Python"):
         interpreter(str(tmp_path / "none"))
 
 

@@ -140,7 +140,7 @@ YAMLS = [
          ("key is here twice", "line"), 2),
     Case("code", DATA, "tiny.yaml", replacing("obtain: nowhere", "obtain: !!python/object/apply:os.getcwd []"),
          ("not valid YAML", "python"), 2),
-    Case("no UTF-8", RECIPE, "recipe.yaml", holding(b"\xff\xfe\x00"), ("cannot be read", "mend the file"), 2),
+    Case("no UTF-8", RECIPE, "recipe.yaml", holding(b"\xff\xfe\x00"), ("cannot be read", "correct the file"), 2),
     Case("not a number", RECIPE, "recipe.yaml", replacing("lr: 0.0007", "lr: .nan"), ("lr", "out of range"), 2),
     Case("infinity", RECIPE, "recipe.yaml", replacing("minutes: 92", "minutes: .inf"), ("minutes", "out of range"), 2),
     Case("a number beyond all floats", RECIPE, "recipe.yaml", replacing("minutes: 92", f"minutes: {'9' * 60}"),

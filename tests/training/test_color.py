@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from bench.training.data.augment import LUMA, recolor
+from bench.io.images import LUMA
+from bench.training.data.augment import recolor
 from bench.training.recipe import NEVER, Chance, ColorPolicy, JpegChance
 
 RGB = np.random.default_rng(0).uniform(60, 180, (16, 24, 3)).astype(np.float32)

@@ -48,5 +48,5 @@ def test_other_classes_keep_the_rows_of_those_known_by_name():
     shared = len(set(names) & set(theirs))
     known, _, fresh = note.partition("; the rows of ")
     assert known == f"19 classes, {shared} of them among its 133" and 5 < shared < 19
-    assert len(fresh.removesuffix(" begin anew").split(", ")) == 19 - shared and "pole" in fresh
+    assert len(fresh.removesuffix(" start from random weights").split(", ")) == 19 - shared and "pole" in fresh
     assert adapt_class_head(network, mask2former.FAMILY, STREETS) == ""

@@ -6,10 +6,11 @@ import pytest
 import torch
 from training_runs import Stop, recipe_of, stop_at
 
+from bench.adapters.transformers_models import PIXEL_MEAN, PIXEL_STD
 from bench.errors import ModelError, UsageError
 from bench.fusion.presets import FusionSpec
 from bench.io.config import find_config, load_yaml
-from bench.training.data.augment import PIXEL_MEAN, PIXEL_STD, augment, to_input
+from bench.training.data.augment import augment, to_input
 from bench.training.data.scenes import TrainingSample
 from bench.training.recipe import NEVER, ColorPolicy, Phase, Recipe
 from bench.training.train import learning_rate, train
@@ -87,7 +88,7 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(root, tmp_path):
     with pytest.raises(UsageError, match="another recipe"):
         train(replace(RECIPE, seed=1), tmp_path, lambda report: None, root)
     (tmp_path / "checkpoint.pt").write_bytes(b"torn")
-    with pytest.raises(ModelError, match=r"checkpoint.pt: cannot be read .* delete it to start anew"):
+    with pytest.raises(ModelError, match=r"checkpoint.pt: cannot be read .* delete it to start again"):
         train(RECIPE, tmp_path, lambda report: None, root)
 
 

@@ -65,15 +65,13 @@ class GeneratedDataset:
         with clear_disk_errors(root, self.name):
             root.mkdir(parents=True, exist_ok=True)
             remove_stale_parts(root)
-            made = Path(tempfile.mkdtemp(prefix=f".part-{split}-", dir=root))
-            try:
+            with tempfile.TemporaryDirectory(prefix=f".part-{split}-", dir=root, ignore_cleanup_errors=True) as scratch:
+                made = Path(scratch)
                 task = partial(self.write_one, made, split)
                 records = run_all(task, count, workers or os.cpu_count() or 1, on_image)
                 if self.finish is not None:
                     self.finish(made, split, records)
                 self.publish(made, root, split, count)
-            finally:
-                shutil.rmtree(made, ignore_errors=True)
         return root
 
     def publish(self, made: Path, root: Path, split: str, count: int) -> None:
@@ -81,7 +79,10 @@ class GeneratedDataset:
         with open(root / ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if images_kept(root, split) >= count:
-                return  # another process was faster
+                # Another process has published the split in the meantime, with the same pixels.
+                return
+            # Without its marker a split is incomplete: an interruption between the moves leaves nothing that is taken
+            # for whole.
             marker(root, split).unlink(missing_ok=True)
             for number, part in enumerate(self.parts(split)):
                 target = root / part
@@ -109,7 +110,8 @@ def images_kept(root: Path, split: str) -> int:
 def remove_stale_parts(root: Path) -> None:
     """Remove temporary folders older than a day, left by interrupted calls."""
     for parts in root.glob(".part-*"):
-        with suppress(FileNotFoundError):  # another process may sweep too
+        # Another process may remove it at the same time.
+        with suppress(FileNotFoundError):
             if time.time() - parts.stat().st_mtime > 24 * 3600:
                 shutil.rmtree(parts, ignore_errors=True)
 
@@ -132,6 +134,7 @@ def run_all(task: Callable[[int], Any], count: int, workers: int, on_image: Prog
     """Return `task(i)` for i in 0..count - 1, in order; in spawned processes unless `workers` is 1."""
     if workers == 1:
         return collect(map(task, range(count)), count, on_image)
+    # spawn: a process that has started threads (torch, OpenBLAS) must not be forked.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, max(count, 1)), mp_context=context) as pool:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,6 +14,7 @@ from bench.io.files import cache_folder
 from bench.models.spec import ModelSpec, adapter_file
 from bench.models.user_code import local_modules
 
+# All that an adapter may import of this package; everything here runs on Python 3.9.
 PACKAGE = ("errors.py", "types.py", "_native/__init__.py", "models/__init__.py", "models/adapter.py",
            "models/flops.py", "models/hub.py", "models/worker/__init__.py", "models/worker/protocol.py",
            "models/worker/server.py")  # fmt: skip
@@ -57,15 +57,14 @@ def _sources(own: Path | None) -> dict[str, Path]:
 def _write(folder: Path, contents: dict[str, bytes]) -> None:
     """Write the folder atomically, also if two runs write the same one."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
-    try:
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=folder.parent) as scratch:
+        made = Path(scratch, folder.name)
         for name, content in contents.items():
             (made / name).parent.mkdir(parents=True, exist_ok=True)
             (made / name).write_bytes(content)
-        made.chmod(0o755)
-        os.rename(made, folder)
-    except OSError:
-        if not folder.is_dir():  # else another run was faster, with the same content
-            raise
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+        try:
+            made.rename(folder)
+        except OSError:
+            # Another run was faster, with the same content.
+            if not folder.is_dir():
+                raise

@@ -31,9 +31,10 @@ sys.path.insert(0, sys.argv.pop(1))
 from bench.models.worker.server import main
 main()
 """
+# The most that Linux gives a pipe of an ordinary user; an image takes few wake-ups then.
 PIPE_BYTES = 1 << 20
-START_SECONDS = 120.0
-GONE_SECONDS = 5.0
+START_SECONDS = 120.0  # until the first message; a framework is imported later, by `load`
+GONE_SECONDS = 5.0  # for the end of a killed process
 
 
 class WorkerDied(Exception):
@@ -53,9 +54,11 @@ class WorkerProcess:
         with requests, answers:
             ends = (requests.fileno(), answers.fileno())
             self._process = subprocess.Popen(
+                # -I: PYTHONPATH and the user's site-packages must not reach into the worker's environment.
                 [str(python), "-I", "-u", "-c", START, str(tree), *map(str, ends)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0, pass_fds=ends,
-                start_new_session=True,  # Ctrl-C is for the run; it ends its worker itself
+                # Ctrl-C reaches the process group of the run, which then ends its worker itself.
+                start_new_session=True,
             )  # fmt: skip
         for pipe in (self._requests, self._answers):
             _widen(pipe)
@@ -83,7 +86,7 @@ class WorkerProcess:
                 hello = read_message(self._answers).header
                 if hello.get("hello") == PROTOCOL:
                     return hello
-                reason = f"speaks protocol {hello.get('hello')!r}, this is {PROTOCOL}: update both"
+                reason = f"uses protocol {hello.get('hello')!r}, not {PROTOCOL}; update both"
         except (EOFError, ProtocolError) as error:
             reason = self._why(error)
         self.close(reason)
@@ -130,7 +133,9 @@ class WorkerProcess:
                 self._lost = reason
             waiting, self._waiting = self._waiting, {}
         with suppress(ProcessLookupError):
+            # The group, since frameworks start processes of their own.
             os.killpg(self._process.pid, signal.SIGKILL)
+        # Ends the writing thread.
         self._outbox.put(None)
         for future in waiting.values():
             future.set_exception(WorkerDied(self._lost))
@@ -140,7 +145,8 @@ class WorkerProcess:
             try:
                 write_message(self._requests, message)
             except OSError:
-                return  # the reader sees the end of the other pipe and knows more
+                # The reader meets the end of the other pipe and finds out why.
+                return
 
     def _read(self) -> None:
         try:
@@ -153,13 +159,13 @@ class WorkerProcess:
         with self._guard:
             answer = self._waiting.pop(message.header.get("id", -1), None)
         if answer is None:
-            raise ProtocolError(f"an answer to a question that nobody asked ({message.header.get('id')!r})")
+            raise ProtocolError(f"an answer to an unknown request ({message.header.get('id')!r})")
         answer.set_result(message)
 
     def _why(self, error: Exception) -> str:
         """Return what became of the worker, by the error of reading from it; waits for the end of its process."""
         if isinstance(error, ProtocolError):
-            return f"wrote something else than messages ({error})"
+            return f"wrote something other than messages ({error})"
         try:
             code = self._process.wait(GONE_SECONDS)
         except subprocess.TimeoutExpired:

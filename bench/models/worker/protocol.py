@@ -1,4 +1,7 @@
-"""Messages between a run and a worker: a JSON header, then the bytes of each array. No pickle. Python 3.9."""
+"""Messages between a run and a worker: a JSON header, then the bytes of each array."""
+
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+# No pickle: unpickling runs whatever the other side sends.
 
 from __future__ import annotations
 
@@ -50,7 +53,8 @@ def read_message(pipe: Connection) -> Message:
 
 def _read_array(pipe: Connection, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     size = math.prod(shape) * dtype.itemsize
-    content = bytearray(pipe.recv_bytes(size))  # a longer message is an OSError before it is read
+    # recv_bytes raises OSError for a longer message before it reads it.
+    content = bytearray(pipe.recv_bytes(size))
     if len(content) != size:
         raise ProtocolError(f"an array of {len(content)} bytes in the place of {size}")
     return np.ndarray(shape, dtype, content)

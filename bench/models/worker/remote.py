@@ -23,10 +23,11 @@ from bench.models.worker.deploy import copy_worker_files
 from bench.models.worker.process import WorkerDied, WorkerProcess
 from bench.models.worker.protocol import Message
 from bench.results.provenance import PACKAGES
-from bench.types import Categories, Category, Image, Panoptic, Prediction, SegmentInfo
+from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
 
 MM = ("mmdet", "mmengine", "mmcv", "mmcv-lite", "onedl-mmdetection", "onedl-mmengine", "onedl-mmcv")
-LOAD_SECONDS = 1800.0  # large weights from a slow disk
+# Large weights can come from a slow disk.
+LOAD_SECONDS = 1800.0
 NAMED = 8  # images in the message of a lost worker
 
 
@@ -58,11 +59,12 @@ class RemoteAdapter:
         self._python = interpreter(spec.env)
         self._tree = copy_worker_files(spec)
         self._keys = itertools.count()
-        self._in_hand: dict[int, str] = {}  # key → id of each image between preprocess and the end of postprocess
+        # The images that are lost if the worker dies: key → image id, from preprocess to the end of postprocess.
+        self._in_hand: dict[int, str] = {}
         self._guard = threading.Lock()
         self._restarts, self._closed = 1, False
         about = self._start()
-        self.categories = Categories(tuple(Category(**c | {"color": tuple(c["color"])}) for c in about["categories"]))
+        self.categories = Categories.from_json(about["categories"])
         self.device, self.parameters, self.revision = about["device"], about["parameters"], about["revision"]
         self.threads = about["threads"]
         greeting = self._link.handshake
@@ -120,7 +122,9 @@ class RemoteAdapter:
 
     def _restart(self) -> None:
         if self._closed or not self._restarts:
-            return  # the next call says what became of the worker
+            # The next call raises WorkerDied with the reason.
+            return
+        # Once: a worker that dies twice would die again, and the run would go round in circles.
         self._restarts -= 1
         self._link.close()
         try:

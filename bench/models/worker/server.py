@@ -1,5 +1,4 @@
 """The worker process: serves one adapter to `bench.models.worker.remote` over pipes, in its own interpreter.
-Runs on Python 3.9.
 
     worker → run    {"hello": 1, "python": ..., "numpy": ...}
     run → worker    {"id": 0, "call": "load", ...}, then preprocess, infer and postprocess, many at a time
@@ -8,6 +7,8 @@ Runs on Python 3.9.
 A reader thread receives requests; preprocess and postprocess run on thread pools, all other calls on the main
 thread. The pipes have descriptors of their own, so that output of the framework never mixes with messages.
 """
+
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
 
 from __future__ import annotations
 
@@ -21,7 +22,6 @@ import threading
 import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Queue
@@ -31,21 +31,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, ModelError, describe_error
+from bench.errors import ModelError, describe_error
 from bench.fusion.presets import FusionSpec
 from bench.models.adapter import Adapter, as_adapter, module_from_file, torch_threads
 from bench.models.flops import count_macs
 from bench.models.worker.protocol import PROTOCOL, Message, read_message, write_message
-from bench.types import Categories, Category, Image, Prediction, SegmentInfo
+from bench.types import Categories, Image, Prediction, SegmentInfo
 
-THREADS = 2  # for each of preprocess and postprocess, as the run has by default
+# As many as the run starts for each of these stages by default.
+THREADS = 2  # for each of preprocess and postprocess
 
 
 def main() -> None:
     """Serve requests until the run closes its end of the pipe or dies."""
     requests, answers = (int(sys.argv.pop(1)) for _ in range(2))
     for end in (requests, answers):
-        os.set_inheritable(end, False)  # a process that the framework starts must not keep them open
+        # A process that the framework starts would keep the pipe open after the worker's end.
+        os.set_inheritable(end, False)
     Worker(Connection(requests, writable=False), Connection(answers, readable=False)).serve()
 
 
@@ -87,12 +89,13 @@ class Worker:
         except (Exception, SystemExit) as error:
             if os.environ.get("BENCH_DEBUG"):
                 traceback.print_exc()
-            said = str(error) if isinstance(error, BenchError) else describe_error(error)
+            said = describe_error(error)
             missing = error.name if isinstance(error, ModuleNotFoundError) else None
             self._send(Message({"id": number, "error": said, "missing": missing}))
 
     def _send(self, message: Message) -> None:
         try:
+            # Answers come from several threads, and the parts of a message must stay together.
             with self._sending:
                 write_message(self._answers, message)
         except BrokenPipeError:
@@ -116,7 +119,8 @@ class StageServer:
     def load(self, message: Message) -> Message:
         """Load the model and return its metadata for run.json."""
         header = message.header
-        module = _module(header["module"], header["file"])
+        own, shipped = header["file"], f"bench.adapters.{header['module']}"
+        module = module_from_file(Path(own)) if own else importlib.import_module(shipped)
         model = getattr(module, header["class"], None)
         if model is None:
             raise ModelError(f"{module.__file__} has no class {header['class']!r}")
@@ -124,7 +128,7 @@ class StageServer:
         about = {name: getattr(self._adapter, name, None) for name in ("parameters", "revision")}
         about["threads"] = torch_threads()
         device = str(getattr(self._adapter, "device", header["device"]))
-        categories = [asdict(category) for category in self._adapter.categories]
+        categories = self._adapter.categories.to_json()
         return Message({**about, "device": device, "categories": categories, "packages": _packages(header["packages"])})
 
     def preprocess(self, message: Message) -> Message:
@@ -160,10 +164,6 @@ class StageServer:
         return Message({"multiply_adds": count_macs(self.adapter, image)})
 
 
-def _module(name: str | None, file: str | None) -> Any:
-    return module_from_file(Path(file)) if file else importlib.import_module(f"bench.adapters.{name}")
-
-
 def _packages(names: list[str]) -> dict[str, str]:
     installed = {}
     for name in names:
@@ -178,15 +178,12 @@ def spec_from_json(plain: Mapping[str, Any]) -> SimpleNamespace:
     """Decode a ModelSpec's JSON as an object with its attributes; `fusion` and `space` have their original types."""
     values = {key: _tuples(value) for key, value in plain.items()}
     values["fusion"] = FusionSpec(**values["fusion"])
-    values["space"] = categories_of(plain["space"])
+    values["space"] = Categories.from_json(plain["space"])
     values["input"] = SimpleNamespace(**plain["input"])
-    if plain.get("framework") is not None:  # its lists stay lists, as frameworks want them
+    # Frameworks take lists where the other settings are tuples.
+    if plain.get("framework") is not None:
         values["framework"] = SimpleNamespace(**plain["framework"])
     return SimpleNamespace(**values)
-
-
-def categories_of(rows: list[Mapping[str, Any]]) -> Categories:
-    return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in rows))
 
 
 def _tuples(value: Any) -> Any:
@@ -206,6 +203,7 @@ def encode_prediction(prediction: Prediction) -> Message:
 
 def _segment(info: SegmentInfo) -> list[Any]:
     """Return the fields in order as Python numbers, since adapters may use numpy scalars."""
+    # Adapters may use numpy scalars, which JSON does not encode.
     score = None if info.score is None else float(info.score)
     source, area = (None if value is None else int(value) for value in (info.source_id, info.declared_area))
     return [int(info.category_id), bool(info.iscrowd), score, source, area]

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from bench.__version__ import __version__
 from bench.analysis.ranking import comparability_key
+from bench.io.files import write_atomic
 from bench.metrics.error_map import Error
 from bench.metrics.errors import ERROR_TYPES
 from bench.reports.page.gallery import Gallery
@@ -45,9 +46,8 @@ def write_rendered(path: Path, template: str, values: Mapping[str, Any], own: Se
     )
     text = environment.get_template(template).render(values)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    temporary.replace(path)
+    with write_atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 

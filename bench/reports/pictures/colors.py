@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 
+from bench.io.images import LUMA
 from bench.metrics.error_map import Error
 from bench.types import RGB, Categories, IdMap, Panoptic
 
 Ids = TypeVar("Ids", bound=np.integer)
 RGBFloat = NDArray[np.float32]
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 OVERLAY, ERROR = 0.62, 0.72  # opacity over the grey image
 SHADES = (0.0, 0.35, -0.3, 0.2, 0.5, -0.15)  # towards white or black, in turn for the instances of an image
 STRIPE_PX = 6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
+from bench.io.files import write_atomic
 from bench.types import RGB
 
 Swatch = tuple[tuple[int, int, int], str]  # colour, text
@@ -110,9 +110,6 @@ def _draw_legend(draw: ImageDraw.ImageDraw, line: Sequence[Swatch], x: int, y: i
 
 def write(path: Path, picture: RGB) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    stream = io.BytesIO()
-    PilImage.fromarray(picture).save(stream, format="PNG", compress_level=3)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(stream.getvalue())
-    temporary.replace(path)
+    with write_atomic(path) as temporary:
+        PilImage.fromarray(picture).save(temporary, format="PNG", compress_level=3)
     return path

@@ -11,11 +11,12 @@ from PIL import Image as PilImage
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from bench.adapters.transformers_models import PIXEL_MEAN, PIXEL_STD
+from bench.io.images import LUMA
 from bench.training.data.scenes import IGNORED, TargetGrid, TrainingSample, sample_targets
 from bench.training.recipe import Chance, ColorPolicy, JpegChance, Phase, Recipe
 
 Rgb = NDArray[np.float32]  # (h, w, 3), 0..255
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
 def recolor(rgb: Rgb, policy: ColorPolicy, rng: np.random.Generator) -> Rgb:
@@ -77,11 +78,6 @@ def _jpeg(rgb: Rgb, chance: JpegChance, rng: np.random.Generator) -> Rgb:
         return np.asarray(image.convert("RGB"), dtype=np.float32)
 
 
-# ImageNet statistics on the 0..255 scale: what preprocessor_config.json will say.
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-PIXEL_STD = (58.395, 57.12, 57.375)
-
-
 def augment(
     scene: TrainingSample, recipe: Recipe, phase: Phase, stride: int, rng: np.random.Generator
 ) -> tuple[Tensor, TargetGrid]:
@@ -101,10 +97,12 @@ def augment(
 
 def to_input(rgb: NDArray[np.floating], size: tuple[int, int]) -> Tensor:
     """Convert (H, W, 3) RGB, 0..255, to a normalised (3, h, w) float32 tensor of `size` (height, width)."""
-    normalised = (rgb - np.array(PIXEL_MEAN, np.float32)) / np.array(PIXEL_STD, np.float32)
+    normalised = (rgb - PIXEL_MEAN) / PIXEL_STD
     pixels = torch.from_numpy(np.ascontiguousarray(normalised.astype(np.float32).transpose(2, 0, 1)))
     if pixels.shape[1:] == size:
         return pixels
+    # Without antialiasing a smaller image would have other statistics than the one that the adapter resizes with
+    # Pillow.
     shrinks = pixels.shape[1] > size[0]
     return interpolate(pixels[None], size=size, mode="bilinear", align_corners=False, antialias=shrinks)[0]
 
@@ -126,7 +124,7 @@ def _window(
     if (height, width) == size:
         return scene.rgb[inside], scene.index[inside]
     rgb = np.empty((*size, 3), dtype=np.uint8)
-    rgb[:] = np.array(PIXEL_MEAN).round()
+    rgb[:] = PIXEL_MEAN.round()
     index = np.full(size, IGNORED, dtype=np.uint8)
     rgb[:height, :width], index[:height, :width] = scene.rgb[inside], scene.index[inside]
     return rgb, index

@@ -18,6 +18,7 @@ from bench.training.data.augment import augment
 from bench.training.data.scenes import SampleCache, TargetGrid
 from bench.training.recipe import Phase, Recipe
 
+# In batches: enough to bridge an image that takes long, and little memory.
 AHEAD = 3  # batches
 
 
@@ -96,6 +97,7 @@ def batches(
             now = phase(step, seen)
 
             def make(number: int, now: Phase = now) -> tuple[Tensor, TargetGrid]:
+                # By the number of the image and not by the thread: a resumed run draws what an uninterrupted one does.
                 rng = np.random.default_rng([recipe.seed, 1, number])
                 return augment(scenes.read(_scene(number, len(scenes), recipe.seed)), recipe, now, feed.stride, rng)
 
@@ -111,6 +113,7 @@ def _scene(number: int, count: int, seed: int) -> int:
     return int(_order(seed, epoch, count)[place])
 
 
+# Two, since a batch can reach from one epoch into the next.
 @lru_cache(maxsize=2)
 def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, 0, epoch]).permutation(count)
@@ -137,11 +140,13 @@ def _produce(source: Iterator[Batch], ready: queue.Queue[Batch | BaseException],
     def put(item: Batch | BaseException) -> None:
         while not stop.is_set():
             try:
+                # With a timeout, since a put into a full queue would not see that the consumer has stopped.
                 return ready.put(item, timeout=0.1)
             except queue.Full:
                 continue
 
-    torch.set_num_threads(1)  # it counts for the calling thread alone
+    # The setting is of the calling thread alone.
+    torch.set_num_threads(1)
     try:
         while not stop.is_set():
             put(next(source))

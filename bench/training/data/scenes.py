@@ -14,7 +14,8 @@ from bench.errors import DataError, UsageError
 from bench.training.recipe import Recipe
 from bench.types import RGB, Categories, Panoptic, Sample
 
-IGNORED = 255  # void, and crowd regions, which stand for no single instance
+# Void, and crowd regions, which are no single instance.
+IGNORED = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +104,7 @@ def _extents(index: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.in
     rows[np.arange(height)[:, None], index] = True
     columns[np.arange(width)[None, :], index] = True
     there = rows[:, :IGNORED].any(axis=0, keepdims=True).T
+    # argmax of booleans is the first True.
     first = np.stack([columns.argmax(0), rows.argmax(0)], axis=1)[:IGNORED]
     last = np.stack([width - 1 - columns[::-1].argmax(0), height - 1 - rows[::-1].argmax(0)], axis=1)[:IGNORED]
     return np.where(there, first, 0), np.where(there, last, -1)
@@ -139,6 +141,7 @@ def scaled(scene: TrainingSample, longest_edge: int) -> TrainingSample:
     if factor == 1:
         return scene
     to = (max(1, round(width * factor)), max(1, round(height * factor)))
+    # Pillow first shrinks by a whole factor, which is fast, and down to 3 times the size, which hardly shows.
     rgb = PilImage.fromarray(scene.rgb).resize(to, PilImage.Resampling.BILINEAR, reducing_gap=3.0)
     index = PilImage.fromarray(scene.index).resize(to, PilImage.Resampling.NEAREST)
     return TrainingSample(np.asarray(rgb), np.asarray(index), scene.classes)

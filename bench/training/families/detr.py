@@ -21,7 +21,8 @@ from bench.training.losses.set_loss import Matched
 from bench.training.recipe import Recipe
 from bench.types import Categories
 
-ATTENTION_GAIN = 300.0  # about what makes the attention as large as the features
+# Makes the attention about as large as the features.
+ATTENTION_GAIN = 300.0
 STRIDE = 4  # px of the network's input to a cell of a mask
 
 
@@ -40,11 +41,9 @@ def build(recipe: Recipe, categories: Categories) -> Any:
 
 @torch.no_grad()
 def scale_attention_branch(mask_head: Any, width: int) -> None:
-    """Scale up the attention input of the mask head; `width` is the number of feature channels before it.
-
-    Attention sums to 1 over heads and positions, so it is about 1000 times smaller than the features; with default
-    weights the head needs some 10,000 steps to use it.
-    """
+    """Scale up the attention input of the mask head; `width` is the number of feature channels before it."""
+    # Attention sums to 1 over heads and positions, so it is about 1000 times smaller than the features; with default
+    # weights the head needs some 10,000 steps to use it.
     first = next(layer for layer in mask_head.conv1.modules() if isinstance(layer, torch.nn.Conv2d))
     first.weight[:, width:] *= ATTENTION_GAIN
 
@@ -82,7 +81,8 @@ def decode(model: Any, pixels: Tensor) -> Decoded:
         object_queries_position_embeddings=queries, encoder_hidden_states=memory, encoder_attention_mask=flat,
         output_hidden_states=True,
     )  # fmt: skip
-    between = [inner.decoder.layernorm(state) for state in out.hidden_states[1:-1]]  # the first are the queries
+    # The first hidden state is the queries themselves; transformers normalizes the last one only.
+    between = [inner.decoder.layernorm(state) for state in out.hidden_states[1:-1]]
     finer = [features[stage][0] for stage in (2, 1, 0)]
     square = memory.transpose(1, 2).reshape(projected.shape)
     return Decoded(torch.stack([*between, out.last_hidden_state]), square, projected, finer)
@@ -103,10 +103,8 @@ def attended(model: Any, decoded: Decoded, matched: Matched) -> Tensor:
 
 
 def matched_masks(model: Any, decoded: Decoded, matched: Matched) -> Tensor:
-    """Return mask logits (B, N, h, w) of the matched queries alone, N the most of an image.
-
-    The mask head is by far the most expensive part, and processes each query independently.
-    """
+    """Return mask logits (B, N, h, w) of the matched queries alone, N the most of an image."""
+    # The mask head is by far the most expensive part, and processes each query independently.
     attention = attended(model, decoded, matched)
     masks: Tensor = model.mask_head(features=decoded.projected, attention_masks=attention, fpn_features=decoded.finer)
     return masks.view(*attention.shape[:2], *masks.shape[-2:])

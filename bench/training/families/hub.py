@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from bench.adapters.transformers_models import IMAGENET_MEAN, IMAGENET_STD
 from bench.errors import UsageError
 from bench.io.config import from_dict
-from bench.training.data.augment import PIXEL_MEAN, PIXEL_STD
+from bench.io.files import write_json
 from bench.training.recipe import NetworkSpec, Recipe
 from bench.types import Categories
 
@@ -27,9 +27,11 @@ def resnet_config(spec: NetworkSpec) -> Any:
     import transformers
 
     quiet: Any = transformers.logging
-    quiet.set_verbosity_error()  # it warns of every backbone but swin
+    # transformers warns about every backbone but Swin.
+    quiet.set_verbosity_error()
     quiet.disable_progress_bar()
-    resnet: Any = transformers.ResNetConfig  # its annotations leave out what its base takes
+    # Any: the annotations of the class lack the arguments of its base.
+    resnet: Any = transformers.ResNetConfig
     return resnet(
         embedding_size=spec.stem_width, hidden_sizes=list(spec.widths), depths=list(spec.depths),
         layer_type="basic", out_features=[f"stage{i + 1}" for i in range(len(spec.widths))],
@@ -40,7 +42,8 @@ def detr_config(spec: NetworkSpec, backbone: Any = None, **labels: Any) -> Any:
     """Return a DetrConfig, of the transformer alone if `backbone` is None."""
     import transformers
 
-    make: Any = transformers.DetrConfig  # its annotations leave out what its base takes
+    # Any: the annotations of the class lack the arguments of its base.
+    make: Any = transformers.DetrConfig
     return make(
         backbone_config=backbone, use_timm_backbone=False, d_model=spec.query_width, num_queries=spec.queries,
         encoder_layers=spec.encoder_layers, decoder_layers=spec.decoder_layers, dropout=spec.dropout,
@@ -66,7 +69,7 @@ def save(model: Any, folder: Path, input_px: tuple[int, int], half: bool, *, pro
     `input_px` is (height, width).
     """
     (deepcopy(model).half() if half else model).save_pretrained(folder)
-    (folder / "preprocessor_config.json").write_text(json.dumps(_preprocessor(input_px, processor), indent=2) + "\n")
+    write_json(folder / "preprocessor_config.json", _preprocessor(input_px, processor), indent=2)
 
 
 def _preprocessor(input_px: tuple[int, int], processor: str) -> dict[str, Any]:
@@ -78,8 +81,8 @@ def _preprocessor(input_px: tuple[int, int], processor: str) -> dict[str, Any]:
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
-        "image_mean": [mean / 255 for mean in PIXEL_MEAN],
-        "image_std": [std / 255 for std in PIXEL_STD],
+        "image_mean": IMAGENET_MEAN,
+        "image_std": IMAGENET_STD,
         "do_reduce_labels": False,
         "ignore_index": 255,
         "size_divisor": 32,

@@ -19,7 +19,8 @@ def build(recipe: Recipe, categories: Categories) -> Any:
     import transformers
 
     spec = network_spec(recipe)
-    make: Any = transformers.Mask2FormerConfig  # its annotations leave out what its base takes
+    # Any: the annotations of the class lack the arguments of its base.
+    make: Any = transformers.Mask2FormerConfig
     config = make(
         backbone_config=resnet_config(spec), feature_size=spec.feature_width, mask_feature_size=spec.feature_width,
         hidden_dim=spec.query_width, encoder_feedforward_dim=2 * spec.feature_width,

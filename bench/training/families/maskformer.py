@@ -20,7 +20,8 @@ def build(recipe: Recipe, categories: Categories) -> Any:
     import transformers
 
     spec = network_spec(recipe)
-    make: Any = transformers.MaskFormerConfig  # its annotations leave out what its base takes
+    # Any: the annotations of the class lack the arguments of its base.
+    make: Any = transformers.MaskFormerConfig
     config = make(
         backbone_config=resnet_config(spec), decoder_config=detr_config(spec),
         fpn_feature_size=spec.feature_width, mask_feature_size=spec.feature_width,
@@ -33,7 +34,8 @@ def losses(model: Any, part: MicroBatch, recipe: Recipe, weights: Tensor) -> Los
     """Return the set loss of every decoder layer."""
     out = model.model(part.pixels, output_hidden_states=True)
     norm = model.model.transformer_module.decoder.layernorm
-    between = [norm(state) for state in out.transformer_decoder_hidden_states[1:-1]]  # the first are the queries
+    # The first hidden state is the queries themselves; transformers normalizes the last one only.
+    between = [norm(state) for state in out.transformer_decoder_hidden_states[1:-1]]
     states = torch.stack([*between, out.transformer_decoder_last_hidden_state])
     features = out.pixel_decoder_last_hidden_state
     masks = torch.einsum("lbqc,bchw->lbqhw", model.mask_embedder(states), features)

@@ -1,8 +1,7 @@
-"""Auxiliary dense head on the mask features: class and target centroid of every cell. It is not saved.
+"""Auxiliary dense head on the mask features: class and target centroid of every cell. It is not saved."""
 
-The queries of a small network learn late, since they get small gradients until each has settled on a position; a loss
-for every cell trains the features from the first step on.
-"""
+# The queries of a small network learn late, since they get small gradients until each has settled on a position; a loss
+# for every cell trains the features from the first step on.
 
 from __future__ import annotations
 
@@ -16,7 +15,9 @@ from torch.nn.functional import cross_entropy, interpolate, smooth_l1_loss
 from bench.training.data.batches import Target
 from bench.training.recipe import DenseSpec
 
-WAVES = (2.0, 0.5, 0.25, 0.125)  # wavelengths of the code of a place, as fractions of the image's width
+# Wavelengths of the position code, as fractions of the image's width: the longest is unique over it, the others are
+# finer.
+WAVES = (2.0, 0.5, 0.25, 0.125)
 CODE = 4 * len(WAVES)  # sine and cosine, of x and y
 
 
@@ -68,6 +69,7 @@ def _centre(code: Tensor, target: Target, cells: Tensor, columns: int) -> Tensor
     """
     of = target.index[cells]
     count = torch.bincount(of, minlength=len(target.classes)).clamp_min(1).float()
+    # Between equal weight for cells, where stuff would drown things, and equal weight for targets.
     weight = (1 / count.sqrt())[of]
     wanted = code_of(centroids(target, cells, count, columns))[of]
     error = smooth_l1_loss(code, wanted, reduction="none", beta=0.5).mean(1)

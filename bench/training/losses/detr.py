@@ -12,7 +12,8 @@ from bench.training.data.batches import Target
 from bench.training.losses.set_loss import Matched, Terms, assign, class_loss, empty_match
 from bench.training.recipe import LossSpec
 
-FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0  # of the mask term, arXiv 1708.02002
+# Of the mask term: the focal loss of arXiv 1708.02002 with its values.
+FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
 
 Layer = tuple[Tensor, Tensor]  # class logits (B, Q, C + 1); boxes (B, Q, 4), centre and size as fractions
 
@@ -77,6 +78,7 @@ def mask_terms(masks: Tensor, targets: Sequence[Target], matched: Matched, spec:
     pairs = [masks[b, : len(queries)].float().flatten(1) for b, (queries, _) in enumerate(matched)]
     logits = torch.cat(pairs)
     if len(logits) == 0:
+        # A zero that depends on the masks, since every parameter needs a gradient in every process.
         return {"mask": masks.sum() * 0, "dice": masks.sum() * 0}
     index = torch.cat([t.index.expand(len(c), -1) for t, (_, c) in zip(targets, matched, strict=True)])
     truth = (index == torch.cat([chosen for _, chosen in matched])[:, None]).float()
@@ -103,6 +105,7 @@ def attention_term(attention: Tensor, targets: Sequence[Target], matched: Matche
     for looking, target, (_, chosen) in zip(attention, targets, matched, strict=True):
         cover = (target.index.view(1, *grid) == chosen[:, None, None]).float()
         cover = adaptive_avg_pool2d(cover, size)
+        # A small target fills no position of the coarse grid; relative to its fullest one, it can still be met.
         cover = cover / cover.amax((1, 2), keepdim=True).clamp_min(1e-6)
         shares.append((looking[: len(chosen)].sum(1) * cover).sum((1, 2)))
     found = torch.cat(shares)

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, interpolate, smooth_l1_loss
 
 from bench.adapters.efficientps.boxes import encode
 from bench.adapters.efficientps.config import TrainingConfig
 from bench.adapters.efficientps.layers import nothing
 from bench.adapters.efficientps.network import Network
-from bench.adapters.efficientps.ops import pair_iou
 from bench.adapters.efficientps.rpn import UNSCALED
+from bench.adapters.torch_ops import pair_iou
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +64,8 @@ def match_anchors(anchors: Tensor, boxes: Tensor, training: TrainingConfig) -> t
     state[best >= training.anchor_negative] = -1
     state[best >= training.anchor_positive] = 1
     of_box = overlaps.amax(1)
+    # Faster R-CNN: the anchors with the highest IoU of a box are positive, even if none reaches the threshold; several
+    # can tie.
     favourite, anchor = ((overlaps >= of_box[:, None] - 1e-6) & (of_box >= training.anchor_least)[:, None]).nonzero(
         as_tuple=True
     )
@@ -93,22 +95,10 @@ def mask_targets(index: Tensor, boxes: Tensor, targets: Tensor, side: int) -> tu
 
 
 IGNORED = -1
-TERMS = ("semantic", "rpn_objectness", "rpn_box", "box_class", "box_regression", "mask")
-
-
-class Trainable(nn.Module):
-    """Network with the losses as its `forward`, as wrappers for distributed training expect."""
-
-    def __init__(self, model: Network) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixels: Tensor, index: Sequence[Tensor], classes: Sequence[Tensor]) -> dict[str, Tensor]:
-        return losses(self.model, pixels, index, classes)
 
 
 def losses(model: Network, pixels: Tensor, index: Sequence[Tensor], classes: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Return the weighted terms of a batch by name (TERMS); the loss is their sum.
+    """Return the weighted terms of a batch by name; the loss is their sum.
 
     `pixels` (B, 3, h, w) float32, normalised. For each image `index` (h, w) int64, the target of each pixel or -1 if
     ignored, and `classes` (T,) int64, category indices. All on the model's device.
@@ -152,9 +142,11 @@ def semantic_loss(
 
 
 def _labels(index: Tensor, classes: Tensor, stride: int) -> Tensor:
+    # One position for all cells is one strided slice, and over many steps every pixel is met.
     top, left = torch.randint(stride, (2,)).tolist() if stride > 1 else (0, 0)
     chosen = index[top::stride, left::stride]
-    table = torch.cat([classes, classes.new_full((1,), IGNORED)])  # the last is what -1 finds
+    # Index -1 finds the last entry.
+    table = torch.cat([classes, classes.new_full((1,), IGNORED)])
     return table[chosen]
 
 
@@ -204,6 +196,7 @@ def region_losses(
 
 def _sample_proposals(proposals: Tensor, things: Things, training: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:
     """Sample positive boxes, negative boxes, and the thing of each positive; ground-truth boxes are proposals too."""
+    # As in detectron2: early proposals are poor, and ground-truth boxes give the head positives from the first step.
     boxes = torch.cat([things.boxes, proposals])
     if not len(things.boxes):
         none = torch.zeros(0, dtype=torch.int64, device=boxes.device)

@@ -2,8 +2,7 @@
 
 Differences from the paper, for speed on a CPU: targets are one index map at the resolution of the mask logits, so
 points are cells and need no interpolation; candidates for uncertain points are shared by a batch; matching points are
-drawn half uniformly and half evenly over the targets, so that small targets get some. Ignored cells are in no mask
-term.
+drawn half uniformly and half evenly over the targets. Ignored cells are in no mask term.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from bench.types import Categories
 
 Layer = tuple[Tensor, Tensor]  # class logits (B, Q, C + 1), mask logits (B, Q, h, w)
 Matched = list[tuple[Tensor, Tensor]]  # for each image: queries, targets, int64
-Terms = dict[str, Tensor]  # named, weighted: their sum is what is made small
+Terms = dict[str, Tensor]  # weighted terms by name; the loss is their sum
 
 
 def set_loss(
@@ -58,6 +57,7 @@ def _points(index: Tensor, count: int, points: int, generator: torch.Generator) 
         return torch.zeros(0, dtype=torch.int64, device=index.device)
     valid = index >= 0
     areas = torch.bincount(index[valid], minlength=count).float()
+    # Uniform points alone would rarely meet a small target, and its queries would be matched by class only.
     weight = 1 / areas.sum() + 1 / (count * areas[index.clamp_min(0)])
     return torch.multinomial(weight * valid, points, replacement=True, generator=generator)
 
@@ -72,6 +72,7 @@ def match(class_logits: Tensor, masks: Tensor, target: Target, points: Tensor, s
         return empty_match(masks.device)
     logits = masks[:, points]  # (Q, K)
     truth = one_hot(target.index[points], len(target.classes)).float()  # (K, T)
+    # Cross entropy of every pair in one product: softplus(x) - x t, summed over the points.
     bce = (softplus(logits).sum(1, keepdim=True) - logits @ truth) / len(points)
     inside = logits.sigmoid()
     dice = 1 - (2 * inside @ truth + 1) / (inside.sum(1, keepdim=True) + truth.sum(0) + 1)
@@ -81,6 +82,7 @@ def match(class_logits: Tensor, masks: Tensor, target: Target, points: Tensor, s
 
 def assign(cost: Tensor) -> tuple[Tensor, Tensor]:
     """Return the cheapest pairs of rows and columns of a (Q, T) cost matrix (Hungarian algorithm)."""
+    # NaN would make scipy raise; the loss that follows is not finite and names its term.
     rows, columns = linear_sum_assignment(torch.nan_to_num(cost, nan=1e6).cpu().numpy())
     return torch.from_numpy(rows).to(cost.device), torch.from_numpy(columns).to(cost.device)
 
@@ -127,6 +129,7 @@ def mask_loss(
 
 def uncertain(rows: Tensor, candidates: Tensor, points: int, share: float, generator: torch.Generator) -> Tensor:
     """Sample (n, `points`) cells for mask logits (n, P): the candidates with logits nearest 0, and random cells."""
+    # PointRend: the logits nearest 0 are the most uncertain.
     decided = rows[:, candidates].abs()
     nearest = decided.topk(int(share * points), largest=False, sorted=False).indices
     size = (len(rows), points - nearest.shape[1])

@@ -175,12 +175,12 @@ def test_a_configuration_is_read_back_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda c: c.update(model_type="detr"), "another family"),
+        (lambda c: c.update(model_type="detr"), "of that family"),
         (lambda c: c["network"].update(width=32), "another shape"),
         (lambda c: c["network"].update(wdth=32), "did you mean"),
         (lambda c: c["network"]["mask"].update(depth=2), "are missing"),
         (lambda c: c["network"]["mask"].update(depth=0), "left over"),
-        (lambda c: c.pop("things"), "no configuration"),
+        (lambda c: c.pop("things"), "not a configuration"),
     ],
 )
 def test_a_folder_that_does_not_fit_is_told(tmp_path: Path, spoil, said: str) -> None:

@@ -192,7 +192,7 @@ def test_a_model_s_own_error_reads_as_it_does_in_one_process(
     [
         ("exec false", "the worker ended with exit status 1"),
         ("echo no numpy here >&2; exit 7", "ended with exit status 7: no numpy here"),
-        ("printf '\\177more than a message' > /dev/fd/$7; sleep 0.05", "wrote something else than messages"),
+        ("printf '\\177more than a message' > /dev/fd/$7; sleep 0.05", "wrote something other than messages"),
         ("echo no Python", "ended with exit status 0: no Python"),
     ],
 )
@@ -206,13 +206,13 @@ def test_an_interpreter_that_is_none_is_told(data: Dataset, tmp_path: Path, scri
 
 def test_a_worker_of_another_version_is_told(data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.models.worker.process.PROTOCOL", 99)
-    with pytest.raises(ModelError, match="speaks protocol 2, this is 99"):
+    with pytest.raises(ModelError, match="uses protocol 2, not 99"):
         run_yaml(write_faulty(tmp_path, sys.executable), data)
 
 
 @pytest.mark.parametrize(
     ("env", "says"),
-    [("nowhere", "bench env create nowhere"), ("/no/python", "no Python that can be run"), ("./no", "no Python")],
+    [("nowhere", "bench env create nowhere"), ("/no/python", "no executable Python"), ("./no", "no executable Python")],
 )
 def test_an_environment_that_is_not_there_is_told_before_anything_runs(
     data: Dataset, tmp_path: Path, env: str, says: str

@@ -80,7 +80,7 @@ def test_a_checkpoint_begins_a_training_of_the_same_or_another_family(root, tmp_
     stem = "encoder.stages.0.layers.0.layer.0.convolution.weight"
     ours, theirs = f"detr.model.backbone.model.{stem}", f"model.pixel_level_module.encoder.{stem}"
     np.testing.assert_array_equal(detr[ours], weights(first)[theirs])
-    assert said[0].startswith("init: ") and "begin anew" in said[1] and "left over" in said[1]
+    assert said[0].startswith("init: ") and "start from random weights" in said[1] and "left over" in said[1]
     with pytest.raises(ModelError, match=r"nothing in common with this network: missing \d+ \(.*left over \d+ \("):
         narrow = {**other.network, "widths": [16] * 4, "stem_width": 16, "query_width": 64, "feature_width": 64}
         train(recipe_of(network=narrow, init=str(first)), tmp_path / "no", lambda report: None, root)

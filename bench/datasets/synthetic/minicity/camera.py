@@ -10,7 +10,9 @@ from bench.datasets.synthetic.minicity import raster
 from bench.datasets.synthetic.minicity.canvas import Canvas, Color, Material
 
 Vertex = tuple[float, float, float]  # right, up, ahead, in metres; the ground is up = 0
+# Nearer points would be projected far outside of the image, or from behind the camera.
 NEAR_M = 2.2
+# Polygons are filled in integers of 1/16 px, whose products must stay far below 2^63.
 FAR_PX = 20_000
 SKIP = -1  # a texture leaves such pixels as they are
 Whole = npt.NDArray[np.int32]
@@ -35,6 +37,7 @@ class Camera:
         py = self.horizon_px + (self.height_m - y) * scale
         if not (-FAR_PX < px < FAR_PX and -FAR_PX < py < FAR_PX):
             px, py = min(max(px, -FAR_PX), FAR_PX), min(max(py, -FAR_PX), FAR_PX)
+        # From here on everything is in integers: they are equal on every machine.
         return round(px * 16), round(py * 16)
 
     def metres_per_px(self, z: float) -> float:
@@ -92,7 +95,8 @@ class Pen:
 
     def line(self, board: Board, a: tuple[float, float], b: tuple[float, float], width: float,
              color: Color) -> None:  # fmt: skip
-        """Draw a line of at least 1.2 px, so that distant lines have no gaps."""
+        """Draw a line of at least 1.2 px."""
+        # A thinner line would pass between the pixel centres in places.
         self.flat(board, raster.bar(a, b, max(width, 1.2 * self.camera.metres_per_px(board.z))), color)
 
     def disc(self, board: Board, u: float, v: float, radius: float, color: Color, glow: int = 0) -> None:
@@ -108,10 +112,7 @@ class Pen:
             self.canvas.paint(mask, self.canvas.add(self.material(color, rough, patchy)))
 
     def textured(self, board: Board, u1: float, v1: float, texture: Texture, v0: float = 0.0) -> None:
-        """Draw the rectangle (0, v0)-(u1, v1) of a board; `texture` maps u, v in cm to material numbers.
-
-        On a vertical plane 1/z and u/z are linear in the image column, which gives u and z of each column.
-        """
+        """Draw the rectangle (0, v0)-(u1, v1) of a board; `texture` maps u, v in cm to material numbers."""
         corners = [board.at(p) for p in ((0.0, v0), (u1, v0), (u1, v1), (0.0, v1))]
         mask = self.mask(corners)
         if mask is None:
@@ -119,6 +120,7 @@ class Pen:
         inside, y0, x0 = mask
         xa, xb = self.camera.project(corners[0])[0], self.camera.project(corners[1])[0]
         za, zb = max(corners[0][2], NEAR_M), max(corners[1][2], NEAR_M)
+        # On a vertical plane 1/z and u/z are linear in the image column, which gives u and z of each column.
         columns = (np.arange(x0, x0 + inside.shape[1], dtype=np.float64) * 16 + 8 - xa) / ((xb - xa) or 1)
         inverse = 1 / za + columns * (1 / zb - 1 / za)
         inverse = np.maximum(inverse, 1e-3)

@@ -62,6 +62,7 @@ class Canvas:
             return
         inside, y0, x0 = mask
         view = self.plane[y0 : y0 + inside.shape[0], x0 : x0 + inside.shape[1]]
+        # Sorted, since material numbers are given in this order, and a set has none.
         for below in sorted(set(view[inside].tolist())):
             seen = self.materials[below].color
             color = blend(seen, material.color, opacity)
@@ -74,6 +75,7 @@ class Canvas:
         if mask is not None:
             inside, y0, x0 = mask
             view = self.shadow[y0 : y0 + inside.shape[0], x0 : x0 + inside.shape[1]]
+            # Overlapping shadows are as dark as the darkest, not darker.
             np.maximum(view, np.uint8(strength), out=view, where=inside)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 T = TypeVar("T")
 
 
+# NumPy may change the streams of Generator's other distributions between versions (NEP 19).
 class Dice:
     """Seeded random choices; the same seed gives the same scene on every machine."""
 

@@ -26,6 +26,7 @@ def draw_border(world: World) -> None:
     black = canvas.add(Material((0, 0, 0), BORDER, 1.0, 0))
     below = canvas.add(Material((0, 0, 0), OUT_OF_ROI, 1.0, 0))
     rows = np.arange(height)
+    # Rectification bends the sides of the image inwards.
     bow = (rows - height // 2) ** 2 * dice.whole(1, 4) // (height * height // 4)
     for row, edge in zip(rows.tolist(), bow.tolist(), strict=True):
         canvas.plane[row, : edge + 1] = black

@@ -36,16 +36,19 @@ def polygon(points: Points, height: int, width: int) -> tuple[Bools, int, int] |
         return None
     ax, ay, bx, by = np.array(edges, dtype=np.int64).T[:, :, None]
     yc = np.arange(y0, y1, dtype=np.int64)[None] * UNIT + UNIT // 2  # centres of the rows
+    # Half-open in y, so that a row through a vertex crosses one of its two edges, and neighbours leave no gap.
     active = (np.minimum(ay, by) <= yc) & (yc < np.maximum(ay, by))
     cross = ax + (yc - ay) * (bx - ax) // (by - ay)
     first = np.where(active, (cross + UNIT // 2) // UNIT, width + 1)  # (edges, rows): inside from here on
     columns = np.arange(x0, x1, dtype=np.int64)
+    # Even-odd: a pixel is inside if an odd number of edges lies to its left.
     return np.logical_xor.reduce(columns >= first[:, :, None], axis=0), y0, x0
 
 
 def ellipse(cx: int, cy: int, rx: int, ry: int, height: int, width: int,
             ragged: Ints | None = None) -> tuple[Bools, int, int] | None:  # fmt: skip
     """Return the mask of an ellipse (1/16 px); `ragged` (H, W) moves its edge, in 1/256. None if its box is empty."""
+    # At least a pixel wide, or distant ones would vanish between the centres.
     rx, ry = max(rx, UNIT // 2), max(ry, UNIT // 2)
     frame = box([(cx - rx, cy - ry), (cx + rx, cy + ry)], height, width)
     if frame is None:

@@ -17,6 +17,7 @@ from bench.datasets.synthetic.minicity.world import World, coarse
 
 VERSION = 1  # raised when any pixel changes
 SPLITS = {"train": 3000, "val": 200, "demo": 50}
+# A seed for each split, so that no scene of one is in another.
 SEEDS = {"train": 101, "val": 202, "demo": 303}
 
 
@@ -67,6 +68,7 @@ def draw_street(world: World, street: Street, city: City, weather: str) -> None:
     items += traffic.place_two_wheelers(world, street)
     items += traffic.place_people(world, street, weather == "rain")
     items += traffic.place_furniture(world, street, city, night)
+    # The painter's algorithm: what is nearer covers what is farther.
     for _, paint in sorted(items, key=lambda item: -item[0]):
         paint()
 

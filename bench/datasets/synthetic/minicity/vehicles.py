@@ -141,7 +141,7 @@ def truck_load(pen: Pen, frame: Frame, length: float, long: float, top: float, c
 
 def draw_bus(pen: Pen, dice: Dice, x: float, z: float, heading: tuple[float, float], color: Color) -> None:
     color = dice.jitter(color, 14)
-    length, half = dice.real(9.5, 12.0), 0.0
+    length = dice.real(9.5, 12.0)
     half = length / 2
     frame = Frame(x, z, *heading, 1.26)
     underside(pen, frame, length)

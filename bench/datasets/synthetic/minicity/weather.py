@@ -13,7 +13,8 @@ LIGHT: dict[str, tuple[int, int, int]] = {  # gain of red, green and blue, of 25
     "day": (262, 258, 248), "overcast": (228, 230, 234), "dusk": (214, 178, 160),
     "night": (112, 116, 144), "fog": (226, 228, 230), "rain": (176, 182, 192),
 }  # fmt: skip
-HAZE_M = {"day": 900, "overcast": 500, "dusk": 500, "night": 600, "fog": 55, "rain": 220}  # half is haze at this depth
+# Depth at which half of the light is haze.
+HAZE_M = {"day": 900, "overcast": 500, "dusk": 500, "night": 600, "fog": 55, "rain": 220}
 NOISE = {"day": 2, "overcast": 2, "dusk": 3, "night": 5, "fog": 3, "rain": 3}
 
 
@@ -57,12 +58,14 @@ def illuminate(rgb: Ints, glow: Ints, weather: str) -> Ints:
 
 
 def haze(rgb: Ints, depth: Ints, weather: str, dice: Dice) -> Ints:
-    """Blend to the colour of the air with share z / (z + half), a curve without exponentials."""
+    """Blend to the colour of the air, with share z / (z + half)."""
+    # Not 1 - exp(-z): exponentials differ between machines in the last bit.
     air: Color = SKIES[weather][1]
     half = HAZE_M[weather] * 10 * dice.whole(80, 130) // 100
     share = np.minimum(depth * 256 // (depth + half), 236)
     if weather != "fog":
-        share = np.where(depth >= 3000, 0, share)  # the sky has its own colours
+        # 300 m is the depth of the sky, which has its own colours.
+        share = np.where(depth >= 3000, 0, share)
     mixed: Ints = rgb * (256 - share)[..., None] + np.array(air, dtype=np.int32) * share[..., None]
     return mixed >> 8
 
@@ -106,6 +109,7 @@ def soften(rgb: Ints) -> Ints:
 def expose(rgb: Ints, noise: int, dice: Dice) -> npt.NDArray[np.uint8]:
     """Apply exposure and sensor noise (sum of two uniform numbers), clipped to 0..255."""
     gain = dice.whole(236, 276)
+    # The sum of two uniform numbers is close to a bell curve, and needs no floats.
     grain = dice.generator.integers(-noise, noise + 1, rgb.shape, dtype=np.int8)
     grain += dice.generator.integers(-noise, noise + 1, rgb.shape, dtype=np.int8)
     exposed: npt.NDArray[np.uint8] = np.clip((rgb * gain >> 8) + grain, 0, 255).astype(np.uint8)

@@ -17,20 +17,6 @@ POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN, VEGETATION, TERRAIN, SKY = 17, 19, 20, 21, 22
 PERSON, RIDER, CAR, TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE = 24, 25, 26, 27, 28, 31, 32, 33
 STOP_SIGN = 60  # not a label of Cityscapes: apart from other signs only where signals are
 THINGS = (PERSON, RIDER, CAR, TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE)
-EVALUATED = (
-    ROAD,
-    SIDEWALK,
-    BUILDING,
-    WALL,
-    FENCE,
-    POLE,
-    TRAFFIC_LIGHT,
-    TRAFFIC_SIGN,
-    VEGETATION,
-    TERRAIN,
-    SKY,
-    *THINGS,
-)
 VOID = (EGO_VEHICLE, BORDER, OUT_OF_ROI, STATIC, DYNAMIC, PARKING, GUARD_RAIL)
 
 Item = tuple[float, Callable[[], None]]  # depth in metres, and what draws it

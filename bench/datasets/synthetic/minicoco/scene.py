@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.datasets.synthetic.manifest import Arrays
 from bench.datasets.synthetic.minicity import ground, sides, traffic
 from bench.datasets.synthetic.minicity.camera import Camera
 from bench.datasets.synthetic.minicity.canvas import Canvas
@@ -26,7 +25,8 @@ SIZES = (  # height, width
     (240, 320), (240, 320), (240, 320), (214, 320), (200, 300), (256, 256), (320, 240), (300, 224),
 )  # fmt: skip
 WEATHERS = ("day", "day", "day", "day", "day", "overcast", "overcast", "overcast", "dusk", "night", "rain")
-THING_PX, STUFF_PX = 24, 64  # smaller remainders are void
+# Remainders below these areas are void: they could not be recognized.
+THING_PX, STUFF_PX = 24, 64
 WIDE_SHOT = 0.2  # share of pictures of the street as a whole
 
 
@@ -37,12 +37,6 @@ class Picture:
     rgb: npt.NDArray[np.uint8]
     panoptic: Panoptic
     image_id: int
-
-    @property
-    def arrays(self) -> Arrays:
-        """Arrays to hash: size, pixels, id map by position, and (id, category, iscrowd) of the segments."""
-        rows = [(s.source_id or 0, s.category_id, int(s.iscrowd)) for s in self.panoptic.segments_info]
-        return np.array(self.panoptic.size, np.int32), self.rgb, self.panoptic.id_map, np.array(rows, np.int64)
 
 
 def render(split: str, index: int) -> Picture:
@@ -91,6 +85,7 @@ def draw(world: World, street: Street, city: City, weather: str, aim: Aim | None
 
 def thin_out(dice: Dice, items: list[Item], nearest: float, share: float) -> list[Item]:
     """Keep a `share` of the items beyond `nearest`, and 6 % of the nearer ones."""
+    # Few of the near ones, which would cover the subject.
     return [item for item in items if dice.chance(share if item[0] > nearest else 0.06)]
 
 

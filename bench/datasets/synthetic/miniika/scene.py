@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.datasets.synthetic.manifest import Arrays
 from bench.datasets.synthetic.minicity.camera import Camera
 from bench.datasets.synthetic.minicity.canvas import Canvas
 from bench.datasets.synthetic.minicity.city import City, plan_street
@@ -38,10 +37,6 @@ class Frame:
     rgb: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.uint8]
     stem: str
-
-    @property
-    def arrays(self) -> Arrays:
-        return self.rgb, self.labels
 
 
 def stem(split: str, index: int) -> str:

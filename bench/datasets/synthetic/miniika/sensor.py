@@ -10,11 +10,13 @@ from bench.datasets.synthetic.minicity.weather import Ints, soften
 
 AIR = {"day": (222, 208, 180), "overcast": (206, 204, 190), "dusk": (226, 176, 120), "fog": (204, 202, 190),
        "rain": (168, 176, 172)}  # fmt: skip
-HAZE_M = {"day": 600, "overcast": 460, "dusk": 440, "fog": 240, "rain": 330}  # half is air at this depth
+# Depth at which half of the light is haze.
+HAZE_M = {"day": 600, "overcast": 460, "dusk": 440, "fog": 240, "rain": 330}
 SUN = {"day": 0.4, "dusk": 0.6}  # chance that it shines into the lens
 BALANCE = (268, 256, 234)  # gain of red, green and blue, of 256
 COLORFUL = 216  # of 256
-TONE = np.array([4 + (5 * v + isqrt(255 * v)) * 21 // 128 for v in range(256)], dtype=np.int32)  # grey shadows
+# A curve between linear and square root, with grey shadows; isqrt, since it is exact on every machine.
+TONE = np.array([4 + (5 * v + isqrt(255 * v)) * 21 // 128 for v in range(256)], dtype=np.int32)
 
 
 def expose_again(rgb: npt.NDArray[np.uint8], depth: Ints, horizon: float, weather: str,
@@ -24,6 +26,7 @@ def expose_again(rgb: npt.NDArray[np.uint8], depth: Ints, horizon: float, weathe
     if dice.chance(SUN.get(weather, 0.0)):
         light = shine(light, round(horizon), dice)
     balanced = light * np.array([gain + dice.whole(-8, 8) for gain in BALANCE], dtype=np.int32) >> 8
+    # The weights of ITU-R BT.601, of 256.
     grey = (balanced * (77, 150, 29)).sum(axis=-1, keepdims=True) >> 8
     toned = TONE[np.clip(grey + ((balanced - grey) * COLORFUL >> 8), 0, 255)]
     return grain(darken_corners(soften(toned)), dice)
