@@ -196,7 +196,7 @@ def test_a_report_has_bars_table_and_overlays(run: Run, data: Dataset, tmp_path:
     paths = report([run], tmp_path / "report", data)
     names = [path.relative_to(tmp_path / "report").as_posix() for path in paths]
     assert names[0] == "index.html" and {"classes.png", "classes.svg", "classes.csv", "classes.tex"} <= set(names)
-    assert {"headline.csv", "headline.tex", "errors.png", "cost.svg", "report.md"} <= set(names)
+    assert {"headline.csv", "headline.tex", "errors.png", "cost-parameters.svg", "report.md"} <= set(names)
     assert names[-1] == "overlays/contact-sheet.png" and sum("overlays/" in name for name in names) == 7
     assert all(path.is_file() for path in paths)
     csv = (tmp_path / "report" / "classes.csv").read_text().splitlines()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,46 +13,32 @@ from matplotlib.patches import Rectangle
 
 from bench.analysis.ranking import comparability_key
 from bench.errors import NotComparable, UsageError
+from bench.reports.figures.plot import PALETTE, STYLE, Plot
 from bench.reports.tables import UNDEFINED, percent
 from bench.reports.views.classes import MEASURES, class_frame
 from bench.results.run import Run
 
-DPI = 150
-# Okabe and Ito's colours ("Color Universal Design"): told apart in the common kinds of colour blindness.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-
 BAR_INCHES = 0.15  # a bar and its number in 7 pt
 GAP_BARS = 0.7  # between classes, in bars
-STYLE: Any = {  # rcParams; their type names every key of one version of matplotlib
-    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 10, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.spines.left": False, "svg.hashsalt": "",
-}  # fmt: skip
 
 
-def class_bars(runs: Sequence[Run], path: Path) -> Path:
-    """Draw PQ, SQ, RQ and IoU of every class as PNG or SVG; things above stuff, in the order of the label space."""
+@matplotlib.rc_context(STYLE)
+def class_bars(runs: Sequence[Run]) -> Plot:
+    """Draw PQ, SQ, RQ and IoU of every class; things above stuff, in the order of the label space."""
     require_one_board(runs)
     frames = [class_frame(run.score) for run in runs]
     measures = [m for m in MEASURES if m != "IoU_semantic" or any(f[m].notna().any() for f in frames)]
     groups = [(name, rows) for name, isthing in (("Things", True), ("Stuff", False))
               if len(rows := np.flatnonzero(frames[0]["isthing"] == isthing))]  # fmt: skip
-    with matplotlib.rc_context(STYLE):
-        widest = max(len(str(name)) for name in frames[0]["name"])
-        figure, grid = _canvas(len(measures), [len(rows) for _, rows in groups], len(runs), widest)
-        for line, (name, rows) in zip(grid, groups, strict=True):
-            for axes, measure in zip(line, measures, strict=True):
-                _panel(axes, [frame[measure].iloc[rows] for frame in frames])
-                axes.set_title(MEASURES[measure], pad=6)
-            _names(line[0], name, [str(text) for text in frames[0]["name"].iloc[rows]])
-        _legend(figure, runs)
-        save(figure, path)
-    return path
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Save as PNG or SVG by file name suffix, without a date so that equal runs give equal bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
+    widest = max(len(str(name)) for name in frames[0]["name"])
+    figure, grid = _canvas(len(measures), [len(rows) for _, rows in groups], len(runs), widest)
+    for line, (name, rows) in zip(grid, groups, strict=True):
+        for axes, measure in zip(line, measures, strict=True):
+            _panel(axes, [frame[measure].iloc[rows] for frame in frames])
+            axes.set_title(MEASURES[measure], pad=6)
+        _names(line[0], name, [str(text) for text in frames[0]["name"].iloc[rows]])
+    _legend(figure, runs)
+    return Plot("classes", "Classes", figure)
 
 
 def require_one_board(runs: Sequence[Run]) -> None:
@@ -96,8 +80,8 @@ def _panel(axes: Axes, columns: Sequence[pd.Series[float]]) -> None:
     axes.set(xlim=(0, 1), ylim=(classes * step, 0), yticks=[], xticks=[0, 0.25, 0.5, 0.75, 1])
     axes.set_xticklabels(["0", "25", "50", "75", "100"], fontsize=8, color="#555555")
     axes.tick_params(length=0)
-    axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
     for k, values in enumerate(columns):
         places = np.arange(classes) * step + GAP_BARS / 2 + k + 0.5
         axes.barh(places, values.fillna(0.0), height=0.86, color=PALETTE[k], linewidth=0)

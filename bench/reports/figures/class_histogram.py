@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.datasets.statistics import ClassStats, DatasetStats
-from bench.reports.figures.class_bars import PALETTE, STYLE, save
+from bench.reports.figures.plot import PALETTE, STYLE, Plot
 
 THING, STUFF = PALETTE[0], PALETTE[1]
 ROW_INCHES, TOP_INCHES, BOTTOM_INCHES, COLUMN_INCHES, GAP_INCHES = 0.19, 0.95, 0.35, 2.2, 0.55
 
 
-def class_histogram(stats: DatasetStats, path: Path) -> Path:
-    """Draw one row per class by falling pixel count as PNG. The title counts the classes without pixels."""
+@matplotlib.rc_context(STYLE)
+def class_histogram(stats: DatasetStats) -> Plot:
+    """Draw one row per class by falling pixel count. The title counts the classes without pixels."""
     rows = sorted((row for row in stats.per_class if row.pixels), key=lambda row: -row.pixels)
     columns = {"Pixels": [row.pixels for row in rows], "Images": [row.images for row in rows]}
     if stats.segments is not None:
         columns["Segments"] = [row.segments or 0 for row in rows]
-    with matplotlib.rc_context(STYLE):
-        figure, grid = _canvas(rows, len(columns))
-        for axes, (title, values) in zip(grid, columns.items(), strict=True):
-            _panel(axes, title, values, rows)
-        grid[0].set_yticks(np.arange(len(rows)))
-        grid[0].set_yticklabels([row.name for row in rows], fontsize=8)
-        _title(figure, stats)
-        save(figure, path)
-    return path
+    figure, grid = _canvas(rows, len(columns))
+    for axes, (title, values) in zip(grid, columns.items(), strict=True):
+        _panel(axes, title, values, rows)
+    grid[0].set_yticks(np.arange(len(rows)), [row.name for row in rows], fontsize=8)
+    _title(figure, stats)
+    return Plot("classes", f"Classes of {stats.dataset}", figure)
 
 
 def _canvas(rows: Sequence[ClassStats], columns: int) -> tuple[Figure, list[Axes]]:
@@ -52,10 +49,11 @@ def _panel(axes: Axes, title: str, values: Sequence[int], rows: Sequence[ClassSt
     axes.set_title(title, pad=6)
     axes.xaxis.set_major_locator(LogLocator(base=10, numticks=6))
     axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axes.tick_params(axis="x", labelsize=8, labelcolor="#555555")
     axes.tick_params(length=0)
-    axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
     colors = [THING if row.isthing else STUFF for row in rows]
     axes.barh(np.arange(len(rows)), [max(value, 0.5) for value in values], height=0.78, color=colors, linewidth=0)
     for place, value in enumerate(values):
@@ -63,11 +61,11 @@ def _panel(axes: Axes, title: str, values: Sequence[int], rows: Sequence[ClassSt
                   bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3})  # fmt: skip
 
 
-def _short(value: int) -> str:
+def _short(value: float) -> str:
     for unit, factor in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
         if value >= factor:
             return f"{value / factor:.3g} {unit}"
-    return str(value)
+    return f"{value:g}"
 
 
 def _title(figure: Figure, stats: DatasetStats) -> None:

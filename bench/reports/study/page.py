@@ -16,9 +16,9 @@ from bench.analysis.comparison import notes
 from bench.analysis.contrasts import BETTER, WORSE, Arm, Verdict
 from bench.analysis.ranking import row_of
 from bench.analysis.study import StudyOutcome
+from bench.reports.figures.plot import Plot
+from bench.reports.figures.summary import training_curves
 from bench.reports.page.page import TEMPLATES, write_rendered
-from bench.reports.study.charts import SeedChart, contrast_charts, forest
-from bench.reports.study.provenance import origins
 from bench.reports.study.tables import (
     MEASURES,
     PRODUCT_NOTE,
@@ -30,10 +30,22 @@ from bench.reports.study.tables import (
     spread_text,
 )
 from bench.reports.views.classes import measures
+from bench.reports.views.provenance import origins
 from bench.reports.views.runs import RunView
+from bench.reports.views.training import seed_charts
 
 OWN = Path(__file__).parent / "template"
 BARS = ("PQ", "IoU_panoptic")
+
+
+@dataclass(frozen=True, eq=False)
+class ContrastView:
+    """A contrast with its scored arms and their training curves."""
+
+    name: str
+    arms: Sequence[Arm]
+    verdicts: Sequence[Verdict]
+    plots: Sequence[Plot]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,21 +55,10 @@ class PageParts:
     outcome: StudyOutcome
     scored: Sequence[Arm]
     verdicts: Sequence[Verdict]
+    forest: Plot | None
+    views: Sequence[ContrastView]
     beyond: Sequence[Transfer]
     beside: Sequence[str]
-
-
-@dataclass(frozen=True, eq=False)
-class ContrastView:
-    name: str
-    arms: Sequence[Arm]
-    verdicts: Sequence[Verdict]
-    charts: Sequence[SeedChart]
-
-    def dashes(self) -> list[tuple[int, str]]:
-        """Return (seed, SVG dash pattern) pairs, sorted by seed."""
-        drawn = {one.seed: one.dash for chart in self.charts for one in chart.curves}
-        return sorted(drawn.items())
 
 
 def write_study_page(parts: PageParts, path: Path) -> Path:
@@ -80,8 +81,8 @@ def page_values(parts: PageParts) -> dict[str, Any]:
         "shown": SHOWN,
         "arms": scored,
         "by_name": {arm.name: arm for arm in scored},
-        "forest": forest(parts.verdicts),
-        "views": contrast_views(parts),
+        "forest": parts.forest,
+        "views": parts.views,
         "said": parts.verdicts,
         "changed": {t.name: as_written(t.set) for t in outcome.study.trainings},
         "recipes": {t.name: t.recipe for t in outcome.study.trainings},
@@ -105,15 +106,16 @@ def as_written(changes: Mapping[str, Any]) -> str:
     return text.strip().removeprefix("{").removesuffix("}")
 
 
-def contrast_views(parts: PageParts) -> list[ContrastView]:
+def contrast_views(outcome: StudyOutcome, scored: Sequence[Arm], verdicts: Sequence[Verdict]) -> list[ContrastView]:
     """Return the contrasts with at least one scored arm, in the study's order."""
-    known = {arm.name: arm for arm in parts.scored}
+    known = {arm.name: arm for arm in scored}
     found = []
-    for contrast in parts.outcome.study.contrasts:
+    for k, contrast in enumerate(outcome.study.contrasts, start=1):
         arms = [known[name] for name in contrast.arms if name in known]
-        said = [one for one in parts.verdicts if one.contrast == contrast.name]
+        said = [one for one in verdicts if one.contrast == contrast.name]
         if arms:
-            found.append(ContrastView(contrast.name, arms, said, contrast_charts(arms)))
+            plots = [training_curves(chart, f"curves-{k}-{chart.name}") for chart in seed_charts(arms)]
+            found.append(ContrastView(contrast.name, arms, said, plots))
     return found
 
 

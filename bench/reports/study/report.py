@@ -10,7 +10,8 @@ import pandas as pd
 
 from bench.analysis.contrasts import Arm, Verdict, arms, verdicts
 from bench.analysis.study import StudyOutcome
-from bench.reports.study.page import PageParts, write_study_page
+from bench.reports.figures.summary import forest
+from bench.reports.study.page import PageParts, contrast_views, write_study_page
 from bench.reports.study.tables import (
     PRODUCT_NOTE,
     Transfer,
@@ -57,13 +58,19 @@ class StudyReport:
 
 
 def study_report(outcome: StudyOutcome) -> StudyReport:
-    """Write index.html, study.md, trainings.csv and, if there are contrasts, contrasts.csv to the study's folder."""
+    """Write the report to the study's folder.
+
+    That is index.html, study.md, trainings.csv, the plots of the page in figures/ and, if there are contrasts,
+    contrasts.csv.
+    """
     scored = arms(outcome)
     said, beyond, out = verdicts(outcome, scored), transfers(outcome), outcome.folder
     names = [PAGE, MARKDOWN, "trainings.csv", *(["contrasts.csv"] if said else [])]
-    made = StudyReport(outcome, scored, said, beyond, [out / name for name in names])
-    out.mkdir(parents=True, exist_ok=True)
-    write_study_page(PageParts(outcome, scored, said, beyond, names[1:]), out / PAGE)
+    views, differences = contrast_views(outcome, scored, said), forest(said) if said else None
+    plots = [*([differences] if differences else []), *(plot for view in views for plot in view.plots)]
+    figures = [plot.save(out / "figures" / f"{plot.name}.svg") for plot in plots]
+    made = StudyReport(outcome, scored, said, beyond, [*(out / name for name in names), *figures])
+    write_study_page(PageParts(outcome, scored, said, differences, views, beyond, names[1:]), out / PAGE)
     (out / MARKDOWN).write_text(_markdown(made), encoding="utf-8", newline="\n")
     rows = {"trainings.csv": seed_rows(scored), "contrasts.csv": [one.to_json() for one in said]}
     for name in names[2:]:
