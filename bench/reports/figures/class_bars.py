@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch
 
 from bench.analysis.ranking import comparability_key
 from bench.errors import NotComparable, UsageError
@@ -27,17 +27,26 @@ def class_bars(runs: Sequence[Run]) -> Plot:
     """Draw PQ, SQ, RQ and IoU of every class; things above stuff, in the order of the label space."""
     require_one_board(runs)
     frames = [class_frame(run.score) for run in runs]
+    names, isthing = frames[0]["name"].astype(str), frames[0]["isthing"]
     measures = [m for m in MEASURES if m != "IoU_semantic" or any(f[m].notna().any() for f in frames)]
-    groups = [(name, rows) for name, isthing in (("Things", True), ("Stuff", False))
-              if len(rows := np.flatnonzero(frames[0]["isthing"] == isthing))]  # fmt: skip
-    widest = max(len(str(name)) for name in frames[0]["name"])
-    figure, grid = _canvas(len(measures), [len(rows) for _, rows in groups], len(runs), widest)
-    for line, (name, rows) in zip(grid, groups, strict=True):
+    groups = {"Things": np.flatnonzero(isthing), "Stuff": np.flatnonzero(~isthing)}
+    groups = {name: rows for name, rows in groups.items() if len(rows)}
+    bars = [len(rows) * (len(runs) + GAP_BARS) for rows in groups.values()]
+    size = 2 * len(measures) + 1, 0.6 + 0.2 * len(runs) + 0.6 * len(groups) + BAR_INCHES * sum(bars)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(groups), len(measures), squeeze=False, height_ratios=bars)
+    for line, (group, rows) in zip(grid, groups.items(), strict=True):
         for axes, measure in zip(line, measures, strict=True):
             _panel(axes, [frame[measure].iloc[rows] for frame in frames])
-            axes.set_title(MEASURES[measure], pad=6)
-        _names(line[0], name, [str(text) for text in frames[0]["name"].iloc[rows]])
-    _legend(figure, runs)
+            axes.set_title(MEASURES[measure])
+        middles = (np.arange(len(rows)) + 0.5) * (len(runs) + GAP_BARS)
+        line[0].set_yticks(middles, list(names.iloc[rows]))
+        line[0].set_ylabel(group, fontweight="bold")
+    images = runs[0].score["images"]
+    title = f"{runs[0].dataset}, {images} image{'' if images == 1 else 's'}, percent"
+    swatches = [Patch(color=PALETTE[k]) for k in range(len(runs))]
+    figure.legend(swatches, [_label(run) for run in runs], loc="outside upper left", title=title,
+                  title_fontproperties={"size": 11, "weight": "bold"}, alignment="left")  # fmt: skip
     return Plot("classes", "Classes", figure)
 
 
@@ -53,24 +62,6 @@ def require_one_board(runs: Sequence[Run]) -> None:
             raise NotComparable(
                 f"{run.folder} and {runs[0].folder} were not scored on the same truth by the same rules"
             )
-
-
-def _canvas(columns: int, classes: Sequence[int], runs: int, letters: int) -> tuple[Figure, list[list[Axes]]]:
-    """Return the figure and its axes by (group, measure). Heights follow the number of bars, at a fixed bar size."""
-    heights = [count * (runs + GAP_BARS) * BAR_INCHES for count in classes]
-    top, between, bottom, right, column = 0.75 + 0.22 * runs, 0.55, 0.3, 0.1, 2.35
-    left = max(1.3, 0.085 * letters + 0.2)
-    width = left + columns * column + right
-    height = top + sum(heights) + between * (len(classes) - 1) + bottom
-    figure = Figure(figsize=(width, height))
-    grid: list[list[Axes]] = []
-    y = height - top
-    for inches in heights:
-        y -= inches
-        boxes = [(left + k * column, y, column - 0.5, inches) for k in range(columns)]
-        grid.append([figure.add_axes((x / width, b / height, w / width, h / height)) for x, b, w, h in boxes])
-        y -= between
-    return figure, grid
 
 
 def _panel(axes: Axes, columns: Sequence[pd.Series[float]]) -> None:
@@ -93,26 +84,6 @@ def _number(axes: Axes, place: float, value: float | None) -> None:
     text = UNDEFINED if value is None else percent(value)
     axes.text((value or 0.0) + 0.015, place, text, va="center_baseline", fontsize=7, color="#222222",
               bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4})  # fmt: skip
-
-
-def _names(axes: Axes, group: str, names: Sequence[str]) -> None:
-    low = axes.get_ylim()[0]
-    axes.set_yticks((np.arange(len(names)) + 0.5) * low / len(names))
-    axes.set_yticklabels(names)
-    axes.annotate(group, (0, 1), (-5, 6), "axes fraction", "offset points", ha="right", va="baseline",
-                  fontweight="bold", fontsize=10)  # fmt: skip
-
-
-def _legend(figure: Figure, runs: Sequence[Run]) -> None:
-    height, margin = figure.get_figheight(), 0.15 / figure.get_figwidth()
-    images = runs[0].score["images"]
-    title = f"{runs[0].dataset}, {images} image{'' if images == 1 else 's'}, percent"
-    figure.text(margin, 1 - 0.12 / height, title, va="top", fontsize=11, fontweight="bold")
-    for k, run in enumerate(runs):
-        y = 1 - (0.38 + 0.22 * k) / height
-        swatch = (margin, y - 0.13 / height), 0.13 / figure.get_figwidth(), 0.13 / height
-        figure.add_artist(Rectangle(*swatch, color=PALETTE[k], linewidth=0))
-        figure.text(margin + 0.2 / figure.get_figwidth(), y, _label(run), va="top", fontsize=9)
 
 
 def _label(run: Run) -> str:

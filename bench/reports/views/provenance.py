@@ -6,14 +6,13 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.analysis.contrasts import Arm
 from bench.analysis.ranking import row_of
 from bench.io.canonical_json import digest
-from bench.reports.tables import UNDEFINED
+from bench.reports.tables import UNDEFINED, Table
 from bench.reports.views.runs import RunView
 from bench.reports.views.training import training_log
 from bench.results.line_digests import lines_digest
@@ -62,43 +61,28 @@ def stored_lines(run: Run) -> str:
     return f"{len(lines)} images, {'intact' if intact else 'CHANGED since they were scored'}"
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Provenance of one seed, as texts: recipe digest, training steps and minutes, and the provenance of its run."""
-
-    training: str
-    seed: int
-    recipe: str
-    steps: str
-    minutes: str
-    commit: str
-    weights: str
-    device: str
-    machine: str
-    packages: str
-    folder: str
+def seed_provenance(scored: Sequence[Arm]) -> Table:
+    """Return one row per seed: recipe digest, training steps and minutes, and the provenance of its run."""
+    columns = ("training", "seed", "recipe", "steps", "minutes", "weights", "commit", "device", "machine", "packages")
+    rows = [_seed_row(arm.name, seed, run) for arm in scored for seed, run in zip(arm.seeds, arm.runs, strict=True)]
+    return Table("Provenance", (*columns, "run"), tuple(rows))
 
 
-def origins(scored: Sequence[Arm]) -> list[Origin]:
-    return [_origin(arm.name, seed, run) for arm in scored for seed, run in zip(arm.seeds, arm.runs, strict=True)]
-
-
-def _origin(name: str, seed: int, run: Run) -> Origin:
+def _seed_row(name: str, seed: int, run: Run) -> tuple[str, ...]:
     about: Mapping[str, Any] = run.meta.get("provenance") or {}
     last = (list(training_log(run.meta["model"])) or [{}])[-1]
-    minutes = f"{last['seconds'] / 60:.1f}" if isinstance(last.get("seconds"), int | float) else UNDEFINED
-    return Origin(
-        training=name,
-        seed=seed,
-        recipe=recipe_digest(Path(str(run.meta["model"].get("source") or ""))),
-        steps=str(last.get("step", UNDEFINED)),
-        minutes=minutes,
-        commit=str(row_of(run)["commit"] or UNDEFINED),
-        weights=str(run.meta["model"].get("weights") or UNDEFINED)[:12],
-        device=str(run.meta.get("device")),
-        machine=_machine(about) or UNDEFINED,
-        packages=_packages(about),
-        folder=str(run.folder),
+    return (
+        name,
+        str(seed),
+        recipe_digest(Path(str(run.meta["model"].get("source") or ""))),
+        str(last.get("step", UNDEFINED)),
+        f"{last['seconds'] / 60:.1f}" if isinstance(last.get("seconds"), int | float) else UNDEFINED,
+        str(run.meta["model"].get("weights") or UNDEFINED)[:12],
+        str(row_of(run)["commit"] or UNDEFINED),
+        str(run.meta.get("device")),
+        _machine(about) or UNDEFINED,
+        _packages(about),
+        str(run.folder),
     )
 
 
