@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from page_runs import EVIL, two_runs
+from page_runs import EVIL, two_runs, written
 from PIL import Image as PilImage
 
 from bench.analysis.contrasts import Verdict
@@ -119,3 +119,13 @@ def test_runs_have_their_colours(tmp_path: Path) -> None:
         colors = {color for _, color in picture.convert("RGB").getcolors(picture.width * picture.height) or []}
     assert {PALETTE[0], PALETTE[2]} <= {"#%02X%02X%02X" % color for color in colors}  # noqa: UP031
     assert (255, 255, 255) in colors
+
+
+def test_a_page_has_a_section_for_training_where_there_are_curves(tmp_path: Path) -> None:
+    runs = two_runs(tmp_path / "runs")
+    curves = training_curves(Chart("loss", "Training loss", (Curve(0, "one", ((0, 9.0), (50, 3.0))),)), "training-loss")
+    without, having = (
+        written(runs, tmp_path / "page.html", None, drawn=drawn).read_text(encoding="utf-8") for drawn in ([], [curves])
+    )
+    assert 'id="training"' not in without and "<svg" not in without
+    assert '<section id="training">' in having and curves.__html__() in having
