@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bench.analysis.ranking import comparability_key
-from bench.errors import NotComparable, UsageError
+from bench.analysis.comparison import require_comparable
+from bench.errors import UsageError
 from bench.reports.figures.plot import PALETTE, STYLE, Plot
 from bench.reports.tables import UNDEFINED, percent
 from bench.reports.views.classes import MEASURES, class_frame
@@ -58,10 +58,7 @@ def require_one_board(runs: Sequence[Run]) -> None:
     if not 1 <= len(runs) <= len(PALETTE):
         raise UsageError(f"a report takes 1 to {len(PALETTE)} runs, not {len(runs)}")
     for run in runs[1:]:
-        if comparability_key(run) != comparability_key(runs[0]):
-            raise NotComparable(
-                f"{run.folder} and {runs[0].folder} were not scored on the same truth by the same rules"
-            )
+        require_comparable(runs[0], run)
 
 
 def _panel(axes: Axes, columns: Sequence[pd.Series[float]]) -> None:
