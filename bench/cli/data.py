@@ -75,7 +75,7 @@ def stats_command(
     if out is not None:
         from bench.reports.figures import class_histogram
 
-        print_status(f"class histogram: {class_histogram(stats, out)}")
+        print_status(f"class histogram: {class_histogram(stats).save(out)}")
 
 
 def _show_stats(stats: Any) -> None:

@@ -11,7 +11,7 @@ from bench.datasets.dataset import Dataset
 from bench.metrics.bootstrap import Estimate
 from bench.reports.breakdown_tables import explanation_tables
 from bench.reports.figures.class_bars import class_bars, require_one_board
-from bench.reports.figures.summary import accuracy_and_cost, stacked_errors, training_curves
+from bench.reports.figures.summary import plots
 from bench.reports.page.gallery import CAP_MB, gallery
 from bench.reports.page.page import write_page
 from bench.reports.pictures.overlays import overlays, side_by_side
@@ -28,11 +28,8 @@ from bench.reports.tables import (
     to_markdown_table,
 )
 from bench.reports.views.classes import class_frame
-from bench.reports.views.cost import scatters
-from bench.reports.views.errors import group_stacks
 from bench.reports.views.label_maps import MapView, map_views
 from bench.reports.views.runs import HEADLINE, RunView, run_views
-from bench.reports.views.training import charts
 from bench.results.predictions import safe_file_stem, saved_predictions
 from bench.results.run import Run
 
@@ -51,25 +48,15 @@ def report(
     require_one_board(runs)
     out.mkdir(parents=True, exist_ok=True)
     views = run_views(runs)
-    paths = [*_figures(views, out), *_tables(views, out)]
+    drawn = plots(views)
+    figures = [class_bars(runs), *drawn]
+    paths = [plot.save(out / f"{plot.name}.{suffix}") for suffix in ("png", "svg") for plot in figures]
+    paths += _tables(views, out)
     pictures = _overlays(views, out, dataset)
     paths.append(_markdown(views, out / "report.md", [p for p in (*paths, *pictures) if p.suffix == ".png"]))
     shown = gallery(views, dataset, gallery_mb, why)
-    page = write_page(views, shown, out / PAGE, [path.relative_to(out).as_posix() for path in paths])
+    page = write_page(views, drawn, shown, out / PAGE, [path.relative_to(out).as_posix() for path in paths])
     return [page, *paths, *pictures]
-
-
-def _figures(views: Sequence[RunView], out: Path) -> Iterator[Path]:
-    groups, costs, trained = group_stacks(views), scatters(views), charts(views)
-    for suffix in ("png", "svg"):
-        yield class_bars([view.run for view in views], out / f"classes.{suffix}")
-        if groups:
-            yield stacked_errors(groups, out / f"errors.{suffix}")
-        drawn = (
-            accuracy_and_cost(costs, out / f"cost.{suffix}"),
-            training_curves(trained, out / f"training.{suffix}"),
-        )
-        yield from (path for path in drawn if path is not None)
 
 
 def _tables(views: Sequence[RunView], out: Path) -> Iterator[Path]:

@@ -30,8 +30,7 @@ def test_a_study_trains_scores_resumes_and_writes_its_page(study: Path, call: Ca
 
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "A little &lt;b&gt;study&lt;/b&gt;" in page and "Two steps &amp; no more." in page
-    assert "36.38 × 15.06 / 100 = 5.48" in page and "37.51 × 17.76 / 100 = 6.66" in page
-    assert page.count("<polyline") == 9 and "concludes nothing" not in page
+    assert page.count("<svg") == len(list(out.glob("figures/*.svg"))) == 4 and "concludes nothing" not in page
     assert "gradient clip" in (out / "study.md").read_text(encoding="utf-8")
 
     weights = {path: path.stat().st_mtime_ns for path in out.glob("trainings/*/*/model.safetensors")}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from report_runs import finished, line, meta, total
 
 from bench.datasets.dataset import Dataset
+from bench.reports.figures.plot import Plot
 from bench.reports.page.gallery import gallery
 from bench.reports.page.page import write_page
 from bench.reports.views.runs import run_views
@@ -76,10 +77,10 @@ def run_of(folder: Path, name: str, worse: int, *, keep: bool = True, **changes:
     return finished(folder, meta(name, SPACE, **changes), total(lines, SPACE), lines=lines)
 
 
-def written(runs: Sequence[Run], path: Path, data: Dataset | None, **more: Any) -> Path:
-    """The page alone: a whole report draws its figures, too, which takes seconds."""
+def written(runs: Sequence[Run], path: Path, data: Dataset | None, *, drawn: Sequence[Plot] = (), **more: Any) -> Path:
+    """The page alone; plots are asked for, since they take seconds."""
     views = run_views(runs)
-    return write_page(views, gallery(views, data, **more), path, ["classes.csv"])
+    return write_page(views, drawn, gallery(views, data, **more), path, ["classes.csv"])
 
 
 def two_runs(folder: Path) -> list[Run]:

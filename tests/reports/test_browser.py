@@ -11,6 +11,8 @@ from urllib.parse import quote
 import pytest
 from page_runs import dataset, image_id, two_runs, written
 
+from bench.reports.figures.summary import plots
+from bench.reports.views.runs import run_views
 from bench.results.run import Run
 
 CHROMIUM = next(
@@ -31,7 +33,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 @pytest.fixture(scope="module")
 def address(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> str:
-    return written(runs, tmp_path_factory.mktemp("page") / "index.html", dataset()).as_uri()
+    drawn = plots(run_views(runs))
+    return written(runs, tmp_path_factory.mktemp("page") / "index.html", dataset(), drawn=drawn).as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +196,14 @@ def test_nothing_is_wider_than_the_window(browser: Any, address: str, width: int
     page = context.new_page()
     page.goto(address)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(
+        f"[...document.querySelectorAll('svg')].every(e => e.getBoundingClientRect().right <= {width})"
+    )
+    inks = page.evaluate(
+        "['html', '#errors svg text'].map(e => getComputedStyle(document.querySelector(e)))"
+        ".map((style, k) => k ? style.fill : style.color)"
+    )
+    assert inks[0] == inks[1]
     paper = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 27)"}[scheme]
     context.close()

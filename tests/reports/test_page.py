@@ -7,7 +7,6 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 from page_runs import EVIL, IMAGES, dataset, image_id, prediction, run_of, truth, two_runs, written
 from report_runs import MODEL
@@ -22,7 +21,6 @@ from bench.reports.page.payload import box_of, packed, unpacked
 from bench.reports.page.picks import picks
 from bench.reports.report import report
 from bench.reports.tables import Table, to_latex_table
-from bench.reports.views.axes import linear, logarithmic
 from bench.reports.views.cost import scatters
 from bench.reports.views.errors import group_stacks
 from bench.reports.views.runs import labels, run_views
@@ -89,7 +87,20 @@ def test_the_page_needs_nothing_but_itself(page: str) -> None:
 def test_the_same_runs_give_the_same_bytes(runs: list[Run], files: dict[str, bytes], tmp_path: Path) -> None:
     again = {path.name: path.read_bytes() for path in report(runs, tmp_path / "again", dataset())}
     assert [name for name in files if files[name] != again[name]] == []
-    assert {"index.html", "classes.svg", "errors.png", "cost.svg", "headline.csv", "classes.tex"} <= set(files)
+    assert {"index.html", "classes.svg", "errors.png", "cost-parameters.svg", "headline.csv", "classes.tex"} <= set(
+        files
+    )
+
+
+def test_the_plots_of_the_page_are_the_files(files: dict[str, bytes], page: str) -> None:
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    shown = {name: files[f"{name}.svg"].decode("utf-8") for name in ("errors", "cost-parameters", "cost-multiply-adds")}
+    for name, svg in shown.items():
+        assert f'id="{name}-figure_1"' in page
+        titles = re.findall(r"<title>.*?</title>", svg)
+        assert titles and all(title in page for title in titles)
+        assert all(path.replace("\n", " ") in page for path in re.findall(r'<path d="[^"]*"', svg))
 
 
 def test_runs_on_other_truth_share_no_page(runs: list[Run], tmp_path: Path) -> None:
@@ -144,15 +155,15 @@ def test_a_box_surrounds_its_segment() -> None:
 
 
 def test_pq_and_losses_add_up(runs: list[Run]) -> None:
-    stacks = [stack for _, group in group_stacks(run_views(runs)) for stack in group]
+    stacks = group_stacks(run_views(runs))
     assert len(stacks) == 6
     assert [stack.pq + sum(share for _, share in stack.losses) for stack in stacks] == pytest.approx([1.0] * 6)
 
 
 def test_a_model_that_another_beats_in_both_is_dominated(runs: list[Run]) -> None:
-    parameters = next(one for one in scatters(run_views(runs)) if one.name == "parameters")
+    parameters = next(one for one in scatters(run_views(runs)) if one.cost.name == "parameters")
     assert [point.dominated for point in parameters.points] == [False, True]
-    again = next(one for one in scatters(run_views([runs[0], runs[0]])) if one.name == "parameters")
+    again = next(one for one in scatters(run_views([runs[0], runs[0]])) if one.cost.name == "parameters")
     assert [point.dominated for point in again.points] == [False, False]
 
 
@@ -172,22 +183,6 @@ def test_a_training_log_counts_only_beside_the_weights_that_ran(tmp_path: Path) 
     (tmp_path / "config.json").write_text('{"changed": 1}')
     assert training_log(model) == []
     assert training_log({"predictions": "0f"}) == []
-
-
-@pytest.mark.parametrize("values", [[0.0], [3.0], [47.5, 14.6], [0.001, 0.0002], [98765.0]])
-def test_a_linear_axis_holds_its_values_between_few_round_ticks(values: list[float]) -> None:
-    axis = linear(values)
-    assert axis.low <= min(values) and axis.high >= max(values) and 2 <= len(axis.ticks) <= 8
-    steps = np.diff(axis.ticks)
-    assert steps == pytest.approx(np.full(len(steps), steps[0]))
-    assert axis.tick_labels()[0][0] == 0.0 and axis.tick_labels()[-1][0] == 100.0
-
-
-def test_a_logarithmic_axis_places_by_ratio() -> None:
-    axis = logarithmic([2.4e6, 216e6])
-    assert axis.low < 2.4e6 and axis.high > 216e6
-    assert axis.place(axis.low) == 0.0 and axis.place((axis.low * axis.high) ** 0.5) == pytest.approx(50.0, abs=0.01)
-    assert logarithmic([5.0]).place(5.0) > 0
 
 
 def test_latex_keeps_every_special_letter() -> None:

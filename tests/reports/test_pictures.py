@@ -20,7 +20,7 @@ from bench.metrics.error_map import Error
 from bench.reports.pictures.colors import ERROR_COLORS, overlay, scaled_ids, scaled_rgb, scaled_size
 from bench.reports.pictures.images import RankedImage, best_median_worst, ranked_images
 from bench.reports.pictures.layout import wrapped
-from bench.reports.pictures.overlays import contact_sheet, overlays, side_by_side
+from bench.reports.pictures.overlays import overlays, side_by_side
 from bench.reports.report import report
 from bench.results.predictions import PredictionWriter
 from bench.results.run import Run, read_run
@@ -176,16 +176,6 @@ def test_scaling_keeps_ids_and_pixels() -> None:
     assert scaled_rgb(rgb, (4, 4))[::2, ::2].tolist() == rgb.tolist()
 
 
-def test_a_contact_sheet_of_a_data_set(data: Dataset, tmp_path: Path) -> None:
-    path = contact_sheet(data, tmp_path / "sheets" / "toy.png", count=5, columns=2)
-    tile_width, tile_height = 384 // WIDTH * WIDTH, 384 // WIDTH * HEIGHT
-    with PilImage.open(path) as picture:
-        assert picture.size[0] == 2 * tile_width + 8 + 2 * 16
-        assert picture.size[1] > 3 * 2 * tile_height
-    with pytest.raises(DataError, match="no image"):
-        contact_sheet(dataset([]), path)
-
-
 def test_a_legend_wraps() -> None:
     legend = [((0, 0, 0), "word")] * 5
     assert [len(row) for row in wrapped(legend, 10_000)] == [5]
@@ -196,7 +186,7 @@ def test_a_report_has_bars_table_and_overlays(run: Run, data: Dataset, tmp_path:
     paths = report([run], tmp_path / "report", data)
     names = [path.relative_to(tmp_path / "report").as_posix() for path in paths]
     assert names[0] == "index.html" and {"classes.png", "classes.svg", "classes.csv", "classes.tex"} <= set(names)
-    assert {"headline.csv", "headline.tex", "errors.png", "cost.svg", "report.md"} <= set(names)
+    assert {"headline.csv", "headline.tex", "errors.png", "cost-parameters.svg", "report.md"} <= set(names)
     assert names[-1] == "overlays/contact-sheet.png" and sum("overlays/" in name for name in names) == 7
     assert all(path.is_file() for path in paths)
     csv = (tmp_path / "report" / "classes.csv").read_text().splitlines()

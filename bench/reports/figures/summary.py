@@ -1,116 +1,169 @@
-"""Figures of error types, cost and training curves."""
+"""Plots of error types, cost, training curves and contrasts. They are at most 5 inches wide, to be read on a phone."""
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import matplotlib
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
-from bench.reports.figures.class_bars import PALETTE, STYLE, save
-from bench.reports.views.axes import format_si
-from bench.reports.views.cost import Scatter
-from bench.reports.views.errors import Stack
-from bench.reports.views.training import Chart
+from bench.analysis.contrasts import Verdict
+from bench.metrics.errors import ERROR_TYPES
+from bench.reports.figures.plot import PALETTE, STYLE, Plot
+from bench.reports.views.cost import Scatter, scatters
+from bench.reports.views.errors import Stack, class_stacks, group_stacks
+from bench.reports.views.runs import RunView
+from bench.reports.views.training import Chart, charts
+from bench.results.predictions import safe_file_stem
 
-PQ_COLOR = "#8B949E"
-KIND_COLORS = ("#B9E0F7", "#D55E00", "#F0E442", "#009E73", "#E69F00", "#333333", "#0072B2", "#CC79A7")
-ROW_INCHES = 0.3
-SIDES = {  # of a label: its offset in points, and how it is aligned
-    "right": ((8, 0), "left", "center"), "left": ((-8, 0), "right", "center"),
-    "above": ((0, 8), "center", "bottom"), "below": ((0, -8), "center", "top"),
-}  # fmt: skip
-
-
-def stacked_errors(groups: Sequence[tuple[str, Sequence[Stack]]], path: Path) -> Path:
-    """Draw one bar per run for all, things and stuff: PQ and the loss by error type, which add up to 100."""
-    rows = [(f"{stack.name}, {group}", stack) for group, stacks in groups for stack in stacks]
-    height = 0.95 + ROW_INCHES * len(rows)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8, height))
-        left = 0.02 + 0.011 * max(len(name) for name, _ in rows)
-        axes = figure.add_axes((left, 0.55 / height, 0.97 - left, ROW_INCHES * len(rows) / height))
-        for y, (_, stack) in enumerate(rows):
-            _bar(axes, y, stack)
-        axes.set(xlim=(0, 100), ylim=(len(rows) - 0.4, -0.6), yticks=range(len(rows)), xlabel="percent")
-        axes.set_yticklabels([name for name, _ in rows])
-        axes.tick_params(length=0)
-        figure.legend(*axes.get_legend_handles_labels(), loc="upper left", ncols=5, frameon=False, fontsize=8)
-        save(figure, path)
-    return path
+# No part is black, which is the colour of the page's text and would be light in the dark.
+KIND_COLORS = {"PQ": "#8B949E"} | dict(
+    zip(
+        ERROR_TYPES,
+        ("#B9E0F7", "#D55E00", "#F0E442", "#009E73", "#E69F00", "#4D4D4D", "#0072B2", "#CC79A7"),
+        strict=True,
+    )
+)
+NOISE: Any = {"color": PALETTE[1], "alpha": 0.45}
+WIDTH, NARROW = 5.0, 4.4  # inches; two or three narrow ones stand side by side
+MARKED = 20  # points; curves with more have no marks
 
 
-def _bar(axes: Axes, y: int, stack: Stack) -> None:
-    start = 0.0
-    parts = [("PQ", stack.pq, PQ_COLOR)]
-    parts += [(kind, share, color) for (kind, share), color in zip(stack.losses, KIND_COLORS, strict=True)]
-    for kind, share, color in parts:
-        axes.barh(y, 100 * share, left=100 * start, color=color, height=0.8, label=kind if y == 0 else None)
-        if share > 0.04:
-            ink = "white" if kind in ("left void", "missed") else "black"
-            middle = 100 * (start + share / 2)
-            axes.text(middle, y, f"{100 * share:.0f}", ha="center", va="center", fontsize=7.5, color=ink)
-        start += share
+def plots(views: Sequence[RunView]) -> list[Plot]:
+    """Return the plots of a report that its runs have data for."""
+    stacks = [("errors", "PQ and losses by kind of error, percent", group_stacks(views))]
+    stacks += [
+        (class_errors_name(view), f"{view.label}: PQ and losses of each class, percent", class_stacks(view))
+        for view in views
+    ]
+    drawn = [error_stacks(name, title, rows) for name, title, rows in stacks if rows]
+    drawn += [cost_scatter(one) for one in scatters(views) if one.points]
+    return drawn + [training_curves(chart, f"training-{chart.name}") for chart in charts(views)]
 
 
-def accuracy_and_cost(scatters: Sequence[Scatter], path: Path) -> Path | None:
-    """Draw PQ against each known cost; hollow marks are dominated runs. Return None if no cost is known."""
-    known = [one for one in scatters if one.points]
-    if not known:
-        return None
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.6 * len(known), 3.4), layout="constrained")
-        for axes, one in zip(figure.subplots(1, len(known), squeeze=False)[0], known, strict=True):
-            _scatter(axes, one)
-        save(figure, path)
-    return path
+def class_errors_name(view: RunView) -> str:
+    """Return the name of the plot of a run's losses by class."""
+    return f"errors-{view.color_index + 1}-{safe_file_stem(view.label)}"
 
 
-def _scatter(axes: Axes, one: Scatter) -> None:
-    axes.set(xscale="log", xlabel=one.title, ylabel="PQ (percent)")
-    axes.grid(color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
+@matplotlib.rc_context(STYLE)
+def error_stacks(name: str, title: str, rows: Sequence[Stack]) -> Plot:
+    """Draw one bar for each stack: PQ and the loss by error type, which add up to 100."""
+    plot = Plot(name, title, Figure(figsize=(WIDTH, 1.2 + 0.27 * len(rows)), layout="constrained"))
+    axes = plot.figure.subplots()
+    for y, stack in enumerate(rows):
+        start = 0.0
+        for kind, share in (("PQ", stack.pq), *stack.losses):
+            width = 100 * share
+            if width >= 0.05:
+                part = axes.add_patch(Rectangle((start, y - 0.41), width, 0.82, color=KIND_COLORS[kind], linewidth=0))
+                plot.tip(part, f"{stack.name}: {kind} {width:.1f}")
+            if width > 6:
+                ink = "#FFFFFF" if kind in ("left void", "missed") else "#111111"
+                axes.text(start + width / 2, y, f"{width:.0f}", ha="center", va="center", fontsize=8.5, color=ink)
+            start += width
+    axes.set(xlim=(0, 100), ylim=(len(rows) - 0.5, -0.5), xlabel="percent")
+    axes.set_yticks(range(len(rows)), [textwrap.fill(stack.name, 24) for stack in rows])
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(length=0)
+    kinds = [Patch(color=color, label=kind) for kind, color in KIND_COLORS.items()]
+    plot.figure.legend(handles=kinds, loc="outside upper left", ncols=4, handlelength=1.2, columnspacing=1.2)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def cost_scatter(one: Scatter) -> Plot:
+    """Draw PQ against a cost; hollow marks are dominated runs."""
+    cost = one.cost
+    plot = _narrow(f"cost-{cost.name}", f"PQ against {cost.title}")
+    axes = plot.figure.subplots()
+    marks = []
     for point in one.points:
         color = PALETTE[point.color_index]
-        face = "white" if point.dominated else color
-        axes.plot(point.cost, point.pq, "o", ms=8, mew=2, mec=color, mfc=face, clip_on=False, zorder=3)
-        offset, ha, va = SIDES[point.side]
-        axes.annotate(point.label, (point.cost, point.pq), offset, textcoords="offset points", ha=ha, va=va, fontsize=8)
-    if one.x and one.y:
-        axes.set(xlim=(one.x.low, one.x.high), ylim=(one.y.low, one.y.high))
-        axes.set_xticks(one.x.ticks, [format_si(tick) for tick in one.x.ticks])
-        axes.minorticks_off()
+        face = "none" if point.dominated else color
+        (mark,) = axes.plot(point.cost, point.pq, "o", ms=8, mew=2, mec=color, mfc=face, clip_on=False, zorder=3)
+        dominated = " (dominated)" if point.dominated else ""
+        plot.tip(mark, f"{point.label}: PQ {point.pq:.1f}, {EngFormatter(cost.unit, places=1)(point.cost)}{dominated}")
+        marks.append((mark, point.label))
+    low, high = (end(point.cost for point in one.points) for end in (min, max))
+    axes.set(xscale="log", xlim=(low / 2, high * 2), xlabel=cost.title, ylabel="PQ (percent)")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(EngFormatter(cost.unit))
+    return _with_legend(plot, marks)
 
 
-MARKED = 40  # points; more of them are a line alone
-
-
-def training_curves(charts: Sequence[Chart], path: Path) -> Path | None:
-    """Draw loss and held-back PQ over steps, in the runs' colours. Return None if there is no training log."""
-    if not charts:
-        return None
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.6 * len(charts), 3.6), layout="constrained")
-        drawn: dict[str, Line2D] = {}
-        for axes, chart in zip(figure.subplots(1, len(charts), squeeze=False)[0], charts, strict=True):
-            drawn |= _curves(axes, chart)
-        figure.legend(drawn.values(), drawn, loc="outside upper left", ncols=3, frameon=False, fontsize=8)
-        save(figure, path)
-    return path
-
-
-def _curves(axes: Axes, chart: Chart) -> dict[str, Line2D]:
-    axes.set(xlabel="step", ylabel=chart.title, xlim=(chart.x.low, chart.x.high), ylim=(chart.y.low, chart.y.high))
-    axes.grid(color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
-    drawn = {}
+@matplotlib.rc_context(STYLE)
+def training_curves(chart: Chart, name: str) -> Plot:
+    """Draw logged values over steps. The legend holds the last value of each curve."""
+    plot = _narrow(name, f"{chart.title} over steps")
+    axes = plot.figure.subplots()
+    lines = []
     for curve in chart.curves:
-        marker = "o" if len(curve.points) <= MARKED else ""
-        xs, ys = zip(*curve.points, strict=True)
-        (drawn[curve.label],) = axes.plot(
-            xs, ys, color=PALETTE[curve.color_index], linewidth=1.4, marker=marker, markersize=3
-        )
-    return drawn
+        color = PALETTE[curve.color_index % len(PALETTE)]
+        last = f"{curve.label}: {curve.points[-1][1]:.4g}"
+        (line,) = axes.plot(*zip(*curve.points, strict=True), color=color, ls=curve.style, lw=1.4)
+        lines.append((line, last))
+        plot.tip(line, f"{last} (step {curve.points[-1][0]:.0f})")
+        for x, y in curve.points if len(curve.points) <= MARKED else ():
+            (mark,) = axes.plot(x, y, "o", ms=3, color=color)
+            plot.tip(mark, f"{curve.label}: {y:.4g} (step {x:.0f})")
+    axes.set(xlabel="step", ylabel=chart.title)
+    return _with_legend(plot, lines)
+
+
+def _narrow(name: str, title: str) -> Plot:
+    return Plot(name, title, Figure(figsize=(NARROW, 2.8), layout="constrained"))
+
+
+def _with_legend(plot: Plot, entries: Sequence[tuple[Line2D, str]]) -> Plot:
+    """Add a grid, and a legend above the axes in two columns, or in one if a label is long; the figure grows by it."""
+    plot.figure.axes[0].grid()
+    columns = 2 if max(len(label) for _, label in entries) <= 30 else 1
+    labels = [textwrap.fill(label, 58) for _, label in entries]
+    lines = sum(label.count("\n") + 1 for label in labels)
+    plot.figure.set_figheight(plot.figure.get_figheight() + 0.18 * math.ceil(lines / columns))
+    plot.figure.legend([line for line, _ in entries], labels, loc="outside upper left", ncols=columns)
+    return plot
+
+
+@matplotlib.rc_context(STYLE)
+def forest(said: Sequence[Verdict]) -> Plot:
+    """Draw differences in PQ with their intervals, in points, over what seeds do to both sides of zero."""
+    figure = Figure(figsize=(WIDTH, 1.1 + 0.42 * len(said)), layout="constrained")
+    plot = Plot("contrasts", "Differences in PQ, points", figure)
+    axes = figure.subplots()
+    axes.use_sticky_edges = False
+    axes.axvline(0, color="black", lw=1)
+    for y, one in enumerate(said):
+        value, low, high = (100 * (x or 0.0) for x in (one.delta.value, one.delta.low, one.delta.high))
+        told = f"{one.arm} minus {one.reference}"
+        if one.yardstick is not None:
+            noise = 100 * one.yardstick
+            (seeds,) = axes.barh(y, 2 * noise, left=-noise, height=0.7, **NOISE)
+            plot.tip(seeds, f"{told}: what seeds do, ± {noise:.2f}")
+        (span,) = axes.plot([low, high], [y, y], color="black", lw=1.5)
+        plot.tip(span, f"{told}: 95 % interval {low:+.2f} to {high:+.2f}")
+        (dot,) = axes.plot(value, y, "o", ms=6, color=PALETTE[0])
+        plot.tip(dot, f"{told}: {value:+.2f}")
+    axes.set(ylim=(len(said) - 0.5, -0.5), xlabel="difference in PQ (points)")
+    names = [f"{one.arm}\n{textwrap.shorten(one.contrast, 28, placeholder='…')}" for one in said]
+    axes.set_yticks(range(len(said)), names)
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(length=0)
+    marks = [
+        Line2D(
+            [], [], color="black", lw=1.5, marker="o", mec=PALETTE[0], mfc=PALETTE[0], label="95 % interval over images"
+        ),
+        Patch(label="what seeds do", **NOISE),
+    ]
+    figure.legend(handles=marks, loc="outside upper left", ncols=2)
+    return plot

@@ -14,16 +14,17 @@ from bench.analysis.ranking import comparability_key
 from bench.io.files import write_atomic
 from bench.metrics.error_map import Error
 from bench.metrics.errors import ERROR_TYPES
+from bench.reports.figures.plot import Plot
+from bench.reports.figures.summary import class_errors_name
 from bench.reports.page.gallery import Gallery
 from bench.reports.pictures.colors import ERROR_COLORS
 from bench.reports.pictures.overlays import ERROR_NAMES
 from bench.reports.views.classes import measures
 from bench.reports.views.cost import scatters
-from bench.reports.views.errors import class_stacks, confusions, group_stacks, sizes
+from bench.reports.views.errors import confusions, sizes
 from bench.reports.views.label_maps import map_views
 from bench.reports.views.provenance import provenance_rows
 from bench.reports.views.runs import HEADLINE, RunView
-from bench.reports.views.training import charts
 
 TEMPLATES = Path(__file__).parent / "template"
 SCRIPTS = ("classes.js", "pictures.js", "gallery.js")
@@ -34,9 +35,11 @@ SECTIONS = {
 }  # fmt: skip
 
 
-def write_page(views: Sequence[RunView], gallery: Gallery, path: Path, beside: Sequence[str] = ()) -> Path:
+def write_page(
+    views: Sequence[RunView], plots: Sequence[Plot], gallery: Gallery, path: Path, beside: Sequence[str] = ()
+) -> Path:
     """Write one self-contained HTML file; `beside` lists files with the same content in its folder."""
-    return write_rendered(path, "page.html", page_values(views, gallery, beside))
+    return write_rendered(path, "page.html", page_values(views, plots, gallery, beside))
 
 
 def write_rendered(path: Path, template: str, values: Mapping[str, Any], own: Sequence[Path] = ()) -> Path:
@@ -51,8 +54,10 @@ def write_rendered(path: Path, template: str, values: Mapping[str, Any], own: Se
     return path
 
 
-def page_values(views: Sequence[RunView], gallery: Gallery, beside: Sequence[str]) -> dict[str, Any]:
-    """Return the variables of the template. Only the shipped CSS and scripts are not escaped."""
+def page_values(
+    views: Sequence[RunView], plots: Sequence[Plot], gallery: Gallery, beside: Sequence[str]
+) -> dict[str, Any]:
+    """Return the variables of the template. Only the shipped CSS and scripts and the plots are not escaped."""
     first = views[0].run
     values = {
         "title": f"{' · '.join(view.label for view in views)} on {first.dataset}",
@@ -68,6 +73,7 @@ def page_values(views: Sequence[RunView], gallery: Gallery, beside: Sequence[str
         "has_intervals": any("intervals" in view.views for view in views),
         "kinds": ERROR_TYPES,
         "beside": beside,
+        "plots": {plot.name: plot for plot in plots},
         **_numbers(views),
         **_pictures(views, gallery),
     }
@@ -82,12 +88,10 @@ def _numbers(views: Sequence[RunView]) -> dict[str, Any]:
     found = [(view, one) for view in views if (one := confusions(view)) is not None]
     return {
         "measures": measures(views),
-        "groups": group_stacks(views),
-        "by_class": {view.color_index: class_stacks(view) for view in views},
+        "class_errors": [(view, class_errors_name(view)) for view in views],
         "sizes": sizes(views),
         "confusions": found,
         "scatters": scatters(views),
-        "charts": charts(views),
         "label_maps": map_views(views),
         "origin": provenance_rows(views),
     }
@@ -117,5 +121,10 @@ def _classes(image: Mapping[str, Any]) -> list[int]:
 
 
 def _has(values: Mapping[str, Any], section: str) -> bool:
-    needs = {"errors": "groups", "sizes": "groups", "confusion": "confusions", "training": "charts"}
-    return bool(values[needs[section]]) if section in needs else True
+    needs = {
+        "errors": "errors" in values["plots"],
+        "sizes": values["sizes"],
+        "confusion": values["confusions"],
+        "training": any(name.startswith("training-") for name in values["plots"]),
+    }
+    return bool(needs.get(section, True))

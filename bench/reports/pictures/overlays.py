@@ -16,9 +16,9 @@ from bench.reports.pictures.layout import Swatch, hstack, page, vstack, write
 from bench.reports.tables import percent
 from bench.results.predictions import PredictionFolder, safe_file_stem, saved_predictions
 from bench.results.run import Run
-from bench.types import RGB, Categories, Panoptic, Sample
+from bench.types import RGB, Categories, Panoptic
 
-PANEL_PX, THUMBNAIL_PX, TILE_PX = 1024, 400, 384  # the longer side
+PANEL_PX, THUMBNAIL_PX = 1024, 400  # the longer side
 MOST_SWATCHES = 40  # of a legend that names every class
 ERROR_NAMES: Mapping[Error, str] = {
     Error.CORRECT: "correct",
@@ -137,22 +137,3 @@ def _error_legend(view: ImageView | None) -> list[Swatch]:
         return [(ERROR_COLORS[error], ERROR_NAMES[error]) for error in Error]
     shares = np.bincount(view.codes.ravel(), minlength=len(Error)) / view.codes.size
     return [(ERROR_COLORS[error], f"{ERROR_NAMES[error]} {percent(shares[error])} %") for error in Error]
-
-
-def contact_sheet(dataset: Dataset, out: Path, count: int = 12, columns: int = 4) -> Path:
-    """Write a PNG with `count` images spread evenly over a data set, each above its ground truth."""
-    total = len(dataset.samples)
-    if not total or count < 1:
-        raise DataError(f"{dataset.name}:{dataset.split}: no image to show")
-    shown = [dataset.samples[k * total // min(count, total)] for k in range(min(count, total))]
-    tiles = [_tile(sample, dataset.categories) for sample in shown]
-    rows = [hstack(tiles[k : k + columns]) for k in range(0, len(tiles), columns)]
-    legend = [(category.color, category.name) for category in dataset.categories]
-    return write(out, vstack(rows, legend if len(legend) <= MOST_SWATCHES else ()))
-
-
-def _tile(sample: Sample, categories: Categories) -> RGB:
-    truth = sample.read_target()
-    size = scaled_size(truth.size, TILE_PX)
-    rgb = scaled_rgb(sample.read_image().rgb, size)
-    return np.concatenate([rgb, overlay(rgb, scaled_ids(truth.id_map, size), truth, categories)])

@@ -130,23 +130,9 @@ def _defined(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-# Of the study that this one repeats: SQ, RQ and what it reported as PQ, percent.
-REPORTED = {"v125": (36.38, 15.06, 5.48), "v119": (37.51, 17.76, 6.66)}
-
-
-def product(sq: float, rq: float) -> float:
-    return sq * rq / 100
-
-
 PRODUCT_NOTE = (
     "PQ is the mean over classes of each class's SQ times RQ; the mean of products is not the product of the means, "
-    "unless SQ and RQ do not vary together. The study reported "
-    + ", and ".join(
-        f"PQ {pq:.2f} beside SQ {sq:.2f} and RQ {rq:.2f} ({name}): {sq:.2f} × {rq:.2f} / 100 = {product(sq, rq):.2f}"
-        for name, (sq, rq, pq) in REPORTED.items()
-    )
-    + ". So its PQ is mean SQ times mean RQ; its true PQ cannot be recovered from those numbers, as it needs each "
-    "class's. The table shows both numbers for our trainings."
+    "unless SQ and RQ do not vary together. The table shows both numbers for each training."
 )
 
 

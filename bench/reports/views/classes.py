@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import matplotlib
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from bench.reports.views.runs import Interval, RunView
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KINDS = ("semantic", "panoptic")
 
@@ -19,6 +19,8 @@ def class_frame(score: Mapping[str, Any]) -> pd.DataFrame:
 
     Columns: category_id, name, isthing, PQ, SQ, RQ, TP, FP, FN, IoU_semantic, IoU_panoptic.
     """
+    import pandas as pd
+
     rows = [
         {
             **{name: row[name] for name in ("category_id", "name", "isthing")},
@@ -55,6 +57,8 @@ class Cell:
         """CSS colours for the value in cividis, which stays readable with colour vision deficiencies."""
         if self.value is None:
             return ""
+        import matplotlib
+
         red, green, blue, _ = matplotlib.colormaps["cividis"](self.value, bytes=True)
         ink = "#000" if 0.299 * red + 0.587 * green + 0.114 * blue > 125 else "#fff"
         return f"background:rgb({red},{green},{blue});color:{ink}"

@@ -23,16 +23,14 @@ class Stack:
     losses: tuple[tuple[str, float], ...]
 
 
-def group_stacks(views: Sequence[RunView]) -> list[tuple[str, list[Stack]]]:
-    """Return for all, things and stuff one stack per run."""
-    found = []
-    for group in GROUPS:
-        stacks = [
-            Stack(v.label, v.views["errors"][group]["PQ"], tuple(losses)) for v in views if (losses := v.losses(group))
-        ]
-        if stacks:
-            found.append((group, stacks))
-    return found
+def group_stacks(views: Sequence[RunView]) -> list[Stack]:
+    """Return one stack per run for all, things and stuff, where defined."""
+    return [
+        Stack(f"{view.label}, {group}", view.views["errors"][group]["PQ"], tuple(losses))
+        for group in GROUPS
+        for view in views
+        if (losses := view.losses(group))
+    ]
 
 
 def class_stacks(view: RunView) -> list[Stack]:

@@ -1,25 +1,30 @@
-"""Provenance table of a page, one column per run."""
+"""Provenance tables: of a report, one column per run; of a study, one row per seed."""
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from bench.analysis.contrasts import Arm
+from bench.analysis.ranking import row_of
 from bench.io.canonical_json import digest
+from bench.reports.tables import UNDEFINED, Table
 from bench.reports.views.runs import RunView
+from bench.reports.views.training import training_log
 from bench.results.line_digests import lines_digest
 from bench.results.run import Run
-
-NONE = "–"
 
 
 def provenance_rows(views: Sequence[RunView]) -> list[tuple[str, list[str]]]:
     """Return (name, one text per run) rows, without rows that are empty for all runs."""
     columns = [_facts(view) for view in views]
     names = list(dict.fromkeys(name for column in columns for name in column))
-    rows = [(name, [column.get(name) or NONE for column in columns]) for name in names]
-    return [row for row in rows if set(row[1]) != {NONE}]
+    rows = [(name, [column.get(name) or UNDEFINED for column in columns]) for name in names]
+    return [row for row in rows if set(row[1]) != {UNDEFINED}]
 
 
 def _facts(view: RunView) -> dict[str, str]:
@@ -33,14 +38,14 @@ def _facts(view: RunView) -> dict[str, str]:
         "Fusion": str(view.row["fusion"] or ""),
         "Device": " / ".join(str(view.row[name]) for name in ("device", "precision") if view.row[name]),
         "Threads": str(meta.get("threads") or ""),
-        "Data": f"{view.run.dataset}, {view.score['images']} images, ids {meta['dataset'].get('image_ids', NONE)}",
+        "Data": f"{view.run.dataset}, {view.score['images']} images, ids {meta['dataset'].get('image_ids', UNDEFINED)}",
         "Truth and rules": digest((view.run.done or {}).get("key", {})),
         "Protocol": f"{view.score['protocol']}; departs from panopticapi: "
         + ("; ".join(view.score["reference_deviations"]) or "nowhere"),
         "Stored lines": stored_lines(view.run),
         "Commit": str(view.row["commit"] or ""),
         "Finished": str((view.run.done or {}).get("finished", "")),
-        "Machine": ", ".join(str(about[name]) for name in ("processor", "platform") if about.get(name)),
+        "Machine": _machine(about),
         "Packages": _packages(about),
         "Command": shlex.join(meta.get("command") or []),
         "Folder": str(view.run.folder),
@@ -54,6 +59,42 @@ def stored_lines(run: Run) -> str:
         return "not at hand"
     intact = lines_digest(lines) == (run.done or {}).get("images_sha256")
     return f"{len(lines)} images, {'intact' if intact else 'CHANGED since they were scored'}"
+
+
+def seed_provenance(scored: Sequence[Arm]) -> Table:
+    """Return one row per seed: recipe digest, training steps and minutes, and the provenance of its run."""
+    columns = ("training", "seed", "recipe", "steps", "minutes", "weights", "commit", "device", "machine", "packages")
+    rows = [_seed_row(arm.name, seed, run) for arm in scored for seed, run in zip(arm.seeds, arm.runs, strict=True)]
+    return Table("Provenance", (*columns, "run"), tuple(rows))
+
+
+def _seed_row(name: str, seed: int, run: Run) -> tuple[str, ...]:
+    about: Mapping[str, Any] = run.meta.get("provenance") or {}
+    last = (list(training_log(run.meta["model"])) or [{}])[-1]
+    return (
+        name,
+        str(seed),
+        recipe_digest(Path(str(run.meta["model"].get("source") or ""))),
+        str(last.get("step", UNDEFINED)),
+        f"{last['seconds'] / 60:.1f}" if isinstance(last.get("seconds"), int | float) else UNDEFINED,
+        str(run.meta["model"].get("weights") or UNDEFINED)[:12],
+        str(row_of(run)["commit"] or UNDEFINED),
+        str(run.meta.get("device")),
+        _machine(about) or UNDEFINED,
+        _packages(about),
+        str(run.folder),
+    )
+
+
+def recipe_digest(folder: Path) -> str:
+    """Return the first 12 hex digits of the digest of recipe.json beside the weights, or "–" if it is missing."""
+    with suppress(OSError, ValueError):
+        return digest(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))[:12]
+    return UNDEFINED
+
+
+def _machine(about: Mapping[str, Any]) -> str:
+    return ", ".join(str(about[name]) for name in ("processor", "platform") if about.get(name))
 
 
 def _packages(about: Mapping[str, Any]) -> str:

@@ -2,65 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from bench.analysis.contrasts import Arm
 from bench.io.files import iter_lines, loads_strict
 from bench.io.hashing import folder_digest
-from bench.reports.views.axes import Axis, linear
 from bench.reports.views.runs import RunView
 
-Log = Sequence[Mapping[str, Any]]
+Row = Mapping[str, Any]
+LINE_STYLES = ("-", "--", ":", "-.")  # of the seeds of an arm, as matplotlib writes them; further seeds have the last
 
 
 @dataclass(frozen=True)
 class Curve:
+    """Logged (step, value) points of one training; `color_index` is its run or arm."""
+
     color_index: int
     label: str
     points: tuple[tuple[float, float], ...]
+    style: str = "-"
 
 
 @dataclass(frozen=True)
 class Chart:
+    name: str
     title: str
-    x: Axis
-    y: Axis
     curves: tuple[Curve, ...]
 
-    def path(self, curve: Curve) -> str:
-        """Return SVG polyline points in a 100 × 100 box with the origin at the top left."""
-        return " ".join(f"{self.x.place(x):g},{100 - self.y.place(y):g}" for x, y in curve.points)
+
+def _loss(row: Row) -> float | None:
+    return None if row.get("loss") is None else float(row["loss"])
+
+
+def _held_back_loss(row: Row) -> float | None:
+    terms = row.get("held_back_terms") or {}
+    return float(sum(terms.values())) if terms else None
+
+
+def _pq_percent(row: Row) -> float | None:
+    return None if row.get("PQ") is None else 100.0 * float(row["PQ"])
+
+
+CHARTS: tuple[tuple[str, str, Callable[[Row], float | None]], ...] = (
+    ("loss", "Training loss", _loss),
+    ("held-back-loss", "Loss on held-back images", _held_back_loss),
+    ("PQ", "PQ on held-back images (percent)", _pq_percent),
+)
 
 
 def charts(views: Sequence[RunView]) -> list[Chart]:
-    """Return charts of loss and held-back PQ for the runs with a training log."""
-    logs = [(view, log) for view in views if (log := training_log(view.run.meta["model"]))]
-    kinds = (("Training loss", "loss", 1.0), ("PQ on held-back images (percent)", "PQ", 100.0))
-    return [chart for title, key, unit in kinds if (chart := _chart(title, key, unit, logs)) is not None]
+    """Return the charts of the runs with a training log."""
+    return _charts([(view.color_index, view.label, "-", training_log(view.run.meta["model"])) for view in views])
 
 
-def _chart(title: str, key: str, unit: float, logs: Sequence[tuple[RunView, Log]]) -> Chart | None:
-    curves = tuple(
-        Curve(view.color_index, view.label, points)
-        for view, log in logs
-        if (points := tuple((float(row["step"]), unit * row[key]) for row in log if row.get(key) is not None))
-    )
-    return chart_of(title, curves)
+def seed_charts(arms: Sequence[Arm]) -> list[Chart]:
+    """Return the charts of a contrast's arms; colours are the arms', line styles the seeds'."""
+    logs = []
+    for k, arm in enumerate(arms):
+        for n, (seed, run) in enumerate(zip(arm.seeds, arm.runs, strict=True)):
+            style = LINE_STYLES[min(n, len(LINE_STYLES) - 1)]
+            logs.append((k, f"{arm.name}, seed {seed}", style, training_log(run.meta["model"])))
+    return _charts(logs)
 
 
-def chart_of(title: str, curves: Sequence[Curve]) -> Chart | None:
-    """Return the curves on axes fitted to their range, or None without curves."""
-    if not curves:
-        return None
-    xs, ys = zip(*(point for curve in curves for point in curve.points), strict=True)
-    return Chart(title, linear(xs), linear(ys, from_zero=False), tuple(curves))
+def _charts(logs: Sequence[tuple[int, str, str, Sequence[Row]]]) -> list[Chart]:
+    """Return one chart for each kind of value that is logged anywhere."""
+    found = []
+    for name, title, value in CHARTS:
+        curves = []
+        for k, label, style, log in logs:
+            points = tuple((float(row["step"]), y) for row in log if (y := value(row)) is not None)
+            if points:
+                curves.append(Curve(k, label, points, style))
+        if curves:
+            found.append(Chart(name, title, tuple(curves)))
+    return found
 
 
-def training_log(model: Mapping[str, Any]) -> Log:
+def training_log(model: Mapping[str, Any]) -> Sequence[Row]:
     """Return the lines of training.jsonl beside a run's weights; empty without a log or if the weights changed."""
     source = model.get("source")
     if not source or not model.get("local"):
