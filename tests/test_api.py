@@ -122,7 +122,7 @@ def test_compare_is_b_minus_a(runs: tuple[Run, Run]) -> None:
     one, other = runs
     found = bench.compare(one, other.folder).to_json()
     for quality in ("PQ", "SQ", "RQ"):
-        a, b = one.score["PQ"]["all"][quality], other.score["PQ"]["all"][quality]
+        a, b = getattr(one.score.PQ.all, quality), getattr(other.score.PQ.all, quality)
         assert (found[quality]["a"], found[quality]["b"]) == pytest.approx((a, b), abs=1e-12)
         assert found[quality]["difference"] == pytest.approx(b - a, abs=1e-12)
     rows = {row["name"]: row for row in found["per_class"]}

@@ -99,11 +99,11 @@ def _hash_inputs(data: Any, pictures: bool) -> None:
 def _say_how_it_came(run: Any) -> None:
     """Print on stderr that a finished run is shown again, or why the run is never reused."""
     if run.reused:
-        finished = datetime.fromisoformat(run.done["finished"]).astimezone()
+        finished = datetime.fromisoformat(run.complete.finished).astimezone()
         today = finished.date() == datetime.now().astimezone().date()
         when = f"{finished:%H:%M}" if today else f"{finished:%Y-%m-%d %H:%M}"
         print_status(f"finished {when}, shown again; --overwrite computes it anew")
-    if names := run.meta.get("unlisted_modules"):
+    if names := run.meta.unlisted_modules:
         print_status(
             f"the adapter ran local code that its imports do not name ({', '.join(names[:3])}): this run is computed "
             "anew each time, since changes there would go unnoticed; list the files under `reads:` in the model's YAML"

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from bench.errors import DataError
 from bench.metrics.image_statistics import PARTS, ImageSums, Parts
+from bench.metrics.score import HEADLINE
 from bench.types import Categories
 
 BLOCK = 64  # replicates at a time: the counts of 5,000 images then fit a core's cache
 SMALL_PRODUCT = 2**18  # multiplications that OpenBLAS leaves to the calling thread; its threads would fight ours
 TIE = 1e-6  # differences that single precision cannot tell from none
-MEANS = ("PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic")
+MEANS = tuple(HEADLINE)
 
 Draws = NDArray[np.float32]  # (len(MEANS) + C, replicates); NaN where undefined
 Statistic = Callable[[NDArray[np.floating], Categories], NDArray[np.floating]]  # (len(PARTS), C, n) sums → (rows, n)

@@ -121,8 +121,8 @@ class BoundaryTable:
             **self.table.to_json(),
             "boundary_IoU": {"all": mean(self.iou), "things": mean(things), "stuff": mean(stuff)},
             "per_class": [
-                {"name": category.name, "PQ": row.pq, "SQ": row.sq, "RQ": row.rq, "boundary_IoU": iou,
-                 "TP": row.tp, "FP": row.fp, "FN": row.fn}
+                {"name": category.name, "PQ": row.PQ, "SQ": row.SQ, "RQ": row.RQ, "boundary_IoU": iou,
+                 "TP": row.TP, "FP": row.FP, "FN": row.FN}
                 for category, row, iou in zip(self.categories, self.table.per_class, self.iou, strict=True)
             ],
             "dilation": DILATION,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from bench.types import Categories
 
 PQ_VERSION = 1  # goes up with every change that moves a number
 
+GROUPS = ("all", "things", "stuff")
 Protocol = Literal["coco", "strict"]
 DEVIATIONS: Mapping[Protocol, tuple[str, ...]] = {
     "coco": (),
@@ -177,44 +178,47 @@ def sum_stats(tallies: Iterable[Mapping[int, PQStat]]) -> dict[int, PQStat]:
 class ClassQuality:
     """Quality of one category. PQ, SQ and RQ are fractions, None if it has no TP, FP or FN."""
 
-    pq: float | None
-    sq: float | None
-    rq: float | None
-    tp: int
-    fp: int
-    fn: int
+    PQ: float | None
+    SQ: float | None
+    RQ: float | None
+    TP: int
+    FP: int
+    FN: int
 
 
 @dataclass(frozen=True)
 class Quality:
     """Means over the `n` categories of a group that occur, None if none occurs."""
 
-    pq: float | None
-    sq: float | None
-    rq: float | None
+    PQ: float | None
+    SQ: float | None
+    RQ: float | None
     n: int
-
-    def to_json(self) -> dict[str, float | int | None]:
-        return {"PQ": self.pq, "SQ": self.sq, "RQ": self.rq, "n": self.n}
 
 
 @dataclass(frozen=True)
-class PQTable:
-    """PQ of all, thing and stuff categories, and of each category in their order."""
+class GroupQuality:
+    """Quality of all, thing and stuff categories."""
 
     all: Quality
     things: Quality
     stuff: Quality
+
+    def items(self) -> list[tuple[str, Quality]]:
+        return [(group, getattr(self, group)) for group in GROUPS]
+
+
+@dataclass(frozen=True)
+class PQTable:
+    """Quality of the groups, and of each category in their order."""
+
+    groups: GroupQuality
     per_class: tuple[ClassQuality, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the groups as fractions, null if undefined, and the counts of segments over all categories."""
-        return {
-            "PQ": {name: getattr(self, name).to_json() for name in ("all", "things", "stuff")},
-            "TP": sum(row.tp for row in self.per_class),
-            "FP": sum(row.fp for row in self.per_class),
-            "FN": sum(row.fn for row in self.per_class),
-        }
+        counts = {name: sum(getattr(row, name) for row in self.per_class) for name in ("TP", "FP", "FN")}
+        return {"PQ": asdict(self.groups), **counts}
 
 
 def pq_table(totals: Mapping[int, PQStat], categories: Categories) -> PQTable:
@@ -222,12 +226,12 @@ def pq_table(totals: Mapping[int, PQStat], categories: Categories) -> PQTable:
     check_categories_known(totals, categories)
     per_class = tuple(_class_quality(totals.get(category.id, PQStat())) for category in categories)
     rows = list(zip(per_class, categories, strict=True))
-    return PQTable(
+    groups = GroupQuality(
         all=_mean(per_class),
         things=_mean([row for row, category in rows if category.isthing]),
         stuff=_mean([row for row, category in rows if not category.isthing]),
-        per_class=per_class,
     )
+    return PQTable(groups, per_class)
 
 
 def check_categories_known(category_ids: Iterable[int], categories: Categories) -> None:
@@ -243,15 +247,15 @@ def _class_quality(one: PQStat) -> ClassQuality:
         return ClassQuality(None, None, None, 0, 0, 0)
     iou = one.iou_sum
     return ClassQuality(
-        pq=iou / halves, sq=iou / one.tp if one.tp else 0.0, rq=one.tp / halves,
-        tp=one.tp, fp=one.fp, fn=one.fn,
+        PQ=iou / halves, SQ=iou / one.tp if one.tp else 0.0, RQ=one.tp / halves,
+        TP=one.tp, FP=one.fp, FN=one.fn,
     )  # fmt: skip
 
 
 def _mean(rows: Iterable[ClassQuality]) -> Quality:
-    defined = [row for row in rows if row.pq is not None]
+    defined = [row for row in rows if row.PQ is not None]
     return Quality(
-        mean(row.pq for row in defined), mean(row.sq for row in defined), mean(row.rq for row in defined),
+        mean(row.PQ for row in defined), mean(row.SQ for row in defined), mean(row.RQ for row in defined),
         len(defined),
     )  # fmt: skip
 

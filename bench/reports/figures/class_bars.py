@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bench.analysis.ranking import comparability_key
-from bench.errors import NotComparable, UsageError
 from bench.reports.tables import UNDEFINED, percent
-from bench.reports.views.classes import MEASURES, class_frame
+from bench.reports.views.classes import MEASURES
 from bench.results.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DPI = 150
 # Okabe and Ito's colours ("Color Universal Design"): told apart in the common kinds of colour blindness.
@@ -33,8 +33,7 @@ STYLE: Any = {  # rcParams; their type names every key of one version of matplot
 
 def class_bars(runs: Sequence[Run], path: Path) -> Path:
     """Draw PQ, SQ, RQ and IoU of every class as PNG or SVG; things above stuff, in the order of the label space."""
-    require_one_board(runs)
-    frames = [class_frame(run.score) for run in runs]
+    frames = [run.to_frame() for run in runs]
     measures = [m for m in MEASURES if m != "IoU_semantic" or any(f[m].notna().any() for f in frames)]
     groups = [(name, rows) for name, isthing in (("Things", True), ("Stuff", False))
               if len(rows := np.flatnonzero(frames[0]["isthing"] == isthing))]  # fmt: skip
@@ -55,20 +54,6 @@ def save(figure: Figure, path: Path) -> None:
     """Save as PNG or SVG by file name suffix, without a date so that equal runs give equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
-
-
-def require_one_board(runs: Sequence[Run]) -> None:
-    """Raise NotComparable unless all runs were scored on the same ground truth by the same rules.
-
-    Raises UsageError without runs or with more runs than colours.
-    """
-    if not 1 <= len(runs) <= len(PALETTE):
-        raise UsageError(f"a report takes 1 to {len(PALETTE)} runs, not {len(runs)}")
-    for run in runs[1:]:
-        if comparability_key(run) != comparability_key(runs[0]):
-            raise NotComparable(
-                f"{run.folder} and {runs[0].folder} were not scored on the same truth by the same rules"
-            )
 
 
 def _canvas(columns: int, classes: Sequence[int], runs: int, letters: int) -> tuple[Figure, list[list[Axes]]]:
@@ -121,7 +106,7 @@ def _names(axes: Axes, group: str, names: Sequence[str]) -> None:
 
 def _legend(figure: Figure, runs: Sequence[Run]) -> None:
     height, margin = figure.get_figheight(), 0.15 / figure.get_figwidth()
-    images = runs[0].score["images"]
+    images = runs[0].score.images
     title = f"{runs[0].dataset}, {images} image{'' if images == 1 else 's'}, percent"
     figure.text(margin, 1 - 0.12 / height, title, va="top", fontsize=11, fontweight="bold")
     for k, run in enumerate(runs):
@@ -132,6 +117,6 @@ def _legend(figure: Figure, runs: Sequence[Run]) -> None:
 
 
 def _label(run: Run) -> str:
-    groups = run.score["PQ"]
-    means = ", ".join(f"{name} {percent(groups[name]['PQ'])}" for name in ("things", "stuff"))
-    return f"{run.name}:  PQ {percent(groups['all']['PQ'])}  ({means})"
+    pq = run.score.PQ
+    means = f"things {percent(pq.things.PQ)}, stuff {percent(pq.stuff.PQ)}"
+    return f"{run.name}:  PQ {percent(pq.all.PQ)}  ({means})"

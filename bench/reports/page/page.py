@@ -13,6 +13,7 @@ from bench.__version__ import __version__
 from bench.analysis.ranking import comparability_key
 from bench.metrics.error_map import Error
 from bench.metrics.errors import ERROR_TYPES
+from bench.metrics.score import HEADLINE
 from bench.reports.page.gallery import Gallery
 from bench.reports.pictures.colors import ERROR_COLORS
 from bench.reports.pictures.overlays import ERROR_NAMES
@@ -21,7 +22,7 @@ from bench.reports.views.cost import scatters
 from bench.reports.views.errors import class_stacks, confusions, group_stacks, sizes
 from bench.reports.views.label_maps import map_views
 from bench.reports.views.provenance import provenance_rows
-from bench.reports.views.runs import HEADLINE, RunView
+from bench.reports.views.runs import RunView
 from bench.reports.views.training import charts
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -57,8 +58,8 @@ def page_values(views: Sequence[RunView], gallery: Gallery, beside: Sequence[str
     values = {
         "title": f"{' · '.join(view.label for view in views)} on {first.dataset}",
         "dataset": first.dataset,
-        "images": first.score["images"],
-        "protocol": first.score["protocol"],
+        "images": first.score.images,
+        "protocol": first.score.protocol,
         "key": comparability_key(first)[:8],
         "version": __version__,
         "css": Markup(_template("page.css")),

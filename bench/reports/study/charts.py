@@ -87,7 +87,7 @@ CHARTS: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
 def contrast_charts(arms: Sequence[Arm]) -> list[SeedChart]:
     """Return the charts of a contrast's arms, without charts that have no logged values."""
     logs = [
-        (k, arm.name, seed, dash, training_log(run.meta["model"]))
+        (k, arm.name, seed, dash, training_log(run.meta.model))
         for k, arm in enumerate(arms)
         for seed, run, dash in zip(arm.seeds, arm.runs, [*DASHES, *DASHES[-1:] * len(arm.seeds)], strict=False)
     ]

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.analysis.contrasts import Arm
 from bench.analysis.ranking import row_of
 from bench.io.canonical_json import digest
 from bench.reports.tables import UNDEFINED
+from bench.reports.views.provenance import machine, packages
 from bench.reports.views.training import training_log
 from bench.results.run import Run
 
@@ -39,21 +39,20 @@ def origins(scored: Sequence[Arm]) -> list[Origin]:
 
 
 def _origin(name: str, seed: int, run: Run) -> Origin:
-    about: dict[str, Any] = run.meta.get("provenance") or {}
-    last = (list(training_log(run.meta["model"])) or [{}])[-1]
+    model, about = run.meta.model, run.meta.provenance
+    last = (list(training_log(model)) or [{}])[-1]
     minutes = f"{last['seconds'] / 60:.1f}" if isinstance(last.get("seconds"), int | float) else UNDEFINED
-    versions = {"panoptic-bench": about.get("bench"), "Python": about.get("python"), **(about.get("packages") or {})}
     return Origin(
         training=name,
         seed=seed,
-        recipe=recipe_digest(Path(str(run.meta["model"].get("source") or ""))),
+        recipe=recipe_digest(Path(getattr(model, "source", None) or "")),
         steps=str(last.get("step", UNDEFINED)),
         minutes=minutes,
         commit=str(row_of(run)["commit"] or UNDEFINED),
-        weights=str(run.meta["model"].get("weights") or UNDEFINED)[:12],
-        device=str(run.meta.get("device")),
-        machine=", ".join(str(about[key]) for key in ("processor", "platform") if about.get(key)) or UNDEFINED,
-        packages=", ".join(f"{key} {version}" for key, version in versions.items() if version),
+        weights=(getattr(model, "weights", None) or UNDEFINED)[:12],
+        device=str(run.meta.device),
+        machine=machine(about) or UNDEFINED,
+        packages=packages(about),
         folder=str(run.folder),
     )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from bench.io.canonical_json import digest
 from bench.reports.views.runs import RunView
 from bench.results.line_digests import lines_digest
+from bench.results.records import Provenance
 from bench.results.run import Run
 
 NONE = "–"
@@ -23,26 +23,25 @@ def provenance_rows(views: Sequence[RunView]) -> list[tuple[str, list[str]]]:
 
 
 def _facts(view: RunView) -> dict[str, str]:
-    meta = view.run.meta
-    about = meta.get("provenance") or {}
+    meta, done = view.run.meta, view.run.complete
     return {
         "Model": " / ".join(str(view.row[name]) for name in ("name", "checkpoint", "method") if view.row[name]),
-        "Weights": str(meta["model"].get("weights") or ""),
-        "Predictions": str(meta["model"].get("predictions") or ""),
+        "Weights": getattr(meta.model, "weights", None) or "",
+        "Predictions": getattr(meta.model, "predictions", ""),
         "Input (px)": str(view.row["input"] or ""),
         "Fusion": str(view.row["fusion"] or ""),
         "Device": " / ".join(str(view.row[name]) for name in ("device", "precision") if view.row[name]),
-        "Threads": str(meta.get("threads") or ""),
-        "Data": f"{view.run.dataset}, {view.score['images']} images, ids {meta['dataset'].get('image_ids', NONE)}",
-        "Truth and rules": digest((view.run.done or {}).get("key", {})),
-        "Protocol": f"{view.score['protocol']}; departs from panopticapi: "
-        + ("; ".join(view.score["reference_deviations"]) or "nowhere"),
+        "Threads": str(meta.threads or ""),
+        "Data": f"{view.run.dataset}, {view.score.images} images, ids {meta.dataset.image_ids or NONE}",
+        "Truth and rules": digest(done.key),
+        "Protocol": f"{view.score.protocol}; departs from panopticapi: "
+        + ("; ".join(view.score.reference_deviations) or "nowhere"),
         "Stored lines": stored_lines(view.run),
         "Commit": str(view.row["commit"] or ""),
-        "Finished": str((view.run.done or {}).get("finished", "")),
-        "Machine": ", ".join(str(about[name]) for name in ("processor", "platform") if about.get(name)),
-        "Packages": _packages(about),
-        "Command": shlex.join(meta.get("command") or []),
+        "Finished": done.finished,
+        "Machine": machine(meta.provenance),
+        "Packages": packages(meta.provenance),
+        "Command": shlex.join(meta.command or ()),
         "Folder": str(view.run.folder),
     }
 
@@ -52,10 +51,14 @@ def stored_lines(run: Run) -> str:
     lines = list(run.lines())
     if not lines:
         return "not at hand"
-    intact = lines_digest(lines) == (run.done or {}).get("images_sha256")
+    intact = lines_digest(lines) == run.complete.images_sha256
     return f"{len(lines)} images, {'intact' if intact else 'CHANGED since they were scored'}"
 
 
-def _packages(about: Mapping[str, Any]) -> str:
-    named = {"panoptic-bench": about.get("bench"), "Python": about.get("python"), **(about.get("packages") or {})}
+def machine(about: Provenance | None) -> str:
+    return ", ".join(text for text in (about.processor, about.platform) if text) if about else ""
+
+
+def packages(about: Provenance | None) -> str:
+    named = {"panoptic-bench": about.bench, "Python": about.python, **about.packages} if about else {}
     return ", ".join(f"{name} {version}" for name, version in named.items() if version)

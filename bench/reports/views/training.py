@@ -13,6 +13,7 @@ from bench.io.files import iter_lines, loads_strict
 from bench.io.hashing import folder_digest
 from bench.reports.views.axes import Axis, linear
 from bench.reports.views.runs import RunView
+from bench.results.records import ModelRecord, PredictionsRecord
 
 Log = Sequence[Mapping[str, Any]]
 
@@ -38,7 +39,7 @@ class Chart:
 
 def charts(views: Sequence[RunView]) -> list[Chart]:
     """Return charts of loss and held-back PQ for the runs with a training log."""
-    logs = [(view, log) for view in views if (log := training_log(view.run.meta["model"]))]
+    logs = [(view, log) for view in views if (log := training_log(view.run.meta.model))]
     kinds = (("Training loss", "loss", 1.0), ("PQ on held-back images (percent)", "PQ", 100.0))
     return [chart for title, key, unit in kinds if (chart := _chart(title, key, unit, logs)) is not None]
 
@@ -60,15 +61,14 @@ def chart_of(title: str, curves: Sequence[Curve]) -> Chart | None:
     return Chart(title, linear(xs), linear(ys, from_zero=False), tuple(curves))
 
 
-def training_log(model: Mapping[str, Any]) -> Log:
+def training_log(model: ModelRecord | PredictionsRecord) -> Log:
     """Return the lines of training.jsonl beside a run's weights; empty without a log or if the weights changed."""
-    source = model.get("source")
-    if not source or not model.get("local"):
+    if isinstance(model, PredictionsRecord) or not model.source or not model.local:
         return []
-    shipped = Path(str(files("bench.adapters"))) / source
-    folder = shipped if shipped.is_dir() else Path(source)
+    shipped = Path(str(files("bench.adapters"))) / model.source
+    folder = shipped if shipped.is_dir() else Path(model.source)
     log = folder / "training.jsonl"
-    if not log.is_file() or folder_digest(folder, model.get("files", ())) != model.get("weights"):
+    if not log.is_file() or folder_digest(folder, model.files) != model.weights:
         return []
     rows: list[Any] = []
     with suppress(OSError, ValueError):  # what a training that was cut short left unfinished ends the curve

@@ -77,8 +77,8 @@ def test_a_worker_gives_the_same_run(data: Dataset, undisturbed: dict[int, Run],
     (tmp_path / "noisy").touch()
     done = run(write_faulty(tmp_path, sys.executable), data, batch)
     assert_same(done, undisturbed[batch])
-    assert done.meta["worker"]["python"] == sys.version.split()[0]
-    assert done.meta["threads"] is None  # of the worker's torch, which it has not loaded
+    assert done.meta.worker["python"] == sys.version.split()[0]
+    assert done.meta.threads is None  # of the worker's torch, which it has not loaded
 
 
 def test_where_it_runs_is_no_part_of_a_run_s_identity(tmp_path: Path, data: Dataset) -> None:
@@ -86,7 +86,7 @@ def test_where_it_runs_is_no_part_of_a_run_s_identity(tmp_path: Path, data: Data
     here = launch.run(resolve_model(str(yaml), "cityscapes"), data, tmp_path / "out")
     yaml.write_text(yaml.read_text() + f"env: {sys.executable}\n")
     there = run(yaml, data)
-    assert there.folder == here.folder and there.meta["worker"] is None, "the finished run was to be read"
+    assert there.folder == here.folder and there.meta.worker is None, "the finished run was to be read"
 
 
 @pytest.mark.parametrize(("kind", "stage"), [*zip(KINDS, 2 * STAGES, strict=True)])
