@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
@@ -57,6 +57,14 @@ class Categories:
 
     def __iter__(self) -> Iterator[Category]:
         return iter(self.items)
+
+    @classmethod
+    def from_json(cls, rows: Iterable[Mapping[str, Any]]) -> Categories:
+        return cls(tuple(Category(row["id"], row["name"], row["isthing"], tuple(row["color"])) for row in rows))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return id, name, isthing (a boolean) and color of each category."""
+        return [{**vars(category), "color": list(category.color)} for category in self.items]
 
     @cached_property
     def ids(self) -> tuple[int, ...]:

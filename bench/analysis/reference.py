@@ -22,7 +22,7 @@ from bench.analysis.verify import VerificationCheck
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError, UsageError, error_context
 from bench.io.canonical_json import canonical_json
-from bench.io.coco_writer import write_panoptic
+from bench.io.coco_writer import coco_categories, write_panoptic
 from bench.metrics.score import Score, score
 from bench.parallel import ordered_map
 from bench.results.image_line import image_line
@@ -87,7 +87,7 @@ def verify_reference(
     api = _panopticapi()
     lines = {str(line["image_id"]): line for line in run.lines()}
     samples = dataset.only(list(lines)).samples
-    known = {c.id: {"id": c.id, "name": c.name, "isthing": int(c.isthing)} for c in run.categories}
+    known = {row["id"]: row for row in coco_categories(run.categories)}
     findings: list[str] = []
     truths: list[Mapping[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:

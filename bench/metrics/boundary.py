@@ -22,6 +22,7 @@ from bench.metrics.pq import (
     PQStat,
     PQTable,
     Protocol,
+    by_group,
     mean,
     pq_stat_of,
     pq_table,
@@ -115,11 +116,9 @@ class BoundaryTable:
     iou: tuple[float | None, ...]
 
     def to_json(self) -> dict[str, Any]:
-        things = [row for category, row in zip(self.categories, self.iou, strict=True) if category.isthing]
-        stuff = [row for category, row in zip(self.categories, self.iou, strict=True) if not category.isthing]
         return {
             **self.table.to_json(),
-            "boundary_IoU": {"all": mean(self.iou), "things": mean(things), "stuff": mean(stuff)},
+            "boundary_IoU": {name: mean(rows) for name, rows in by_group(self.iou, self.categories).items()},
             "per_class": [
                 {"name": category.name, "PQ": row.PQ, "SQ": row.SQ, "RQ": row.RQ, "boundary_IoU": iou,
                  "TP": row.TP, "FP": row.FP, "FN": row.FN}

@@ -8,9 +8,9 @@ the areas and takes every crowd region as an ignore region.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from bench.types import Categories
 
 PQ_VERSION = 1  # goes up with every change that moves a number
 
+T = TypeVar("T")
 GROUPS = ("all", "things", "stuff")
 Protocol = Literal["coco", "strict"]
 DEVIATIONS: Mapping[Protocol, tuple[str, ...]] = {
@@ -225,13 +226,15 @@ def pq_table(totals: Mapping[int, PQStat], categories: Categories) -> PQTable:
     """Compute the PQ table. PQ is the mean of the categories' PQ, never mean SQ times mean RQ."""
     check_categories_known(totals, categories)
     per_class = tuple(_class_quality(totals.get(category.id, PQStat())) for category in categories)
-    rows = list(zip(per_class, categories, strict=True))
-    groups = GroupQuality(
-        all=_mean(per_class),
-        things=_mean([row for row, category in rows if category.isthing]),
-        stuff=_mean([row for row, category in rows if not category.isthing]),
-    )
-    return PQTable(groups, per_class)
+    groups = {name: _mean(rows) for name, rows in by_group(per_class, categories).items()}
+    return PQTable(GroupQuality(**groups), per_class)
+
+
+def by_group(rows: Sequence[T], categories: Categories) -> dict[str, list[T]]:
+    """Return the rows of all, of thing and of stuff categories; `rows` has one for each category."""
+    kinds = {name: [row for row, category in zip(rows, categories, strict=True) if category.isthing == isthing]
+             for name, isthing in (("things", True), ("stuff", False))}  # fmt: skip
+    return {"all": list(rows), **kinds}
 
 
 def check_categories_known(category_ids: Iterable[int], categories: Categories) -> None:

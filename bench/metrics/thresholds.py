@@ -18,6 +18,7 @@ from bench.metrics.pq import (
     PQStat,
     PQTable,
     Protocol,
+    by_group,
     mean,
     pq_stat_of,
     pq_table,
@@ -41,15 +42,12 @@ class ThresholdTable:
 
     def to_json(self) -> dict[str, Any]:
         """Return fractions; `mean` is the mean PQ over the thresholds."""
-        rows = list(zip(self.categories, self.dagger, strict=True))
         groups = [dict(table.groups.items()) for table in self.tables]
         return {
             "thresholds": {str(at): table.to_json() for at, table in zip(THRESHOLDS, self.tables, strict=True)},
             "mean": {name: mean(one[name].PQ for one in groups) for name in GROUPS},
             "PQ_dagger": {
-                "all": mean(self.dagger),
-                "things": mean(value for category, value in rows if category.isthing),
-                "stuff": mean(value for category, value in rows if not category.isthing),
+                **{name: mean(rows) for name, rows in by_group(self.dagger, self.categories).items()},
                 "n": sum(value is not None for value in self.dagger),
             },
             "per_class": [

@@ -54,7 +54,7 @@ def test_a_run_that_does_not_tell_its_threads_is_read(data: Dataset, tmp_path: P
     file.write_text(json.dumps({name: value for name, value in meta.items() if name != "threads"}), "utf-8")
     assert "threads" not in read_json(run.folder / "run.json")
     file.write_text(json.dumps({**meta, "threads": "two"}), "utf-8")
-    with pytest.raises(DataError, match="threads is 'two'"):
+    with pytest.raises(DataError, match="threads: expected int, found 'two'"):
         read_run(run.folder)
 
 

@@ -24,7 +24,7 @@ from bench.models.worker.deploy import copy_worker_files
 from bench.models.worker.process import WorkerDied, WorkerProcess
 from bench.models.worker.protocol import Message
 from bench.results.provenance import PACKAGES
-from bench.types import Categories, Category, Image, Panoptic, Prediction, SegmentInfo
+from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
 
 MM = ("mmdet", "mmengine", "mmcv", "mmcv-lite", "onedl-mmdetection", "onedl-mmengine", "onedl-mmcv")
 LOAD_SECONDS = 1800.0  # large weights from a slow disk
@@ -64,7 +64,7 @@ class RemoteAdapter:
         self._guard = threading.Lock()
         self._restarts, self._closed = 1, False
         about = self._start()
-        self.categories = Categories(tuple(Category(**c | {"color": tuple(c["color"])}) for c in about["categories"]))
+        self.categories = Categories.from_json(about["categories"])
         self.device, self.parameters, self.revision = about["device"], about["parameters"], about["revision"]
         self.threads = about["threads"]
         greeting = self._link.handshake
@@ -140,7 +140,7 @@ class RemoteAdapter:
             "module": self._tree.module,
             "file": None if self._tree.file is None else str(self._tree.file),
             "class": spec.adapter.rpartition(":")[2],
-            "spec": {**to_plain(spec), "space": to_plain(spec.space.items)},
+            "spec": {**to_plain(spec), "space": spec.space.to_json()},
             "device": self._device,
             "packages": [*PACKAGES, *MM, "detectron2"],
         }

@@ -21,7 +21,6 @@ import threading
 import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Queue
@@ -36,7 +35,7 @@ from bench.fusion.presets import FusionSpec
 from bench.models.adapter import Adapter, as_adapter, module_from_file, torch_threads
 from bench.models.flops import count_macs
 from bench.models.worker.protocol import PROTOCOL, Message, read_message, write_message
-from bench.types import Categories, Category, Image, Prediction, SegmentInfo
+from bench.types import Categories, Image, Prediction, SegmentInfo
 
 THREADS = 2  # for each of preprocess and postprocess, as the run has by default
 
@@ -124,8 +123,8 @@ class StageServer:
         about = {name: getattr(self._adapter, name, None) for name in ("parameters", "revision")}
         about["threads"] = torch_threads()
         device = str(getattr(self._adapter, "device", header["device"]))
-        categories = [asdict(category) for category in self._adapter.categories]
-        return Message({**about, "device": device, "categories": categories, "packages": _packages(header["packages"])})
+        about["categories"] = self._adapter.categories.to_json()
+        return Message({**about, "device": device, "packages": _packages(header["packages"])})
 
     def preprocess(self, message: Message) -> Message:
         """Preprocess one image and keep the result."""
@@ -178,15 +177,11 @@ def spec_from_json(plain: Mapping[str, Any]) -> SimpleNamespace:
     """Decode a ModelSpec's JSON as an object with its attributes; `fusion` and `space` have their original types."""
     values = {key: _tuples(value) for key, value in plain.items()}
     values["fusion"] = FusionSpec(**values["fusion"])
-    values["space"] = categories_of(plain["space"])
+    values["space"] = Categories.from_json(plain["space"])
     values["input"] = SimpleNamespace(**plain["input"])
     if plain.get("framework") is not None:  # its lists stay lists, as frameworks want them
         values["framework"] = SimpleNamespace(**plain["framework"])
     return SimpleNamespace(**values)
-
-
-def categories_of(rows: list[Mapping[str, Any]]) -> Categories:
-    return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in rows))
 
 
 def _tuples(value: Any) -> Any:
