@@ -66,13 +66,11 @@ class Categories:
 
     @classmethod
     def from_json(cls, rows: Iterable[Mapping[str, Any]]) -> Categories:
-        """Build from rows as in COCO's `categories`, with a color each."""
-        # COCO writes isthing as 0 or 1, run.json as false or true.
-        return cls(tuple(Category(c["id"], c["name"], bool(c["isthing"]), tuple(c["color"])) for c in rows))
+        return cls(tuple(Category(row["id"], row["name"], row["isthing"], tuple(row["color"])) for row in rows))
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return rows as in COCO's `categories`, with a color each."""
-        return [{"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in self]
+        """Return id, name, isthing (a boolean) and color of each category."""
+        return [{**vars(category), "color": list(category.color)} for category in self.items]
 
     @cached_property
     def ids(self) -> tuple[int, ...]:

@@ -21,36 +21,37 @@ from bench.datasets.label_map_files import find_label_map
 from bench.datasets.registry import load_dataset
 from bench.evaluation.damage import damage_dataset
 from bench.evaluation.identity import identity_digest, image_inputs, model_identity, run_identity
-from bench.io.files import write_json
+from bench.io.files import read_json, write_json
 from bench.io.hashing import FileDigests
 from bench.models.resolve import resolve_model
 from bench.models.user_code import user_code
 from bench.results.predictions import open_predictions
+from bench.results.records import ModelRecord, PredictionsRecord
 from bench.results.run import Run, read_runs
 
 
 def adopted(run: Run, scratch: Path, images: int) -> str:
     """Update one run if its first lines are reproduced; return a message."""
     data = load_dataset(run.dataset)
-    metrics, batch_size = run.meta.get("metrics", ()), run.meta["batch_size"]
-    digests, protocol = FileDigests(), run.meta["rules"]["protocol"]
-    inputs = image_inputs(data, digests, pictures="predictions" not in run.meta["model"])
+    metrics, batch_size = run.meta.metrics, run.meta.batch_size or 1
+    digests, protocol = FileDigests(), run.score.protocol
+    inputs = image_inputs(data, digests, pictures=isinstance(run.meta.model, ModelRecord))
     few = data.only([line["image_id"] for line, _ in zip(run.lines(), range(images), strict=False)])
-    if "predictions" in run.meta["model"]:
+    if isinstance(run.meta.model, PredictionsRecord):
         made = damage_dataset(data, scratch / run.name)
         model: dict[str, Any] = {"predictions": open_predictions(made).digest(digests)}
         identity = run_identity(run.name, data, model, batch_size, protocol, metrics, inputs=inputs)
         again, shown = bench.score(made, few, scratch / "out", protocol=protocol, metrics=metrics), model
     else:
         spec = resolve_model(run.name, data.name, base=data.base, space=data.space,
-                             checkpoint=run.meta["model"]["checkpoint"])  # fmt: skip
+                             checkpoint=run.meta.model.checkpoint)  # fmt: skip
         labels = find_label_map((spec.categories, spec.space), (data.space or data.name, data.categories), None)
         model = model_identity(spec, user_code(spec), digests)
-        identity = run_identity(run.name, data, model, batch_size, protocol, metrics, device=run.meta["device"],
+        identity = run_identity(run.name, data, model, batch_size, protocol, metrics, device=run.meta.device,
                                 labels=labels, inputs=inputs)  # fmt: skip
         again = bench.run(spec, few, scratch / "out", device="cpu", batch_size=batch_size, protocol=protocol,
                            metrics=metrics, save_predictions=False)  # fmt: skip
-        shown = again.meta["model"]
+        shown = read_json(again.folder / "run.json")["model"]
     return _completed(run, identity, shown) if _agree(run, again, few) else "lines differ"
 
 
@@ -62,7 +63,8 @@ def _agree(run: Run, again: Run, few: Dataset) -> bool:
 
 def _completed(run: Run, identity: dict[str, Any], model: dict[str, Any]) -> str:
     digest = identity_digest(identity)
-    write_json(run.folder / "run.json", {**run.meta, **identity, "model": model, "identity": digest})
+    stored = read_json(run.folder / "run.json")
+    write_json(run.folder / "run.json", {**stored, **identity, "model": model, "identity": digest})
     run.folder.rename(run.folder.with_name(digest[:12]))
     return f"is now {digest[:12]}"
 

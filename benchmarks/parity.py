@@ -98,7 +98,7 @@ def by_mmdet(todo: list[Item], space: Categories, spec: FusionSpec) -> list[Pano
 def quality(truths: list[Panoptic], maps: list[Panoptic], space: Categories) -> float:
     """Return PQ of maps against truths, in percent."""
     tallies = [pq.pq_stat(Overlap.of(truth, made)) for truth, made in zip(truths, maps, strict=True)]
-    return 100 * (pq.pq_table(pq.sum_stats(tallies), space).all.pq or 0.0)
+    return 100 * (pq.pq_table(pq.sum_stats(tallies), space).groups.all.PQ or 0.0)
 
 
 def class_map(panoptic: Panoptic) -> np.ndarray:

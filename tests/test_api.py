@@ -118,11 +118,20 @@ def runs(tmp_path: Path) -> tuple[Run, Run]:
     return one, bench.score(other, data, tmp_path / "out")
 
 
+def test_the_frames_of_the_readme(runs: tuple[Run, Run]) -> None:
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    lines = [line.strip() for line in text.splitlines() if "frame" in line.partition("#")[0] and line[:4] == "    "]
+    assert len(lines) == 3
+    exec("\n".join(lines), {"bench": bench, "run": runs[0], "other": runs[1]})
+    assert list(bench.to_frame(runs)["PQ"]) == [run.score.PQ.all.PQ for run in runs]
+    assert list(runs[0].to_frame()["PQ"].dropna()) == [r.PQ for r in runs[0].score.per_class if r.PQ is not None]
+
+
 def test_compare_is_b_minus_a(runs: tuple[Run, Run]) -> None:
     one, other = runs
     found = bench.compare(one, other.folder).to_json()
     for quality in ("PQ", "SQ", "RQ"):
-        a, b = one.score["PQ"]["all"][quality], other.score["PQ"]["all"][quality]
+        a, b = getattr(one.score.PQ.all, quality), getattr(other.score.PQ.all, quality)
         assert (found[quality]["a"], found[quality]["b"]) == pytest.approx((a, b), abs=1e-12)
         assert found[quality]["difference"] == pytest.approx(b - a, abs=1e-12)
     rows = {row["name"]: row for row in found["per_class"]}

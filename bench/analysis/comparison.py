@@ -12,7 +12,7 @@ import numpy as np
 from bench.errors import NotComparable, UsageError, error_context
 from bench.metrics.bootstrap import MEANS, Estimate, estimates, point_estimates, probability_greater, resample
 from bench.metrics.image_statistics import ImageSums, image_sums_of_lines
-from bench.results.run import Run, read_run, semantic_rule
+from bench.results.run import Run, read_run
 
 CONFIDENCE = 0.95
 FEW_GROUPS = 10
@@ -116,7 +116,7 @@ def compare(
         raise UsageError(f"{a.dataset}: has {groups} group of images, and --by-group needs at least 2")
     draws = resample(runs, replicates=replicates, seed=seed, by_group=by_group)
     differences = _differences(runs, draws)
-    support = [row["TP"] + row["FN"] for row in a.score["per_class"]]
+    support = [row.TP + row.FN for row in a.score.per_class]
     return Comparison(
         a=a.name, b=b.name, dataset=a.dataset, images=len(runs[0].image_ids), groups=groups, by_group=by_group,
         replicates=replicates, seed=seed, confidence=CONFIDENCE,
@@ -129,21 +129,22 @@ def compare(
     )  # fmt: skip
 
 
-def require_comparable(a: Run, b: Run) -> None:
-    """Raise NotComparable unless both runs were scored on the same ground truth by the same rules."""
-    ours, theirs = a.complete["key"], b.complete["key"]
-    differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
-    if differing:
-        named = ", ".join(MEANING.get(key, key) for key in differing)
-        raise NotComparable(
-            f"{a.folder} and {b.folder} differ in {named}; score both on the same images by the same rules"
-        )
+def require_comparable(first: Run, *others: Run) -> None:
+    """Raise NotComparable unless all runs were scored on the same ground truth by the same rules."""
+    for other in others:
+        ours, theirs = first.complete.key, other.complete.key
+        differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+        if differing:
+            named = ", ".join(MEANING.get(key, key) for key in differing)
+            raise NotComparable(
+                f"{first.folder} and {other.folder} differ in {named}; score both on the same images by the same rules"
+            )
 
 
 def run_sums(run: Run) -> ImageSums:
     """Return each image's contribution to the score of a run, for resampling."""
     with error_context(run.folder):
-        return image_sums_of_lines(run.lines(), run.categories, semantic_rule(run), run.score["protocol"])
+        return image_sums_of_lines(run.lines(), run.categories, run.semantic_rule, run.score.protocol)
 
 
 Row = tuple[Estimate, Estimate, Estimate, float | None]

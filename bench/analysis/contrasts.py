@@ -86,8 +86,8 @@ def arms(outcome: StudyOutcome, replicates: int = 10_000) -> list[Arm]:
     """Return the scored arms in the study's order. All of their runs are resampled together."""
     named = [(t.name, outcome.seeds_of(t.name)) for t in outcome.scored()]
     runs = [one.runs[outcome.study.dataset] for _, seeds in named for one in seeds]
-    for run in runs[1:]:
-        require_comparable(runs[0], run)
+    if runs:
+        require_comparable(*runs)
     sums = [run_sums(run) for run in runs]
     draws = resample(sums, replicates=replicates) if sums else []
     found, start = [], 0

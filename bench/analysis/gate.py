@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench.analysis.suite import Outcome, Suite, Tolerances
-from bench.errors import DataError, NotComparable, UsageError
-from bench.io.files import read_json, write_json
+from bench.errors import NotComparable, UsageError
+from bench.io.config import read_record
+from bench.io.files import write_json
+from bench.metrics.score import Score
 from bench.results.run import Run
 
-FORMAT = 1
-GROUPS = ("all", "things", "stuff")
-QUALITIES = ("PQ", "SQ", "RQ")
 ROUNDING = 1e-9  # points: what the last bit of a sum may move; a single pixel moves a thousand times more
 
 
@@ -58,16 +57,32 @@ class GateResult:
         return {"passed": not self.failed, "checks": rows, "seconds": dict(self.seconds)}
 
 
-def metrics(score: Mapping[str, Any]) -> dict[str, float | None]:
+@dataclass(frozen=True)
+class BaselineEntry:
+    """Baseline of one run: its comparability key and its metrics in percentage points, None if undefined."""
+
+    dataset: str
+    images: int
+    key: Mapping[str, Any]
+    metrics: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    format: Literal[1]
+    runs: Mapping[str, BaselineEntry]
+
+
+def metrics(score: Score) -> dict[str, float | None]:
     """Return metric → percentage points in a fixed order: the means, then PQ, then IoU of every class."""
     means = {
-        f"{quality} {group}": score["PQ"][group][quality]
-        for group in ("all", "things", "stuff")
-        for quality in QUALITIES
+        f"{name} {group}": value
+        for group, row in score.PQ.items()
+        for name, value in (("PQ", row.PQ), ("SQ", row.SQ), ("RQ", row.RQ))
     }
-    means |= {f"mIoU {kind}": score["mIoU"][kind] for kind in ("semantic", "panoptic")}
-    classes = {f"PQ of {row['name']}": row["PQ"] for row in score["per_class"]}
-    classes |= {f"IoU of {row['name']}": row["IoU"]["semantic"] for row in score["per_class"]}
+    means |= {"mIoU semantic": score.mIoU.semantic, "mIoU panoptic": score.mIoU.panoptic}
+    classes = {f"PQ of {row.name}": row.PQ for row in score.per_class}
+    classes |= {f"IoU of {row.name}": row.IoU.semantic for row in score.per_class}
     return {name: None if value is None else 100 * value for name, value in (means | classes).items()}
 
 
@@ -75,15 +90,11 @@ def write_baseline(path: Path, outcomes: Sequence[Outcome]) -> None:
     """Write the metrics of a suite as the new baseline. If a run failed, its error is raised and nothing is written."""
     entries = {outcome.planned.name: _entry(_done(outcome)) for outcome in outcomes}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": FORMAT, "runs": entries})
+    write_json(path, asdict(Baseline(1, entries)))
 
 
-def _entry(run: Run) -> dict[str, Any]:
-    return {"dataset": run.dataset, "images": run.score["images"], "key": _key(run), "metrics": metrics(run.score)}
-
-
-def _key(run: Run) -> dict[str, Any]:
-    return dict((run.done or {})["key"])
+def _entry(run: Run) -> BaselineEntry:
+    return BaselineEntry(run.dataset, run.score.images, run.complete.key, metrics(run.score))
 
 
 def _done(outcome: Outcome) -> Run:
@@ -93,20 +104,14 @@ def _done(outcome: Outcome) -> Run:
     return outcome.run
 
 
-def read_baseline(path: Path) -> dict[str, Any]:
+def read_baseline(path: Path) -> Mapping[str, BaselineEntry]:
     """Return run → baseline entry. Raises UsageError if the file is missing, DataError if its format is wrong."""
     if not path.is_file():
         raise UsageError(f"{path}: there is no such baseline; the same command with --update writes it")
-    content = read_json(path, "--update writes a new one")
-    runs = content.get("runs") if isinstance(content, dict) and content.get("format") == FORMAT else None
-    if not isinstance(runs, dict) or not all(
-        isinstance(r, dict) and {"key", "metrics"} <= r.keys() for r in runs.values()
-    ):
-        raise DataError(f"{path}: is not a baseline of this version (format {FORMAT}); --update writes a new one")
-    return runs
+    return read_record(path, Baseline, "--update writes a new baseline").runs
 
 
-def compare_to_baseline(suite: Suite, outcomes: Sequence[Outcome], baseline: Mapping[str, Any]) -> GateResult:
+def compare_to_baseline(suite: Suite, outcomes: Sequence[Outcome], baseline: Mapping[str, BaselineEntry]) -> GateResult:
     """Compare each metric of each run with the baseline.
 
     Raises the error of a failed run, and NotComparable if the baseline lacks a run, has an additional one, or was
@@ -122,15 +127,15 @@ def compare_to_baseline(suite: Suite, outcomes: Sequence[Outcome], baseline: Map
     return GateResult(tuple(checks), {o.planned.name: seconds(_done(o)) for o in outcomes})
 
 
-def _checks(outcome: Outcome, tolerances: Tolerances, baseline: Mapping[str, Any]) -> Iterator[MetricChange]:
+def _checks(outcome: Outcome, tolerances: Tolerances, baseline: Mapping[str, BaselineEntry]) -> Iterator[MetricChange]:
     run, name = _done(outcome), outcome.planned.name
-    before = baseline[name]
-    if changed := sorted(k for k, v in {**before["key"], **_key(run)}.items() if before["key"].get(k) != v):
+    before, key = baseline[name], run.complete.key
+    if changed := sorted(k for k in {**before.key, **key} if before.key.get(k) != key.get(k)):
         raise NotComparable(
             f"{name}: {', '.join(changed)} differ from the baseline's, so the numbers mean something else; "
             "if that is meant, --update writes a new baseline"
         )
-    now, was = metrics(run.score), before["metrics"]
+    now, was = metrics(run.score), before.metrics
     for metric in [*now, *(m for m in was if m not in now)]:
         limit = tolerances.per_class if " of " in metric else tolerances.headline
         yield MetricChange(

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from bench.datasets.dataset import Dataset
 from bench.datasets.label_map_files import map_digest
 from bench.datasets.label_maps import LabelMap, remap, remap_semantic, void_id
-from bench.errors import DataError, UsageError
-from bench.io import json_schema
+from bench.errors import UsageError
 from bench.io.canonical_json import digest
-from bench.io.files import read_json, write_json
+from bench.io.config import read_record
+from bench.io.files import write_json
 from bench.metrics import semantic
 from bench.metrics.score import Score, score
 from bench.parallel import ordered_map
-from bench.results import schema
 from bench.results.image_line import image_line
 from bench.results.run import Run
 from bench.types import Categories, Panoptic, Prediction, ProgressCallback, Sample
@@ -46,7 +45,6 @@ class MapAudit:
 
     def to_json(self) -> dict[str, Any]:
         """Return pixel counts, classes by name, and the ceiling as fractions."""
-        ceiling = self.ceiling.to_json()
         return {
             "dataset": self.dataset,
             "images": self.ceiling.images,
@@ -60,7 +58,7 @@ class MapAudit:
                 c.name: int(self.cells[k].sum()) for k, c in enumerate(self.base) if self._target(c.name) is None
             },
             "unreachable": [c.name for c in self.labels.target if not self._reachable(c.name)],
-            "ceiling": {"PQ": ceiling["PQ"]["all"]["PQ"], "mIoU": ceiling["mIoU"]["semantic"]},
+            "ceiling": {"PQ": self.ceiling.PQ.all.PQ, "mIoU": self.ceiling.mIoU.semantic},
         }
 
     def _pixels(self) -> dict[str, int]:
@@ -144,20 +142,42 @@ def _cells(rows: NDArray[np.int32], columns: NDArray[np.int32], known: Categorie
 
 
 FILE = "label_map.json"
-MAKE_AGAIN = "delete it, or make it again"
-AUDIT = {
-    "sha256": str, "pixels": dict.fromkeys(("all", "covered", "lost", "gained"), int), "to_void": {},
-    "ceiling": dict.fromkeys(("PQ", "mIoU"), schema.NUMBER),
-}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PixelCounts:
+    """Pixels of the truth: `lost` were valid and became void, `gained` were void and became valid."""
+
+    all: int
+    covered: int
+    lost: int
+    gained: int
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """PQ and mIoU that no prediction can exceed, as fractions."""
+
+    PQ: float | None
+    mIoU: float | None
+
+
+@dataclass(frozen=True)
+class StoredAudit:
+    """Audit in label_map.json; `to_void` maps class → pixels."""
+
+    sha256: str
+    pixels: PixelCounts
+    to_void: Mapping[str, int]
+    ceiling: Ceiling
 
 
 def require_same_truth(run: Run, dataset: Dataset) -> None:
     """Raise UsageError unless the run was scored on these images with this data set's label map."""
-    data = run.meta["dataset"]
-    mapped = dataset.labels is not None and map_digest(dataset.labels) == (data.get("label_map") or {}).get("sha256")
-    if not mapped:
+    data = run.meta.dataset
+    if not (data.label_map and dataset.labels and map_digest(dataset.labels) == data.label_map.sha256):
         raise UsageError(f"{run.folder}: its truth was not mapped by the label map of {dataset.name}")
-    if digest([sample.image_id for sample in dataset.samples])[:16] != data.get("image_ids"):
+    if digest([sample.image_id for sample in dataset.samples])[:16] != data.image_ids:
         raise UsageError(f"{run.folder}: is of other images than these of {dataset.name}; give the split of the run")
 
 
@@ -166,16 +186,10 @@ def write_audit(audit: Mapping[str, Any], run: Run) -> Path:
     return run.folder / FILE
 
 
-def read_audit(run: Run, sha256: str) -> Mapping[str, Any] | None:
+def read_audit(run: Run, sha256: str) -> StoredAudit | None:
     """Return the stored audit of the map with this digest, or None. Raises DataError if the file is malformed."""
     path = run.folder / FILE
     if not path.is_file():
         return None
-    try:
-        found: Mapping[str, Any] = read_json(path, MAKE_AGAIN)
-        json_schema.validate(found, AUDIT)
-        for name in found["to_void"]:
-            json_schema.validate(found["to_void"], {name: int})
-    except json_schema.SchemaError as error:
-        raise DataError(f"{path}: is no audit of a label map ({error}); {MAKE_AGAIN}") from None
-    return found if found["sha256"] == sha256 else None
+    found = read_record(path, StoredAudit, "delete it, or repeat `bench data map --record`")
+    return found if found.sha256 == sha256 else None

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.analysis.run_scan import RunScan, scan_run, unverified_reason
-from bench.errors import DataError
 from bench.fusion.presets import PRESETS
 from bench.io.canonical_json import digest
 from bench.metrics.bootstrap import MEANS, Estimate, estimates, mean_pq, point_estimates, rank_ranges, resample
 from bench.metrics.image_statistics import ImageSums
+from bench.metrics.score import HEADLINE
 from bench.results.latency import read_latency
-from bench.results.run import Run
+from bench.results.records import PredictionsRecord, Provenance, PublishedRecord
+from bench.results.run import KINDS, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DIRTY = "*"
 AT = MEANS.index("PQ")
@@ -96,16 +100,12 @@ def leaderboard(runs: Sequence[Run], dataset: str | None = None, ranges: bool = 
 
 
 def _wanted(run: Run, dataset: str | None) -> bool:
-    return dataset is None or run.dataset == dataset or run.meta["dataset"]["name"] == dataset
+    return dataset is None or run.dataset == dataset or run.meta.dataset.name == dataset
 
 
 def comparability_key(run: Run) -> str:
     """Return the sha256 of the ground truth and rules of a complete run; runs with equal keys are comparable."""
-    done = run.done or {}
-    try:
-        return digest(done["key"])
-    except KeyError:
-        raise DataError(f"{run.folder / 'done.json'}: has no key; repeat the run with --overwrite") from None
+    return digest(run.complete.key)
 
 
 def _board(key: str, runs: Sequence[Run], ranges: bool) -> Board:
@@ -113,7 +113,7 @@ def _board(key: str, runs: Sequence[Run], ranges: bool) -> Board:
     score = runs[0].score
     found = _looked_into(runs) if ranges else {}
     rows = _ranked({**row_of(run), **found.get(run.folder, UNSEEN)} for run in runs)
-    return Board(min(run.dataset for run in runs), int(score["images"]), str(score["protocol"]), key[:8], rows)
+    return Board(min(run.dataset for run in runs), score.images, score.protocol, key[:8], rows)
 
 
 UNSEEN: Mapping[str, Any] = dict.fromkeys(("rank_low", "rank_high", "PQ_low", "PQ_high", "checked", "checked_note"))
@@ -166,21 +166,40 @@ def _or(value: float | None, default: float) -> float:
 
 def row_of(run: Run) -> dict[str, Any]:
     """Return the fields of a row except its rank and those of `ranges`."""
-    score, done = run.score, run.done or {}
+    score, meta = run.score, run.meta
     return {
         "name": run.name,
         **_model(run),
-        **{name: score["PQ"]["all"][name] for name in ("PQ", "SQ", "RQ")},
-        **{f"PQ_{group}": score["PQ"][group]["PQ"] for group in ("things", "stuff")},
-        **{f"mIoU_{kind}": score["mIoU"][kind] for kind in ("semantic", "panoptic")},
-        "parameters": run.meta.get("parameters"),
-        "multiply_adds": run.meta.get("multiply_adds"),
+        **{name.replace(" ", "_"): of(score) for name, of in HEADLINE.items()},
+        "parameters": meta.parameters,
+        "multiply_adds": meta.multiply_adds,
         **_latency(run),
-        "device": run.meta.get("device"),
-        "date": str(done["finished"])[:10],
-        "commit": _commit(run.meta),
+        "device": meta.device,
+        "date": run.complete.finished[:10],
+        "commit": _commit(meta.provenance),
         "run": run.folder.name,
     }
+
+
+def to_frame(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return a pandas frame, a row a run in the given order; fractions, NaN if undefined.
+
+    Columns: those of `bench leaderboard --format csv` without ranks and intervals, and pixel_accuracy_semantic and
+    pixel_accuracy_panoptic.
+    """
+    import pandas as pd  # here, since it takes half a second
+
+    rows = [
+        {
+            "dataset": run.dataset, "images": run.score.images, "protocol": run.score.protocol, **row_of(run),
+            **{f"pixel_accuracy_{kind}": getattr(run.score.pixel_accuracy, kind, None) for kind in KINDS},
+        }
+        for run in runs
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows)
+    counts = ("parameters", "multiply_adds", "latency_n")
+    fractions = [name for name in frame if str(name).startswith(("PQ", "SQ", "RQ", "mIoU", "pixel", "latency_p"))]
+    return frame.astype({**dict.fromkeys(fractions, "float"), **dict.fromkeys(counts, "Int64")})
 
 
 def _latency(run: Run) -> dict[str, Any]:
@@ -194,27 +213,23 @@ def _latency(run: Run) -> dict[str, Any]:
 
 
 def _model(run: Run) -> dict[str, Any]:
-    model = run.meta["model"]
-    if "predictions" in model:
+    model = run.meta.model
+    if isinstance(model, PredictionsRecord):
         names = ("method", "checkpoint", "published_PQ", "published_source", "precision", "input", "fusion")
         return {"kind": "predictions", **dict.fromkeys(names)}
-    published = model.get("published") or {}
-    if published.get("dataset") != run.meta["dataset"]["name"]:
-        published = {}
+    published = model.published
+    if published is None or published.dataset != run.meta.dataset.name:
+        published = PublishedRecord("", None, None)
     return {
         "kind": "model",
-        "method": model["method"],
-        "checkpoint": model["checkpoint"],
-        "published_PQ": published.get("PQ"),
-        "published_source": published.get("source"),
-        "precision": model["precision"],
-        "input": _input(model["input"]),
-        "fusion": _fusion(model["fusion"]),
+        "method": model.method,
+        "checkpoint": model.checkpoint,
+        "published_PQ": published.PQ,
+        "published_source": published.source,
+        "precision": model.precision,
+        "input": f"{model.input.shorter}×{model.input.longer}",
+        "fusion": _fusion(model.fusion),
     }
-
-
-def _input(size: Mapping[str, Any]) -> str:
-    return f"{size['shorter']}×{size['longer']}"
 
 
 def _fusion(fusion: Mapping[str, Any]) -> str:
@@ -232,6 +247,6 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _commit(meta: Mapping[str, Any]) -> str | None:
-    git = meta.get("provenance", {}).get("git")
-    return f"{git['commit'][:7]}{DIRTY if git['dirty'] else ''}" if git else None
+def _commit(provenance: Provenance | None) -> str | None:
+    git = provenance.git if provenance else None
+    return f"{git.commit[:7]}{DIRTY if git.dirty else ''}" if git else None

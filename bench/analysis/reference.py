@@ -22,8 +22,8 @@ from bench.analysis.verify import VerificationCheck
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError, UsageError, error_context
 from bench.io.canonical_json import canonical_json
-from bench.io.coco_writer import write_panoptic
-from bench.metrics.score import score
+from bench.io.coco_writer import coco_categories, write_panoptic
+from bench.metrics.score import Score, score
 from bench.parallel import ordered_map
 from bench.results.image_line import image_line
 from bench.results.line_digests import json_line
@@ -87,7 +87,7 @@ def verify_reference(
     api = _panopticapi()
     lines = {str(line["image_id"]): line for line in run.lines()}
     samples = dataset.only(list(lines)).samples
-    known = {c.id: {"id": c.id, "name": c.name, "isthing": int(c.isthing)} for c in run.categories}
+    known = {row["id"]: row for row in coco_categories(run.categories)}
     findings: list[str] = []
     truths: list[Mapping[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -120,11 +120,11 @@ def _stored(run: Run) -> Iterator[None]:
 
 def _judged(run: Run, theirs: Table, rescored: VerificationCheck) -> Reference:
     """Compare panopticapi's table with the run's lines scored by protocol `coco`, which panopticapi implements."""
-    rule = run.meta["rules"]["semantic_rule"]
-    found = _differences(_own_table(score(run.lines(), run.categories, rule).to_json()), theirs)
+    rule = run.semantic_rule
+    found = _differences(_own_table(score(run.lines(), run.categories, rule)), theirs)
     findings = tuple(f"{d.quantity} differs by {d.largest:g} at {d.at}" for d in found if not d.agrees)
     check = VerificationCheck("reference", "panopticapi on the same files, protocol coco", findings)
-    own = run.meta["rules"]["protocol"]
+    own = run.score.protocol
     return Reference((rescored, check), found, () if own == "coco" else _differences(_own_table(run.score), theirs))
 
 
@@ -193,9 +193,9 @@ def _reference_table(stat: Any, known: dict[int, Any]) -> Table:
     return table
 
 
-def _own_table(total: Mapping[str, Any]) -> Table:
-    groups = {f"mean of {name}": row for name, row in total["PQ"].items() if row["PQ"] is not None}
-    classes = {row["name"]: row for row in total["per_class"] if row["PQ"] is not None}
+def _own_table(total: Score) -> Table:
+    groups = {f"mean of {name}": vars(row) for name, row in total.PQ.items() if row.PQ is not None}
+    classes = {row.name: vars(row) for row in total.per_class if row.PQ is not None}
     return {
         name: {q: float(row[q]) for q in (*QUALITIES, *COUNTS) if q in row} for name, row in (groups | classes).items()
     }

@@ -9,7 +9,7 @@ from bench.analysis.verify import totals_check
 from bench.errors import error_context
 from bench.metrics.image_statistics import ImageStatistics, ImageSums, image_sums, statistics_of_lines
 from bench.results.line_digests import Line, LineDigests
-from bench.results.run import Run, semantic_rule
+from bench.results.run import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,14 +22,14 @@ class RunScan:
 
     def sums(self) -> ImageSums:
         with error_context(self.run.folder):
-            return image_sums(self.counted, self.run.categories, semantic_rule(self.run))
+            return image_sums(self.counted, self.run.categories, self.run.semantic_rule)
 
 
 def scan_run(run: Run) -> RunScan:
     """Scan the lines of a run one at a time. A DataError names the run and the image of an invalid line."""
     digests = LineDigests()
     with error_context(run.folder):
-        counted = tuple(statistics_of_lines(_digested(run, digests), run.categories, run.score["protocol"]))
+        counted = tuple(statistics_of_lines(_digested(run, digests), run.categories, run.score.protocol))
     return RunScan(run, digests.digest(), counted)
 
 
@@ -44,6 +44,6 @@ def unverified_reason(scan: RunScan) -> str | None:
     run = scan.run
     if not scan.counted:
         return "lines missing"
-    if scan.digest != run.complete["images_sha256"]:
+    if scan.digest != run.complete.images_sha256:
         return "lines changed"
     return None if totals_check(run, run.lines, scan.counted).result == "ok" else "totals not confirmed"

@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.errors import DataError
 from bench.io.canonical_json import digest
+from bench.io.files import read_json
 from bench.metrics.image_statistics import ImageStatistics, Lines, overlap_of
 from bench.metrics.pq import DEVIATIONS, PQ_VERSION
 from bench.metrics.score import totals
@@ -74,15 +75,15 @@ def _tried(name: str, check: Callable[[], VerificationCheck]) -> VerificationChe
 
 def _images(run: Run, lines: Sequence[Line]) -> VerificationCheck:
     """Check that each requested image has exactly one line, in the order of run.json."""
-    data = run.meta["dataset"]
+    data = run.meta.dataset
     ids = [str(line["image_id"]) for line in lines]
     findings = [f"image {image_id!r} has {n} lines" for image_id, n in Counter(ids).items() if n > 1]
     findings += [
         f"image {image_id!r} was timed and has no line" for image_id in _timed(run) if image_id not in set(ids)
     ]
-    if len(ids) != data["images"]:
-        findings.append(f"{len(ids)} lines for {data['images']} images")
-    elif digest(ids)[:16] != data["image_ids"] and not findings:
+    if len(ids) != data.images:
+        findings.append(f"{len(ids)} lines for {data.images} images")
+    elif digest(ids)[:16] != data.image_ids and not findings:
         findings.append("the image ids, or their order, are not those of run.json")
     return VerificationCheck("images", f"{len(ids)} lines", tuple(findings))
 
@@ -129,7 +130,7 @@ def _truth_pixels(rows: Iterable[Sequence[int]]) -> Counter[int]:
 
 
 def _checksum(run: Run, lines: Iterable[Line]) -> VerificationCheck:
-    stored, found = str(run.complete["images_sha256"]), lines_digest(lines)
+    stored, found = run.complete.images_sha256, lines_digest(lines)
     wrong = () if stored == found else (f"done.json says {stored[:12]}…, the lines give {found[:12]}…",)
     return VerificationCheck("checksum", f"sha256 of the sorted lines {found[:12]}…", wrong)
 
@@ -143,7 +144,7 @@ def totals_check(
 
 def _totals(run: Run, lines: Callable[[], Lines], counted: Iterable[ImageStatistics] | None) -> VerificationCheck:
     """Score the lines again and compare with done.json. Numbers missing from an older run are not compared."""
-    rules, versions = run.meta["rules"], {"pq_version": PQ_VERSION, "semantic_version": SEMANTIC_VERSION}
+    rules, versions = run.meta.rules, {"pq_version": PQ_VERSION, "semantic_version": SEMANTIC_VERSION}
     if rules.get("protocol") not in DEVIATIONS:
         raise DataError(f"{run.folder / 'run.json'}: its protocol is unknown; repeat the run with --overwrite")
     findings = [
@@ -152,8 +153,8 @@ def _totals(run: Run, lines: Callable[[], Lines], counted: Iterable[ImageStatist
         if rules[name] != version
     ]
     if not findings:
-        again = totals(lines, run.categories, rules, run.meta.get("metrics", ()), counted)
-        findings = list(differences(run.score, again))
+        again = totals(lines, run.categories, rules, run.meta.metrics, counted)
+        findings = list(differences(read_json(run.folder / "done.json")["score"], again))
     return VerificationCheck("totals", "every number of done.json, from the lines", tuple(findings))
 
 
@@ -173,7 +174,7 @@ def differences(stored: Any, computed: Any, name: str = "") -> Iterator[str]:
 def _key(run: Run, lines: Sequence[Line]) -> VerificationCheck:
     """Check the comparability key: the digest of the ground truths in line order, and the rules."""
     order = [str(line["image_id"]) for line in lines]
-    findings = differences(run.complete["key"], digests_of(lines).comparability_key(order, run.meta["rules"]))
+    findings = differences(run.complete.key, digests_of(lines).comparability_key(order, run.meta.rules))
     return VerificationCheck("key", "comparability key, from the lines and run.json", tuple(findings))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,7 +12,11 @@ from bench.cli.console import print_json, print_status, print_table, print_text
 from bench.cli.progress import progress
 from bench.cli.run import Json, Limit, Root, Workers, open_data
 
-SEVERITIES = ("error", "warning", "note")
+if TYPE_CHECKING:
+    from bench.datasets.check import CheckReport
+    from bench.datasets.statistics import DatasetStats
+
+SEVERITIES: tuple[Literal["error", "warning", "note"], ...] = ("error", "warning", "note")
 
 
 def register_checks(app: typer.Typer) -> None:
@@ -43,7 +47,7 @@ def check_command(
     raise typer.Exit(3 if report.count("error") else 0)
 
 
-def _show(report: Any) -> None:
+def _show(report: CheckReport) -> None:
     columns = ["severity", "fault", "image", "px", "what", "file", "remedy"]
     rows = [
         [str(value if value is not None else "–") for value in (
@@ -78,7 +82,7 @@ def stats_command(
         print_status(f"class histogram: {class_histogram(stats).save(out)}")
 
 
-def _show_stats(stats: Any) -> None:
+def _show_stats(stats: DatasetStats) -> None:
     spread = stats.segments_per_image or {}
     share = stats.void_pixels / stats.pixels if stats.pixels else 0.0
     small = "–" if stats.small_share is None else f"{100 * stats.small_share:.1f}% below 32 x 32 px"

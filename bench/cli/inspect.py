@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bench.cli import render
 from bench.cli.console import print_json, print_table, print_text
 from bench.cli.run import Json, Root
+
+if TYPE_CHECKING:
+    from bench.datasets.dataset import Dataset
+    from bench.results.run import Run
 
 Results = Annotated[Path, typer.Option(help="Folder of the runs.", envvar="BENCH_OUT")]
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or one above a single run.")]
@@ -124,13 +128,13 @@ def report_command(
     print_json(paths) if json_ else print_text("\n".join(paths))
 
 
-def _data_of(run: Any, root: Path | None) -> tuple[Any, str]:
+def _data_of(run: Run, root: Path | None) -> tuple[Dataset | None, str]:
     """Return the data set of a run for its pictures, or None and the reason."""
     from bench.cli.run import open_data
     from bench.errors import DataError
     from bench.io.config import shipped_configs
 
-    name, split = run.meta["dataset"]["name"], run.meta["dataset"]["split"]
+    name, split = run.meta.dataset.name, run.meta.dataset.split
     if name not in shipped_configs("datasets"):
         return None, f"{name} is not a data set that ships, so its images cannot be found"
     try:

@@ -13,6 +13,8 @@ from bench.cli.console import print_json, print_table, print_text
 from bench.cli.run import Json, open_data
 
 if TYPE_CHECKING:
+    from bench.models.contract import ContractReport
+    from bench.models.model_file import Published
     from bench.models.spec import ModelSpec
 
 
@@ -60,7 +62,7 @@ def _list(json_: bool, style: str) -> None:
     print_table("", ["model", "classes", "published PQ", "rule", "method", "weights"], rows)
 
 
-def _percent(published: Any) -> str:
+def _percent(published: Published | None) -> str:
     return f"{100 * published.PQ:.1f}" if published else "–"
 
 
@@ -92,7 +94,7 @@ def check_command(
     raise typer.Exit(1 if report.failed else 0)
 
 
-def _show(report: Any) -> None:
+def _show(report: ContractReport) -> None:
     print_table(report.model, ["check", "", "found"], [[c.name, c.verdict, c.found] for c in report.checks])
     failed = [check.name for check in report.checks if check.verdict == "failed"]
     print_text(f"{report.model}: " + (f"failed: {', '.join(failed)}" if failed else "keeps the contract"))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bench.cli.console import print_json, print_table
 from bench.cli.progress import progress
 from bench.cli.run import Json
+
+if TYPE_CHECKING:
+    from bench.evaluation.predict import Predicted
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +43,6 @@ def predict_command(
     print_json([one.to_json() for one in made]) if json_ else _show(made)
 
 
-def _show(made: list[Any]) -> None:
+def _show(made: list[Predicted]) -> None:
     rows = [[str(one.image), str(len(one.segments)), str(one.picture)] for one in made]
     print_table("", ["image", "segments", "picture"], rows)

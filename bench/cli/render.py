@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from bench.cli.console import print_json, print_status, print_table, print_tables, print_text
 
+if TYPE_CHECKING:
+    from bench.analysis.comparison import Comparison
+    from bench.analysis.label_map_audit import MapAudit
+    from bench.analysis.ranking import Board
+    from bench.datasets.dataset import Dataset
+    from bench.metrics.score import Score
+    from bench.results.run import Run
+    from bench.results.shards import Shard
+
 VIEWS = ("errors", "by_size", "thresholds", "confusion", "boundary", "intervals")
 
 
-def render_score(run: Any, score: Mapping[str, Any], as_json: bool, per_class: bool = False) -> None:
+def render_score(run: Run, score: Score, as_json: bool, per_class: bool = False) -> None:
     """Print the totals of a run. The JSON has `reused` if the run was finished before this command."""
-    cost = {name: run.meta.get(name) for name in ("parameters", "multiply_adds")}
+    cost = {"parameters": run.meta.parameters, "multiply_adds": run.meta.multiply_adds}
     if as_json:
         reused = {"reused": True} if run.reused else {}
-        print_json({**score, **{name: value for name, value in cost.items() if value is not None}, **reused})
+        print_json({**score.to_json(), **{name: value for name, value in cost.items() if value is not None}, **reused})
         return
     from bench.reports.breakdown_tables import boundary_tables
     from bench.reports.tables import class_table, cost_line, headline
 
     tables = [headline(run.name, run.dataset, score)] + ([class_table(score)] if per_class else [])
-    if "boundary" in score:
-        tables += boundary_tables(score["boundary"], per_class)
+    if score.boundary is not None:
+        tables += boundary_tables(score.boundary, per_class)
     print_tables(tables)
     if line := cost_line(**cost):
         print_text(line)
 
 
-def render_run(run: Any, as_json: bool, per_class: bool = False) -> None:
+def render_run(run: Run, as_json: bool, per_class: bool = False) -> None:
     render_score(run, run.score, as_json, per_class)
     print_status(f"run: {run.folder}")
 
 
-def render_views(run: Any, views: list[Any], as_json: bool) -> None:
+def render_views(run: Run, views: list[str], as_json: bool) -> None:
     """Print breakdowns of a run; in JSON an object with one key per breakdown."""
     from bench.analysis.breakdown import breakdown
     from bench.reports.breakdown_tables import explanation_tables
@@ -45,11 +53,11 @@ def render_views(run: Any, views: list[Any], as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    print_text(f"{run.name} on {run.dataset}, {run.score['images']} images, percent")
+    print_text(f"{run.name} on {run.dataset}, {run.score.images} images, percent")
     print_tables(explanation_tables(found))
 
 
-def render_comparison(comparison: Any, as_json: bool) -> None:
+def render_comparison(comparison: Comparison, as_json: bool) -> None:
     from bench.reports.tables import comparison_tables
 
     if as_json:
@@ -59,19 +67,19 @@ def render_comparison(comparison: Any, as_json: bool) -> None:
     print_text("\n".join(comparison.notes))
 
 
-def render_run_or_shard(run: Any, shard: Any, as_json: bool) -> None:
+def render_run_or_shard(run: Run, shard: Shard, as_json: bool) -> None:
     """Print the totals, or the number of finished images if shards are missing."""
     if run.done is not None:
         render_run(run, as_json)
         return
-    images, total = sum(1 for _ in run.lines()), run.meta["dataset"]["images"]
+    images, total = sum(1 for _ in run.lines()), run.meta.dataset.images
     if as_json:
         print_json({"run": str(run.folder), "shard": shard.name, "images": images, "of": total})
     else:
         print_text(f"shard {shard.name} is done; {images} of {total} images are there: bench merge {run.folder}")
 
 
-def print_missing(data: Any) -> None:
+def print_missing(data: Dataset) -> None:
     """Print on stderr why there is no PQ, if the data set has no instances."""
     if "panoptic" not in data.carries:
         from bench.datasets.semantic_rgb import NO_PQ
@@ -79,7 +87,7 @@ def print_missing(data: Any) -> None:
         print_status(f"{data.name} {NO_PQ}")
 
 
-def boards_text(boards: list[Any], style: str, columns: list[str] | None = None) -> str:
+def boards_text(boards: list[Board], style: str, columns: list[str] | None = None) -> str:
     from bench.reports.leaderboard import COLUMNS, to_csv, to_json, to_markdown
 
     if style == "md":
@@ -87,7 +95,7 @@ def boards_text(boards: list[Any], style: str, columns: list[str] | None = None)
     return to_csv(boards) if style == "csv" else to_json(boards)
 
 
-def write_boards(path: Path, boards: list[Any], style: str, check: bool, columns: list[str] | None = None) -> None:
+def write_boards(path: Path, boards: list[Board], style: str, check: bool, columns: list[str] | None = None) -> None:
     """Write leaderboards to a file; with `check`, exit with code 1 if the file is not current."""
     from bench.reports.leaderboard import is_current, write_between_markers
 
@@ -99,7 +107,7 @@ def write_boards(path: Path, boards: list[Any], style: str, check: bool, columns
         raise typer.Exit(1)
 
 
-def render_boards(boards: list[Any], style: str, columns: list[str] | None = None) -> None:
+def render_boards(boards: list[Board], style: str, columns: list[str] | None = None) -> None:
     from bench.reports.leaderboard import TERMINAL, to_tables
 
     if style != "table":
@@ -110,7 +118,7 @@ def render_boards(boards: list[Any], style: str, columns: list[str] | None = Non
         print_text("no complete runs; `bench run` makes one")
 
 
-def render_map(audit: Any, as_json: bool) -> None:
+def render_map(audit: MapAudit, as_json: bool) -> None:
     found = audit.to_json()
     if as_json:
         print_json(found)
@@ -131,7 +139,7 @@ def render_map(audit: Any, as_json: bool) -> None:
     )
 
 
-def render_demo(runs: list[Any], data: Any, out: Path) -> None:
+def render_demo(runs: list[Run], data: Dataset, out: Path) -> None:
     """Print the leaderboard of the demo, and the paths of its plots and its page."""
     from bench.reports.leaderboard import leaderboard
     from bench.reports.report import report

@@ -95,7 +95,7 @@ def run_command(
 def _print_origin(run: Run, save_predictions: bool) -> None:
     """Print on stderr that a finished run is shown again, that it lacks predictions, or why it is never reused."""
     if run.reused:
-        finished = datetime.fromisoformat(run.complete["finished"]).astimezone()
+        finished = datetime.fromisoformat(run.complete.finished).astimezone()
         today = finished.date() == datetime.now().astimezone().date()
         when = f"{finished:%H:%M}" if today else f"{finished:%Y-%m-%d %H:%M}"
         print_status(f"finished {when}, shown again; --overwrite computes it anew")
@@ -106,7 +106,7 @@ def _print_origin(run: Run, save_predictions: bool) -> None:
 
 def print_unlisted_code(run: Run) -> None:
     """Print on stderr why a run is computed anew each time, if it is."""
-    if names := run.meta.get("unlisted_modules"):
+    if names := run.meta.unlisted_modules:
         print_status(
             f"the adapter ran local code that its imports do not name ({', '.join(names[:3])}): this run is computed "
             "anew each time, since changes there would go unnoticed; list the files under `reads:` in the model's YAML"

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,13 @@ from bench.cli.console import (
 )
 from bench.cli.progress import progress, training_progress
 from bench.cli.run import Json, Out, Overwrite, open_data, print_unlisted_code
+
+if TYPE_CHECKING:
+    from bench.analysis.gate import GateResult
+    from bench.analysis.study import Study, StudyOutcome, Training
+    from bench.analysis.suite import Outcome, Suite, SuiteRun
+    from bench.evaluation.study import StudyOptions
+    from bench.types import ProgressCallback
 
 
 def study(
@@ -49,27 +56,27 @@ def study(
         raise errors[0]
 
 
-def _study_outcome(asked: Any, quick: bool, place: Any) -> Any:
+def _study_outcome(asked: Study, quick: bool, place: StudyOptions) -> StudyOutcome:
     from bench.evaluation.study import run_study
     from bench.evaluation.suite import relative_to_suite
 
     with ExitStack() as bars:
 
-        def watch(planned: Any) -> Any:
+        def watch(planned: SuiteRun) -> ProgressCallback:
             bars.close()
             open_data(
                 relative_to_suite(place.where, planned.dataset), None, None, None
             )  # an embedded one is made here, with a bar
             return bars.enter_context(progress(planned.name))
 
-        def train(training: Any, seed: int, recipe: str, folder: Path) -> str:
+        def train(training: Training, seed: int, recipe: str, folder: Path) -> str:
             bars.close()
             return _train(training, seed, recipe, folder)
 
         return run_study(asked, quick, place, train, watch)
 
 
-def _train(training: Any, seed: int, recipe: str, folder: Path) -> str:
+def _train(training: Training, seed: int, recipe: str, folder: Path) -> str:
     """Return the model family of the weights in `folder`; train them first unless they are finished."""
     from bench.io.config import find_config
     from bench.training.study_arm import arm_recipe, is_finished, note_beginning
@@ -86,7 +93,7 @@ def _train(training: Any, seed: int, recipe: str, folder: Path) -> str:
     return str(chosen.family)
 
 
-def _print_study_plan(asked: Any, quick: bool, as_json: bool) -> None:
+def _print_study_plan(asked: Study, quick: bool, as_json: bool) -> None:
     from bench.io.canonical_json import to_plain
 
     if as_json:
@@ -99,7 +106,7 @@ def _print_study_plan(asked: Any, quick: bool, as_json: bool) -> None:
         print_status(f"  {training.name}: {named}")
 
 
-def _show_study(outcome: Any, as_json: bool) -> None:
+def _show_study(outcome: StudyOutcome, as_json: bool) -> None:
     from bench.reports.study import study_report
 
     made = study_report(outcome)
@@ -178,14 +185,12 @@ def check_command(
         raise typer.Exit(1)
 
 
-def _run(chosen: Any, where: Path, out: Path, device: str, overwrite: bool) -> list[Any]:
-    from contextlib import ExitStack
-
+def _run(chosen: Suite, where: Path, out: Path, device: str, overwrite: bool) -> list[Outcome]:
     from bench.evaluation.suite import run_suite
 
     with ExitStack() as bars:
 
-        def watch(planned: Any) -> Any:
+        def watch(planned: SuiteRun) -> ProgressCallback:
             bars.close()
             return bars.enter_context(progress(planned.name))
 
@@ -193,7 +198,7 @@ def _run(chosen: Any, where: Path, out: Path, device: str, overwrite: bool) -> l
         return run_suite(chosen, where.parent, out, watch, command=command, overwrite=overwrite, device=device)
 
 
-def _print_plan(chosen: Any, as_json: bool) -> None:
+def _print_plan(chosen: Suite, as_json: bool) -> None:
     """Print the planned runs on stderr, or as JSON on stdout."""
     from bench.io.canonical_json import to_plain
 
@@ -205,27 +210,28 @@ def _print_plan(chosen: Any, as_json: bool) -> None:
         print_status(f"  {run.name}: {run.model or run.predictions} on {run.dataset}{limit}")
 
 
-def _show(outcomes: list[Any], as_json: bool) -> None:
+def _show(outcomes: list[Outcome], as_json: bool) -> None:
     from bench.reports.tables import percent
 
     for outcome in outcomes:
         if outcome.run is not None:
             print_unlisted_code(outcome.run)
     if as_json:
-        print_json([{"name": o.planned.name, "run": o.run and str(o.run.folder), "score": o.run and o.run.score,
-                     "error": o.error and str(o.error)} for o in outcomes])  # fmt: skip
+        print_json([{"name": o.planned.name, "run": o.run and str(o.run.folder),
+                     "score": o.run and o.run.score.to_json(), "error": o.error and str(o.error)}
+                    for o in outcomes])  # fmt: skip
     else:
         rows = []
         for o in outcomes:
-            pq = percent(o.run.score["PQ"]["all"]["PQ"]) if o.run else "failed"
-            miou = percent(o.run.score["mIoU"]["panoptic"]) if o.run else ""
+            pq = percent(o.run.score.PQ.all.PQ) if o.run else "failed"
+            miou = percent(o.run.score.mIoU.panoptic) if o.run else ""
             rows.append([o.planned.name, o.planned.dataset, pq, miou, str(o.run.folder) if o.run else str(o.error)])
         print_table("", ["run", "data set", "PQ", "mIoU panoptic", "where"], rows)
     if errors := [o.error for o in outcomes if o.error]:
         raise errors[0]
 
 
-def _write(verdict: Any, junit: Path | None, markdown: Path | None) -> None:
+def _write(verdict: GateResult, junit: Path | None, markdown: Path | None) -> None:
     from bench.reports.gate import to_markdown, write_junit
 
     if junit is not None:
@@ -234,7 +240,7 @@ def _write(verdict: Any, junit: Path | None, markdown: Path | None) -> None:
         markdown.write_text(to_markdown(verdict), encoding="utf-8")
 
 
-def _show_verdict(verdict: Any, as_json: bool) -> None:
+def _show_verdict(verdict: GateResult, as_json: bool) -> None:
     from bench.reports.gate import headline_table, moved_table
 
     if as_json:

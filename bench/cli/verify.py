@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,13 @@ from bench.cli.console import print_json, print_table, print_text
 from bench.cli.inspect import RunFolder
 from bench.cli.progress import progress
 from bench.cli.run import Json, Root, Workers, open_data
+
+if TYPE_CHECKING:
+    from bench.analysis.reference import Reference, ReferenceDifference
+    from bench.analysis.verify import VerificationCheck
+    from bench.datasets.dataset import Dataset
+    from bench.results.predictions import PredictionFolder
+    from bench.results.run import Run
 
 SHOWN = 20  # findings of a check; --json has them all
 
@@ -41,29 +48,29 @@ def verify_command(
     made = open_predictions(predictions) if predictions else saved_predictions(done)
     checks, found = verify(done, made), None
     if reference:
-        _refuse_without(made, done)
-        found = _by_reference(done, made, _truth(done, dataset, gt, gt_dir, data_root), workers)
+        found = _by_reference(done, _required(made, done), _truth(done, dataset, gt, gt_dir, data_root), workers)
         checks += found.checks
     print_json(_json(done, checks, found)) if json_ else _show(done, checks, found)
     raise typer.Exit(1 if any(check.result == "failed" for check in checks) else 0)
 
 
-def _refuse_without(made: Any, run: Any) -> None:
-    """Raise DataError with the remedy if the run has no predictions."""
+def _required(made: PredictionFolder | None, run: Run) -> PredictionFolder:
+    """Return the predictions. Raise DataError with the remedy if there are none."""
     from bench.errors import DataError
 
     if made is None:
-        raise DataError(f"{run.folder}: its predictions are not here; {_how_to_predict(run.meta)}")
+        raise DataError(f"{run.folder}: its predictions are not here; {_how_to_predict(run)}")
+    return made
 
 
-def _by_reference(run: Any, made: Any, data: Any, workers: int) -> Any:
+def _by_reference(run: Run, made: PredictionFolder, data: Dataset, workers: int) -> Reference:
     from bench.analysis.reference import verify_reference
 
     with progress("scoring again") as on_image:
         return verify_reference(run, data, made, workers=workers, on_image=on_image)
 
 
-def _truth(run: Any, dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path | None) -> Any:
+def _truth(run: Run, dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path | None) -> Dataset:
     """Return the data set given by the options, else the one that the run was scored on."""
     from bench.datasets.registry import load_coco_files
     from bench.errors import UsageError
@@ -71,16 +78,17 @@ def _truth(run: Any, dataset: str | None, gt: Path | None, gt_dir: Path | None, 
 
     if gt:
         return load_coco_files(gt, gt_dir or gt.with_suffix(""))
-    name, split = run.meta["dataset"]["name"], run.meta["dataset"]["split"]
+    name, split = run.meta.dataset.name, run.meta.dataset.split
     if dataset is None and name not in shipped_configs("datasets"):
         raise UsageError(f"the run was scored on {name}:{split}, which does not ship; give --dataset or --gt")
-    return open_data(dataset or f"{name}:{split}", root, None, None)
+    data: Dataset = open_data(dataset or f"{name}:{split}", root, None, None)
+    return data
 
 
-def _how_to_predict(meta: Any) -> str:
+def _how_to_predict(run: Run) -> str:
     """Return the remedy for missing predictions, derived from the stored command of the run."""
-    command = [str(word) for word in meta.get("command", [])]
-    if "predictions" in meta["model"]:
+    command = run.meta.command or ()
+    if hasattr(run.meta.model, "predictions"):
         return f"give --predictions FOLDER with what was scored: {shlex.join(command) or 'a call of bench.score'}"
     again = shlex.join([*_without_out(command), "--out", "DIR"]) if command else "the run, into another folder DIR"
     return f"repeat `{again}`, then give --predictions DIR/<data set>/<model>/<hash>/predictions"
@@ -94,13 +102,13 @@ def _without_out(command: Sequence[str]) -> list[str]:
     return [word for word in kept if not word.startswith("--out=")]
 
 
-def _json(run: Any, checks: Sequence[Any], found: Any) -> dict[str, Any]:
+def _json(run: Run, checks: Sequence[VerificationCheck], found: Reference | None) -> dict[str, Any]:
     ok = all(check.result != "failed" for check in checks)
     reference = found.to_json() if found else None
     return {"run": str(run.folder), "ok": ok, "checks": [check.to_json() for check in checks], "reference": reference}
 
 
-def _show(run: Any, checks: Sequence[Any], found: Any) -> None:
+def _show(run: Run, checks: Sequence[VerificationCheck], found: Reference | None) -> None:
     title = f"{run.name} on {run.dataset}, {run.folder}"
     print_table(title, ["check", "result", "what"], [[check.name, check.result, check.note] for check in checks])
     for check in checks:
@@ -111,10 +119,10 @@ def _show(run: Any, checks: Sequence[Any], found: Any) -> None:
     if found:
         _show_differences("Largest differences from panopticapi", found.differences)
         if found.deviation:
-            _show_differences(f"Protocol {run.meta['rules']['protocol']} against panopticapi (meant)", found.deviation)
+            _show_differences(f"Protocol {run.score.protocol} against panopticapi (meant)", found.deviation)
 
 
-def _show_differences(title: str, differences: Sequence[Any]) -> None:
+def _show_differences(title: str, differences: Sequence[ReferenceDifference]) -> None:
     print_table(
         title, ["quantity", "largest", "at"], [[d.quantity, f"{d.largest:g}", d.at or "–"] for d in differences]
     )

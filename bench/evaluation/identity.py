@@ -64,7 +64,7 @@ def run_identity(
             "split": dataset.split,
             "images": len(dataset.samples),
             "image_ids": digest([sample.image_id for sample in dataset.samples])[:16],
-            "categories": to_plain(dataset.categories.items),
+            "categories": dataset.categories.to_json(),
             "label_table": dataset.label_table,
             "content": digest(list((inputs or {}).values()))[:16],
             **({} if dataset.labels is None else {"base": dataset.base, "label_map": label_map_record(dataset.labels)}),

@@ -54,7 +54,7 @@ def run(
 
     >>> from bench.datasets.registry import load_dataset
     >>> done = run("./mine.yaml", load_dataset("minicity:demo").limited(2), "results", device="cpu", protocol="strict")
-    >>> done.score["protocol"], [row["name"] for row in done.score["per_class"]][:2]
+    >>> done.score.protocol, [row.name for row in done.score.per_class][:2]
     ('strict', ['road', 'sidewalk'])
     >>> (done.folder / "predictions" / "predictions.json").is_file()
     True

@@ -45,7 +45,7 @@ def score(
     >>> from bench.datasets.registry import load_dataset
     >>> data = load_dataset("minicity:demo").limited(2)
     >>> done = score(damage_dataset(data, Path("damaged")), data, "results")
-    >>> done.name, 0.5 < done.score["PQ"]["all"]["PQ"] < 1
+    >>> done.name, 0.5 < done.score.PQ.all.PQ < 1
     ('damaged', True)
     """
     made = predictions if isinstance(predictions, PredictionFolder) else open_predictions(Path(predictions))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.io.coco import ID_LIMIT
 from bench.io.images import write_png
 from bench.overlap import SCORE_DECIMALS
-from bench.types import Panoptic, SegmentInfo
+from bench.types import Categories, Panoptic, SegmentInfo
 
 
 def write_panoptic(path: Path, panoptic: Panoptic) -> dict[str, Any]:
@@ -25,6 +25,11 @@ def write_panoptic(path: Path, panoptic: Panoptic) -> dict[str, Any]:
     write_png(path, np.take(colors, panoptic.id_map, axis=0))
     rows = zip(ids, panoptic.segments_info, panoptic.areas.tolist(), _boxes(panoptic.id_map), strict=True)
     return {"file_name": path.name, "segments_info": [_segment(*row) for row in rows]}
+
+
+def coco_categories(categories: Categories) -> list[dict[str, Any]]:
+    """Return the categories as COCO lists them, with `isthing` 0 or 1."""
+    return [{**row, "isthing": int(row["isthing"])} for row in categories.to_json()]
 
 
 def _png_ids(panoptic: Panoptic) -> list[int]:

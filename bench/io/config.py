@@ -1,4 +1,4 @@
-"""Strict configuration: YAML → frozen dataclasses, `--set` overrides, shipped configuration files."""
+"""YAML and JSON → frozen dataclasses, `--set` overrides, shipped configuration files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import re
 import types
 import typing
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from bench.errors import BenchError, UsageError, excerpt
-from bench.io.files import read_bytes
+from bench.errors import BenchError, DataError, UsageError, excerpt
+from bench.io.files import read_bytes, read_json
 
 T = TypeVar("T")
+Unknown = Literal["error", "ignore"]  # keys that a dataclass does not have
 # The largest YAML that ships has nine thousand bytes.
 MAX_YAML = 1 << 18
 # Above 2^53 a double does not hold each integer, and canonical JSON of a value would depend on its reader.
@@ -82,19 +84,25 @@ def _override(data: dict[str, Any], dotted: str, value: Any) -> None:
     data[last] = value
 
 
-def from_dict(cls: type[T], data: Any, where: str) -> T:
+def read_record(path: Path, cls: type[T], remedy: str) -> T:
+    """Read a JSON file as the dataclass `cls`, ignoring unknown keys. Raise DataError, which ends with the remedy."""
+    try:
+        return from_dict(cls, read_json(path), str(path), "ignore")
+    except UsageError as error:
+        raise DataError(f"{error}; {remedy}") from None
+
+
+def from_dict(cls: type[T], data: Any, where: str, unknown: Unknown = "error") -> T:
     """Build the dataclass `cls` from a mapping. Raise UsageError for unknown, missing and mistyped keys."""
     if not isinstance(data, Mapping):
         raise UsageError(f"{where}: expected keys, found {excerpt(data)}")
-    hints = typing.get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
-    for key in data:
-        if key not in fields:
-            raise UsageError(f"{where}: unknown key {excerpt(key)}; {did_you_mean(str(key)[:80], fields)}")
-    missing = [name for name, field in fields.items() if name not in data and _required(field)]
+    hints, required = _fields(cls)  # type: ignore[arg-type]
+    if unknown == "error" and (others := [key for key in data if key not in hints]):
+        raise UsageError(f"{where}: unknown key {excerpt(others[0])}; {did_you_mean(str(others[0])[:80], hints)}")
+    missing = [name for name in required if name not in data]
     if missing:
         raise UsageError(f"{where}: the key {missing[0]!r} is missing")
-    values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in data.items()}
+    values = {k: _convert(hints[k], value, f"{where}: {k}", unknown) for k, value in data.items() if k in hints}
     try:
         return cls(**values)
     except BenchError as error:
@@ -102,52 +110,59 @@ def from_dict(cls: type[T], data: Any, where: str) -> T:
         raise UsageError(f"{where}: {error}") from None
 
 
-def _required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+@cache  # resolving the annotations takes longer than converting the values
+def _fields(cls: type) -> tuple[dict[str, Any], list[str]]:
+    """Return key â type of a dataclass, and the keys without a default."""
+    hints, none = typing.get_type_hints(cls), dataclasses.MISSING
+    fields = [field for field in dataclasses.fields(cls) if field.init]
+    required = [field.name for field in fields if field.default is none and field.default_factory is none]
+    return {field.name: hints[field.name] for field in fields}, required
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
+def _convert(hint: Any, value: Any, where: str, unknown: Unknown) -> Any:
+    if hint in (str, float, int, bool):
+        return _scalar(hint, value, where)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return _check_json_value(value, where)
     if origin in (types.UnionType, typing.Union):
-        return _convert_union(args, value, where)
+        return _convert_union(args, value, where, unknown)
     if origin is typing.Literal:
         if value not in args:
             raise UsageError(f"{where}: {excerpt(value)} is not one of {', '.join(map(str, args))}")
         return value
     if dataclasses.is_dataclass(hint):
-        return from_dict(hint, value, where)  # type: ignore[arg-type]
+        return from_dict(hint, value, where, unknown)  # type: ignore[arg-type]
     if origin is tuple:
-        return _convert_tuple(args, value, where)
+        return _convert_tuple(args, value, where, unknown)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise UsageError(f"{where}: expected keys, found {excerpt(value)}")
-        return {_scalar(args[0], k, where): _convert(args[1], v, f"{where}.{k}") for k, v in value.items()}
+        return {_scalar(args[0], k, where): _convert(args[1], v, f"{where}.{k}", unknown) for k, v in value.items()}
     return _scalar(hint, value, where)
 
 
-def _convert_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
+def _convert_union(args: tuple[Any, ...], value: Any, where: str, unknown: Unknown) -> Any:
     if value is None and type(None) in args:
         return None
     choices = [arg for arg in args if arg is not type(None)]
     # The message of the last alternative is shown, so that the more detailed type stands last in an annotation.
     for choice in choices[:-1]:
         try:
-            return _convert(choice, value, where)
+            return _convert(choice, value, where, unknown)
         except UsageError:
             continue
-    return _convert(choices[-1], value, where)
+    return _convert(choices[-1], value, where, unknown)
 
 
-def _convert_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+def _convert_tuple(args: tuple[Any, ...], value: Any, where: str, unknown: Unknown) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise UsageError(f"{where}: expected a list, found {excerpt(value)}")
     if args[-1] is Ellipsis:
-        return tuple(_convert(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+        return tuple(_convert(args[0], item, f"{where}[{i}]", unknown) for i, item in enumerate(value))
     if len(args) != len(value):
         raise UsageError(f"{where}: expected {len(args)} values, found {len(value)}")
-    return tuple(_convert(arg, item, where) for arg, item in zip(args, value, strict=True))
+    return tuple(_convert(arg, item, where, unknown) for arg, item in zip(args, value, strict=True))
 
 
 def _check_json_value(value: Any, where: str) -> Any:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from bench.errors import DataError, first_duplicate
-from bench.io import json_schema
 
 # Limit of a file that is read whole. COCO's largest JSON has about a third of it.
 MAX_BYTES = 1 << 30
@@ -151,7 +150,8 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 def _parsed(text: bytes, where: str) -> dict[str, Any]:
     try:
         line = loads_strict(text)
-        json_schema.validate(line, json_schema.LINE)
+        if not isinstance(line, dict) or not isinstance(line.get("image_id"), str):
+            raise ValueError("it has no image_id")
     except ValueError as error:
         raise DataError(f"{where} is broken ({error}); {RERUN_HINT}") from None
     found: dict[str, Any] = line

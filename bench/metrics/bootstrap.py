@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bench.errors import DataError
 from bench.metrics.image_statistics import PARTS, ImageSums, Parts
+from bench.metrics.score import HEADLINE
 from bench.types import Categories
 
 # Replicates of a block: the counts of 5,000 images then fit into a core's cache.
@@ -24,7 +25,7 @@ BLOCK = 64
 SMALL_PRODUCT = 2**18
 # Replicates are in single precision: a smaller difference is rounding.
 TIE = 1e-6
-MEANS = ("PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic")
+MEANS = tuple(HEADLINE)
 
 Draws = NDArray[np.float32]  # (len(MEANS) + C, replicates); NaN where undefined
 Statistic = Callable[[NDArray[np.floating], Categories], NDArray[np.floating]]  # (len(PARTS), C, n) sums → (rows, n)

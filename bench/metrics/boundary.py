@@ -22,7 +22,8 @@ from bench.metrics.pq import (
     PQStat,
     PQTable,
     Protocol,
-    group_means,
+    by_group,
+    mean,
     pq_stat_of,
     pq_table,
     resolve_matches,
@@ -121,10 +122,10 @@ class BoundaryTable:
     def to_json(self) -> dict[str, Any]:
         return {
             **self.table.to_json(),
-            "boundary_IoU": group_means(self.iou, self.categories),
+            "boundary_IoU": {name: mean(rows) for name, rows in by_group(self.iou, self.categories).items()},
             "per_class": [
-                {"name": category.name, "PQ": row.pq, "SQ": row.sq, "RQ": row.rq, "boundary_IoU": iou,
-                 "TP": row.tp, "FP": row.fp, "FN": row.fn}
+                {"name": category.name, "PQ": row.PQ, "SQ": row.SQ, "RQ": row.RQ, "boundary_IoU": iou,
+                 "TP": row.TP, "FP": row.FP, "FN": row.FN}
                 for category, row, iou in zip(self.categories, self.table.per_class, self.iou, strict=True)
             ],
             "dilation": DILATION,

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bench.metrics.image_statistics import Lines, overlaps
-from bench.metrics.pq import FIXED_POINT_ONE, Matches, PQStat, Protocol, match, mean, pair_ious, pq_stat_of
+from bench.metrics.pq import FIXED_POINT_ONE, Matches, PQStat, Protocol, by_group, match, mean, pair_ious, pq_stat_of
 from bench.overlap import Overlap
 from bench.types import Categories
 
@@ -155,11 +155,9 @@ class ErrorTable:
 
     def to_json(self) -> dict[str, Any]:
         """Return fractions of 1; in every row PQ and the losses sum to 1."""
-        rows = list(zip(self.categories, self.per_class, strict=True))
+        rows = zip(self.categories, self.per_class, strict=True)
         return {
-            "all": _group(self.per_class),
-            "things": _group([row for category, row in rows if category.isthing]),
-            "stuff": _group([row for category, row in rows if not category.isthing]),
+            **{name: _group(group) for name, group in by_group(self.per_class, self.categories).items()},
             "per_class": [
                 {
                     "category_id": c.id, "name": c.name, "isthing": c.isthing, "PQ": row.pq, "loss": dict(row.loss),

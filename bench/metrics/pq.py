@@ -8,9 +8,9 @@ the areas and takes every crowd region as an ignore region.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from bench.types import Categories
 
 PQ_VERSION = 1  # goes up with every change that moves a number
 
+T = TypeVar("T")
+GROUPS = ("all", "things", "stuff")
 Protocol = Literal["coco", "strict"]
 DEVIATIONS: Mapping[Protocol, tuple[str, ...]] = {
     "coco": (),
@@ -182,44 +184,47 @@ def sum_stats(tallies: Iterable[Mapping[int, PQStat]]) -> dict[int, PQStat]:
 class ClassQuality:
     """Quality of one category. PQ, SQ and RQ are fractions, None if it has no TP, FP or FN."""
 
-    pq: float | None
-    sq: float | None
-    rq: float | None
-    tp: int
-    fp: int
-    fn: int
+    PQ: float | None
+    SQ: float | None
+    RQ: float | None
+    TP: int
+    FP: int
+    FN: int
 
 
 @dataclass(frozen=True)
 class Quality:
     """Means over the `n` categories of a group that occur, None if none occurs."""
 
-    pq: float | None
-    sq: float | None
-    rq: float | None
+    PQ: float | None
+    SQ: float | None
+    RQ: float | None
     n: int
-
-    def to_json(self) -> dict[str, float | int | None]:
-        return {"PQ": self.pq, "SQ": self.sq, "RQ": self.rq, "n": self.n}
 
 
 @dataclass(frozen=True)
-class PQTable:
-    """PQ of all, thing and stuff categories, and of each category in their order."""
+class GroupQuality:
+    """Quality of all, thing and stuff categories."""
 
     all: Quality
     things: Quality
     stuff: Quality
+
+    def items(self) -> list[tuple[str, Quality]]:
+        return [(group, getattr(self, group)) for group in GROUPS]
+
+
+@dataclass(frozen=True)
+class PQTable:
+    """Quality of the groups, and of each category in their order."""
+
+    groups: GroupQuality
     per_class: tuple[ClassQuality, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the groups as fractions, null if undefined, and the counts of segments over all categories."""
-        return {
-            "PQ": {name: getattr(self, name).to_json() for name in ("all", "things", "stuff")},
-            "TP": sum(row.tp for row in self.per_class),
-            "FP": sum(row.fp for row in self.per_class),
-            "FN": sum(row.fn for row in self.per_class),
-        }
+        counts = {name: sum(getattr(row, name) for row in self.per_class) for name in ("TP", "FP", "FN")}
+        return {"PQ": asdict(self.groups), **counts}
 
 
 def pq_table(totals: Mapping[int, PQStat], categories: Categories) -> PQTable:
@@ -227,13 +232,15 @@ def pq_table(totals: Mapping[int, PQStat], categories: Categories) -> PQTable:
     # PQ is the mean of the categories' PQ, as in panopticapi. Mean SQ times mean RQ is another, wrong number.
     check_categories_known(totals, categories)
     per_class = tuple(_class_quality(totals.get(category.id, PQStat())) for category in categories)
-    rows = list(zip(per_class, categories, strict=True))
-    return PQTable(
-        all=_mean(per_class),
-        things=_mean([row for row, category in rows if category.isthing]),
-        stuff=_mean([row for row, category in rows if not category.isthing]),
-        per_class=per_class,
-    )
+    groups = {name: _mean(rows) for name, rows in by_group(per_class, categories).items()}
+    return PQTable(GroupQuality(**groups), per_class)
+
+
+def by_group(rows: Sequence[T], categories: Categories) -> dict[str, list[T]]:
+    """Return the rows of all, of thing and of stuff categories; `rows` has one for each category."""
+    kinds = {name: [row for row, category in zip(rows, categories, strict=True) if category.isthing == isthing]
+             for name, isthing in (("things", True), ("stuff", False))}  # fmt: skip
+    return {"all": list(rows), **kinds}
 
 
 def check_categories_known(category_ids: Iterable[int], categories: Categories) -> None:
@@ -250,27 +257,17 @@ def _class_quality(one: PQStat) -> ClassQuality:
     iou = one.iou_sum
     return ClassQuality(
         # panopticapi sets SQ to 0, not to undefined, if a category occurs without a match.
-        pq=iou / halves, sq=iou / one.tp if one.tp else 0.0, rq=one.tp / halves,
-        tp=one.tp, fp=one.fp, fn=one.fn,
+        PQ=iou / halves, SQ=iou / one.tp if one.tp else 0.0, RQ=one.tp / halves,
+        TP=one.tp, FP=one.fp, FN=one.fn,
     )  # fmt: skip
 
 
 def _mean(rows: Iterable[ClassQuality]) -> Quality:
-    defined = [row for row in rows if row.pq is not None]
+    defined = [row for row in rows if row.PQ is not None]
     return Quality(
-        mean(row.pq for row in defined), mean(row.sq for row in defined), mean(row.rq for row in defined),
+        mean(row.PQ for row in defined), mean(row.SQ for row in defined), mean(row.RQ for row in defined),
         len(defined),
     )  # fmt: skip
-
-
-def group_means(values: Iterable[float | None], categories: Categories) -> dict[str, float | None]:
-    """Return the means of the defined values of all, thing and stuff categories; `values` are in their order."""
-    rows = list(zip(values, categories, strict=True))
-    return {
-        "all": mean(value for value, _ in rows),
-        "things": mean(value for value, category in rows if category.isthing),
-        "stuff": mean(value for value, category in rows if not category.isthing),
-    }
 
 
 def mean(values: Iterable[float | None]) -> float | None:

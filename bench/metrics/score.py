@@ -3,70 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import repeat
 from typing import Any
 
 from bench.errors import DataError, UsageError
 from bench.metrics import pq, semantic
-from bench.metrics.boundary import BoundarySums, BoundaryTable
+from bench.metrics.boundary import BoundarySums
 from bench.metrics.image_statistics import ImageStatistics, Lines, statistics_of_lines
-from bench.metrics.pq import DEVIATIONS, ClassQuality, PQStat, PQTable, Protocol
-from bench.metrics.semantic import IoUTable, Rule
-from bench.types import Categories, Category
+from bench.metrics.pq import DEVIATIONS, GroupQuality, PQStat, Protocol
+from bench.metrics.semantic import Rule, iou_table
+from bench.types import Categories
 
 
 @dataclass(frozen=True)
-class Score:
-    """Score of a run.
+class SemanticQuality:
+    """One number of the model's semantic output and of its rasterised panoptic map; None if the run has none."""
 
-    `semantic` is the IoU of the model's semantic output, `panoptic` that of its rasterised panoptic map; None if the
-    run has none. `boundary` is None unless it was requested.
+    semantic: float | None
+    panoptic: float | None
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """Score of one category; TP, FP and FN count segments."""
+
+    category_id: int
+    name: str
+    isthing: bool
+    PQ: float | None
+    SQ: float | None
+    RQ: float | None
+    TP: int
+    FP: int
+    FN: int
+    IoU: SemanticQuality
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Score of a run, with the names and the order of done.json. Fractions, None if undefined.
+
+    `boundary` is the JSON of boundary PQ, None unless it was asked for. Scores of early versions lack the means over
+    pixels.
     """
 
-    categories: Categories
-    pq: PQTable
-    semantic: IoUTable | None
-    panoptic: IoUTable | None
+    PQ: GroupQuality
+    mIoU: SemanticQuality
+    pixel_accuracy: SemanticQuality | None = None
+    frequency_weighted_IoU: SemanticQuality | None = None
+    per_class: tuple[ClassScore, ...]
     images: int
     protocol: Protocol
-    boundary: BoundaryTable | None = None
+    reference_deviations: tuple[str, ...] = ()
+    boundary: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return fractions in 0..1, null if undefined."""
-        return {
-            "PQ": self.pq.to_json()["PQ"],
-            "mIoU": self._kinds("miou"),
-            "pixel_accuracy": self._kinds("pixel_accuracy"),
-            "frequency_weighted_IoU": self._kinds("frequency_weighted"),
-            "per_class": [
-                {**_class(category, row), "IoU": self._class_iou(k)}
-                for k, (category, row) in enumerate(zip(self.categories, self.pq.per_class, strict=True))
-            ],
-            "images": self.images,
-            "protocol": self.protocol,
-            "reference_deviations": list(DEVIATIONS[self.protocol]),
-            **({} if self.boundary is None else {"boundary": self.boundary.to_json()}),
-        }
-
-    def _kinds(self, field: str) -> dict[str, float | None]:
-        return {
-            "semantic": getattr(self.semantic, field) if self.semantic else None,
-            "panoptic": getattr(self.panoptic, field) if self.panoptic else None,
-        }
-
-    def _class_iou(self, k: int) -> dict[str, float | None]:
-        return {
-            "semantic": self.semantic.iou[k] if self.semantic else None,
-            "panoptic": self.panoptic.iou[k] if self.panoptic else None,
-        }
+        stored = {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in stored.items()}
 
 
-def _class(category: Category, row: ClassQuality) -> dict[str, Any]:
-    return {
-        "category_id": category.id, "name": category.name, "isthing": category.isthing,
-        "PQ": row.pq, "SQ": row.sq, "RQ": row.rq, "TP": row.tp, "FP": row.fp, "FN": row.fn,
-    }  # fmt: skip
+HEADLINE: Mapping[str, Callable[[Score], float | None]] = {
+    "PQ": lambda score: score.PQ.all.PQ,
+    "SQ": lambda score: score.PQ.all.SQ,
+    "RQ": lambda score: score.PQ.all.RQ,
+    "PQ things": lambda score: score.PQ.things.PQ,
+    "PQ stuff": lambda score: score.PQ.stuff.PQ,
+    "mIoU semantic": lambda score: score.mIoU.semantic,
+    "mIoU panoptic": lambda score: score.mIoU.panoptic,
+}
 
 
 class Scorer:
@@ -84,7 +89,7 @@ class Scorer:
         self._categories, self._rule, self._protocol = categories, rule, protocol
         self._tallies: dict[int, PQStat] = {}
         self._semantic, self._panoptic = semantic.empty_confusion(categories), semantic.empty_confusion(categories)
-        self._images = self._with_semantic = self._with_overlap = 0
+        self._images = self._with_semantic = 0
         self._boundary = BoundarySums(categories, protocol) if "boundary" in metrics else None
 
     def add(self, image: ImageStatistics, line: Mapping[str, Any] | None = None) -> None:
@@ -94,7 +99,6 @@ class Scorer:
             self._with_semantic += 1
             semantic.add_to_confusion(self._semantic, image.semantic)
         if image.tallies is not None and image.panoptic is not None:
-            self._with_overlap += 1
             semantic.add_to_confusion(self._panoptic, image.panoptic)
             for category_id, part in image.tallies.items():
                 self._tallies[category_id] = self._tallies.get(category_id, PQStat()) + part
@@ -110,16 +114,22 @@ class Scorer:
                 f"{self._images - self._with_semantic} of {self._images} images have no semantic map "
                 "and the others do; score them apart or predict them again"
             )
+        table = pq.pq_table(self._tallies, self._categories)
+        output, mask = iou_table(self._semantic, self._rule), iou_table(self._panoptic, "cityscapes")
+        ious = map(SemanticQuality, output.iou, mask.iou)
         return Score(
-            categories=self._categories,
-            pq=pq.pq_table(self._tallies, self._categories),
-            semantic=semantic.iou_table(self._semantic, self._rule) if self._with_semantic else None,
-            # By rule detectron2 a void prediction is ignored, which would reward a panoptic map that leaves out hard
-            # pixels.
-            panoptic=semantic.iou_table(self._panoptic, "cityscapes") if self._with_overlap else None,
+            PQ=table.groups,
+            mIoU=SemanticQuality(output.miou, mask.miou),
+            pixel_accuracy=SemanticQuality(output.pixel_accuracy, mask.pixel_accuracy),
+            frequency_weighted_IoU=SemanticQuality(output.frequency_weighted, mask.frequency_weighted),
+            per_class=tuple(
+                ClassScore(category.id, category.name, category.isthing, **vars(row), IoU=iou)
+                for category, row, iou in zip(self._categories, table.per_class, ious, strict=True)
+            ),
             images=self._images,
             protocol=self._protocol,
-            boundary=None if self._boundary is None else self._boundary.table(),
+            reference_deviations=DEVIATIONS[self._protocol],
+            boundary=None if self._boundary is None else self._boundary.table().to_json(),
         )
 
 

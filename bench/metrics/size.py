@@ -92,9 +92,9 @@ class SizeTable:
             **counted.to_json(),
             "PQ": table.to_json()["PQ"],
             "per_class": {
-                category.name: {"PQ": row.pq, "TP": row.tp, "FP": row.fp, "FN": row.fn}
+                category.name: {"PQ": row.PQ, "TP": row.TP, "FP": row.FP, "FN": row.FN}
                 for category, row in zip(self.categories, counted.per_class, strict=True)
-                if row.pq is not None
+                if row.PQ is not None
             },
         }
 

@@ -13,11 +13,12 @@ from typing import Any
 
 from bench.metrics.image_statistics import Lines, overlaps
 from bench.metrics.pq import (
+    GROUPS,
     Match,
     PQStat,
     PQTable,
     Protocol,
-    group_means,
+    by_group,
     mean,
     pq_stat_of,
     pq_table,
@@ -41,16 +42,17 @@ class ThresholdTable:
 
     def to_json(self) -> dict[str, Any]:
         """Return fractions; `mean` is the mean PQ over the thresholds."""
-        groups = {name: [getattr(table, name).pq for table in self.tables] for name in ("all", "things", "stuff")}
+        groups = [dict(table.groups.items()) for table in self.tables]
         return {
             "thresholds": {str(at): table.to_json() for at, table in zip(THRESHOLDS, self.tables, strict=True)},
-            "mean": {name: mean(values) for name, values in groups.items()},
+            "mean": {name: mean(one[name].PQ for one in groups) for name in GROUPS},
             "PQ_dagger": {
-                **group_means(self.dagger, self.categories), "n": sum(value is not None for value in self.dagger),
+                **{name: mean(rows) for name, rows in by_group(self.dagger, self.categories).items()},
+                "n": sum(value is not None for value in self.dagger),
             },
             "per_class": [
-                {"name": c.name, "PQ": [t.per_class[k].pq for t in self.tables], "PQ_dagger": self.dagger[k],
-                 "support": self.tables[0].per_class[k].tp + self.tables[0].per_class[k].fn}
+                {"name": c.name, "PQ": [t.per_class[k].PQ for t in self.tables], "PQ_dagger": self.dagger[k],
+                 "support": self.tables[0].per_class[k].TP + self.tables[0].per_class[k].FN}
                 for k, c in enumerate(self.categories)
             ],
         }  # fmt: skip
@@ -67,7 +69,7 @@ def threshold_table(lines: Lines, categories: Categories, protocol: Protocol = "
             sums[k] = sum_stats([sums[k], pq_stat_of(overlap, matches)])
     tables = tuple(pq_table(one, categories) for one in sums)
     dagger = tuple(
-        row.pq if category.isthing else stuff.mean(category.id)
+        row.PQ if category.isthing else stuff.mean(category.id)
         for category, row in zip(categories, tables[0].per_class, strict=True)
     )
     return ThresholdTable(categories, tables, dagger)

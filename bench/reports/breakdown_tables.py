@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.metrics.errors import ERROR_TYPES
+from bench.metrics.pq import GROUPS
 from bench.reports.tables import UNDEFINED, Table, interval_tables, percent
 
 HEADERS = {"misclassified": "wrong class"}  # narrower
-GROUPS = ("all", "things", "stuff")
 
 
 def error_tables(found: Mapping[str, Any]) -> list[Table]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
-
+from bench.analysis.comparison import require_comparable
+from bench.analysis.ranking import to_frame
 from bench.datasets.dataset import Dataset
+from bench.errors import UsageError
 from bench.metrics.bootstrap import Estimate
+from bench.metrics.score import HEADLINE
 from bench.reports.breakdown_tables import explanation_tables
-from bench.reports.figures.class_bars import class_bars, require_one_board
+from bench.reports.figures.class_bars import class_bars
+from bench.reports.figures.plot import PALETTE
 from bench.reports.figures.summary import plots
 from bench.reports.page.gallery import CAP_MB, gallery
 from bench.reports.page.page import write_page
@@ -27,9 +30,8 @@ from bench.reports.tables import (
     to_latex_table,
     to_markdown_table,
 )
-from bench.reports.views.classes import class_frame
 from bench.reports.views.label_maps import MapView, map_views
-from bench.reports.views.runs import HEADLINE, RunView, run_views
+from bench.reports.views.runs import RunView, run_views
 from bench.results.predictions import safe_file_stem, saved_predictions
 from bench.results.run import Run
 
@@ -45,7 +47,9 @@ def report(
     were scored on the same ground truth by the same rules. Pictures need the data set and runs with saved predictions;
     without them the rest is written and the page shows `why` and the remedy.
     """
-    require_one_board(runs)
+    if not 1 <= len(runs) <= len(PALETTE):
+        raise UsageError(f"a report takes 1 to {len(PALETTE)} runs, not {len(runs)}")
+    require_comparable(*runs)
     out.mkdir(parents=True, exist_ok=True)
     views = run_views(runs)
     drawn = plots(views)
@@ -61,13 +65,15 @@ def report(
 
 def _tables(views: Sequence[RunView], out: Path) -> Iterator[Path]:
     """Write headline and class tables. CSV holds unrounded fractions, empty if undefined; LaTeX holds percent."""
-    named = [(view, {name: value for name, (value, _) in view.headline().items()}) for view in views]
-    costs = ("parameters", "multiply_adds")
-    lead = pd.DataFrame([{"run": view.label, **row, **{name: view.row[name] for name in costs}} for view, row in named])
-    classes = pd.concat([class_frame(view.score).assign(run=view.label) for view in views])
-    for name, frame in (("headline", lead), ("classes", classes[["run", *classes.columns[:-1]]])):
-        frame.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
-        yield out / f"{name}.csv"
+    lead = to_frame([view.run for view in views]).assign(run=[view.label for view in views])
+    lead = lead.rename(columns={name.replace(" ", "_"): name for name in HEADLINE})
+    lead = lead[["run", *HEADLINE, "parameters", "multiply_adds"]]
+    yield _write(out / "headline.csv", lead.to_csv(index=False, lineterminator="\n"))
+    classes = [view.run.to_frame() for view in views]
+    for view, frame in zip(views, classes, strict=True):
+        frame.insert(0, "run", view.label)
+    texts = [frame.to_csv(index=False, header=k == 0, lineterminator="\n") for k, frame in enumerate(classes)]
+    yield _write(out / "classes.csv", "".join(texts))
     for name, table in (("headline", headline_table(views)), ("classes", classes_table(views))):
         yield _write(out / f"{name}.tex", to_latex_table(table))
 
@@ -85,13 +91,13 @@ def headline_table(views: Sequence[RunView]) -> Table:
         )
         for view in views
     ]
-    title = f"{views[0].run.dataset}, {views[0].score['images']} images, percent with 95 % intervals"
+    title = f"{views[0].run.dataset}, {views[0].score.images} images, percent with 95 % intervals"
     return Table(title, ("run", *HEADLINE, "params (M)", "multiply-adds (G)"), tuple(rows))
 
 
 def classes_table(views: Sequence[RunView]) -> Table:
-    rows = zip(*(view.score["per_class"] for view in views), strict=True)
-    cells = tuple((row[0]["name"], *(percent(one["PQ"]) for one in row)) for row in rows)
+    rows = zip(*(view.score.per_class for view in views), strict=True)
+    cells = tuple((row[0].name, *(percent(one.PQ) for one in row)) for row in rows)
     return Table(f"PQ of each class on {views[0].run.dataset}, percent", ("class", *(v.label for v in views)), cells)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.analysis.comparison import Comparison, Difference
 from bench.metrics.bootstrap import Estimate
+from bench.metrics.score import Score
 
 UNDEFINED = "–"
 
@@ -47,51 +48,37 @@ def cost_line(parameters: int | None, multiply_adds: int | None) -> str:
     return ", ".join(known)
 
 
-def headline(name: str, dataset: str, score: Mapping[str, Any]) -> Table:
+def headline(name: str, dataset: str, score: Score) -> Table:
     """Return PQ, SQ, RQ and the number of classes for all, things and stuff, and both kinds of mIoU."""
-    title = f"{name} on {dataset}, {score['images']} images, protocol {score['protocol']}, percent"
+    title = f"{name} on {dataset}, {score.images} images, protocol {score.protocol}, percent"
     columns = ("", "PQ", "SQ", "RQ", "classes", "mIoU semantic", "mIoU panoptic")
+    mious = (percent(score.mIoU.semantic), percent(score.mIoU.panoptic))
     rows = tuple(
-        (
-            group,
-            *(percent(score["PQ"][group][quality]) for quality in ("PQ", "SQ", "RQ")),
-            str(score["PQ"][group]["n"]),
-            *(percent(score["mIoU"][kind]) if group == "all" else "" for kind in ("semantic", "panoptic")),
-        )
-        for group in ("all", "things", "stuff")
-    )
+        (group, *(percent(value) for value in (row.PQ, row.SQ, row.RQ)), str(row.n),
+         *(mious if group == "all" else ("", "")))
+        for group, row in score.PQ.items()
+    )  # fmt: skip
     return Table(title, columns, rows)
 
 
-def semantic_table(score: Mapping[str, Any]) -> Table:
+def semantic_table(score: Score) -> Table:
     """Return metrics of the model's semantic map and of its panoptic map reduced to classes."""
-    measures = {
-        "mIoU": "mIoU",
-        "pixel accuracy": "pixel_accuracy",
-        "frequency weighted IoU": "frequency_weighted_IoU",
-    }
+    measures = (score.mIoU, score.pixel_accuracy, score.frequency_weighted_IoU)
     rows = tuple(
-        (kind, *(percent(score.get(field, {}).get(kind)) for field in measures.values()))
-        for kind in ("semantic", "panoptic")
+        (kind, *(percent(getattr(measure, kind, None)) for measure in measures)) for kind in ("semantic", "panoptic")
     )
-    return Table("Semantic maps, percent", ("map", *measures), rows)
+    return Table("Semantic maps, percent", ("map", "mIoU", "pixel accuracy", "frequency weighted IoU"), rows)
 
 
-def class_table(score: Mapping[str, Any]) -> Table:
+def class_table(score: Score) -> Table:
     """Return one row per class in the order of the label space; TP, FP and FN count segments."""
     columns = ("class", "PQ", "SQ", "RQ", "IoU semantic", "IoU panoptic", "TP", "FP", "FN", "kind")
-    return Table("Classes, percent", columns, tuple(_class_row(row) for row in score["per_class"]))
-
-
-def _class_row(row: Mapping[str, Any]) -> tuple[str, ...]:
-    qualities = (row["PQ"], row["SQ"], row["RQ"], row["IoU"]["semantic"], row["IoU"]["panoptic"])
-    counts = (row["TP"], row["FP"], row["FN"])
-    return (
-        str(row["name"]),
-        *(percent(value) for value in qualities),
-        *(str(count) for count in counts),
-        "thing" if row["isthing"] else "stuff",
-    )
+    rows = tuple(
+        (row.name, *(percent(value) for value in (row.PQ, row.SQ, row.RQ, row.IoU.semantic, row.IoU.panoptic)),
+         str(row.TP), str(row.FP), str(row.FN), "thing" if row.isthing else "stuff")
+        for row in score.per_class
+    )  # fmt: skip
+    return Table("Classes, percent", columns, rows)
 
 
 def to_markdown_table(table: Table, text_columns: Collection[str] = ()) -> str:

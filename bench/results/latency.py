@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from bench.errors import DataError
-from bench.io.files import read_json, write_json
+from bench.io.config import read_record
+from bench.io.files import write_json
 
 FILE = "timing.json"
 MEASURE_AGAIN = "measure again with bench run --timing"
@@ -32,6 +33,10 @@ class Latency:
     hardware: str
     date: str
     commit: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.seconds.get("total"):
+            raise DataError("there are no seconds of `total`")
 
     @property
     def n(self) -> int:
@@ -71,12 +76,4 @@ def read_latency(folder: Path) -> Latency | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    found = read_json(path, MEASURE_AGAIN)
-    try:
-        seconds = {str(name): tuple(float(v) for v in values) for name, values in found["seconds"].items()}
-        named = {name: str(found[name]) for name in ("device", "precision", "hardware", "date")}
-        latency = Latency(seconds, int(found["warm_up"]), commit=found.get("commit"), **named)
-        _ = latency.p50
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-        raise DataError(f"{path}: is not a timing of this version; {MEASURE_AGAIN}") from None
-    return latency
+    return read_record(path, Latency, MEASURE_AGAIN)

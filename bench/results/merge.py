@@ -43,8 +43,8 @@ def merge(folders: Sequence[Path]) -> Run:
     order = _order(runs)
     lines = _united(runs, "images")
     _demand_all(first.folder, order, lines)
-    accumulator = RunAccumulator(first.categories, first.meta["rules"], first.meta.get("metrics", ()))
-    with RunWriter(first.folder, first.meta) as writer:
+    accumulator = RunAccumulator(first.categories, first.meta.rules, first.meta.metrics)
+    with RunWriter(first.folder, _stored(first)) as writer:
         _write(writer.folder / f"images-{WHOLE.name}.jsonl", order, lines)
         _write(writer.folder / f"timings-{WHOLE.name}.jsonl", order, _united(runs, "timings"))
         _merge_predictions(runs, order)
@@ -56,8 +56,9 @@ def merge(folders: Sequence[Path]) -> Run:
 
 
 def _demand_same(first: Run, other: Run) -> None:
-    differing = [key for key in SAME if first.meta.get(key) != other.meta.get(key)]
-    if _model(first) != _model(other):
+    ours, theirs = _stored(first), _stored(other)
+    differing = [key for key in SAME if ours.get(key) != theirs.get(key)]
+    if {**ours["model"], "source": None} != {**theirs["model"], "source": None}:
         differing.append("model")
     if differing:
         raise DataError(
@@ -65,8 +66,10 @@ def _demand_same(first: Run, other: Run) -> None:
         )
 
 
-def _model(run: Run) -> dict[str, Any]:
-    return {key: value for key, value in run.meta["model"].items() if key != "source"}
+def _stored(run: Run) -> dict[str, Any]:
+    """Return run.json with all of its keys."""
+    stored: dict[str, Any] = read_json(run.folder / "run.json")
+    return stored
 
 
 def _order(runs: Sequence[Run]) -> list[str]:
@@ -74,7 +77,7 @@ def _order(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         if (run.folder / "image_ids.json").is_file():
             order = [str(image_id) for image_id in read_json(run.folder / "image_ids.json")]
-            if digest(order)[:16] == run.meta["dataset"]["image_ids"]:
+            if digest(order)[:16] == run.meta.dataset.image_ids:
                 return order
             raise DataError(f"{run.folder / 'image_ids.json'}: is not of this run; repeat a shard to write it anew")
     raise PartialRun(f"{runs[0].folder}: no shard has finished here; `bench run --shard 0/2` writes one of two")

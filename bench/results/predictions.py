@@ -22,7 +22,7 @@ import numpy as np
 from bench.errors import DataError
 from bench.io import coco
 from bench.io.archive import check_inside
-from bench.io.coco_writer import write_panoptic
+from bench.io.coco_writer import coco_categories, write_panoptic
 from bench.io.files import open_append, read_lines, write_json
 from bench.io.hashing import FileDigests, files_digest
 from bench.io.images import read_labels, write_png
@@ -84,8 +84,9 @@ class PredictionWriter:
         if not set(order) <= set(by_id):  # an earlier part of the run kept none
             return
         ordered = [by_id[image_id] for image_id in order if image_id in by_id]
-        listed = [{"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in categories]
-        write_json(self.folder / "predictions.json", {"annotations": ordered, "categories": listed})
+        write_json(
+            self.folder / "predictions.json", {"annotations": ordered, "categories": coco_categories(categories)}
+        )
 
 
 @dataclass(frozen=True)

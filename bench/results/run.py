@@ -11,21 +11,27 @@ results/<dataset>/<model>/<hash>/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from bench.errors import DataError, PartialRun, error_context
-from bench.io import json_schema
-from bench.io.files import RERUN_HINT, read_json, read_lines
+from bench.io.config import read_record
+from bench.io.files import RERUN_HINT, read_lines
+from bench.metrics.score import Score
 from bench.metrics.semantic import Rule
-from bench.results import schema
+from bench.results.records import Done, RunMetadata
 from bench.results.shards import WHOLE
-from bench.types import Categories, Category
+from bench.types import Categories
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = 1
+KINDS = ("semantic", "panoptic")
+REMEDY = f"{RERUN_HINT}, or copy its folder anew"
 
 
 @dataclass(frozen=True)
@@ -33,37 +39,54 @@ class Run:
     """A run on disk; image lines are read on demand. `reused` is True if the run was complete when it was requested."""
 
     folder: Path
-    meta: Mapping[str, Any]
-    done: Mapping[str, Any] | None
+    meta: RunMetadata
+    done: Done | None
     reused: bool = False
 
     @property
     def name(self) -> str:
-        return str(self.meta["name"])
+        return self.meta.name
 
     @property
     def dataset(self) -> str:
-        return f"{self.meta['dataset']['name']}:{self.meta['dataset']['split']}"
+        return f"{self.meta.dataset.name}:{self.meta.dataset.split}"
 
     @cached_property
     def categories(self) -> Categories:
         """Categories that the run was scored on, with their colors."""
-        listed = self.meta["dataset"]["categories"]
         with error_context(self.folder / "run.json"):
-            return Categories(tuple(Category(c["id"], c["name"], c["isthing"], tuple(c["color"])) for c in listed))
+            return Categories(self.meta.dataset.categories)
 
     @property
-    def complete(self) -> Mapping[str, Any]:
+    def semantic_rule(self) -> Rule:
+        """Rule of mIoU. Raises DataError if run.json has none."""
+        rule = self.meta.rules.get("semantic_rule")
+        if rule not in get_args(Rule):
+            raise DataError(f"{self.folder / 'run.json'}: its rule of mIoU is unknown; {RERUN_HINT}")
+        return cast(Rule, rule)
+
+    @property
+    def complete(self) -> Done:
         """Content of done.json. Raises PartialRun if the run is not complete."""
         if self.done is None:
             raise PartialRun(f"{self.folder}: this run is not complete; repeat its command to resume it")
         return self.done
 
-    @cached_property
-    def score(self) -> Mapping[str, Any]:
-        """Metrics of the whole run, from done.json. Raises PartialRun if the run is not complete."""
-        score: Mapping[str, Any] = self.complete["score"]
-        return score
+    @property
+    def score(self) -> Score:
+        """Metrics of the whole run. Raises PartialRun if the run is not complete."""
+        return self.complete.score
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas frame, a row a class in the order of the label space; fractions, NaN if undefined.
+
+        Columns: category_id, name, isthing, PQ, SQ, RQ, TP, FP, FN, IoU_semantic, IoU_panoptic.
+        """
+        import pandas as pd  # here, since it takes half a second
+
+        ious = {f"IoU_{kind}": [getattr(row.IoU, kind) for row in self.score.per_class] for kind in KINDS}
+        frame = pd.DataFrame(list(map(vars, self.score.per_class))).drop(columns="IoU").assign(**ious)
+        return frame.astype(dict.fromkeys(("PQ", "SQ", "RQ", *ious), float))
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Yield the image lines; of an incomplete run, those of all its shards so far."""
@@ -89,35 +112,11 @@ def read_run(folder: Path) -> Run:
             some = ", ".join(str(path.parent) for path in below[:3])
             raise DataError(f"{folder}: {len(below)} runs here ({some} ...); name one")
         folder = below[0].parent
-    meta = read_json(folder / "run.json")
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise DataError(f"{folder / 'run.json'}: not a run of this version (format {FORMAT}); {RERUN_HINT}")
-    _check(folder / "run.json", meta, schema.META)
-    _check(folder / "run.json", meta, {key: inner for key, inner in schema.DESCRIBED.items() if key in meta})
-    done = read_json(folder / "done.json") if (folder / "done.json").exists() else None
-    if done is not None:
-        _check(folder / "done.json", done, schema.DONE)
-        more = {key: inner for key, inner in schema.SCORED_TOO.items() if key in done["score"]}
-        _check(folder / "done.json", done, {"score": more})
+    meta = read_record(folder / "run.json", RunMetadata, REMEDY)
+    done = read_record(folder / "done.json", Done, REMEDY) if (folder / "done.json").exists() else None
     return Run(folder, meta, done)
-
-
-def _check(path: Path, value: Any, wanted: Any) -> None:
-    try:
-        json_schema.validate(value, wanted)
-    except json_schema.SchemaError as error:
-        raise DataError(f"{path}: {error}; {RERUN_HINT}, or copy its folder anew") from None
 
 
 def read_runs(root: Path) -> list[Run]:
     """Return every complete run below a folder, in path order."""
     return [read_run(path.parent) for path in sorted(root.glob("**/run.json")) if (path.parent / "done.json").exists()]
-
-
-def semantic_rule(run: Run) -> Rule:
-    """Return the mIoU rule of a run. Raises DataError if run.json has none."""
-    found = run.meta.get("rules")
-    if not isinstance(found, Mapping) or found.get("semantic_rule") not in get_args(Rule):
-        raise DataError(f"{run.folder / 'run.json'}: tells no rule of mIoU; repeat the run with --overwrite")
-    rule: Rule = found["semantic_rule"]
-    return rule

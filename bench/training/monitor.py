@@ -40,9 +40,10 @@ def report(run: TrainingState, losses: Sequence[dict[str, float]], monitor: Moni
     if monitor.log is None:
         return
     terms = {name: sum(one[name] for one in losses if name in one) / len(losses) for name in losses[-1]}
+    groups = None if measured is None else measured.table.groups
     line = StepReport(
         run.step, run.done(), run.spent(), sum(terms.values()), run.optimizer.param_groups[0]["lr"],
-        None if measured is None else measured.table.all.pq, None if measured is None else measured.table.things.pq,
+        None if groups is None else groups.all.PQ, None if groups is None else groups.things.PQ,
         terms, peak_mb(run.accelerator.device), {} if measured is None else measured.terms,
     )  # fmt: skip
     monitor.log.add(line)
@@ -57,8 +58,8 @@ def update_best(run: TrainingState, monitor: Monitor) -> Measured | None:
     monitor.validator.export(run.average, candidate)
     table = evaluate(monitor.validator, candidate)[0]
     # `>=`: of two equal PQs the later weights have learned longer.
-    if (table.all.pq or 0.0) >= run.best:
-        run.best = table.all.pq or 0.0
+    if (table.groups.all.PQ or 0.0) >= run.best:
+        run.best = table.groups.all.PQ or 0.0
         shutil.rmtree(best, ignore_errors=True)
         candidate.replace(best)
     return Measured(table, held_back_loss(monitor.validator, run.average))
@@ -68,7 +69,7 @@ def finalize(run: TrainingState, monitor: Monitor) -> None:
     """Move the best weights to `out` with the fusion thresholds of the highest held-back PQ; delete the checkpoint."""
     best, out, validator = monitor.out / "best", monitor.out, monitor.validator
     fusion, table = choose_fusion(validator, best)
-    chosen = {"fusion": asdict(fusion), "held_back": {"images": len(validator.samples), "PQ": table.all.pq}}
+    chosen = {"fusion": asdict(fusion), "held_back": {"images": len(validator.samples), "PQ": table.groups.all.PQ}}
     write_json(out / "fusion.json", chosen, indent=2)
     note = read_json(best / "bench.json")
     note["fusion"] = {**note["fusion"], **thresholds(fusion)}

@@ -118,7 +118,7 @@ def choose_fusion(validator: Validator, folder: Path) -> tuple[FusionSpec, PQTab
     """Return the candidate fusion with the highest PQ, and its PQ table."""
     tried = candidates(validator.spec(folder).fusion)
     tables = evaluate(validator, folder, tried)
-    best = max(range(len(tried)), key=lambda i: tables[i].all.pq or 0.0)
+    best = max(range(len(tried)), key=lambda i: tables[i].groups.all.PQ or 0.0)
     return tried[best], tables[best]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -12,22 +12,22 @@ import pytest
 from bench.analysis.gate import GateResult, MetricChange, compare_to_baseline, read_baseline, write_baseline
 from bench.analysis.suite import Outcome, Suite, SuiteRun, Tolerances
 from bench.errors import DataError, ModelError, NotComparable, UsageError
+from bench.metrics.pq import GroupQuality, Quality
+from bench.metrics.score import ClassScore, Score, SemanticQuality
 from bench.reports.gate import moved_table, to_markdown, write_junit
+from bench.results.records import DatasetRecord, Done, PredictionsRecord, RunMetadata
 from bench.results.run import Run
-
-CARS = {"name": "car", "PQ": 0.4, "IoU": {"semantic": 0.5}}
-MEANS = {"PQ": 0.4, "SQ": 0.8, "RQ": 0.5}
 
 
 def run_of(pq: float = 0.4, car: float | None = 0.4, truth: str = "a") -> Run:
-    score: dict[str, Any] = {
-        "images": 2,
-        "PQ": {"all": {**MEANS, "PQ": pq}, "things": MEANS, "stuff": {"PQ": None, "SQ": None, "RQ": None}},
-        "mIoU": {"semantic": 0.5, "panoptic": 0.45},
-        "per_class": [{**CARS, "PQ": car}],
-    }
-    meta = {"name": "m", "dataset": {"name": "d", "split": "val"}}
-    return Run(Path("nowhere"), meta, {"key": {"truth": truth, "pq_version": 1}, "score": score})
+    means = Quality(0.4, 0.8, 0.5, 1)
+    cars = ClassScore(1, "car", True, car, 0.8, 0.5, 1, 1, 1, SemanticQuality(0.5, 0.45))
+    score = Score(
+        PQ=GroupQuality(replace(means, PQ=pq), means, Quality(None, None, None, 0)), mIoU=SemanticQuality(0.5, 0.45),
+        per_class=(cars,), images=2, protocol="coco",
+    )  # fmt: skip
+    meta = RunMetadata(format=1, name="m", model=PredictionsRecord("0"), dataset=DatasetRecord("d", "val", ()))
+    return Run(Path("nowhere"), meta, Done("today", "0", {"truth": truth, "pq_version": 1}, score))
 
 
 def outcome(run: Run | None, kind: str = "model", error: ModelError | None = None) -> Outcome:
@@ -94,7 +94,7 @@ def test_a_missing_or_broken_baseline_names_the_remedy(tmp_path: Path) -> None:
         read_baseline(tmp_path / "b.json")
     for broken in ({}, [], {"format": 1, "runs": {"m": {"key": 1}}}, {"format": 2, "runs": {}}):
         (tmp_path / "b.json").write_text(json.dumps(broken))
-        with pytest.raises(DataError, match=r"b\.json: is not a baseline"):
+        with pytest.raises(DataError, match=r"b\.json: .*--update"):
             read_baseline(tmp_path / "b.json")
 
 

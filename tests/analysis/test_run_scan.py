@@ -38,7 +38,7 @@ def test_a_run_is_verified_or_the_reason_is_told(runs: list[Run]) -> None:
     one, two = runs
     assert (reason(one), reason(two)) == (None, None)
     assert reason(edited(one, "images-0-of-1.jsonl", "aachen", "berlin")) == "lines changed"
-    pq = json.dumps(two.score["PQ"]["all"]["PQ"])
+    pq = json.dumps(two.score.PQ.all.PQ)
     assert reason(edited(two, "done.json", pq, "0.99")) == "totals not confirmed"
     (two.folder / "images-0-of-1.jsonl").unlink()
     assert reason(read_run(two.folder)) == "lines missing"

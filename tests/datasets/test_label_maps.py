@@ -164,7 +164,7 @@ def test_six_by_six_scored_by_hand() -> None:
     table = pq_table(pq_stat(Overlap.of(truth, mapped), protocol="coco"), REDUCED)
     # Declared areas count in the truth's place. Wheelers: 4 px declared as 5, 4 and 2. Ground: 8 of 12 px, declared
     # as 13. Other: 9 px of the 13 predicted.
-    assert [row.pq for row in table.per_class] == pytest.approx([(4 / 5 + 1 + 1) / 3, 8 / 13, 9 / 13])
+    assert [row.PQ for row in table.per_class] == pytest.approx([(4 / 5 + 1 + 1) / 3, 8 / 13, 9 / 13])
 
 
 def test_two_segments_of_one_stuff_class_stay_two() -> None:

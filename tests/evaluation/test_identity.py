@@ -15,6 +15,7 @@ from bench.datasets.registry import load_dataset
 from bench.errors import DataError
 from bench.evaluation.identity import model_identity
 from bench.evaluation.run import run
+from bench.io.files import read_json
 from bench.io.hashing import FileDigests
 from bench.models.adapter import torch_threads
 from bench.models.hub import repo_folder
@@ -42,7 +43,7 @@ def test_other_threads_are_no_other_run(data: Dataset, tmp_path: Path, monkeypat
     for threads in (3, 5):
         monkeypatch.setattr("bench.evaluation.identity.torch_threads", lambda threads=threads: threads)
         done = run(yaml, data, tmp_path / "out", overwrite=True)
-        assert done.meta["threads"] == threads
+        assert done.meta.threads == threads
         folders.append(done.folder)
     assert folders[0] == folders[1]
 
@@ -52,9 +53,9 @@ def test_a_run_that_does_not_tell_its_threads_is_read(data: Dataset, tmp_path: P
     file = done.folder / "run.json"
     meta = json.loads(file.read_text("utf-8"))
     file.write_text(json.dumps({name: value for name, value in meta.items() if name != "threads"}), "utf-8")
-    assert "threads" not in read_run(done.folder).meta
+    assert "threads" not in read_json(done.folder / "run.json")
     file.write_text(json.dumps({**meta, "threads": "two"}), "utf-8")
-    with pytest.raises(DataError, match="threads is 'two'"):
+    with pytest.raises(DataError, match="threads: expected int, found 'two'"):
         read_run(done.folder)
 
 

@@ -69,10 +69,10 @@ def test_a_model_of_another_framework_runs_like_any_other(model: Path, data: Dat
     done = run(spec, data, tmp_path, batch_size=2)
     predicted = [len(line["overlap"]["predicted"]) for line in done.lines()]
     assert len(predicted) == 3 and min(predicted) >= 5, predicted
-    assert done.meta["worker"]["packages"].keys() >= {"torch", "mmdet" if "mmdet" in spec.name else "numpy"}
+    assert done.meta.worker["packages"].keys() >= {"torch", "mmdet" if "mmdet" in spec.name else "numpy"}
     queries = spec.fusion.rule != "framework"
     assert all((line["semantic"] is not None) == queries for line in done.lines())
-    print(json.dumps({"model": spec.name, "segments": predicted, "parameters": done.meta["parameters"]}))
+    print(json.dumps({"model": spec.name, "segments": predicted, "parameters": done.meta.parameters}))
 
 
 def test_our_fusion_of_mask2former_s_logits_is_mmdetection_s_own(data: Dataset, tmp_path: Path) -> None:

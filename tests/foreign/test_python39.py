@@ -38,6 +38,6 @@ def test_a_worker_of_python_3_9_gives_the_same_run(tmp_path: Path) -> None:
     here = run(resolve_model(str(yaml), "cityscapes"), data, tmp_path / "here")
     yaml.write_text(yaml.read_text() + f"env: {env}\n")
     there = run(resolve_model(str(yaml), "cityscapes"), data, tmp_path / "there")
-    assert there.meta["worker"]["python"].startswith("3.9.")
+    assert there.meta.worker["python"].startswith("3.9.")
     assert there.done is not None and here.done is not None
-    assert there.done["images_sha256"] == here.done["images_sha256"]
+    assert there.done.images_sha256 == here.done.images_sha256

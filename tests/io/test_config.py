@@ -1,12 +1,21 @@
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from bench.errors import UsageError
+from bench.errors import DataError, UsageError
 from bench.io.canonical_json import canonical_json, digest
-from bench.io.config import did_you_mean, find_config, from_dict, load_yaml, parse_overrides, shipped_configs
+from bench.io.config import (
+    did_you_mean,
+    find_config,
+    from_dict,
+    load_yaml,
+    parse_overrides,
+    read_record,
+    shipped_configs,
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,19 @@ def test_whatever_does_not_fit_is_named(change: dict[str, object], said: str) ->
         from_dict(Outer, {**GOOD, **change}, "here.yaml")
     assert said in str(error.value)
     assert str(error.value).startswith("here.yaml")
+
+
+def test_a_record_ignores_unknown_keys_at_every_depth(tmp_path: Path) -> None:
+    stored = {**GOOD, "more": 1, "inner": {**GOOD["inner"], "other": None}}  # type: ignore[dict-item]
+    (tmp_path / "r.json").write_text(json.dumps(stored))
+    assert read_record(tmp_path / "r.json", Outer, "mend it") == from_dict(Outer, GOOD, "here")
+    for broken, said in (
+        ({**stored, "inner": {"other": 1}}, "inner: the key 'size' is missing"),
+        ([], "expected keys"),
+    ):
+        (tmp_path / "r.json").write_text(json.dumps(broken))
+        with pytest.raises(DataError, match=rf"r\.json: {said}.*; mend it"):
+            read_record(tmp_path / "r.json", Outer, "mend it")
 
 
 @pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "a: !!python/object:os.system {}", "[" * 3000])

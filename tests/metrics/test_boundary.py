@@ -77,9 +77,9 @@ def equal(truth: Panoptic, prediction: Panoptic) -> int:
     table = boundary_table([line(truth, prediction)], SPACE).table
     for category, row in zip(SPACE, table.per_class, strict=True):
         tp, fp, fn, iou = expected[category.id]
-        assert (row.tp, row.fp, row.fn) == (tp, fp, fn)
+        assert (tp, fp, fn) == (row.TP, row.FP, row.FN)
         if tp + fp + fn:
-            assert row.pq == pytest.approx(iou / (tp + fp / 2 + fn / 2), abs=1e-12)
+            assert pytest.approx(iou / (tp + fp / 2 + fn / 2), abs=1e-12) == row.PQ
     return int(sum(row[0] for row in expected.values()))
 
 
@@ -137,7 +137,7 @@ def test_a_perfect_prediction_and_the_mean_boundary_iou() -> None:
     one = panoptic(np.kron(np.array([[1, 1, 2], [3, 1, 2]]), np.ones((20, 20), np.int64)), {
         1: SegmentInfo(1), 2: SegmentInfo(70), 3: SegmentInfo(1)})  # fmt: skip
     found = boundary_table([line(one, one)], SPACE)
-    assert found.table.all.pq == 1
+    assert found.table.groups.all.PQ == 1
     assert found.iou == (1.0, None, None, 1.0, None, None)
     assert found.to_json()["boundary_IoU"] == {"all": 1.0, "things": 1.0, "stuff": 1.0}
 
@@ -153,7 +153,7 @@ def test_boundary_pq_is_never_above_pq() -> None:
     assert pairs and all(0 <= iou <= 1 for _, iou in pairs)
     plain = {c: t.iou_sum / (t.tp + 0.5 * t.fp + 0.5 * t.fn) for c, t in pq_stat(overlap).items()}
     for category, row in zip(SPACE, boundary_table([line(one, two)], SPACE).table.per_class, strict=True):
-        assert row.pq is None or row.pq <= plain[category.id]
+        assert row.PQ is None or plain[category.id] >= row.PQ
 
 
 def test_a_run_without_boundaries_says_how_to_get_them() -> None:

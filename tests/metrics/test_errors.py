@@ -31,15 +31,15 @@ def test_the_parts_add_up(scene: Scene) -> None:
     expected = pq_table(pq_stat(overlap), SPACE)
     found = error_table([line(overlap)], SPACE).to_json()
     for row, own in zip(found["per_class"], expected.per_class, strict=True):
-        assert row["PQ"] == own.pq
-        assert (row["TP"], sum(row["FN"].values()), sum(row["FP"].values())) == (own.tp, own.fn, own.fp)
-        if own.pq is not None:
-            assert own.pq + sum(row["loss"].values()) == pytest.approx(1, abs=1e-12)
+        assert row["PQ"] == own.PQ
+        assert (row["TP"], sum(row["FN"].values()), sum(row["FP"].values())) == (own.TP, own.FN, own.FP)
+        if own.PQ is not None:
+            assert own.PQ + sum(row["loss"].values()) == pytest.approx(1, abs=1e-12)
     for name in ("all", "things", "stuff"):
-        group = getattr(expected, name)
-        assert (found[name]["PQ"], found[name]["n"]) == (group.pq, group.n)
-        if group.pq is not None:
-            assert group.pq + sum(found[name]["loss"].values()) == pytest.approx(1, abs=1e-12)
+        group = getattr(expected.groups, name)
+        assert (found[name]["PQ"], found[name]["n"]) == (group.PQ, group.n)
+        if group.PQ is not None:
+            assert group.PQ + sum(found[name]["loss"].values()) == pytest.approx(1, abs=1e-12)
 
 
 def kinds_of(scene) -> list[tuple[str, str]]:

@@ -51,7 +51,12 @@ def test_case(name: str):
 
 def test_no_category_anywhere_is_none_and_no_crash():
     table = pq_table({}, SPACE)
-    assert (table.all.pq, table.all.n, table.things.pq, table.stuff.pq) == (None, 0, None, None)
+    assert (table.groups.all.PQ, table.groups.all.n, table.groups.things.PQ, table.groups.stuff.PQ) == (
+        None,
+        0,
+        None,
+        None,
+    )
 
 
 def test_a_merged_prediction():
@@ -63,8 +68,12 @@ def test_a_merged_prediction():
     truth = panoptic([[1, 1, 2], [2, 2, 2], [3, 3, 0]], {1 + i: SegmentInfo(i) for i in range(3)})
     prediction = panoptic([[2, 2, 2], [2, 2, 2], [3, 0, 0]], {2: SegmentInfo(1), 3: SegmentInfo(2)})
     table = pq_table(pq_stat(Overlap.of(truth, prediction)), space)
-    assert [row.pq for row in table.per_class] == pytest.approx([0, 4 / 6, 0], abs=1e-15)
-    assert (table.all.pq, table.all.sq, table.all.rq) == pytest.approx((2 / 9, 2 / 9, 1 / 3), abs=1e-15)
+    assert [row.PQ for row in table.per_class] == pytest.approx([0, 4 / 6, 0], abs=1e-15)
+    assert pytest.approx((2 / 9, 2 / 9, 1 / 3), abs=1e-15) == (
+        table.groups.all.PQ,
+        table.groups.all.SQ,
+        table.groups.all.RQ,
+    )
 
 
 def test_several_instances_and_two_stuff_classes_on_five_by_five():
@@ -80,9 +89,9 @@ def test_several_instances_and_two_stuff_classes_on_five_by_five():
     )
     table = pq_table(pq_stat(Overlap.of(truth, prediction)), space)
     # the pixel of segment 6 on void is not in its union: 6 / (7 + 8 - 6 - 1)
-    assert [row.pq for row in table.per_class] == pytest.approx([5 / 6, 0, 1, 6 / 8], abs=1e-15)
-    assert (table.things.pq, table.stuff.pq) == pytest.approx((5 / 12, 7 / 8), abs=1e-15)
-    assert (table.all.pq, table.all.n) == (pytest.approx((5 / 6 + 1 + 6 / 8) / 4, abs=1e-15), 4)
+    assert [row.PQ for row in table.per_class] == pytest.approx([5 / 6, 0, 1, 6 / 8], abs=1e-15)
+    assert pytest.approx((5 / 12, 7 / 8), abs=1e-15) == (table.groups.things.PQ, table.groups.stuff.PQ)
+    assert (table.groups.all.PQ, table.groups.all.n) == (pytest.approx((5 / 6 + 1 + 6 / 8) / 4, abs=1e-15), 4)
 
 
 def test_rectangles_on_a_wall():
@@ -103,8 +112,8 @@ def test_rectangles_on_a_wall():
     union_of_walls = 4800 - (19 * 18 + 140 + 36)
     inter_of_walls = wall + wall_found - union_of_walls
     expected = [person / 2, None, 36 / 50, inter_of_walls / union_of_walls]
-    assert [row.pq for row in table.per_class] == pytest.approx(expected, abs=1e-15)
-    assert table.all.n == 3
+    assert [row.PQ for row in table.per_class] == pytest.approx(expected, abs=1e-15)
+    assert table.groups.all.n == 3
 
 
 @pytest.mark.parametrize("case", ["mmdet", "deeplab2_team", "deeplab2_all3"])
@@ -123,12 +132,12 @@ def test_files_with_the_answers_of_panopticapi(case: str, shared_data: Path):
         for image_id, annotation in truth.annotations.items()
     )  # fmt: skip
     table = pq_table(totals, categories)
-    for group, name in ((table.all, "All"), (table.things, "Things"), (table.stuff, "Stuff")):
-        for ours, key in ((group.pq, "pq"), (group.sq, "sq"), (group.rq, "rq")):
+    for group, name in ((table.groups.all, "All"), (table.groups.things, "Things"), (table.groups.stuff, "Stuff")):
+        for ours, key in ((group.PQ, "pq"), (group.SQ, "sq"), (group.RQ, "rq")):
             _assert_equal(ours, expected[name][key])
         assert group.n == expected[name]["n"]
     for category, row in zip(categories, table.per_class, strict=True):
-        for ours, key in ((row.pq, "pq"), (row.sq, "sq"), (row.rq, "rq")):
+        for ours, key in ((row.PQ, "pq"), (row.SQ, "sq"), (row.RQ, "rq")):
             _assert_equal(ours or 0.0, expected["per_class"][str(category.id)][key])
 
 

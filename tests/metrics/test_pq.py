@@ -26,14 +26,14 @@ def test_a_map_against_itself_is_perfect(scene: Scene):
     truth = scene.truth.panoptic()
     found = pq_stat(Overlap.of(truth, truth), protocol="strict")
     table = pq_table(found, SPACE)
-    assert all(row.pq in (None, 1.0) for row in table.per_class)
+    assert all(row.PQ in (None, 1.0) for row in table.per_class)
     assert sum(t.tp for t in found.values()) == sum(not s.iscrowd for s in truth.segments_info)
 
 
 def test_a_map_against_itself_is_perfect_in_the_coco_protocol():
     truth = panoptic(strip((1, 5), (0, 3), (2, 4)), {1: THING, 2: SegmentInfo(70)})
     table = pq_table(pq_stat(Overlap.of(truth, truth)), SPACE)
-    assert (table.all.pq, table.things.pq, table.stuff.pq) == (1.0, 1.0, 1.0)
+    assert (table.groups.all.PQ, table.groups.things.PQ, table.groups.stuff.PQ) == (1.0, 1.0, 1.0)
 
 
 @settings(max_examples=50, deadline=None)
@@ -97,16 +97,21 @@ def test_strict_honours_every_crowd_region_and_counts_areas():
 def test_absent_categories_are_left_out_and_empty_groups_are_none():
     only_things = overlap([(1, 4)], {1: THING}, [(1, 4)], {1: THING})
     table = pq_table(pq_stat(only_things), SPACE)
-    assert (table.things.pq, table.things.n) == (1.0, 1)
-    assert (table.stuff.pq, table.stuff.sq, table.stuff.rq, table.stuff.n) == (None, None, None, 0)
-    assert [row.pq for row in table.per_class] == [1.0, *[None] * (len(SPACE) - 1)]
+    assert (table.groups.things.PQ, table.groups.things.n) == (1.0, 1)
+    assert (table.groups.stuff.PQ, table.groups.stuff.SQ, table.groups.stuff.RQ, table.groups.stuff.n) == (
+        None,
+        None,
+        None,
+        0,
+    )
+    assert [row.PQ for row in table.per_class] == [1.0, *[None] * (len(SPACE) - 1)]
 
 
 def test_pq_is_the_mean_of_pq_and_not_sq_times_rq():
     one = {1: PQStat.true_positive(0.6), 70: PQStat.true_positive(1.0) + PQStat(fn=2)}
     table = pq_table(one, SPACE)
-    assert table.all.pq == pytest.approx((0.6 + 1 / 2) / 2, abs=1e-15)
-    assert table.all.sq * table.all.rq == pytest.approx(0.8 * 0.75, abs=1e-15)
+    assert pytest.approx((0.6 + 1 / 2) / 2, abs=1e-15) == table.groups.all.PQ
+    assert pytest.approx(0.8 * 0.75, abs=1e-15) == table.groups.all.SQ * table.groups.all.RQ
 
 
 def test_a_category_that_is_not_the_data_sets_is_refused():

@@ -88,15 +88,17 @@ def _assert_equal(ours: dict[int, Any], theirs: Any) -> None:
         assert counts == (other.tp, other.fp, other.fn), category
         assert (one.iou_sum if one else 0) == pytest.approx(other.iou, rel=1e-12, abs=0)
     table = pq_table(ours, SPACE)
-    for group, isthing in ((table.all, None), (table.things, True), (table.stuff, False)):
+    for group, isthing in ((table.groups.all, None), (table.groups.things, True), (table.groups.stuff, False)):
         if group.n == 0:  # where panopticapi divides by zero
             with pytest.raises(ZeroDivisionError):
                 theirs.pq_average(COCO_CATEGORIES, isthing)
             continue
         mean, _ = theirs.pq_average(COCO_CATEGORIES, isthing)
         assert group.n == mean["n"]
-        assert (group.pq, group.sq, group.rq) == pytest.approx(
-            (mean["pq"], mean["sq"], mean["rq"]), rel=1e-12, abs=1e-12
+        assert pytest.approx((mean["pq"], mean["sq"], mean["rq"]), rel=1e-12, abs=1e-12) == (
+            group.PQ,
+            group.SQ,
+            group.RQ,
         )
 
 

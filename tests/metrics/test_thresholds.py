@@ -14,10 +14,10 @@ def test_each_threshold_is_pq_counted_at_it() -> None:
     assert THRESHOLDS == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
     for at, table in zip(THRESHOLDS, found.tables, strict=True):
         assert table == pq_table(sum_stats(pq_stat(Overlap.from_json(line["overlap"]), at) for line in lines), SPACE)
-    recognition = [table.all.rq for table in found.tables]
+    recognition = [table.groups.all.RQ for table in found.tables]
     assert recognition == sorted(recognition, reverse=True) and recognition[0] > recognition[-1]
     data = found.to_json()
-    assert data["mean"]["all"] == pytest.approx(sum(table.all.pq for table in found.tables) / 10, abs=1e-15)
+    assert data["mean"]["all"] == pytest.approx(sum(table.groups.all.PQ for table in found.tables) / 10, abs=1e-15)
     assert list(data["thresholds"]) == [str(at) for at in THRESHOLDS]
 
 

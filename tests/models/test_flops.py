@@ -70,7 +70,7 @@ def test_a_run_tells_them_and_what_it_does_not_count_costs_nothing(
         added = f"\n\ndef count(self, image):\n    {line}\n\n\nBands.multiply_adds = count\n"
         code.write_text(code.read_text(encoding="utf-8") + added, encoding="utf-8")
         done = run(resolve_model(str(yaml), "cityscapes"), data, tmp_path / "out")
-        told.append((done.meta["multiply_adds"], done.complete["images_sha256"]))
+        told.append((done.meta.multiply_adds, done.complete.images_sha256))
     assert [count for count, _ in told] == [None, 640]
     assert told[0][1] == told[1][1]
 

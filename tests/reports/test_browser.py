@@ -67,14 +67,13 @@ def test_numbers_are_those_of_the_runs(tab: Any, address: str, runs: list[Run]) 
     tab.goto(address)
     rows = "[...document.querySelectorAll('#headline-table tbody tr')]"
     found = tab.evaluate(f"{rows}.map(r => [r.dataset.run, Number(r.querySelector('[data-name=PQ] data').value)])")
-    assert found == [[run.name, run.score["PQ"]["all"]["PQ"]] for run in runs]
+    assert found == [[run.name, run.score.PQ.all.PQ] for run in runs]
     bars = tab.evaluate(
         "Object.fromEntries([...document.querySelectorAll('[data-measure=PQ] tr[data-class]')]"
         ".map(r => [r.dataset.class, [...r.querySelectorAll('data')].map(d => Number(d.value))]))"
     )
     assert bars == {
-        row["name"]: [run.score["per_class"][k]["PQ"] for run in runs]
-        for k, row in enumerate(runs[0].score["per_class"])
+        row.name: [run.score.per_class[k].PQ for run in runs] for k, row in enumerate(runs[0].score.per_class)
     }
 
 

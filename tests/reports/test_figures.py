@@ -4,9 +4,10 @@ import pytest
 from PIL import Image as PilImage
 from report_runs import finished, meta, values
 
-from bench.errors import NotComparable, UsageError
+from bench.errors import UsageError
 from bench.reports.figures.class_bars import BAR_INCHES, class_bars
 from bench.reports.figures.plot import DPI, PALETTE
+from bench.reports.report import report
 from bench.results.run import Run
 from bench.types import Categories, Category
 
@@ -74,12 +75,7 @@ def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
     assert first == again
 
 
-def test_runs_on_other_truth_are_not_set_beside_each_other(tmp_path: Path) -> None:
-    with pytest.raises(NotComparable, match="differ in"):
-        class_bars([a_run(tmp_path, "x"), a_run(tmp_path, "y", key="b")]).save(tmp_path / "no.png")
-
-
 @pytest.mark.parametrize("count", [0, len(PALETTE) + 1])
 def test_too_many_runs_are_refused(tmp_path: Path, count: int) -> None:
     with pytest.raises(UsageError, match="1 to 8 runs"):
-        class_bars([a_run(tmp_path, "m")] * count).save(tmp_path / "no.png")
+        report([a_run(tmp_path, "m")] * count, tmp_path / "no")

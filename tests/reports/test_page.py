@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from page_runs import EVIL, IMAGES, dataset, image_id, prediction, run_of, truth
 from report_runs import MODEL
 
 from bench.errors import NotComparable
+from bench.io.config import from_dict
 from bench.io.hashing import folder_digest
 from bench.metrics.error_map import error_map, pair_codes
 from bench.metrics.pq import match
@@ -25,6 +27,7 @@ from bench.reports.views.cost import scatters
 from bench.reports.views.errors import group_stacks
 from bench.reports.views.runs import labels, run_views
 from bench.reports.views.training import training_log
+from bench.results.records import ModelRecord, PredictionsRecord
 from bench.results.run import Run
 
 
@@ -66,9 +69,9 @@ def test_the_headline_has_the_stored_numbers_in_full(page: str, runs: list[Run])
     found = Numbers(page).found
     for run in runs:
         score = run.score
-        assert found[run.name]["PQ"] == score["PQ"]["all"]["PQ"]
-        assert found[run.name]["PQ things"] == score["PQ"]["things"]["PQ"]
-        assert found[run.name]["mIoU panoptic"] == score["mIoU"]["panoptic"]
+        assert found[run.name]["PQ"] == score.PQ.all.PQ
+        assert found[run.name]["PQ things"] == score.PQ.things.PQ
+        assert found[run.name]["mIoU panoptic"] == score.mIoU.panoptic
         assert "mIoU semantic" not in found[run.name]  # the runs have no semantic output
 
 
@@ -104,7 +107,7 @@ def test_the_plots_of_the_page_are_the_files(files: dict[str, bytes], page: str)
 
 
 def test_runs_on_other_truth_share_no_page(runs: list[Run], tmp_path: Path) -> None:
-    done = {**(runs[1].done or {}), "key": {"truth": "other"}}
+    done = replace(runs[1].complete, key={"truth": "other"})
     with pytest.raises(NotComparable):
         report([runs[0], Run(runs[1].folder, runs[1].meta, done)], tmp_path)
 
@@ -169,7 +172,7 @@ def test_a_model_that_another_beats_in_both_is_dominated(runs: list[Run]) -> Non
 
 def test_runs_of_one_name_are_told_apart(runs: list[Run]) -> None:
     one = runs[0]
-    other = Run(Path("elsewhere"), {**one.meta, "model": {**MODEL, "checkpoint": "toy/large"}}, one.done)
+    other = Run(Path("elsewhere"), replace(one.meta, model=replace(one.meta.model, checkpoint="toy/large")), one.done)
     assert labels([one, other]) == ["good toy/tiny", "good toy/large"]
     assert labels([one, Run(Path("x"), one.meta, one.done)]) == ["good toy/tiny a", "good toy/tiny x"]
     assert labels(runs) == [run.name for run in runs]
@@ -178,11 +181,12 @@ def test_runs_of_one_name_are_told_apart(runs: list[Run]) -> None:
 def test_a_training_log_counts_only_beside_the_weights_that_ran(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "training.jsonl").write_text('{"step": 5, "loss": 2.0}\n{"step": 10, "lo')
-    model = {"source": str(tmp_path), "local": True, "weights": folder_digest(tmp_path)}
+    stored = {**MODEL, "source": str(tmp_path), "local": True, "weights": folder_digest(tmp_path)}
+    model = from_dict(ModelRecord, stored, "run.json", "ignore")
     assert training_log(model) == [{"step": 5, "loss": 2.0}]
     (tmp_path / "config.json").write_text('{"changed": 1}')
     assert training_log(model) == []
-    assert training_log({"predictions": "0f"}) == []
+    assert training_log(PredictionsRecord("0f")) == []
 
 
 def test_latex_keeps_every_special_letter() -> None:

@@ -43,7 +43,7 @@ def page(made: StudyReport) -> str:
 
 def test_an_arm_is_the_mean_of_its_seeds(made: StudyReport) -> None:
     base, worse, alone = made.scored
-    own = [one.runs["toy"].score["PQ"]["all"]["PQ"] for one in made.outcome.trained[:2]]
+    own = [one.runs["toy"].score.PQ.all.PQ for one in made.outcome.trained[:2]]
     assert base.values("PQ") == pytest.approx(own) and base.mean("PQ").value == pytest.approx(np.mean(own))
     assert base.spread() == pytest.approx(abs(own[0] - own[1])) and alone.spread() is None
     assert base.mean("PQ").value > worse.mean("PQ").value  # type: ignore[operator]

@@ -55,7 +55,7 @@ def test_any_split_is_the_whole(data: Dataset, model: ModelSpec, whole: Run, tmp
     for name in ("images-0-of-1.jsonl", "predictions/predictions.json"):
         assert (folder / name).read_bytes() == (whole.folder / name).read_bytes()
     for name in ("score", "key", "images_sha256"):
-        assert merged.done[name] == whole.done[name]
+        assert getattr(merged.done, name) == getattr(whole.done, name)
     timed = [json.loads(line)["image_id"] for line in (folder / "timings-0-of-1.jsonl").read_text().splitlines()]
     assert timed == [sample.image_id for sample in data.samples]
     assert {path.name for path in folder.iterdir()} == {path.name for path in whole.folder.iterdir()}
@@ -68,7 +68,7 @@ def test_shards_of_several_folders(data: Dataset, model: ModelSpec, whole: Run, 
     merged = merge(folders)
     assert merged.folder == folders[0]
     assert merged.done is not None and whole.done is not None
-    assert merged.done["images_sha256"] == whole.done["images_sha256"]
+    assert merged.done.images_sha256 == whole.done.images_sha256
     pictures = {path.name for path in (whole.folder / "predictions").glob("*.png")}
     assert {path.name for path in (folders[0] / "predictions").glob("*.png")} == pictures
 
@@ -101,7 +101,7 @@ def test_an_interrupted_merge_is_repeated(data: Dataset, model: ModelSpec, whole
     shutil.copy(whole.folder / "images-0-of-1.jsonl", folder)  # as if it had been killed before done.json
     merged = merge([folder])
     assert merged.done is not None and whole.done is not None
-    assert merged.done["images_sha256"] == whole.done["images_sha256"]
+    assert merged.done.images_sha256 == whole.done.images_sha256
 
 
 def test_what_is_not_of_one_run_is_refused(data: Dataset, model: ModelSpec, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_shard_resumes_and_repeats_alone(data: Dataset, model: ModelSpec, tmp_
     kept = (folder / "images-0-of-2.jsonl").stat().st_mtime_ns
     run(model, data, tmp_path, batch_size=2, shard=Shard(1, 2), overwrite=True)
     assert (folder / "images-0-of-2.jsonl").stat().st_mtime_ns == kept
-    assert merge([folder]).score["images"] == 7
+    assert merge([folder]).score.images == 7
 
 
 def test_the_shard_option() -> None:

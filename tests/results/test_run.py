@@ -37,7 +37,7 @@ def test_a_run_is_complete_when_done_exists(tmp_path: Path) -> None:
     with RunWriter(tmp_path / "run", META) as run:
         run.finish(SCORE, {"truth": "t"})
     (done,) = read_runs(tmp_path)
-    assert done.score == SCORE
+    assert done.score == score([], SPACE, "cityscapes") and done.score.to_json() == SCORE
     assert [entry["image_id"] for entry in done.lines()] == ["a", "b"]
     assert not list(tmp_path.glob("**/*.part"))
 

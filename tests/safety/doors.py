@@ -48,7 +48,6 @@ from bench.models.weights import check_available
 from bench.reports.leaderboard import leaderboard, to_csv, to_json, to_markdown, to_tables
 from bench.reports.pictures.overlays import overlays
 from bench.reports.tables import class_table, headline, semantic_table
-from bench.reports.views.classes import class_frame
 from bench.results.predictions import open_coco_predictions, open_predictions, saved_predictions
 from bench.results.run import read_run, read_runs
 from bench.training.recipe import Recipe
@@ -72,7 +71,7 @@ def score_pair(root: Path) -> object:
     truth = load_coco_files(root / "gt.json", root / "gt")
     made = open_coco_predictions(root / "pred.json", root / "pred", "pred")
     run = bench.score(made, truth, root / "out", name="mine", overwrite=True)
-    return json.dumps(run.score, allow_nan=False)
+    return json.dumps(run.score.to_json(), allow_nan=False)
 
 
 def check_pair(root: Path) -> object:
@@ -156,12 +155,12 @@ def finished_run() -> Files:
 def show_run(root: Path) -> None:
     """What show, leaderboard and report say of a run, without the plots."""
     run = read_run(root / "run")
-    json.dumps(run.score, allow_nan=False)
+    json.dumps(run.score.to_json(), allow_nan=False)
     [headline(run.name, run.dataset, run.score), semantic_table(run.score), class_table(run.score)]
-    class_frame(run.score)
+    run.to_frame()
     boards = leaderboard(read_runs(root))
     [to_markdown(boards), to_tables(boards), to_csv(boards), to_json(boards)]
-    rule = run.meta.get("rules", {}).get("semantic_rule")
+    rule = run.meta.rules.get("semantic_rule")
     with error_context(run.folder):
         score(run.lines(), run.categories, "detectron2" if rule == "detectron2" else "cityscapes")
 

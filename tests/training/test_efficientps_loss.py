@@ -144,4 +144,4 @@ def test_a_few_dozen_steps_learn_an_image_by_heart() -> None:
         (index[0] + 1).numpy().astype(np.int32), tuple(SegmentInfo(CITYSCAPES.ids[c]) for c in classes[0].tolist())
     )
     quality = pq_table(sum_stats([pq_stat(Overlap.of(truth, ours))]), CITYSCAPES)
-    assert quality.all.pq is not None and quality.all.pq > 0.6
+    assert quality.groups.all.PQ is not None and quality.groups.all.PQ > 0.6

@@ -2,5 +2,6 @@
 
 from bench.datasets.check.check import check_dataset, check_files
 from bench.datasets.check.common import CheckOptions
+from bench.datasets.check.findings import CheckReport
 
-__all__ = ["CheckOptions", "check_dataset", "check_files"]
+__all__ = ["CheckOptions", "CheckReport", "check_dataset", "check_files"]

@@ -166,8 +166,8 @@ class CheckAccumulator:
 def _self_score(tallies: Mapping[int, PQStat], categories: Categories) -> Iterable[Finding]:
     known = {category_id: part for category_id, part in tallies.items() if category_id in categories.index_of}
     for category, row in zip(categories, pq_table(known, categories).per_class, strict=True):
-        if row.pq is not None and row.pq != 1:
-            yield Finding("self-score", f"{category.name}: PQ of the truth against itself is {row.pq:.6f}")
+        if row.PQ is not None and row.PQ != 1:
+            yield Finding("self-score", f"{category.name}: PQ of the truth against itself is {row.PQ:.6f}")
 
 
 def _absent(pixels: Mapping[int, int], categories: Categories) -> Iterable[Finding]:

@@ -142,7 +142,7 @@ class RemoteAdapter:
             "module": self._tree.module,
             "file": None if self._tree.file is None else str(self._tree.file),
             "class": spec.adapter.rpartition(":")[2],
-            "spec": {**to_plain(spec), "space": to_plain(spec.space.items)},
+            "spec": {**to_plain(spec), "space": spec.space.to_json()},
             "device": self._device,
             "packages": [*PACKAGES, *MM, "detectron2"],
         }

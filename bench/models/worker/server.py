@@ -128,8 +128,8 @@ class StageServer:
         about = {name: getattr(self._adapter, name, None) for name in ("parameters", "revision")}
         about["threads"] = torch_threads()
         device = str(getattr(self._adapter, "device", header["device"]))
-        categories = self._adapter.categories.to_json()
-        return Message({**about, "device": device, "categories": categories, "packages": _packages(header["packages"])})
+        about["categories"] = self._adapter.categories.to_json()
+        return Message({**about, "device": device, "packages": _packages(header["packages"])})
 
     def preprocess(self, message: Message) -> Message:
         """Preprocess one image and keep the result."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bench.analysis.comparison import require_comparable
-from bench.errors import UsageError
 from bench.reports.figures.plot import PALETTE, STYLE, Plot
 from bench.reports.tables import UNDEFINED, percent
-from bench.reports.views.classes import MEASURES, class_frame
+from bench.reports.views.classes import MEASURES
 from bench.results.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BAR_INCHES = 0.15  # a bar and its number in 7 pt
 GAP_BARS = 0.7  # between classes, in bars
@@ -25,8 +26,7 @@ GAP_BARS = 0.7  # between classes, in bars
 @matplotlib.rc_context(STYLE)
 def class_bars(runs: Sequence[Run]) -> Plot:
     """Draw PQ, SQ, RQ and IoU of every class; things above stuff, in the order of the label space."""
-    require_one_board(runs)
-    frames = [class_frame(run.score) for run in runs]
+    frames = [run.to_frame() for run in runs]
     names, isthing = frames[0]["name"].astype(str), frames[0]["isthing"]
     measures = [m for m in MEASURES if m != "IoU_semantic" or any(f[m].notna().any() for f in frames)]
     groups = {"Things": np.flatnonzero(isthing), "Stuff": np.flatnonzero(~isthing)}
@@ -42,23 +42,12 @@ def class_bars(runs: Sequence[Run]) -> Plot:
         middles = (np.arange(len(rows)) + 0.5) * (len(runs) + GAP_BARS)
         line[0].set_yticks(middles, list(names.iloc[rows]))
         line[0].set_ylabel(group, fontweight="bold")
-    images = runs[0].score["images"]
+    images = runs[0].score.images
     title = f"{runs[0].dataset}, {images} image{'' if images == 1 else 's'}, percent"
     swatches = [Patch(color=PALETTE[k]) for k in range(len(runs))]
     figure.legend(swatches, [_label(run) for run in runs], loc="outside upper left", title=title,
                   title_fontproperties={"size": 11, "weight": "bold"}, alignment="left")  # fmt: skip
     return Plot("classes", "Classes", figure)
-
-
-def require_one_board(runs: Sequence[Run]) -> None:
-    """Raise NotComparable unless all runs were scored on the same ground truth by the same rules.
-
-    Raises UsageError without runs or with more runs than colours.
-    """
-    if not 1 <= len(runs) <= len(PALETTE):
-        raise UsageError(f"a report takes 1 to {len(PALETTE)} runs, not {len(runs)}")
-    for run in runs[1:]:
-        require_comparable(runs[0], run)
 
 
 def _panel(axes: Axes, columns: Sequence[pd.Series[float]]) -> None:
@@ -84,6 +73,6 @@ def _number(axes: Axes, place: float, value: float | None) -> None:
 
 
 def _label(run: Run) -> str:
-    groups = run.score["PQ"]
-    means = ", ".join(f"{name} {percent(groups[name]['PQ'])}" for name in ("things", "stuff"))
-    return f"{run.name}:  PQ {percent(groups['all']['PQ'])}  ({means})"
+    pq = run.score.PQ
+    means = f"things {percent(pq.things.PQ)}, stuff {percent(pq.stuff.PQ)}"
+    return f"{run.name}:  PQ {percent(pq.all.PQ)}  ({means})"

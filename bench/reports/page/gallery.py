@@ -49,7 +49,7 @@ def gallery(views: Sequence[RunView], dataset: Dataset | None, cap_mb: float = C
 
 def _missing(view: RunView) -> str:
     """Return why a run has no pictures, or "" if it has."""
-    if not view.score["PQ"]["all"]["n"] or not view.views:
+    if not view.score.PQ.all.n or not view.views:
         return f"{view.label}: has no segments, or its image lines are not at hand."
     if saved_predictions(view.run) is None:
         return (

@@ -14,6 +14,7 @@ from bench.analysis.ranking import comparability_key
 from bench.io.files import write_atomic
 from bench.metrics.error_map import Error
 from bench.metrics.errors import ERROR_TYPES
+from bench.metrics.score import HEADLINE
 from bench.reports.figures.plot import Plot
 from bench.reports.figures.summary import class_errors_name
 from bench.reports.page.gallery import Gallery
@@ -24,7 +25,7 @@ from bench.reports.views.cost import scatters
 from bench.reports.views.errors import confusions, sizes
 from bench.reports.views.label_maps import map_views
 from bench.reports.views.provenance import provenance_rows
-from bench.reports.views.runs import HEADLINE, RunView
+from bench.reports.views.runs import RunView
 
 TEMPLATES = Path(__file__).parent / "template"
 SCRIPTS = ("classes.js", "pictures.js", "gallery.js")
@@ -62,8 +63,8 @@ def page_values(
     values = {
         "title": f"{' · '.join(view.label for view in views)} on {first.dataset}",
         "dataset": first.dataset,
-        "images": first.score["images"],
-        "protocol": first.score["protocol"],
+        "images": first.score.images,
+        "protocol": first.score.protocol,
         "key": comparability_key(first)[:8],
         "version": __version__,
         "css": Markup(_template("page.css")),

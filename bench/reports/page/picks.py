@@ -85,7 +85,7 @@ def _worst(view: RunView) -> dict[str, list[tuple[str, WrongSegment]]]:
 
 
 def _faults(overlap: Overlap, view: RunView) -> Iterator[tuple[str, WrongSegment]]:
-    protocol, space = view.score["protocol"], view.run.categories
+    protocol, space = view.score.protocol, view.run.categories
     matches = match(overlap, protocol=protocol)
     kinds = assign_error_types(overlap, matches, protocol)
 

@@ -52,7 +52,7 @@ def ranked_images(run: Run) -> list[RankedImage]:
     scores = {}
     for line in run.lines():
         with error_context(f"{run.folder}, image {line['image_id']!r}"):
-            pq = _pq(Overlap.from_json(line.get("overlap") or {}), run.categories, run.score["protocol"])
+            pq = _pq(Overlap.from_json(line.get("overlap") or {}), run.categories, run.score.protocol)
         if pq is not None:
             scores[str(line["image_id"])] = pq
     return places(scores)
@@ -64,7 +64,7 @@ def places(scores: Mapping[str, float]) -> list[RankedImage]:
 
 
 def _pq(overlap: Overlap, categories: Categories, protocol: Protocol) -> float | None:
-    return pq_table(pq_stat(overlap, protocol=protocol), categories).all.pq
+    return pq_table(pq_stat(overlap, protocol=protocol), categories).groups.all.PQ
 
 
 def best_median_worst(ranked: Sequence[RankedImage], count: int) -> list[RankedImage]:
@@ -87,7 +87,7 @@ def read_view(
     truth = sample.read_target()
     made = predictions.read(pick.image_id, run.categories)
     overlap = Overlap.of(truth, made.panoptic)
-    protocol: Protocol = run.score["protocol"]
+    protocol: Protocol = run.score.protocol
     if _pq(overlap, run.categories, protocol) != pick.pq:
         raise DataError(
             f"{predictions.folder}: the files of image {pick.image_id!r} do not give the stored PQ of "

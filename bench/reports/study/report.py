@@ -176,7 +176,7 @@ def image_notes(scored: Sequence[Arm]) -> tuple[str, ...]:
     if not scored:
         return ()
     groups = {line.get("group") for line in scored[0].runs[0].lines()}
-    return notes(int(scored[0].runs[0].score["images"]), len(groups), False)
+    return notes(scored[0].runs[0].score.images, len(groups), False)
 
 
 def base_views(scored: Sequence[Arm]) -> list[RunView]:

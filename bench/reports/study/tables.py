@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.contrasts import Arm, Verdict
 from bench.analysis.study import StudyOutcome
 from bench.metrics.bootstrap import MEANS
+from bench.metrics.score import HEADLINE, Score
 from bench.reports.tables import UNDEFINED, Table, interval, percent
 from bench.results.run import Run
 
-MEASURES = {
-    "PQ": ("PQ", "all", "PQ"), "SQ": ("PQ", "all", "SQ"), "RQ": ("PQ", "all", "RQ"),
-    "mIoU semantic": ("mIoU", "semantic"), "mIoU panoptic": ("mIoU", "panoptic"),
-}  # fmt: skip
+MEASURES = ("PQ", "SQ", "RQ", "mIoU semantic", "mIoU panoptic")
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,8 @@ def transfers(outcome: StudyOutcome) -> list[Transfer]:
     most = max((len(runs[0].categories) for _, runs in scored), default=0)
     return [
         Transfer(
-            run.training, run.dataset, _space(runs[0], most), len(runs[0].categories), int(runs[0].score["images"]),
-            {name: _mean(runs, path) for name, path in MEASURES.items()},
+            run.training, run.dataset, _space(runs[0], most), len(runs[0].categories), runs[0].score.images,
+            {name: _mean(runs, HEADLINE[name]) for name in MEASURES},
         )
         for run, runs in sorted(scored, key=lambda one: -len(one[1][0].categories))
     ]  # fmt: skip
@@ -51,15 +49,9 @@ def _space(run: Run, most: int) -> str:
     return "full" if len(run.categories) == most else "reduced"
 
 
-def _mean(runs: list[Run], path: tuple[str, ...]) -> float | None:
-    values = []
-    for run in runs:
-        value = run.score
-        for key in path:
-            value = value[key]
-        values.append(value)
-    known = [float(value) for value in values if isinstance(value, int | float)]
-    return sum(known) / len(known) if len(known) == len(values) else None
+def _mean(runs: list[Run], of: Callable[[Score], float | None]) -> float | None:
+    known = [value for run in runs if (value := of(run.score)) is not None]
+    return sum(known) / len(known) if len(known) == len(runs) else None
 
 
 SHOWN = ("PQ", "SQ", "RQ", "mIoU panoptic")
@@ -137,7 +129,7 @@ PRODUCT_NOTE = (
 
 
 def about(outcome: StudyOutcome, scored: Sequence[Arm]) -> str:
-    images = scored[0].runs[0].score["images"] if scored else 0
+    images = scored[0].runs[0].score.images if scored else 0
     return f"{outcome.study.dataset}, {images} images, percent, means of the seeds with 95 % intervals over images"
 
 

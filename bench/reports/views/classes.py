@@ -1,41 +1,11 @@
-"""Class-wise metrics as a pandas frame and as table cells."""
+"""Class-wise metrics as table cells."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from bench.reports.views.runs import Interval, RunView
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-KINDS = ("semantic", "panoptic")
-
-
-def class_frame(score: Mapping[str, Any]) -> pd.DataFrame:
-    """Return one row per class in the order of the label space; fractions, NaN if undefined.
-
-    Columns: category_id, name, isthing, PQ, SQ, RQ, TP, FP, FN, IoU_semantic, IoU_panoptic.
-    """
-    import pandas as pd
-
-    rows = [
-        {
-            **{name: row[name] for name in ("category_id", "name", "isthing")},
-            **{name: _number(row[name]) for name in ("PQ", "SQ", "RQ")},
-            **{name: row[name] for name in ("TP", "FP", "FN")},
-            **{f"IoU_{kind}": _number(row["IoU"][kind]) for kind in KINDS},
-        }
-        for row in score["per_class"]
-    ]
-    return pd.DataFrame(rows)
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
-
 
 MEASURES = {
     "PQ": "PQ", "SQ": "SQ", "RQ": "RQ",
@@ -73,7 +43,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of every class; `name` is a column of `class_frame`."""
+    """A measure of every class; `name` is a column of `Run.to_frame`."""
 
     name: str
     title: str
@@ -85,7 +55,7 @@ class Measure:
 
 def measures(views: Sequence[RunView]) -> list[Measure]:
     """Return PQ, SQ, RQ and both kinds of IoU of every class, without measures that no run has."""
-    frames = [class_frame(view.score).astype(object) for view in views]
+    frames = [view.run.to_frame().astype(object) for view in views]
     frames = [frame.where(frame.notna(), None) for frame in frames]
     found = []
     for measure, title in MEASURES.items():

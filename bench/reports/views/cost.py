@@ -67,7 +67,7 @@ def scatters(views: Sequence[RunView]) -> list[Scatter]:
 
 
 def _scatter(cost: Cost, views: Sequence[RunView]) -> Scatter:
-    known = [(view, cost.of(view), view.score["PQ"]["all"]["PQ"]) for view in views]
+    known = [(view, cost.of(view), view.score.PQ.all.PQ) for view in views]
     told = [(view, float(x), 100 * y) for view, x, y in known if x and y is not None]
     without = tuple(view.label for view, x, y in known if not x or y is None)
     points = tuple(

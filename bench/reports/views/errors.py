@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.metrics.pq import GROUPS
 from bench.reports.views.classes import Cell
 from bench.reports.views.runs import RunView
 
 LARGEST_MATRIX = 40  # classes; beyond, the most frequent confusions are listed alone
 LISTED = 12
-GROUPS = ("all", "things", "stuff")
 
 
 @dataclass(frozen=True)

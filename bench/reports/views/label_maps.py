@@ -7,15 +7,13 @@ not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from bench.analysis.label_map_audit import read_audit
+from bench.analysis.label_map_audit import StoredAudit, read_audit
 from bench.reports.tables import UNDEFINED, Table, percent
 from bench.reports.views.runs import RunView
-
-Labels = Mapping[str, Any]  # what run.json records of a map: its sha256, and the names
+from bench.results.records import LabelMapRecord
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class MapView:
     void_share: float | None
     ceiling: tuple[float | None, float | None]
     dataset: str
-    audit: Mapping[str, Any] | None
+    audit: StoredAudit | None
 
     @property
     def unreachable(self) -> list[ClassReach]:
@@ -89,15 +87,16 @@ class MapView:
         return Table(title, ("class", "made of", "truth (% of pixels)", "segments"), (*rows, void))
 
 
-def _measured(audit: Mapping[str, Any]) -> list[str]:
-    pixels, ceiling = audit["pixels"], audit["ceiling"]
-    share = {name: percent(count / pixels["all"] if pixels["all"] else None) for name, count in pixels.items()}
-    gone = [f"{name} {percent(count / pixels['all'])} %" for name, count in audit["to_void"].items() if count]
+def _measured(audit: StoredAudit) -> list[str]:
+    pixels, ceiling = audit.pixels, audit.ceiling
+    covered, lost, gained = (percent(n / pixels.all if pixels.all else None)
+                             for n in (pixels.covered, pixels.lost, pixels.gained))  # fmt: skip
+    gone = [f"{name} {percent(count / pixels.all)} %" for name, count in audit.to_void.items() if count]
     return [
-        f"Of the pixels, {share['covered']} % are of a class, {share['lost']} % became void "
-        f"({', '.join(gone) or 'none'}) and {share['gained']} % were void before.",
-        f"Ceiling of a model that gets every class of the unmapped data right: PQ {percent(ceiling['PQ'])}, "
-        f"mIoU {percent(ceiling['mIoU'])}.",
+        f"Of the pixels, {covered} % are of a class, {lost} % became void "
+        f"({', '.join(gone) or 'none'}) and {gained} % were void before.",
+        f"Ceiling of a model that gets every class of the unmapped data right: PQ {percent(ceiling.PQ)}, "
+        f"mIoU {percent(ceiling.mIoU)}.",
     ]
 
 
@@ -106,30 +105,30 @@ def map_views(views: Sequence[RunView]) -> list[MapView]:
     found: dict[str, MapView] = {}
     for view in views:
         meta = view.run.meta
-        kinds = (("truth", meta["dataset"].get("label_map")), (f"predictions of {view.label}", meta.get("label_map")))
+        kinds = (("truth", meta.dataset.label_map), (f"predictions of {view.label}", meta.label_map))
         for of, labels in kinds:
             if labels:
-                one = found.get(labels["sha256"]) or _map_view(labels, view)
-                found[labels["sha256"]] = replace(one, of=(*one.of, *([of] if of not in one.of else [])))
+                one = found.get(labels.sha256) or _map_view(labels, view)
+                found[labels.sha256] = replace(one, of=(*one.of, *([of] if of not in one.of else [])))
     return list(found.values())
 
 
-def _map_view(labels: Labels, view: RunView) -> MapView:
-    names: Mapping[str, str | None] = labels["names"]
-    shares, segments = _shares(view), bool(view.score["PQ"]["all"]["n"])
+def _map_view(labels: LabelMapRecord, view: RunView) -> MapView:
+    names = labels.names
+    shares, segments = _shares(view), bool(view.score.PQ.all.n)
     rows = tuple(
         ClassReach(
-            row["name"],
-            tuple(a for a, b in names.items() if b == row["name"]),
+            row.name,
+            tuple(a for a, b in names.items() if b == row.name),
             share,
-            row["TP"] + row["FN"] if segments else None,
+            row.TP + row.FN if segments else None,
         )
-        for row, share in zip(view.score["per_class"], shares, strict=False)
+        for row, share in zip(view.score.per_class, shares, strict=False)
     )
     void = tuple(a for a, b in names.items() if b is None)
     ceiling = _reached(rows, [row.segments for row in rows]), _reached(rows, [row.share for row in rows])
-    audit = read_audit(view.run, labels["sha256"])
-    return MapView((), labels["sha256"], rows, void, shares[-1], ceiling, view.run.dataset, audit)
+    audit = read_audit(view.run, labels.sha256)
+    return MapView((), labels.sha256, rows, void, shares[-1], ceiling, view.run.dataset, audit)
 
 
 def _shares(view: RunView) -> list[float | None]:

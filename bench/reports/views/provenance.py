@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from bench.analysis.contrasts import Arm
 from bench.analysis.ranking import row_of
@@ -16,6 +15,7 @@ from bench.reports.tables import UNDEFINED, Table
 from bench.reports.views.runs import RunView
 from bench.reports.views.training import training_log
 from bench.results.line_digests import lines_digest
+from bench.results.records import Provenance
 from bench.results.run import Run
 
 
@@ -28,26 +28,25 @@ def provenance_rows(views: Sequence[RunView]) -> list[tuple[str, list[str]]]:
 
 
 def _facts(view: RunView) -> dict[str, str]:
-    meta = view.run.meta
-    about = meta.get("provenance") or {}
+    meta, done = view.run.meta, view.run.complete
     return {
         "Model": " / ".join(str(view.row[name]) for name in ("name", "checkpoint", "method") if view.row[name]),
-        "Weights": str(meta["model"].get("weights") or ""),
-        "Predictions": str(meta["model"].get("predictions") or ""),
+        "Weights": getattr(meta.model, "weights", None) or "",
+        "Predictions": getattr(meta.model, "predictions", ""),
         "Input (px)": str(view.row["input"] or ""),
         "Fusion": str(view.row["fusion"] or ""),
         "Device": " / ".join(str(view.row[name]) for name in ("device", "precision") if view.row[name]),
-        "Threads": str(meta.get("threads") or ""),
-        "Data": f"{view.run.dataset}, {view.score['images']} images, ids {meta['dataset'].get('image_ids', UNDEFINED)}",
-        "Truth and rules": digest((view.run.done or {}).get("key", {})),
-        "Protocol": f"{view.score['protocol']}; departs from panopticapi: "
-        + ("; ".join(view.score["reference_deviations"]) or "nowhere"),
+        "Threads": str(meta.threads or ""),
+        "Data": f"{view.run.dataset}, {view.score.images} images, ids {meta.dataset.image_ids or UNDEFINED}",
+        "Truth and rules": digest(done.key),
+        "Protocol": f"{view.score.protocol}; departs from panopticapi: "
+        + ("; ".join(view.score.reference_deviations) or "nowhere"),
         "Stored lines": stored_lines(view.run),
         "Commit": str(view.row["commit"] or ""),
-        "Finished": str((view.run.done or {}).get("finished", "")),
-        "Machine": _machine(about),
-        "Packages": _packages(about),
-        "Command": shlex.join(meta.get("command") or []),
+        "Finished": done.finished,
+        "Machine": _machine(meta.provenance),
+        "Packages": _packages(meta.provenance),
+        "Command": shlex.join(meta.command or ()),
         "Folder": str(view.run.folder),
     }
 
@@ -57,7 +56,7 @@ def stored_lines(run: Run) -> str:
     lines = list(run.lines())
     if not lines:
         return "not at hand"
-    intact = lines_digest(lines) == (run.done or {}).get("images_sha256")
+    intact = lines_digest(lines) == run.complete.images_sha256
     return f"{len(lines)} images, {'intact' if intact else 'CHANGED since they were scored'}"
 
 
@@ -69,19 +68,19 @@ def seed_provenance(scored: Sequence[Arm]) -> Table:
 
 
 def _seed_row(name: str, seed: int, run: Run) -> tuple[str, ...]:
-    about: Mapping[str, Any] = run.meta.get("provenance") or {}
-    last = (list(training_log(run.meta["model"])) or [{}])[-1]
+    model = run.meta.model
+    last = (list(training_log(model)) or [{}])[-1]
     return (
         name,
         str(seed),
-        recipe_digest(Path(str(run.meta["model"].get("source") or ""))),
+        recipe_digest(Path(getattr(model, "source", None) or "")),
         str(last.get("step", UNDEFINED)),
         f"{last['seconds'] / 60:.1f}" if isinstance(last.get("seconds"), int | float) else UNDEFINED,
-        str(run.meta["model"].get("weights") or UNDEFINED)[:12],
+        (getattr(model, "weights", None) or UNDEFINED)[:12],
         str(row_of(run)["commit"] or UNDEFINED),
-        str(run.meta.get("device")),
-        _machine(about) or UNDEFINED,
-        _packages(about),
+        str(run.meta.device),
+        _machine(run.meta.provenance) or UNDEFINED,
+        _packages(run.meta.provenance),
         str(run.folder),
     )
 
@@ -93,10 +92,10 @@ def recipe_digest(folder: Path) -> str:
     return UNDEFINED
 
 
-def _machine(about: Mapping[str, Any]) -> str:
-    return ", ".join(str(about[name]) for name in ("processor", "platform") if about.get(name))
+def _machine(about: Provenance | None) -> str:
+    return ", ".join(text for text in (about.processor, about.platform) if text) if about else ""
 
 
-def _packages(about: Mapping[str, Any]) -> str:
-    named = {"panoptic-bench": about.get("bench"), "Python": about.get("python"), **(about.get("packages") or {})}
+def _packages(about: Provenance | None) -> str:
+    named = {"panoptic-bench": about.bench, "Python": about.python, **about.packages} if about else {}
     return ", ".join(f"{name} {version}" for name, version in named.items() if version)

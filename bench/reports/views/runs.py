@@ -10,15 +10,11 @@ from typing import Any
 from bench.analysis import breakdown
 from bench.analysis.ranking import row_of
 from bench.metrics.errors import ERROR_TYPES
+from bench.metrics.score import HEADLINE, Score
 from bench.reports.tables import giga, millions
 from bench.results.latency import Latency, read_latency
 from bench.results.run import Run
 
-HEADLINE = {
-    "PQ": ("PQ", "all", "PQ"), "SQ": ("PQ", "all", "SQ"), "RQ": ("PQ", "all", "RQ"),
-    "PQ things": ("PQ", "things", "PQ"), "PQ stuff": ("PQ", "stuff", "PQ"),
-    "mIoU semantic": ("mIoU", "semantic"), "mIoU panoptic": ("mIoU", "panoptic"),
-}  # fmt: skip
 Interval = tuple[float, float]
 
 
@@ -44,17 +40,11 @@ class RunView:
         return giga(self.row["multiply_adds"])
 
     @property
-    def score(self) -> Mapping[str, Any]:
+    def score(self) -> Score:
         return self.run.score
 
     def headline(self) -> dict[str, tuple[float | None, Interval | None]]:
-        found = {}
-        for name, (first, *rest) in HEADLINE.items():
-            value = self.score[first]
-            for key in rest:
-                value = value[key]
-            found[name] = (value, self.interval("means", name))
-        return found
+        return {name: (of(self.score), self.interval("means", name)) for name, of in HEADLINE.items()}
 
     def interval(self, kind: str, name: str) -> Interval | None:
         """Return the interval of a mean or of a class's PQ, or None if not available."""
@@ -79,7 +69,7 @@ def run_views(runs: Sequence[Run]) -> list[RunView]:
 def labels(runs: Sequence[Run]) -> list[str]:
     """Return the runs' names, with the checkpoint, then the folder, added to names that are not unique."""
     names = [run.name for run in runs]
-    longer = [f"{run.name} {run.meta['model'].get('checkpoint', '')}".strip() for run in runs]
+    longer = [f"{run.name} {getattr(run.meta.model, 'checkpoint', '')}".strip() for run in runs]
     names = [long if Counter(names)[name] > 1 else name for name, long in zip(names, longer, strict=True)]
     folders = [f"{name} {run.folder.name}" for name, run in zip(names, runs, strict=True)]
     return [folder if Counter(names)[name] > 1 else name for name, folder in zip(names, folders, strict=True)]
@@ -89,5 +79,5 @@ def _views(run: Run) -> dict[str, Mapping[str, Any]]:
     """Return the breakdowns for the page, empty without image lines. Without segments: confusion and intervals only."""
     if next(iter(run.lines()), None) is None:
         return {}
-    segments = ("errors", "by_size") if run.score["PQ"]["all"]["n"] else ()
+    segments = ("errors", "by_size") if run.score.PQ.all.n else ()
     return {view: breakdown.breakdown(run, view) for view in (*segments, "confusion", "intervals")}

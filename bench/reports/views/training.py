@@ -13,6 +13,7 @@ from bench.analysis.contrasts import Arm
 from bench.io.files import iter_lines, loads_strict
 from bench.io.hashing import folder_digest
 from bench.reports.views.runs import RunView
+from bench.results.records import ModelRecord, PredictionsRecord
 
 Row = Mapping[str, Any]
 LINE_STYLES = ("-", "--", ":", "-.")  # of the seeds of an arm, as matplotlib writes them; further seeds have the last
@@ -57,7 +58,7 @@ CHARTS: tuple[tuple[str, str, Callable[[Row], float | None]], ...] = (
 
 def charts(views: Sequence[RunView]) -> list[Chart]:
     """Return the charts of the runs with a training log."""
-    return _charts([(view.color_index, view.label, "-", training_log(view.run.meta["model"])) for view in views])
+    return _charts([(view.color_index, view.label, "-", training_log(view.run.meta.model)) for view in views])
 
 
 def seed_charts(arms: Sequence[Arm]) -> list[Chart]:
@@ -66,7 +67,7 @@ def seed_charts(arms: Sequence[Arm]) -> list[Chart]:
     for k, arm in enumerate(arms):
         for n, (seed, run) in enumerate(zip(arm.seeds, arm.runs, strict=True)):
             style = LINE_STYLES[min(n, len(LINE_STYLES) - 1)]
-            logs.append((k, f"{arm.name}, seed {seed}", style, training_log(run.meta["model"])))
+            logs.append((k, f"{arm.name}, seed {seed}", style, training_log(run.meta.model)))
     return _charts(logs)
 
 
@@ -84,15 +85,14 @@ def _charts(logs: Sequence[tuple[int, str, str, Sequence[Row]]]) -> list[Chart]:
     return found
 
 
-def training_log(model: Mapping[str, Any]) -> Sequence[Row]:
+def training_log(model: ModelRecord | PredictionsRecord) -> Sequence[Row]:
     """Return the lines of training.jsonl beside a run's weights; empty without a log or if the weights changed."""
-    source = model.get("source")
-    if not source or not model.get("local"):
+    if isinstance(model, PredictionsRecord) or not model.source or not model.local:
         return []
-    shipped = Path(str(files("bench.adapters"))) / source
-    folder = shipped if shipped.is_dir() else Path(source)
+    shipped = Path(str(files("bench.adapters"))) / model.source
+    folder = shipped if shipped.is_dir() else Path(model.source)
     log = folder / "training.jsonl"
-    if not log.is_file() or folder_digest(folder, model.get("files", ())) != model.get("weights"):
+    if not log.is_file() or folder_digest(folder, model.files) != model.weights:
         return []
     rows: list[Any] = []
     with suppress(OSError, ValueError):  # what a training that was cut short left unfinished ends the curve

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def assert_same(run: Run, undisturbed: Run) -> None:
     assert run.done is not None and undisturbed.done is not None
     ids = [line["image_id"] for line in run.lines()]
     assert len(ids) == len(set(ids)) == IMAGES
-    assert {**run.done, "finished": None} == {**undisturbed.done, "finished": None}
+    assert replace(run.done, finished="") == replace(undisturbed.done, finished="")
     for made in sorted((undisturbed.folder / "predictions").glob("**/*.png")):
         assert (run.folder / made.relative_to(undisturbed.folder)).read_bytes() == made.read_bytes()
 
@@ -77,8 +78,8 @@ def test_a_worker_gives_the_same_run(data: Dataset, undisturbed: dict[int, Run],
     (tmp_path / "noisy").touch()
     done = run_yaml(write_faulty(tmp_path, sys.executable), data, batch)
     assert_same(done, undisturbed[batch])
-    assert done.meta["worker"]["python"] == sys.version.split()[0]
-    assert done.meta["threads"] is None  # of the worker's torch, which it has not loaded
+    assert done.meta.worker["python"] == sys.version.split()[0]
+    assert done.meta.threads is None  # of the worker's torch, which it has not loaded
 
 
 def test_where_it_runs_is_no_part_of_a_run_s_identity(tmp_path: Path, data: Dataset) -> None:
@@ -86,7 +87,7 @@ def test_where_it_runs_is_no_part_of_a_run_s_identity(tmp_path: Path, data: Data
     here = run(resolve_model(str(yaml), "cityscapes"), data, tmp_path / "out")
     yaml.write_text(yaml.read_text() + f"env: {sys.executable}\n")
     there = run_yaml(yaml, data)
-    assert there.folder == here.folder and there.meta["worker"] is None, "the finished run was to be read"
+    assert there.folder == here.folder and there.meta.worker is None, "the finished run was to be read"
 
 
 @pytest.mark.parametrize(("kind", "stage"), [*zip(KINDS, 2 * STAGES, strict=True)])

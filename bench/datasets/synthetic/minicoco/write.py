@@ -9,8 +9,7 @@ from PIL import Image
 from bench.datasets.label_spaces import load_space
 from bench.datasets.synthetic.generate import PNG_LEVEL, GeneratedDataset
 from bench.datasets.synthetic.minicoco.scene import SPLITS, VERSION, render
-from bench.io.coco_writer import write_panoptic
-from bench.types import Categories
+from bench.io.coco_writer import coco_categories, write_panoptic
 
 Record = tuple[dict[str, Any], dict[str, Any]]  # entries of `images` and of `annotations`
 
@@ -35,7 +34,7 @@ def write_one(root: Path, split: str, index: int) -> Record:
 
 def write_json(root: Path, split: str, records: list[Record]) -> None:
     """Write the JSON of a split, with all 133 categories of COCO."""
-    categories = Categories(load_space("coco-133").categories).to_json()
+    categories = coco_categories(load_space("coco-133").evaluated)
     images, annotations = ([record[kind] for record in records] for kind in (0, 1))
     info = {"description": f"minicoco {VERSION}, {split}: generated"}
     whole = {"info": info, "images": images, "annotations": annotations, "categories": categories}
