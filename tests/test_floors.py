@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     "io metrics fusion",
     "datasets results",
-    "analysis",
+    "analysis forms",
     "reports",
     "models",  # from here up, a model can be run
     "adapters evaluation",

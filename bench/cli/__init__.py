@@ -16,7 +16,8 @@ from bench.errors import BenchError
 
 # What each module of this package adds, in the order of the help.
 COMMANDS = {
-    "run": ("run", "score", "merge", "demo"),
+    "run": ("run", "merge", "demo"),
+    "score": ("score", "convert"),
     "predict": ("predict",),
     "inspect": ("show", "compare", "leaderboard", "report", "datasets", "doctor"),
     "suite": ("suite", "check"),

@@ -1,9 +1,8 @@
-"""Commands `bench run`, `score`, `merge` and `demo`."""
+"""Commands `bench run`, `merge` and `demo`."""
 
 from __future__ import annotations
 
 import sys
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,9 +16,7 @@ from bench.cli.progress import progress, run_progress
 if TYPE_CHECKING:
     from bench.datasets.dataset import Dataset
     from bench.models.spec import ModelSpec
-    from bench.results.predictions import PredictionFolder
     from bench.results.run import Run
-    from bench.results.shards import Shard
 
 Out = Annotated[Path, typer.Option(help="Where results go.", envvar="BENCH_OUT")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -37,7 +34,6 @@ ProtocolName = Annotated[
 
 def register(app: typer.Typer) -> None:
     app.command("run")(run_command)
-    app.command("score")(score_command)
     app.command("merge")(merge_command)
     app.command("demo")(demo_command)
 
@@ -85,14 +81,14 @@ def run_command(
             metrics=[metrics] if metrics else [], shard=part, command=["bench", *sys.argv[1:]], on_image=on_image,
             on_file=on_file,
         )  # fmt: skip
-    _print_origin(done, save_predictions)
+    print_origin(done, save_predictions)
     if timing:
         _time(spec, data, done.folder, device)
     render.render_run_or_shard(done, part, json_)
     render.print_missing(data)
 
 
-def _print_origin(run: Run, save_predictions: bool) -> None:
+def print_origin(run: Run, save_predictions: bool) -> None:
     """Print on stderr that a finished run is shown again, that it lacks predictions, or why it is never reused."""
     if run.reused:
         finished = datetime.fromisoformat(run.complete.finished).astimezone()
@@ -122,56 +118,6 @@ def _time(spec: ModelSpec, data: Dataset, folder: Path, device: str) -> None:
     print_status(f"latency: {path}")
 
 
-def score_command(
-    dataset: Annotated[str | None, typer.Option(help="Data set to score against.")] = None,
-    predictions: Annotated[Path | None, typer.Option(help="Folder with predictions.json and its PNGs.")] = None,
-    gt: Annotated[Path | None, typer.Option(help="Ground truth, COCO panoptic JSON.")] = None,
-    gt_dir: Annotated[Path | None, typer.Option(help="Its PNGs (default: the JSON's name).")] = None,
-    pred: Annotated[Path | None, typer.Option(help="Predictions, COCO panoptic JSON.")] = None,
-    pred_dir: Annotated[Path | None, typer.Option(help="Their PNGs (default: the JSON's name).")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the predictions in results.")] = None,
-    data_root: Root = None,
-    limit: Limit = None,
-    images: Images = None,
-    workers: Workers = 2,
-    protocol: ProtocolName = "coco",
-    out: Annotated[Path | None, typer.Option(help="Keep the score as a run below this folder.")] = None,
-    metrics: Metric = None,
-    shard: Part = "0/1",
-    overwrite: Overwrite = False,
-    json_: Json = False,
-) -> None:
-    """Score predictions made elsewhere. The truth is a data set or a COCO panoptic file."""
-    from bench.evaluation.score import score
-
-    part = _part(shard, out)
-    truth, made = _pair(dataset, predictions, gt, gt_dir, pred, pred_dir, data_root)
-    truth = select(truth, limit, images)
-    with tempfile.TemporaryDirectory() as scratch, run_progress("scoring") as (on_file, on_image):
-        done = score(
-            made, truth, out or Path(scratch), name=name, workers=workers, protocol=protocol, overwrite=overwrite,
-            save_predictions=out is not None, metrics=[metrics] if metrics else [], shard=part,
-            command=["bench", *sys.argv[1:]], on_image=on_image, on_file=on_file, identified=out is not None,
-        )  # fmt: skip
-        _print_origin(done, save_predictions=out is not None)
-    if done.done is None:
-        render.render_run_or_shard(done, part, json_)
-    else:
-        render.render_score(done, done.score, json_)
-    render.print_missing(truth)
-
-
-def _part(shard: str, out: Path | None) -> Shard:
-    """Parse --shard. Raises UsageError if a shard has no --out."""
-    from bench.errors import UsageError
-    from bench.results.shards import WHOLE, parse_shard
-
-    part = parse_shard(shard)
-    if part != WHOLE and out is None:
-        raise UsageError("--shard: name with --out where the part is kept")
-    return part
-
-
 def merge_command(
     folders: Annotated[list[Path], typer.Argument(help="The run's folder, or the folders where its shards lie.")],
     json_: Json = False,
@@ -180,22 +126,6 @@ def merge_command(
     from bench.results.merge import merge
 
     render.render_run(merge(folders), json_)
-
-
-def _pair(
-    dataset: str | None, predictions: Path | None,
-    gt: Path | None, gt_dir: Path | None, pred: Path | None, pred_dir: Path | None, root: Path | None,
-) -> tuple[Dataset, PredictionFolder]:  # fmt: skip
-    from bench.datasets.registry import load_coco_files
-    from bench.errors import UsageError
-    from bench.results.predictions import open_coco_predictions, open_predictions
-
-    if dataset and predictions:
-        return open_data(dataset, root, None, None), open_predictions(predictions)
-    if gt and pred:
-        truth = load_coco_files(gt, gt_dir or gt.with_suffix(""))
-        return truth, open_coco_predictions(pred, pred_dir or pred.with_suffix(""), pred.stem)
-    raise UsageError("give --dataset with --predictions, or --gt with --pred")
 
 
 def open_data(dataset: str, root: Path | None, limit: int | None, images: Path | None) -> Dataset:

@@ -37,6 +37,19 @@ def load_map(name: str, count: Collection[str] = ()) -> LabelMap:
         raise UsageError(f"{path}: {error}") from None
 
 
+def source_space(name: str) -> LabelSpace:
+    """Return the label space that a label map starts at; void labels that it sends to a class are categories."""
+    file = load_yaml(find_config("labels", name), MapFile)
+    source = load_space(file.source)
+    labels = load_map(name)
+    return source.with_void_as_classes([v.name for v in source.void if v.id in labels.source.index_of])
+
+
+def map_to(name: str, data_name: str, categories: Categories) -> LabelMap:
+    """Load a label map for predictions in its source space. Raise UsageError unless it leads to `categories`."""
+    return _named_map((name, Categories(())), (data_name, categories), name)
+
+
 def _label_map(file: MapFile, source: LabelSpace, target: LabelSpace) -> LabelMap:
     unlisted = [label.name for label in source.void if label.name not in file.map]
     if unlisted:

@@ -17,7 +17,7 @@ from bench.models.adapter import Adapter
 from bench.parallel import batches, forked_map, ordered_map
 from bench.results.accumulator import ScoredLine
 from bench.results.image_line import image_line, image_line_from_files
-from bench.results.predictions import PredictionFolder
+from bench.results.predictions import Predictions
 from bench.types import Categories, Image, Prediction, ProgressCallback, Sample
 
 FORK_FROM = 50  # images; a fork takes as long as some of them
@@ -59,24 +59,32 @@ def predict_and_score(
 
 
 def score_predictions(
-    predictions: PredictionFolder,
+    predictions: Predictions,
     session: RunSession,
     *,
     workers: int = 2,
+    labels: LabelMap | None = None,
     on_image: ProgressCallback | None = None,
 ) -> None:
-    """Score the prediction files of the images that the run lacks; only the images of the session's shard."""
+    """Score the prediction files of the images that the run lacks; only the images of the session's shard.
+
+    `labels` maps their label space to that of the data set; None if they are the same.
+    """
+    predicted = session.dataset.categories if labels is None else labels.source
     mine = session.shard.of(session.dataset.samples)
     todo = [sample for sample in mine if sample.image_id not in session.done]
-    categories, fast = session.dataset.categories, session.predictions is None and not session.metrics
+    fast = session.predictions is None and labels is None and not session.metrics
 
     def finish(sample: Sample) -> Scored:
         start = time.perf_counter()
-        plain = predictions.panoptic_only(sample.image_id, categories) if fast else None
+        plain = predictions.panoptic_only(sample.image_id, predicted) if fast else None
         line = None if plain is None else image_line_from_files(sample, plain)
         if line is not None:
             return session.score_line(line), {"score": time.perf_counter() - start}
-        return _score(sample, predictions.read(sample.image_id, categories), {}, session)
+        prediction = predictions.read(sample.image_id, predicted)
+        if labels is not None:
+            prediction = remap_prediction(prediction, labels)
+        return _score(sample, prediction, {}, session)
 
     forked = fast and workers > 1 and _should_fork(todo)
     scored = forked_map(finish, todo, workers) if forked else ordered_map(finish, todo, workers)

@@ -9,21 +9,24 @@ from bench.datasets.dataset import Dataset
 from bench.evaluation.evaluator import score_predictions
 from bench.evaluation.identity import image_inputs, run_identity
 from bench.evaluation.session import RunSession, finished_run, run_folder
+from bench.forms.classes import AUTO, Options
+from bench.forms.opening import open_matched
 from bench.io.hashing import FileDigests
 from bench.metrics.pq import Protocol
 from bench.results.image_line import Metrics
-from bench.results.predictions import PredictionFolder, open_predictions
+from bench.results.predictions import Predictions
 from bench.results.run import Run, read_run
 from bench.results.shards import WHOLE, Shard
 from bench.types import ProgressCallback
 
 
 def score(
-    predictions: PredictionFolder | Path | str,
+    predictions: Predictions | Path | str,
     dataset: Dataset,
     out: Path | str = "results",
     *,
     name: str | None = None,
+    form: Options = AUTO,
     workers: int = 2,
     protocol: Protocol = "coco",
     save_predictions: bool = True,
@@ -37,7 +40,8 @@ def score(
 ) -> Run:
     """Score prediction files. The run is like that of a model, and contains a copy of the predictions.
 
-    `predictions` is a folder with predictions.json, or a COCO panoptic JSON; `name` defaults to the folder's name.
+    `predictions` is a folder or a JSON in a form of docs/predictions.md, `form` what their files do not say; `name`
+    defaults to the folder's name. Raises DataError before anything is scored if an image has no prediction.
     `on_file(done, total)` is called while files without a cached digest are hashed. If not `identified`, no file is
     hashed; only for a temporary `out`.
 
@@ -48,17 +52,18 @@ def score(
     >>> done.name, 0.5 < done.score.PQ.all.PQ < 1
     ('damaged', True)
     """
-    made = predictions if isinstance(predictions, PredictionFolder) else open_predictions(Path(predictions))
+    opened = open_matched(Path(predictions) if isinstance(predictions, str) else predictions, dataset, form)
+    made, data, labels = opened.predictions, opened.dataset, opened.labels
     digests = FileDigests()
-    inputs = image_inputs(dataset, digests, pictures=False, on_file=on_file) if identified else None
+    inputs = image_inputs(data, digests, pictures=False, on_file=on_file) if identified else None
     model = {"predictions": made.digest(digests, inputs) if inputs else ""}
-    identity = run_identity(name or made.name, dataset, model, 1, protocol, metrics, inputs=inputs)
-    folder = run_folder(out, dataset, identity)
+    identity = run_identity(name or made.name, data, model, 1, protocol, metrics, labels=labels, inputs=inputs)
+    folder = run_folder(out, data, identity)
     if not overwrite and (finished := finished_run(folder)) is not None:
         return finished
     with RunSession(
-        folder, dataset, identity, inputs, digests,
+        folder, data, identity, inputs, digests,
         save_predictions=save_predictions, overwrite=overwrite, shard=shard, command=command,
     ) as session:  # fmt: skip
-        score_predictions(made, session, workers=workers, on_image=on_image)
+        score_predictions(made, session, workers=workers, labels=labels, on_image=on_image)
     return read_run(folder)

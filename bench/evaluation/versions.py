@@ -1,9 +1,9 @@
 """Versions of the shipped code that affect results, and which of its files were edited since.
 
 Each area has a version that is raised with every change of a result: PQ_VERSION, SEMANTIC_VERSION, BOUNDARY_VERSION,
-FUSION_VERSION, LABELS_VERSION, READING_VERSION, and VERSION of each adapter. They represent the code in a run's
-identity. `versions.json` holds the committed digest of every file that takes part in a run. The digest of a file
-that differs is added to the identity, so that an edit in a checkout gives another run.
+FUSION_VERSION, LABELS_VERSION, READING_VERSION, FORMS_VERSION, and VERSION of each adapter. They represent the code
+in a run's identity. `versions.json` holds the committed digest of every file that takes part in a run. The digest of
+a file that differs is added to the identity, so that an edit in a checkout gives another run.
 
 `python -m bench.evaluation.versions` writes versions.json; a test fails if it is out of date.
 """
@@ -17,7 +17,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-ROOMS = ("io", "metrics", "fusion", "datasets", "results", "models", "models/worker", "evaluation")
+ROOMS = ("io", "metrics", "fusion", "datasets", "results", "forms", "models", "models/worker", "evaluation")
 PATTERNS = ("*.py", "_native/*", *(f"{room}/*.py" for room in ROOMS))  # below the package
 ADAPTERS = ("*.py", "*/*.py")  # below adapters/
 VERSION = re.compile(r"^VERSION = (\d+)", re.MULTILINE)

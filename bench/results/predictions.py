@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -89,6 +89,31 @@ class PredictionWriter:
         )
 
 
+class Predictions(Protocol):
+    """Predictions made elsewhere, in any form, read on demand."""
+
+    @property
+    def name(self) -> str:
+        """Name in results."""
+
+    @property
+    def image_ids(self) -> Collection[str]:
+        """Ids of the images that have a prediction."""
+
+    @property
+    def form(self) -> str:
+        """Form of the files, as the option --format names it."""
+
+    def read(self, image_id: str, categories: Categories) -> Prediction:
+        """Return the prediction of one image in `categories`. Raises DataError if it is missing or broken."""
+
+    def panoptic_only(self, image_id: str, categories: Categories) -> coco.PanopticFile | None:
+        """Return the COCO panoptic file that is the whole prediction of an image, unread; None in any other form."""
+
+    def digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:
+        """Return the sha256 of the files of `image_ids` (None: of all images) and of the options of the form."""
+
+
 @dataclass(frozen=True)
 class PredictionFolder:
     """Predictions in COCO panoptic format, read on demand. `folder` holds the PNGs."""
@@ -96,6 +121,14 @@ class PredictionFolder:
     name: str
     folder: Path
     file: coco.CocoPanoptic
+
+    @property
+    def form(self) -> str:
+        return "coco"
+
+    @property
+    def image_ids(self) -> Collection[str]:
+        return self.annotations.keys()
 
     @property
     def annotations(self) -> Mapping[str, Mapping[str, Any]]:
@@ -139,17 +172,33 @@ class PredictionFolder:
 
 
 def open_predictions(path: Path) -> PredictionFolder:
-    """Open a folder with predictions.json, or a COCO panoptic JSON with its PNGs beside it or in a folder of its name.
+    """Open a COCO panoptic JSON, or a folder with predictions.json or a single JSON, whatever its name.
 
-    Raises DataError if the JSON file does not exist.
+    The PNGs lie in a folder of the JSON's name, beside the JSON, or in the only folder there that has them. Raises
+    DataError if there is no such JSON.
     """
-    file = path / "predictions.json" if path.is_dir() else path
+    file = _json_in(path) if path.is_dir() else path
     if not file.is_file():
         raise DataError(
             f"{file}: there are no predictions here; `bench run` and `bench data damage` write such folders"
         )
-    folder = file.parent / file.stem if (file.parent / file.stem).is_dir() else file.parent
-    return open_coco_predictions(file, folder, file.parent.resolve().name)
+    opened = coco.load_json(file)
+    return PredictionFolder(file.parent.resolve().name, _png_folder(opened, file), opened)
+
+
+def _json_in(folder: Path) -> Path:
+    """Return predictions.json or the only JSON of a folder; predictions.json, too, if there is neither."""
+    usual, found = folder / "predictions.json", sorted(folder.glob("*.json"))
+    return found[0] if len(found) == 1 else usual
+
+
+def _png_folder(opened: coco.CocoPanoptic, file: Path) -> Path:
+    named = file.parent / file.stem
+    others = (place for place in sorted(file.parent.iterdir()) if place.is_dir() and place.name != "semantic")
+    places = [named, file.parent, *others]
+    name = next((str(one["file_name"]) for one in opened.annotations.values()), "")
+    usual = named if named.is_dir() else file.parent
+    return next((place for place in places if name and (place / name).is_file()), usual)
 
 
 def open_coco_predictions(file: Path, folder: Path, name: str) -> PredictionFolder:

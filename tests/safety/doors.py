@@ -21,6 +21,7 @@ from sound import (
     cityscapes_converted,
     coco_tree,
     coco_zips,
+    forms,
     ika,
     label_files,
     model_file,
@@ -40,6 +41,8 @@ from bench.datasets.label_spaces import load_space
 from bench.datasets.registry import load_coco_files, load_dataset
 from bench.datasets.statistics import dataset_stats
 from bench.errors import BenchError, error_context
+from bench.forms.classes import Options
+from bench.forms.opening import open_matched
 from bench.io.canonical_json import digest
 from bench.io.config import load_yaml
 from bench.metrics.score import score
@@ -72,6 +75,16 @@ def score_pair(root: Path) -> object:
     made = open_coco_predictions(root / "pred.json", root / "pred", "pred")
     run = bench.score(made, truth, root / "out", name="mine", overwrite=True)
     return json.dumps(run.score.to_json(), allow_nan=False)
+
+
+def read_forms(root: Path) -> None:
+    """Every image of a prediction in other forms than COCO's."""
+    truth = load_coco_files(root / "gt.json", root / "gt")
+    options = {"png": Options("ids"), "labels": Options("semantic", void=(0,))}
+    for name in ("npz", "npy", "png", "labels"):
+        opened = open_matched(root / name, truth, options.get(name, Options()))
+        for sample in opened.dataset.samples:
+            opened.predictions.read(sample.image_id, truth.categories)
 
 
 def check_pair(root: Path) -> object:
@@ -225,6 +238,7 @@ def command_show(root: Path) -> None:
 
 DOORS = (
     Door("score --gt --pred", pair, score_pair, share=12),
+    Door("forms of predictions", forms, read_forms, ("np", "png", "labels"), share=2),
     Door("data check --gt", pair, check_pair, ("gt",), share=16),
     Door("COCO tree", coco_tree, read_tiny, ("gt", "jpg", "tiny")),
     Door("COCO tree, checked", coco_tree, check_tiny, share=6),

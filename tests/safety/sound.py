@@ -92,6 +92,20 @@ def pair() -> Files:
             **{f"pred/semantic/{i}.png": picture(SEMANTIC) for i in "ab"}}  # fmt: skip
 
 
+def forms() -> Files:
+    """The same prediction as an npz with pickled segments, as arrays with a JSON, and as category and instance."""
+    infos = [{"id": number, "category_id": category} for number, category in CLASS_OF.items()]
+    pickled, plain = io.BytesIO(), io.BytesIO()
+    np.savez(pickled, panoptic_seg=IDS, segments_info=np.array(infos, dtype=object))
+    np.save(plain, IDS)
+    one = json.dumps([{"image_id": i, "file_name": f"{i}.npy", "segments_info": infos} for i in "ab"]).encode()
+    divided = np.vectorize(lambda i: 1000 * CLASS_OF.get(i, 0) + (i == 301))(IDS).astype(np.uint16)
+    return {"gt.json": coco_json(), **below("gt", PNGS), **{f"npz/{i}.npz": pickled.getvalue() for i in "ab"},
+            **{f"npy/{i}.npy": plain.getvalue() for i in "ab"}, "npy/list.json": one,
+            **{f"png/{i}.png": picture(divided) for i in "ab"},
+            **{f"labels/{i}.png": picture(SEMANTIC) for i in "ab"}}  # fmt: skip
+
+
 COCO_YAML = """\
 title: tiny
 layout: coco

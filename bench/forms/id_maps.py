@@ -1,0 +1,172 @@
+"""Maps whose values are segments: instanceIds of Cityscapes, category and instance in one number, or listed segments.
+
+cityscapes   things category * 1000 + instance, stuff (and groups of things) the bare category
+ids          category * divisor + instance, or any ids with segments_info (detectron2, transformers)
+mmdetection  category + divisor * instance, void the number of classes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.datasets.label_spaces import VoidLabel
+from bench.errors import DataError, UsageError
+from bench.forms.arrays import IdArray, Segments, is_rgb, read_map, values_of
+from bench.forms.classes import Ids, Options, category_of, numbers, other_ids
+from bench.io.canonical_json import digest
+from bench.io.coco import ID_LIMIT, SCORE_LIMIT, PanopticFile
+from bench.io.hashing import FileDigests, files_digest
+from bench.types import Categories, Panoptic, Prediction, Readable, SegmentInfo
+
+Coding = Literal["cityscapes", "ids", "mmdetection"]
+Values = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class IdMaps:
+    """Predictions as maps of ids, one file an image. `listed` are segments_info of JSON files, by image id.
+
+    `void_labels` are the void labels of the label space, which the form `cityscapes` has, too.
+    """
+
+    name: str
+    coding: Coding
+    options: Options
+    files: Mapping[str, Path]
+    listed: Mapping[str, Segments]
+    jsons: tuple[Path, ...] = ()
+    void_labels: Collection[VoidLabel] = ()
+
+    @property
+    def form(self) -> str:
+        return self.coding
+
+    @property
+    def image_ids(self) -> Collection[str]:
+        return self.files.keys()
+
+    def read(self, image_id: str, categories: Categories) -> Prediction:
+        path = self.files[image_id]
+        ids, segments = read_map(path)
+        segments = self.listed.get(image_id) if segments is None else segments
+        try:
+            if segments is None:
+                panoptic = self._decoded(ids, categories)
+                if self.coding == "mmdetection" and is_rgb(path) and not self.options.void:
+                    _check_zero(panoptic)
+                return Prediction(panoptic)
+            return Prediction(_from_segments(ids, segments, categories, self.options))
+        except (DataError, UsageError) as error:
+            raise type(error)(f"{path}, image {image_id!r}: {error}") from None
+
+    def panoptic_only(self, image_id: str, categories: Categories) -> PanopticFile | None:
+        return None
+
+    def digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:
+        named: list[tuple[str, Readable]] = [(path.name, path) for path in self.jsons]
+        named += [(i, path) for i, path in self.files.items() if image_ids is None or i in image_ids]
+        return digest([self.coding, self.options.to_json(), files_digest(named, digests)])
+
+    def _decoded(self, ids: IdArray, categories: Categories) -> Panoptic:
+        values = values_of(ids)
+        known = numbers(categories, class_ids(self.coding, self.options))
+        void = is_void(values, self.coding, self.options, known, self.void_labels)
+        number, instance = split(values, self.coding, self.options.divisor)
+        unknown = [i for i, n in enumerate(number.tolist()) if n not in known and not void[i]]
+        if unknown:
+            raise DataError(_unknown(values[unknown], number[unknown], categories, self.coding, self.options))
+        infos = {}
+        for value, n, k, empty in zip(values.tolist(), number.tolist(), instance.tolist(), void.tolist(), strict=True):
+            if not empty:
+                isthing = categories.items[categories.index_of[known[n]]].isthing
+                if self.coding == "cityscapes" and k >= 0 and not isthing:
+                    raise DataError(f"value {value} numbers an instance of the stuff class {n}; is it another form?")
+                infos[value] = SegmentInfo(known[n], iscrowd=isthing and self.coding == "cityscapes" and k < 0)
+        return _panoptic(ids, infos, values[void].tolist())
+
+
+def _check_zero(panoptic: Panoptic) -> None:
+    """Raise DataError for value 0 in a PNG of mmdetection, which writes void as 0: it may be class 0, too."""
+    if any(info.source_id == 0 for info in panoptic.segments_info):
+        raise DataError(
+            "value 0 is void in the PNGs that mmdetection writes, and class 0 in its maps; name it by --void 0 if it "
+            "is void, or write the maps as npy"
+        )
+
+
+def class_ids(coding: Coding, options: Options) -> Ids:
+    """Return the ids of the options, or the usual ones of a coding: mmdetection's are contiguous."""
+    return options.ids or ("contiguous" if coding == "mmdetection" else "dataset")
+
+
+def split(values: Values, coding: Coding, divisor: int) -> tuple[Values, Values]:
+    """Return the number of the category and of the instance of each value; instance -1 is none."""
+    if coding == "mmdetection":
+        return values % divisor, values // divisor
+    if coding == "ids":
+        return values // divisor, values % divisor
+    bare = values < divisor
+    return np.where(bare, values, values // divisor), np.where(bare, -1, values % divisor)
+
+
+def is_void(
+    values: Values, coding: Coding, options: Options, known: Mapping[int, int], void_labels: Collection[VoidLabel] = ()
+) -> NDArray[np.bool_]:
+    """Return which values are void: those of the options, or else the usual ones of a coding.
+
+    These are the number of classes for mmdetection; void labels and 255 for Cityscapes, with an instance only those of
+    things; and otherwise -1, and 0 where no category has the number 0.
+    """
+    number, instance = split(values, coding, options.divisor)
+    usual = (-1,) if 0 in known else (-1, 0)
+    void: NDArray[np.bool_] = np.isin(values, options.void or usual)
+    if coding == "mmdetection":
+        void = np.isin(values, options.void) | (number == len(known))
+    elif coding == "cityscapes" and not options.void:
+        bare, numbered = [label.id for label in void_labels], [label.id for label in void_labels if label.isthing]
+        void |= np.where(instance < 0, np.isin(number, [*bare, 255]), np.isin(number, numbered))
+    return void
+
+
+def _unknown(values: Values, number: Values, categories: Categories, coding: Coding, options: Options) -> str:
+    ids = class_ids(coding, options)
+    return (
+        f"value {values[0]} is category {number[0]} (form {coding}), which is none of the categories by --ids {ids} "
+        f"({len(values)} such values); {other_ids(number.tolist(), categories, ids)}, --format if it is another form"
+    )
+
+
+def _from_segments(ids: IdArray, segments: Segments, categories: Categories, options: Options) -> Panoptic:
+    infos: dict[int, SegmentInfo] = {}
+    for entry in segments:
+        number, score = entry.get("id"), entry.get("score")
+        if type(number) is not int:
+            raise DataError(f"segments_info has the id {number!r:.80}, not an integer")
+        if number in infos:
+            raise DataError(f"segments_info lists id {number} twice; ids are unique in an image")
+        if options.ids is None and ("label_id" in entry or "isthing" in entry):
+            raise UsageError(
+                f"segments_info has `{'label_id' if 'label_id' in entry else 'isthing'}`: the category ids are those "
+                "of a model, not of a data set; name them by --ids contiguous (Mask2Former, MaskFormer, "
+                "transformers), separated (Panoptic FPN of detectron2), train-ids or dataset"
+            )
+        if score is not None and not (isinstance(score, int | float) and abs(score) <= SCORE_LIMIT):
+            raise DataError(f"segments_info has the score {score!r:.80}, not a number up to {SCORE_LIMIT:.0e}")
+        infos[number] = SegmentInfo(category_of(entry, categories, options.ids or "dataset"), score=score)
+    void = [value for value in (options.void or (-1, 0)) if value not in infos]
+    return _panoptic(ids, infos, [value for value in values_of(ids).tolist() if value in void])
+
+
+def _panoptic(ids: IdArray, infos: Mapping[int, SegmentInfo], void: Collection[int]) -> Panoptic:
+    """Return the Panoptic; the values of `void`, which are no segment's, become one."""
+    one = next(iter(void), min((0, *infos)) - 1)
+    if len(void) > 1:
+        ids = np.where(np.isin(ids, list(void)), one, ids)
+    fits = ids.size and ids.min() > -ID_LIMIT and ids.max() < ID_LIMIT  # the kernel takes 32 bits
+    return Panoptic.from_ids(ids.astype(np.int32) if fits else ids, infos, void=one)
