@@ -86,10 +86,20 @@ def _override(data: dict[str, Any], dotted: str, value: Any) -> None:
 
 def read_record(path: Path, cls: type[T], remedy: str) -> T:
     """Read a JSON file as the dataclass `cls`, ignoring unknown keys. Raise DataError, which ends with the remedy."""
+    found = read_json(path)
+    # Before the missing keys: a file of another version lacks some, and its version is the reason.
+    if (version := _version(cls)) and isinstance(found, Mapping) and found.get("format") != version:
+        raise DataError(f"{path}: is not of this version (format {version}); {remedy}")
     try:
-        return from_dict(cls, read_json(path), str(path), "ignore")
+        return from_dict(cls, found, str(path), "ignore")
     except UsageError as error:
         raise DataError(f"{error}; {remedy}") from None
+
+
+def _version(cls: type[Any]) -> Any:
+    """Return the value of the key `format` in files of the record `cls`, or None if it has no such key."""
+    hint = _fields(cls)[0].get("format")  # type: ignore[arg-type]
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is Literal else None
 
 
 def from_dict(cls: type[T], data: Any, where: str, unknown: Unknown = "error") -> T:
