@@ -21,6 +21,8 @@ COMMANDS = {
     "inspect": ("show", "compare", "leaderboard", "report", "datasets", "doctor"),
     "suite": ("suite", "check"),
     "verify": ("verify",),
+    "init": ("init",),
+    "keys": ("keys",),
     "train": ("train",),
     "data": ("data",),
     "env": ("env",),
