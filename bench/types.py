@@ -30,14 +30,22 @@ IdMap = NDArray[np.int32]
 RGB = NDArray[np.uint8]
 
 
+NO_COLOR = (-1, -1, -1)
+
+
 @dataclass(frozen=True)
 class Category:
-    """Class of a label space. `color` is its RGB in overlays."""
+    """Class of a label space. `color` is its RGB in overlays, by default computed from the id and never very dark."""
 
     id: int
     name: str
     isthing: bool
-    color: tuple[int, int, int]
+    color: tuple[int, int, int] = NO_COLOR
+
+    def __post_init__(self) -> None:
+        if self.color == NO_COLOR:
+            color = 64 + self.id * 67 % 192, 64 + self.id * 113 % 192, 64 + self.id * 41 % 192
+            object.__setattr__(self, "color", color)
 
 
 @dataclass(frozen=True)

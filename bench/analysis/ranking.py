@@ -227,7 +227,7 @@ def _model(run: Run) -> dict[str, Any]:
         "published_PQ": published.PQ,
         "published_source": published.source,
         "precision": model.precision,
-        "input": f"{model.input.shorter}×{model.input.longer}",
+        "input": f"{model.input.shorter}×{model.input.longer}" if model.input.longer else "–",
         "fusion": _fusion(model.fusion),
     }
 

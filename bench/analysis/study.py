@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from bench.errors import BenchError, UsageError, first_duplicate
-from bench.io.config import did_you_mean, load_yaml, read_yaml
+from bench.io.config import ConfigName, Settings, did_you_mean, load_yaml, read_yaml
 from bench.results.run import Run
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -23,10 +22,10 @@ class Training:
     """
 
     name: str
-    recipe: str
-    set: Mapping[str, Any] = field(default_factory=dict)
+    recipe: ConfigName
+    set: Settings = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
-    quick: Mapping[str, Any] = field(default_factory=dict)
+    quick: Settings = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):  # a folder is called by it
@@ -43,9 +42,9 @@ class ExtraDataset:
     """A training scored on an additional data set; `label_map` as --label-map."""
 
     training: str
-    dataset: str
+    dataset: ConfigName
     limit: int | None = None
-    label_map: str | None = None
+    label_map: ConfigName | None = None
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -70,7 +69,7 @@ class Quick:
     """Changes made by `--quick`: recipe values (a training's own take precedence), and the number of images scored."""
 
     limit: int
-    set: Mapping[str, Any] = field(default_factory=dict)
+    set: Settings = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.limit < 1:
@@ -86,7 +85,7 @@ class Study:
     """
 
     title: str
-    dataset: str
+    dataset: ConfigName
     trainings: tuple[Training, ...]
     contrasts: tuple[Contrast, ...] = ()
     runs: tuple[ExtraDataset, ...] = ()

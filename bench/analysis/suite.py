@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from bench.errors import BenchError, UsageError, first_duplicate
-from bench.io.config import load_yaml
+from bench.io.config import ConfigName, FilePath, NameOrPath, Settings, load_yaml
 from bench.metrics.pq import Protocol
 from bench.results.run import Run
 from bench.types import Precision
@@ -23,16 +22,16 @@ class SuiteRun:
     """
 
     name: str
-    dataset: str
-    model: str | None = None
-    predictions: str | None = None
-    checkpoint: str | None = None
+    dataset: ConfigName
+    model: ConfigName | None = None
+    predictions: FilePath | None = None
+    checkpoint: NameOrPath | None = None
     limit: int | None = None
     precision: Precision = "fp32"
     batch_size: int = 1
     protocol: Protocol = "coco"
-    label_map: str | None = None
-    set: Mapping[str, Any] = field(default_factory=dict)
+    label_map: ConfigName | None = None
+    set: Settings = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.predictions is None):

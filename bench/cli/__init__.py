@@ -22,6 +22,8 @@ COMMANDS = {
     "inspect": ("show", "compare", "leaderboard", "report", "datasets", "doctor"),
     "suite": ("suite", "check"),
     "verify": ("verify",),
+    "init": ("init",),
+    "keys": ("keys",),
     "train": ("train",),
     "data": ("data",),
     "env": ("env",),

@@ -11,6 +11,7 @@ from bench.cli import render
 from bench.cli.console import print_json, print_status, print_table, print_text
 from bench.cli.progress import progress
 from bench.cli.run import Json, Limit, Root, Workers, open_data
+from bench.cli.stored import Results
 
 if TYPE_CHECKING:
     from bench.datasets.check import CheckReport
@@ -161,17 +162,16 @@ def map_command(
     name: Annotated[str, typer.Argument(help="Data set whose labels are mapped from another's, with :split.")],
     data_root: Root = None,
     limit: Limit = None,
-    record: Annotated[
-        Path | None, typer.Option(help="Keep it beside this run on the data set, for its report.")
-    ] = None,
+    record: Annotated[str | None, typer.Option(help="Keep it beside this run on the data set, for its report.")] = None,
+    results: Results = Path("results"),
     json_: Json = False,
 ) -> None:
     """Audit a label map. Prints covered pixels, unreachable classes, the best possible score, and its sha256."""
     from bench.analysis.label_map_audit import audit_map, require_same_truth, write_audit
     from bench.datasets.registry import load_base
-    from bench.results.run import read_run
+    from bench.results.run import find_run
 
-    data, run = open_data(name, data_root, limit, None), read_run(record) if record else None
+    data, run = open_data(name, data_root, limit, None), find_run(record, results) if record else None
     if run is not None:
         require_same_truth(run, data)
     base = load_base(data, data_root)

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bench.cli import render
-from bench.cli.console import print_json, print_table, print_text
+from bench.cli.console import print_json, print_status, print_table, print_text
 from bench.cli.run import Json, Root
+from bench.cli.stored import DatasetName, Gt, GtDir, Results, RunName, RunNames, open_truth
 
 if TYPE_CHECKING:
     from bench.datasets.dataset import Dataset
     from bench.results.run import Run
-
-Results = Annotated[Path, typer.Option(help="Folder of the runs.", envvar="BENCH_OUT")]
-RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or one above a single run.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def show_command(
-    run: RunFolder,
+    run: RunName,
     per_class: Annotated[bool, typer.Option("--per-class", help="A row a class.")] = False,
     errors: Annotated[bool, typer.Option("--errors", help="What is missing to PQ 100, by kind of error.")] = False,
     by_size: Annotated[bool, typer.Option("--by-size", help="PQ of small, medium and large segments.")] = False,
@@ -37,31 +35,35 @@ def show_command(
     confusion: Annotated[bool, typer.Option("--confusion", help="Which class is taken for which.")] = False,
     boundary: Annotated[bool, typer.Option("--boundary", help="Boundary PQ (of run --metrics boundary).")] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals over images.")] = False,
+    results: Results = Path("results"),
     json_: Json = False,
 ) -> None:
     """Show the score or breakdowns of a run. Breakdowns are computed from its stored image lines."""
-    from bench.results.run import read_run
+    from bench.results.run import find_run
 
-    asked = (errors, by_size, thresholds, confusion, boundary, intervals)
+    found, asked = find_run(run, results), (errors, by_size, thresholds, confusion, boundary, intervals)
     views = [view for view, wanted in zip(render.VIEWS, asked, strict=True) if wanted]
     if views:
-        render.render_views(read_run(run), views, json_)
+        render.render_views(found, views, json_)
     else:
-        render.render_run(read_run(run), json_, per_class)
+        render.render_run(found, json_, per_class)
 
 
 def compare_command(
-    a: RunFolder,
-    b: RunFolder,
+    a: RunName,
+    b: RunName,
     by_group: Annotated[bool, typer.Option("--by-group", help="Resample cities or sequences, not images.")] = False,
     replicates: Annotated[int, typer.Option(min=100, help="Bootstrap replicates.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    results: Results = Path("results"),
     json_: Json = False,
 ) -> None:
     """Compare two runs. Shows the difference B - A with its interval, and the probability that B is better."""
     from bench.analysis.comparison import compare
+    from bench.results.run import find_run
 
-    render.render_comparison(compare(a, b, replicates=replicates, seed=seed, by_group=by_group), json_)
+    pair = find_run(a, results), find_run(b, results)
+    render.render_comparison(compare(*pair, replicates=replicates, seed=seed, by_group=by_group), json_)
 
 
 def leaderboard_command(
@@ -111,42 +113,51 @@ def _columns(text: str | None) -> list[str] | None:
 
 
 def report_command(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs on the same ground truth.")],
+    runs: RunNames,
     out: Annotated[Path | None, typer.Option(help="Folder for the files (default: <run>/report, report).")] = None,
+    dataset: DatasetName = None,
+    gt: Gt = None,
+    gt_dir: GtDir = None,
+    image_dir: Annotated[Path | None, typer.Option(help="Pictures of the ground truth given by --gt.")] = None,
     data_root: Root = None,
     gallery_mb: Annotated[float, typer.Option(min=0, help="Most that the gallery may add to the page, MB.")] = 16,
+    results: Results = Path("results"),
     json_: Json = False,
 ) -> None:
     """Write an HTML report on runs, with tables and figures. Prints the paths; the page needs no network."""
     from bench.reports.report import report
-    from bench.results.run import read_run
+    from bench.results.run import find_run
 
-    read = [read_run(run) for run in runs]
-    data, why = _data_of(read[0], data_root)
+    read = [find_run(run, results) for run in runs]
+    data, why = _data_of(read[0], dataset, gt, gt_dir, data_root, image_dir)
     folder = out or (read[0].folder / "report" if len(read) == 1 else Path("report"))
-    paths = [str(path) for path in report(read, folder, data, gallery_mb=gallery_mb, why=why)]
+    written = report(read, folder, data, gallery_mb=gallery_mb, why=why, notify=print_status)
+    paths = [str(path) for path in written]
     print_json(paths) if json_ else print_text("\n".join(paths))
 
 
-def _data_of(run: Run, root: Path | None) -> tuple[Dataset | None, str]:
-    """Return the data set of a run for its pictures, or None and the reason."""
-    from bench.cli.run import open_data
-    from bench.errors import DataError
-    from bench.io.config import shipped_configs
+def _data_of(
+    run: Run, dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path | None, pictures: Path | None
+) -> tuple[Dataset | None, str]:
+    """Return the data set of a run for its pictures, or None and the reason. Raises errors of data that were named."""
+    from bench.datasets.registry import with_plain_pictures
+    from bench.errors import BenchError
 
-    name, split = run.meta.dataset.name, run.meta.dataset.split
-    if name not in shipped_configs("datasets"):
-        return None, f"{name} is not a data set that ships, so its images cannot be found"
     try:
-        return open_data(f"{name}:{split}", root, None, None), ""
-    except DataError as error:
-        if root is not None:
+        data = open_truth(run, dataset, gt, gt_dir, root, pictures)
+    except BenchError as error:
+        if dataset or gt or root:
             raise
         return None, str(error).splitlines()[0]
+    if "gt" not in data.origin or pictures is not None:
+        return data, ""
+    print_status("the ground truth has no pictures: the gallery is drawn on grey; --image-dir DIR names their folder")
+    return with_plain_pictures(data), ""
 
 
 def datasets_command(json_: Json = False) -> None:
     """List the data sets. Shows their splits and the environment variables for their folders."""
+    from bench.datasets.label_spaces import space_name
     from bench.datasets.registry import read_spec
     from bench.io.canonical_json import to_plain
     from bench.io.config import shipped_configs
@@ -156,7 +167,7 @@ def datasets_command(json_: Json = False) -> None:
         print_json({name: to_plain(spec) for name, spec in specs.items()})
         return
     rows = [
-        [name, ", ".join(spec.splits), spec.labels, ", ".join(spec.roots) or "embedded", spec.title]
+        [name, ", ".join(spec.splits), space_name(spec.labels), ", ".join(spec.roots) or "embedded", spec.title]
         for name, spec in specs.items()
     ]
     print_table("", ["data set", "splits", "labels", "root from", "what"], rows)

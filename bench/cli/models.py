@@ -37,6 +37,7 @@ def models_command(
 
 
 def _list(json_: bool, style: str) -> None:
+    from bench.datasets.label_spaces import space_name
     from bench.io.canonical_json import to_plain
     from bench.io.config import load_yaml, shipped_configs
     from bench.models.catalog import model_page
@@ -50,7 +51,7 @@ def _list(json_: bool, style: str) -> None:
     rows = [
         [
             f"{name}/{checkpoint}",
-            where.categories,
+            space_name(where.categories),
             _percent(where.published),
             where.published.rule if where.published else "–",
             file.method,

@@ -39,9 +39,10 @@ def register(app: typer.Typer) -> None:
 
 
 def run_command(
-    model: Annotated[str, typer.Option(help="Model (bench models), family/checkpoint, or a YAML file.")],
+    model: Annotated[str, typer.Option(help="Model (bench models), family/checkpoint, YAML file or trained folder.")],
     dataset: Annotated[str, typer.Option(help="Data set (bench datasets), with :split, or a YAML file.")],
     checkpoint: Annotated[str | None, typer.Option(help="Checkpoint name, or a folder in hub format.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run (default: the model's).")] = None,
     data_root: Root = None,
     limit: Limit = None,
     images: Images = None,
@@ -76,7 +77,7 @@ def run_command(
 
     with run_progress(f"{spec.name} on {data.name}:{data.split}") as (on_file, on_image):
         done = run(
-            spec, data, out, device=device, batch_size=batch_size, workers=workers, protocol=protocol,
+            spec, data, out, name=name, device=device, batch_size=batch_size, workers=workers, protocol=protocol,
             overwrite=overwrite, save_predictions=save_predictions, label_map=label_map,
             metrics=[metrics] if metrics else [], shard=part, command=["bench", *sys.argv[1:]], on_image=on_image,
             on_file=on_file,

@@ -44,7 +44,7 @@ def study(
     _print_study_plan(asked, quick, as_json and plan)
     if plan:
         return
-    place = StudyOptions(where.parent, out, device, ["bench", *sys.argv[1:]], overwrite, part)
+    place = StudyOptions(out, device, ["bench", *sys.argv[1:]], overwrite, part)
     outcome = _study_outcome(asked, quick, place)
     if part == WHOLE:
         _show_study(outcome, as_json)
@@ -58,15 +58,12 @@ def study(
 
 def _study_outcome(asked: Study, quick: bool, place: StudyOptions) -> StudyOutcome:
     from bench.evaluation.study import run_study
-    from bench.evaluation.suite import relative_to_suite
 
     with ExitStack() as bars:
 
         def watch(planned: SuiteRun) -> ProgressCallback:
             bars.close()
-            open_data(
-                relative_to_suite(place.where, planned.dataset), None, None, None
-            )  # an embedded one is made here, with a bar
+            open_data(planned.dataset, None, None, None)  # an embedded one is made here, with a bar
             return bars.enter_context(progress(planned.name))
 
         def train(training: Training, seed: int, recipe: str, folder: Path) -> str:
@@ -151,7 +148,7 @@ def suite_command(
     chosen = load_suite(where)
     _print_plan(chosen, json_ and plan)
     if not plan:
-        _show(_run(chosen, where, out, device, overwrite), json_)
+        _show(_run(chosen, out, device, overwrite), json_)
 
 
 def check_command(
@@ -174,7 +171,7 @@ def check_command(
     known = {} if update else read_baseline(baseline)
     _print_plan(chosen, False)
     with tempfile.TemporaryDirectory() as scratch:
-        outcomes = _run(chosen, where, out or Path(scratch), device, True)
+        outcomes = _run(chosen, out or Path(scratch), device, True)
         if update:
             write_baseline(baseline, outcomes)
             return print_text(str(baseline))
@@ -185,7 +182,7 @@ def check_command(
         raise typer.Exit(1)
 
 
-def _run(chosen: Suite, where: Path, out: Path, device: str, overwrite: bool) -> list[Outcome]:
+def _run(chosen: Suite, out: Path, device: str, overwrite: bool) -> list[Outcome]:
     from bench.evaluation.suite import run_suite
 
     with ExitStack() as bars:
@@ -195,7 +192,7 @@ def _run(chosen: Suite, where: Path, out: Path, device: str, overwrite: bool) ->
             return bars.enter_context(progress(planned.name))
 
         command = ["bench", *sys.argv[1:]]
-        return run_suite(chosen, where.parent, out, watch, command=command, overwrite=overwrite, device=device)
+        return run_suite(chosen, out, watch, command=command, overwrite=overwrite, device=device)
 
 
 def _print_plan(chosen: Suite, as_json: bool) -> None:

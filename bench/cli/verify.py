@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.console import print_json, print_table, print_text
-from bench.cli.inspect import RunFolder
 from bench.cli.progress import progress
-from bench.cli.run import Json, Root, Workers, open_data
+from bench.cli.run import Json, Root, Workers
+from bench.cli.stored import DatasetName, Gt, GtDir, Results, RunName, open_truth
 
 if TYPE_CHECKING:
     from bench.analysis.reference import Reference, ReferenceDifference
@@ -29,26 +29,27 @@ def register(app: typer.Typer) -> None:
 
 
 def verify_command(
-    run: RunFolder,
+    run: RunName,
     reference: Annotated[bool, typer.Option("--reference", help="Score the predictions by panopticapi, too.")] = False,
     predictions: Annotated[Path | None, typer.Option(help="Predictions, where the run kept none.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Data set for --reference (default: the run's).")] = None,
-    gt: Annotated[Path | None, typer.Option(help="Instead: ground truth, COCO panoptic JSON.")] = None,
-    gt_dir: Annotated[Path | None, typer.Option(help="Its PNGs (default: the JSON's name).")] = None,
+    dataset: DatasetName = None,
+    gt: Gt = None,
+    gt_dir: GtDir = None,
     data_root: Root = None,
     workers: Workers = 2,
+    results: Results = Path("results"),
     json_: Json = False,
 ) -> None:
     """Check a run against its stored lines. --reference asks panopticapi, too. Exit code 1 if a check fails."""
     from bench.analysis.verify import verify
     from bench.results.predictions import open_predictions, saved_predictions
-    from bench.results.run import read_run
+    from bench.results.run import find_run
 
-    done = read_run(run)
+    done = find_run(run, results)
     made = open_predictions(predictions) if predictions else saved_predictions(done)
     checks, found = verify(done, made), None
     if reference:
-        found = _by_reference(done, _required(made, done), _truth(done, dataset, gt, gt_dir, data_root), workers)
+        found = _by_reference(done, _required(made, done), open_truth(done, dataset, gt, gt_dir, data_root), workers)
         checks += found.checks
     print_json(_json(done, checks, found)) if json_ else _show(done, checks, found)
     raise typer.Exit(1 if any(check.result == "failed" for check in checks) else 0)
@@ -68,21 +69,6 @@ def _by_reference(run: Run, made: PredictionFolder, data: Dataset, workers: int)
 
     with progress("scoring again") as on_image:
         return verify_reference(run, data, made, workers=workers, on_image=on_image)
-
-
-def _truth(run: Run, dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path | None) -> Dataset:
-    """Return the data set given by the options, else the one that the run was scored on."""
-    from bench.datasets.registry import load_coco_files
-    from bench.errors import UsageError
-    from bench.io.config import shipped_configs
-
-    if gt:
-        return load_coco_files(gt, gt_dir or gt.with_suffix(""))
-    name, split = run.meta.dataset.name, run.meta.dataset.split
-    if dataset is None and name not in shipped_configs("datasets"):
-        raise UsageError(f"the run was scored on {name}:{split}, which does not ship; give --dataset or --gt")
-    data: Dataset = open_data(dataset or f"{name}:{split}", root, None, None)
-    return data
 
 
 def _how_to_predict(run: Run) -> str:

@@ -15,8 +15,6 @@ from bench.io.archive import File, check_inside, exists, locate
 from bench.io.images import read_rgb
 from bench.types import Categories, Image, Sample
 
-FROM_FILE = "from-file"  # as `labels:` of a data set, the categories that its JSON lists
-
 
 @dataclass(frozen=True)
 class CocoPlaces:

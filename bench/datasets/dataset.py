@@ -11,44 +11,60 @@ from pathlib import Path
 from typing import Literal
 
 from bench.datasets import coco as coco_panoptic
-from bench.datasets.coco import FROM_FILE, CocoPlaces
+from bench.datasets.coco import CocoPlaces
 from bench.datasets.label_maps import LabelMap
-from bench.datasets.label_spaces import LabelSpace, load_space
+from bench.datasets.label_spaces import FROM_FILE, Labels, LabelSpace, load_space, space_name
 from bench.errors import DataError, UsageError, error_context
 from bench.io.canonical_json import digest
-from bench.io.config import did_you_mean, find_config, load_yaml
+from bench.io.config import FilePath, did_you_mean, find_config, load_yaml, shipped_configs
 from bench.types import Categories, ProgressCallback, Sample
 
 SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+YAML = re.compile(r"(.+\.ya?ml)(?::([^/]*))?")  # a user's file, with a split
 Carried = Literal["semantic", "instance", "panoptic"]
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """Schema of configs/datasets/*.yaml. `roots` are environment variables → sub-folder below their value.
+    """Schema of configs/datasets/*.yaml: COCO panoptic files, Cityscapes' tree, or ika's colour-coded labels.
 
-    `files` are split → places, for the layout `coco`. `carries` are the kinds of labels that it has. Void labels of its
-    space can be evaluated as classes, and a generated data set has the name of its generator.
+    `labels` is a label space, or `from-file`: the categories that the COCO JSON lists. `files` are split → places below
+    the root, for the layout `coco`; other layouts list their `splits`. `default_split` is `val` if there is one, else
+    the first. The root is --data-root, else `root`, else the first environment variable of `roots` that is set, with
+    a sub-folder below its value.
+
+    `semantic_rule` is the rule of mIoU where a prediction is void on valid truth: a miss (`cityscapes`, as in
+    cityscapesScripts) or ignored (`detectron2`). `carries` are the kinds of labels that the data set has. `count` lists
+    void labels of its label space that are evaluated as classes. `tree` and `obtain` are the expected files and their
+    source, for the message if there are none. A data set that is generated has the name of its generator in `embedded`.
     """
 
-    title: str
-    layout: Literal["cityscapes", "coco", "semantic_rgb"]
-    labels: str
-    splits: tuple[str, ...]
-    default_split: str
-    semantic_rule: Literal["cityscapes", "detectron2"]
-    roots: Mapping[str, str]
-    tree: str
-    obtain: str
+    title: str = ""
+    layout: Literal["coco", "cityscapes", "semantic_rgb"] = "coco"
+    labels: Labels = FROM_FILE
     files: Mapping[str, CocoPlaces] = field(default_factory=dict)
+    splits: tuple[str, ...] = ()
+    default_split: str = ""
+    semantic_rule: Literal["cityscapes", "detectron2"] = "detectron2"
+    root: FilePath | None = None
+    roots: Mapping[str, str] = field(default_factory=dict)
     carries: tuple[Carried, ...] = ("panoptic",)
     count: tuple[str, ...] = ()
+    tree: str = ""
+    obtain: str = ""
     embedded: Literal["", "minicity", "minicoco", "miniika"] = ""
 
     def __post_init__(self) -> None:
-        unsafe = [split for split in self.splits if not SPLIT.fullmatch(split)]
+        splits = self.splits or tuple(self.files)
+        if not splits:
+            raise UsageError("a data set needs `files`: split → json, panoptic and images; in other layouts `splits`")
+        if self.layout != "coco" and self.labels == FROM_FILE:
+            raise UsageError(f"the layout {self.layout} lists no classes: name a label space in `labels`")
+        unsafe = [split for split in splits if not SPLIT.fullmatch(split)]
         if unsafe:  # folders are called by it, of the data and of results
             raise UsageError(f"split {unsafe[0][:80]!r}: write letters, digits, '_', '-' and '.', a letter first")
+        object.__setattr__(self, "splits", splits)
+        object.__setattr__(self, "default_split", self.default_split or ("val" if "val" in splits else splits[0]))
 
     def ready(self, name: str, root: Path | None, split: str, on_image: ProgressCallback | None = None) -> Path:
         """Return the folder of a split. A generated data set is written first, to the cache if `root` is None."""
@@ -58,32 +74,33 @@ class DatasetSpec:
         return made
 
     def locate(self, name: str, root: Path | None) -> Path:
-        """Return `root` if given, else the folder below the first environment variable that is set.
+        """Return `root` if given, else the one of the YAML, or the folder below the first environment variable set.
 
         Raise DataError if there is none.
         """
-        if root is not None:
-            return root
+        if root is not None or self.root is not None:
+            return root or Path(str(self.root))
         for variable, folder in self.roots.items():
             if os.environ.get(variable):
                 return Path(os.environ[variable]) / folder
-        raise DataError(f"{name}: no data root. Give --data-root or set one of {', '.join(self.roots)}.\n{self.help()}")
+        ways = f"set one of {', '.join(self.roots)}" if self.roots else "write `root:` into its YAML"
+        raise DataError(f"{name}: no data root. Give --data-root or {ways}.\n{self.help()}")
 
     def help(self) -> str:
         """Return how to obtain the data, the expected folder layout, and a data set that needs no download."""
-        return (
-            f"Get it: {self.obtain}\nExpected below the root:\n{self.tree.rstrip()}\n"
-            "To try the tool without any download: --dataset minicity"
-        )
+        get = f"Get it: {self.obtain}\n" if self.obtain else ""
+        tree = f"Expected below the root:\n{self.tree.rstrip()}\n" if self.tree else ""
+        return f"{get}{tree}To try the tool without any download: --dataset minicity"
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Split of a data set: samples in order, and the categories that are evaluated.
 
-    `space` is the name of the label space. `base` and `labels` are the base and the label map of a derived data set.
-    `root` is the folder of the files. `label_table` is a digest of the labels that the truth is decoded with, void
-    labels and colours included.
+    `space` is the name of the label space, "" if the data set lists its own classes. `base` and `labels` are the base
+    and the label map of a derived data set. `root` is the folder of the files. `label_table` is a digest of the labels
+    that the truth is decoded with, void labels and colours included. `origin` are the options of the command line that
+    open it again: `dataset` and `data_root`, or `gt` and `gt_dir`.
     """
 
     name: str
@@ -98,6 +115,7 @@ class Dataset:
     labels: LabelMap | None = None
     root: Path | None = None
     label_table: str = ""
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def slug(self) -> str:
@@ -119,7 +137,8 @@ class Dataset:
 
 def parse_dataset_name(name: str) -> tuple[Path, str]:
     """Return the YAML file and the split of a data set name; "" is the default split."""
-    base, _, split = name.partition(":") if not name.endswith((".yaml", ".yml")) else (name, "", "")
+    own = YAML.fullmatch(name)
+    base, split = (own[1], own[2] or "") if own else (*name.split(":", 1), "")[:2]
     return find_config("datasets", base), split
 
 
@@ -130,7 +149,7 @@ def load_plain(
     spec, split = plain_spec(path, split)
     if spec.layout == "coco":
         with error_context(path):
-            return _coco(path.stem, spec, split, root, on_image)
+            return _coco(path, spec, split, root, on_image)
     with error_context(path):
         space = load_space(spec.labels).with_void_as_classes((*spec.count, *count))
     folder = spec.ready(path.stem, root, split, on_image)
@@ -142,10 +161,17 @@ def load_plain(
         spec.semantic_rule,
         tuple(label.name for label in space.void),
         spec.carries,
-        spec.labels,
+        space_name(spec.labels),
         root=folder,
         label_table=digest(space)[:16],
+        origin=origin(path, split, None if spec.embedded else folder),
     )
+
+
+def origin(path: Path, split: str, root: Path | None) -> dict[str, str]:
+    """Return the options that open a data set again: the name of a shipped one, or the absolute path of its YAML."""
+    name = path.stem if path in shipped_configs("datasets").values() else path.resolve()
+    return {"dataset": f"{name}:{split}"} | ({} if root is None else {"data_root": str(root.resolve())})
 
 
 def plain_spec(path: Path, split: str) -> tuple[DatasetSpec, str]:
@@ -165,12 +191,21 @@ def coco_files(
     return coco_panoptic.open_files(spec.ready(name, root, split, on_image), spec.files[split], spec.help())
 
 
-def _coco(name: str, spec: DatasetSpec, split: str, root: Path | None, on_image: ProgressCallback | None) -> Dataset:
+def _coco(path: Path, spec: DatasetSpec, split: str, root: Path | None, on_image: ProgressCallback | None) -> Dataset:
     space = None if spec.labels == FROM_FILE else load_space(spec.labels)
-    files = coco_files(name, spec, split, root, on_image)
+    files = coco_files(path.stem, spec, split, root, on_image)
     samples, categories = coco_panoptic.samples(files, space)
-    folder = spec.ready(name, root, split)
-    return Dataset(name, split, categories, samples, spec.semantic_rule, space=spec.labels, root=folder)
+    folder = spec.ready(path.stem, root, split)
+    return Dataset(
+        path.stem,
+        split,
+        categories,
+        samples,
+        spec.semantic_rule,
+        space="" if space is None else space_name(spec.labels),
+        root=folder,
+        origin=origin(path, split, None if spec.embedded else folder),
+    )
 
 
 def _samples(name: str, spec: DatasetSpec, split: str, space: LabelSpace, folder: Path) -> tuple[Sample, ...]:

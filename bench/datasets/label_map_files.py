@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.datasets.label_maps import VOID, LabelMap, compose
-from bench.datasets.label_spaces import LabelSpace, load_space
-from bench.errors import UsageError
+from bench.datasets.label_spaces import FROM_FILE, Labels, LabelSpace, load_space
+from bench.errors import UsageError, error_context
 from bench.io.canonical_json import digest
 from bench.io.config import find_config, load_yaml, shipped_configs
 from bench.types import Categories
@@ -16,25 +16,38 @@ from bench.types import Categories
 
 @dataclass(frozen=True)
 class MapFile:
-    """Schema of a label map. `map` sends each label of `source`, also void ones, to a label of `target` or `void`."""
+    """Schema of a label map. `map` sends each label of `source`, also void ones, to a label of `target` or `void`.
 
-    source: str
-    target: str
+    `source` and `target` are label spaces; `from-file` as `source` are the model's own classes (of a derived data set,
+    those of its base), as `target` those that the data set lists.
+    """
+
+    source: Labels
+    target: Labels
     map: Mapping[str, str]
 
 
-def load_map(name: str, count: Collection[str] = ()) -> LabelMap:
-    """Load a label map by its shipped name or the path of a YAML.
+def load_map(
+    name: str, count: Collection[str] = (), *, source: Categories | None = None, target: Categories | None = None
+) -> LabelMap:
+    """Load a label map by its shipped name or the path of a YAML; `source` and `target` are meant by `from-file`.
 
     Void labels of the target space can be evaluated as classes. Void labels of the source that the map sends to a class
     are appended to the source categories, so that their pixels become valid.
     """
     path = find_config("labels", name)
     file = load_yaml(path, MapFile)
-    try:
-        return _label_map(file, load_space(file.source), load_space(file.target).with_void_as_classes(count))
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
+    with error_context(path):
+        into = load_space(_own(file.target, target)).with_void_as_classes(count)
+        return _label_map(file, load_space(_own(file.source, source)), into)
+
+
+def _own(labels: Labels, known: Categories | None) -> Labels:
+    if labels != FROM_FILE:
+        return labels
+    if known is None:
+        raise UsageError(f"{FROM_FILE}: no data set lists its classes here; name a label space")
+    return known.items
 
 
 def source_space(name: str) -> LabelSpace:
@@ -94,8 +107,8 @@ def find_label_map(model: tuple[str, Categories], data: tuple[str, Categories], 
 
 
 def _named_map(model: tuple[str, Categories], data: tuple[str, Categories], name: str) -> LabelMap:
-    target = load_space(load_yaml(find_config("labels", name), MapFile).target)
-    labels = load_map(name, _counted(target, data[1]))
+    target = load_space(_own(load_yaml(find_config("labels", name), MapFile).target, data[1]))
+    labels = load_map(name, _counted(target, data[1]), source=model[1], target=data[1])
     if not _covers(labels.source, model[1]) or not same_categories(labels.target, data[1]):
         raise UsageError(f"{name}: does not lead from {model[0]}, the model's label space, to {data[0]}, the data's")
     return labels

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bench.errors import UsageError
-from bench.io.config import did_you_mean, find_config, load_yaml
+from bench.io.config import ConfigName, did_you_mean, find_config, load_yaml
 from bench.types import Categories, Category
 
 
@@ -56,6 +56,17 @@ class LabelSpace:
         return LabelSpace((*self.categories, *promoted), tuple(v for v in self.void if v.name not in names))
 
 
-def load_space(name: str) -> LabelSpace:
-    """Load a label space by its shipped name or the path of a YAML."""
-    return load_yaml(find_config("labels", name), LabelSpace)
+Labels = ConfigName | tuple[Category, ...]  # a shipped name, a YAML file, or the classes themselves
+FROM_FILE = "from-file"  # the categories that the data set's own JSON lists
+
+
+def load_space(labels: str | tuple[Category, ...]) -> LabelSpace:
+    """Load a label space by its shipped name or the path of a YAML, or make one of its classes."""
+    return load_yaml(find_config("labels", labels), LabelSpace) if isinstance(labels, str) else LabelSpace(labels)
+
+
+def space_name(labels: str | tuple[Category, ...]) -> str:
+    """Return the name of a label space; of one that has none its first classes and their number."""
+    if isinstance(labels, str):
+        return labels
+    return f"{', '.join(category.name for category in labels[:3])}{', …' if len(labels) > 3 else ''} ({len(labels)})"

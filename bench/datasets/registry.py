@@ -11,15 +11,17 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.datasets.dataset import Dataset, DatasetSpec, load_plain, parse_dataset_name
+from bench.datasets.coco import CocoFiles
+from bench.datasets.coco import samples as samples_of
+from bench.datasets.dataset import Dataset, DatasetSpec, load_plain, origin, parse_dataset_name
 from bench.datasets.label_map_files import MapFile, load_map, same_categories
 from bench.datasets.label_maps import LabelMap, remap, remap_semantic
-from bench.datasets.label_spaces import load_space
+from bench.datasets.label_spaces import FROM_FILE, load_space, space_name
 from bench.errors import DataError, UsageError, error_context
 from bench.io import coco
 from bench.io.coco import PanopticFile
-from bench.io.config import find_config, from_dict, load_yaml, read_yaml
-from bench.types import Panoptic, ProgressCallback, Sample
+from bench.io.config import ConfigName, find_config, load_yaml, read_yaml
+from bench.types import Categories, Image, Panoptic, ProgressCallback, Sample
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,15 @@ class DerivedSpec:
     Void labels of the target space can be evaluated as classes.
     """
 
-    title: str
-    base: str
-    labels: str
+    base: ConfigName
+    labels: ConfigName
+    title: str = ""
     count: tuple[str, ...] = ()
 
 
 def read_derived(path: Path) -> DerivedSpec | None:
     """Read the file as a derived data set, or return None if it has no `base`."""
-    data = read_yaml(path)
-    return from_dict(DerivedSpec, data, str(path)) if "base" in data else None
+    return load_yaml(path, DerivedSpec) if "base" in read_yaml(path) else None
 
 
 def read_spec(path: Path) -> DatasetSpec:
@@ -60,13 +61,18 @@ def _base(path: Path, derived: DerivedSpec) -> Path:
 def derive(path: Path, spec: DerivedSpec, split: str, root: Path | None, on_image: ProgressCallback | None) -> Dataset:
     """Load the base with its truth mapped on reading. Void labels that the map sends to a class are read as classes."""
     with error_context(path):
-        labels = load_map(spec.labels, spec.count)
         file = load_yaml(find_config("labels", spec.labels), MapFile)
-    source, target = load_space(file.source), load_space(file.target).with_void_as_classes(spec.count)
-    promoted = tuple(category.name for category in labels.source.items[len(source.categories) :])
-    base = load_plain(_base(path, spec), split, root, on_image, count=promoted)
-    if not same_categories(base.categories, labels.source):
-        raise UsageError(f"{path}: the map {spec.labels} starts at {file.source}, not at the classes of {spec.base}")
+        if file.source == FROM_FILE:
+            base = load_plain(_base(path, spec), split, root, on_image)
+            labels = load_map(spec.labels, spec.count, source=base.categories)
+        else:
+            labels = load_map(spec.labels, spec.count)
+            promoted = tuple(c.name for c in labels.source.items[len(load_space(file.source).categories) :])
+            base = load_plain(_base(path, spec), split, root, on_image, count=promoted)
+        if not same_categories(base.categories, labels.source):
+            name = space_name(file.source)
+            raise UsageError(f"the map {spec.labels} starts at {name}, not at the classes of {spec.base}")
+        target = load_space(file.target).with_void_as_classes(spec.count)
     return replace(
         base,
         name=path.stem,
@@ -74,8 +80,9 @@ def derive(path: Path, spec: DerivedSpec, split: str, root: Path | None, on_imag
         categories=labels.target,
         samples=tuple(_mapped(sample, labels) for sample in base.samples),
         void=tuple(label.name for label in target.void),
-        space=file.target,
+        space=space_name(file.target),
         labels=labels,
+        origin={**base.origin, **origin(path, base.split, None)},
     )
 
 
@@ -125,17 +132,35 @@ def load_dataset(name: str, root: Path | None = None, on_image: ProgressCallback
     return load_plain(path, split, root, on_image) if derived is None else derive(path, derived, split, root, on_image)
 
 
-def load_coco_files(file: Path, folder: Path) -> Dataset:
-    """Load a COCO panoptic JSON and its folder of PNGs, in file order, without images.
+def load_coco_files(file: Path, folder: Path, images: Path | None = None) -> Dataset:
+    """Load a COCO panoptic JSON and its folder of PNGs, in file order, with the pictures in `images`, if given.
 
     mIoU is by detectron2's rule, as usual for COCO.
     """
+    samples, categories = _unseen(file, folder) if images is None else samples_of(CocoFiles(file, folder, images), None)
+    again = {"gt": str(file.resolve()), "gt_dir": str(folder.resolve())}
+    return Dataset(file.stem, "files", categories, samples, "detectron2", origin=again)
+
+
+def _unseen(file: Path, folder: Path) -> tuple[tuple[Sample, ...], Categories]:
+    """Return the samples of a COCO panoptic JSON without pictures, and its categories."""
     truth = coco.load_json(file)
-    samples = tuple(
+    targets = ((image_id, _target(folder, truth, image_id)) for image_id in truth.annotations)
+    samples = (
         Sample(image_id, "", partial(_no_image, image_id), target, target_files=(file, target.png))
-        for image_id, target in ((image_id, _target(folder, truth, image_id)) for image_id in truth.annotations)
+        for image_id, target in targets
     )
-    return Dataset(file.stem, "files", truth.categories, samples, "detectron2")
+    return tuple(samples), truth.categories
+
+
+def with_plain_pictures(dataset: Dataset) -> Dataset:
+    """Return the data set with grey pictures of the size of the truth, as a ground to draw on."""
+    samples = (replace(sample, read_image=partial(_plain, sample)) for sample in dataset.samples)
+    return replace(dataset, samples=tuple(samples))
+
+
+def _plain(sample: Sample) -> Image:
+    return Image(sample.image_id, np.full((*sample.read_target().size, 3), 128, dtype=np.uint8))
 
 
 def _target(folder: Path, truth: coco.CocoPanoptic, image_id: str) -> PanopticFile:

@@ -56,6 +56,8 @@ def run_identity(
     """
     if metrics and "panoptic" not in dataset.carries:
         raise UsageError(f"--metrics {', '.join(metrics)}: {dataset.name} has no instances; leave it out")
+    if not name.strip(".") or "/" in name:
+        raise UsageError(f"--name {name!r}: a folder is called so; write a name without '/'")
     return {
         "name": name,
         "model": dict(model),
@@ -196,11 +198,11 @@ def model_metadata(spec: ModelSpec, adapter: Adapter, identity: Mapping[str, Any
 def _shown(spec: ModelSpec) -> dict[str, Any]:
     parts = {role: _shown(part) for role, part in spec.parts.items()}
     shown = {**to_plain(spec), "source": _portable(spec.source), "parts": parts}
-    del shown["yaml"]
+    del shown["yaml"], shown["space"]
     return shown
 
 
 def _portable(source: str) -> str:
     """Return the path of shipped weights relative to the adapters package; any other source unchanged."""
-    package = Path(str(files("bench.adapters")))
+    package = Path(str(files("bench.adapters"))).resolve()
     return str(Path(source).relative_to(package)) if Path(source).is_relative_to(package) else source

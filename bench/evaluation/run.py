@@ -32,6 +32,7 @@ def run(
     dataset: Dataset,
     out: Path | str = "results",
     *,
+    name: str | None = None,
     device: str = "auto",
     batch_size: int = 1,
     workers: int = 2,
@@ -47,8 +48,9 @@ def run(
 ) -> Run:
     """Predict and score a data set. A finished run is read, an interrupted one resumed.
 
-    `model` is a name, the path of a YAML, or a ModelSpec from `resolve_model`. If its label space differs from that of
-    the data set, predictions are mapped by `label_map` (a name in configs/labels or a file), else by a shipped map.
+    `model` is a name, the path of a YAML, or a ModelSpec from `resolve_model`; the run has its name unless `name` is
+    given. If its label space differs from that of the data set, predictions are mapped by `label_map` (a name in
+    configs/labels or a file), else by a shipped map.
     `metrics` names optional metrics ("boundary"). A run of one shard stays incomplete until `bench.results.merge` joins
     all shards. `on_file(done, total)` is called while files without a cached digest are hashed.
 
@@ -73,7 +75,7 @@ def run(
     digests, elsewhere = FileDigests(), [Path(out), Path(spec.yaml), *([] if dataset.root is None else [dataset.root])]
     inputs = image_inputs(dataset, digests, pictures=True, on_file=on_file)
     identity = run_identity(
-        spec.name, dataset, model_identity(spec, code, digests, elsewhere), batch_size, protocol, metrics,
+        name or spec.name, dataset, model_identity(spec, code, digests, elsewhere), batch_size, protocol, metrics,
         device=kind, labels=labels, inputs=inputs,
     )  # fmt: skip
     folder = run_folder(out, dataset, identity)

@@ -67,8 +67,8 @@ class RunSession:
         if not fresh:
             take_over(folder, settings, inputs or {}, self._batch_size)
         meta = {
-            **identity, "identity": identity_digest(identity), "settings": settings, **(metadata or {}),
-            "provenance": provenance(), "command": list(command),
+            **identity, "identity": identity_digest(identity), "settings": settings, "origin": dataset.origin,
+            **(metadata or {}), "provenance": provenance(), "command": list(command),
         }  # fmt: skip
         self._accumulator = RunAccumulator(dataset.categories, identity["rules"], self.metrics)
         self.score_line = self._accumulator.score_line

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.analysis.study import Study, StudyOutcome, TrainedSeed, Training
 from bench.analysis.suite import Suite, SuiteRun
 from bench.errors import BenchError
-from bench.evaluation.suite import ProgressFactory, relative_to_suite, run_suite
+from bench.evaluation.suite import ProgressFactory, run_suite
 from bench.results.run import Run
 from bench.results.shards import WHOLE, Shard
 
@@ -18,12 +18,11 @@ Train = Callable[[Training, int, str, Path], str]  # training, seed, its recipe,
 
 @dataclass(frozen=True, eq=False)
 class StudyOptions:
-    """Paths and options of a study: `where` is the folder of its YAML, all results go below `out`.
+    """Options of a study; all results go below `out`.
 
     With several processes, each runs the trainings of its `shard`.
     """
 
-    where: Path
     out: Path
     device: str = "auto"
     command: Sequence[str] = ()
@@ -49,7 +48,7 @@ def _one(
 ) -> TrainedSeed:
     folder = place.out / "trainings" / training.name / f"seed-{seed}"
     try:
-        family = train(training, seed, relative_to_suite(place.where, training.recipe), folder)
+        family = train(training, seed, training.recipe, folder)
     except BenchError as error:
         said = type(error)(f"training {training.name}, seed {seed}: {error}")
         return TrainedSeed(training.name, seed, folder, {}, (said,))
@@ -62,7 +61,7 @@ def _one(
         if run.training == training.name
     )  # fmt: skip
     outcomes = run_suite(
-        Suite(study.title, planned), place.where, place.out, watch, command=place.command, overwrite=place.overwrite,
+        Suite(study.title, planned), place.out, watch, command=place.command, overwrite=place.overwrite,
         device=place.device,
     )  # fmt: skip
     runs: dict[str, Run] = {outcome.planned.dataset: outcome.run for outcome in outcomes if outcome.run is not None}

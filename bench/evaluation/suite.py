@@ -18,44 +18,39 @@ from bench.types import ProgressCallback
 ProgressFactory = Callable[[SuiteRun], ProgressCallback]
 
 
-def run_suite(suite: Suite, where: Path, out: Path, watch: ProgressFactory, *, command: Sequence[str] = (),
+def run_suite(suite: Suite, out: Path, watch: ProgressFactory, *, command: Sequence[str] = (),
               overwrite: bool = False, device: str = "auto") -> list[Outcome]:  # fmt: skip
-    """Run the suite in order, with results below `out`; `where` is the folder of its YAML.
+    """Run the suite in order, with results below `out`.
 
     A failed run is returned as an outcome with its error. Finished runs are read.
     """
     outcomes = []
     for planned in suite.runs:
         try:
-            outcomes.append(Outcome(planned, _one(planned, where, out, watch(planned), command, overwrite, device)))
+            outcomes.append(Outcome(planned, _one(planned, out, watch(planned), command, overwrite, device)))
         except BenchError as error:
             outcomes.append(Outcome(planned, None, error))
     return outcomes
 
 
-def _one(planned: SuiteRun, where: Path, out: Path, on_image: ProgressCallback, command: Sequence[str], overwrite: bool,
+def _one(planned: SuiteRun, out: Path, on_image: ProgressCallback, command: Sequence[str], overwrite: bool,
          device: str) -> Run:  # fmt: skip
-    data = load_dataset(relative_to_suite(where, planned.dataset)).limited(planned.limit)
+    data = load_dataset(planned.dataset).limited(planned.limit)
     if planned.predictions is not None:
         return score(
-            where / planned.predictions, data, out, name=planned.name, protocol=planned.protocol,
+            planned.predictions, data, out, name=planned.name, protocol=planned.protocol,
             save_predictions=False, overwrite=overwrite, command=command, on_image=on_image,
         )  # fmt: skip
-    return _live(planned, where, data, out, on_image, command, overwrite, device)
+    return _live(planned, data, out, on_image, command, overwrite, device)
 
 
-def _live(planned: SuiteRun, where: Path, data: Dataset, out: Path, on_image: ProgressCallback, command: Sequence[str],
+def _live(planned: SuiteRun, data: Dataset, out: Path, on_image: ProgressCallback, command: Sequence[str],
           overwrite: bool, device: str) -> Run:  # fmt: skip
     spec = resolve_model(
-        relative_to_suite(where, planned.model or ""), data.name, base=data.base, checkpoint=planned.checkpoint,
+        planned.model or "", data.name, base=data.base, checkpoint=planned.checkpoint,
         precision=planned.precision, overrides=planned.set,
     )  # fmt: skip
     return run(
         spec, data, out, device=device, batch_size=planned.batch_size, overwrite=overwrite, label_map=planned.label_map,
         protocol=planned.protocol, save_predictions=False, command=command, on_image=on_image,
     )  # fmt: skip
-
-
-def relative_to_suite(where: Path, name: str) -> str:
-    """Return a shipped name unchanged; a YAML path is resolved relative to the suite's folder."""
-    return str(where / name) if name.endswith((".yaml", ".yml")) else name

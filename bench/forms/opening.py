@@ -10,7 +10,6 @@ from typing import cast
 
 import numpy as np
 
-from bench.datasets.coco import FROM_FILE
 from bench.datasets.dataset import Dataset
 from bench.datasets.label_map_files import map_to, same_categories, source_space
 from bench.datasets.label_maps import LabelMap
@@ -133,8 +132,10 @@ def _space(dataset: Dataset, options: Options) -> LabelSpace:
     """
     if options.label_map is not None:
         return source_space(options.label_map)
-    own = [] if dataset.space in ("", FROM_FILE) else [dataset.space]
-    for name in own or [name for name in shipped_configs("labels") if "-to-" not in name]:
+    shipped = shipped_configs("labels")
+    # A data set that lists its own classes has no label space of that name.
+    own = [dataset.space] if dataset.space in shipped or dataset.space.endswith((".yaml", ".yml")) else []
+    for name in own or [name for name in shipped if "-to-" not in name]:
         space = load_space(name)
         void = [label.name for label in space.void]
         space = space.with_void_as_classes([c.name for c in dataset.categories if c.name in void])

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from bench.errors import UsageError
 
 FUSION_VERSION = 1  # goes up with every change that moves a pixel
-RULES = ("mask2former", "maskformer", "detr", "hf", "efficientps", "framework")
+RULES = ("mask2former", "maskformer", "detr", "hf", "efficientps", "framework", "none")
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class FusionSpec:
     A query is selected if its class score is > `score_threshold`. The number of pixels that it wins, divided by the
     number of its pixels with mask probability >= `mask_threshold`, must reach `overlap_threshold` (`detr` has no such
     test: it drops segments under `min_area_px` instead). `framework` passes these thresholds to the framework's own
-    code (`min_area_px` for stuff). Only `hf` reads `inner_size`, the fixed (h, w) to which transformers first resizes
-    mask logits, and `fuse_stuff`, whether the stuff classes are passed as its `label_ids_to_fuse`.
+    code (`min_area_px` for stuff); `none` is a user's adapter that reads no thresholds. Only `hf` reads `inner_size`,
+    the fixed (h, w) to which transformers first resizes mask logits, and `fuse_stuff`, whether the stuff classes are
+    passed as its `label_ids_to_fuse`.
 
     `efficientps` takes instances and a semantic map instead of queries. An instance is dropped if more than
     `overlap_threshold` of its mask is taken by better ones; stuff under `min_area_px` is void. With `confined`,
@@ -59,5 +60,6 @@ PRESETS: Mapping[str, FusionSpec] = MappingProxyType(
         "hf-direct": FusionSpec("hf", 0.5, 0.8),
         "efficientps": FusionSpec("efficientps", 0.5, 0.5, min_area_px=2048),
         "cascade": FusionSpec("efficientps", 0.5, 0.5, min_area_px=2048, confined=True),
+        "none": FusionSpec("none", 0.0),
     }
 )

@@ -42,8 +42,8 @@ def fuse(
     """
     if spec.rule == "efficientps":
         raise UsageError("the fusion rule efficientps is for models of instances; a query model takes another preset")
-    if spec.rule == "framework":
-        raise UsageError("fusion preset 'framework' is for adapters of frameworks that fuse themselves; name another")
+    if spec.rule in ("framework", "none"):
+        raise UsageError(f"fusion preset {spec.rule!r} is for adapters that fuse themselves; name another")
     check_shapes(class_logits, mask_logits, len(categories))
     with torch.no_grad(), single_threaded():
         if spec.rule == "hf":

@@ -19,7 +19,7 @@ from bench.errors import DataError
 from bench.io import files
 from bench.io.archive import File, check_inside
 from bench.io.images import read_rgb
-from bench.types import Categories, Category, Panoptic, SegmentInfo
+from bench.types import NO_COLOR, Categories, Category, Panoptic, SegmentInfo
 
 PNG_RGB8 = b"\x08\x02"  # bit depth and colour type, bytes 24 and 25 of a PNG
 ID_LIMIT = 1 << 24
@@ -183,15 +183,15 @@ def category_of(entry: Any) -> Category:
             raise DataError(f"isthing is {_short(entry['isthing'])}, not 0 or 1")
     except DataError as error:
         raise DataError(f"category {_short(entry.get('name', entry.get('id')))}: {error}") from None
-    return Category(number, entry["name"], bool(entry["isthing"]), _color(entry.get("color"), number))
+    return Category(number, entry["name"], bool(entry["isthing"]), _color(entry.get("color")))
 
 
-def _color(listed: Any, number: int) -> tuple[int, int, int]:
-    """Return the listed RGB, or if there is no valid one, a colour computed from the category id, never very dark."""
+def _color(listed: Any) -> tuple[int, int, int]:
+    """Return the listed RGB, or NO_COLOR if there is no valid one."""
     if isinstance(listed, list) and len(listed) == 3 and all(type(c) is int and 0 <= c < 256 for c in listed):
         red, green, blue = listed
         return red, green, blue
-    return 64 + number * 67 % 192, 64 + number * 113 % 192, 64 + number * 41 % 192
+    return NO_COLOR
 
 
 def _infos(annotation: Mapping[str, Any], where: str) -> dict[int, SegmentInfo]:

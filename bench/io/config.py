@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import os
 import re
 import types
 import typing
@@ -12,7 +13,7 @@ from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from bench.errors import BenchError, DataError, UsageError, excerpt
 from bench.io.files import read_bytes, read_json
@@ -25,6 +26,15 @@ MAX_YAML = 1 << 18
 WHOLE_LIMIT = 1 << 53
 # No file can have a name with these characters.
 INVALID_CHARACTERS = re.compile(r"[\x00\ud800-\udfff]")
+
+# Types of keys that name files. A value that the pattern matches is a path from the folder of its YAML file; any other
+# value is a name. `load_yaml` makes the paths absolute; values of `--set` are not changed.
+ConfigName = Annotated[str, re.compile(r"\.\.?(/|$)|.+\.ya?ml(:[^/]*)?$")]
+AdapterName = Annotated[str, re.compile(r"\.\.?/|.+\.py:[^/]*$")]
+NameOrPath = Annotated[str, re.compile(r"\.\.?(/|$)")]
+FilePath = Annotated[str, re.compile("")]
+Settings = Mapping[str, Annotated[Any, re.compile(r"\.\.?(/|$)")]]  # dotted keys of another YAML → values
+
 KIND_NAMES = {"models": "model", "datasets": "dataset", "labels": "label space", "train": "recipe", "suites": "suite"}
 
 
@@ -51,11 +61,37 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def load_yaml(path: Path, cls: type[T], overrides: Mapping[str, Any] | None = None) -> T:
-    """Load a YAML file as the frozen dataclass `cls`; `overrides` are `{"path.to.key": value}`."""
-    data = read_yaml(path)
+    """Load a YAML file as the frozen dataclass `cls`; `overrides` are `{"path.to.key": value}`.
+
+    Files that the YAML names are relative to its folder; those in `overrides` to the working directory.
+    """
+    data = _located(cls, read_yaml(path), path.parent)
     for dotted, value in (overrides or {}).items():
         _override(data, dotted, value)
     return from_dict(cls, data, str(path))
+
+
+def _located(hint: Any, value: Any, folder: Path) -> Any:
+    """Return a value of a YAML in `folder` with the files that it names as absolute paths. Types are not checked."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return beside(folder, value) if isinstance(value, str) and args[1].match(value) else value
+    if origin in (types.UnionType, typing.Union):
+        for choice in args:
+            value = _located(choice, value, folder)
+        return value
+    if isinstance(value, list | tuple):
+        return [_located(args[0], item, folder) for item in value] if args else value
+    if isinstance(value, Mapping):
+        hints = typing.get_type_hints(hint, include_extras=True) if dataclasses.is_dataclass(hint) else {}
+        inner = args[1] if len(args) == 2 else None
+        return {key: _located(hints.get(key, inner), item, folder) for key, item in value.items()}
+    return _located(args[0], value, folder) if origin is tuple else value
+
+
+def beside(folder: Path, name: str) -> str:
+    """Return the absolute path of a file from a folder. Links are kept, since an environment's Python may be one."""
+    return os.path.normpath(folder.resolve() / name)
 
 
 def parse_overrides(pairs: Collection[str]) -> dict[str, Any]:
@@ -111,7 +147,8 @@ def from_dict(cls: type[T], data: Any, where: str, unknown: Unknown = "error") -
         raise UsageError(f"{where}: unknown key {excerpt(others[0])}; {did_you_mean(str(others[0])[:80], hints)}")
     missing = [name for name in required if name not in data]
     if missing:
-        raise UsageError(f"{where}: the key {missing[0]!r} is missing")
+        names = " and ".join(map(repr, missing))
+        raise UsageError(f"{where}: {f'the key {names} is' if len(missing) == 1 else f'the keys {names} are'} missing")
     values = {k: _convert(hints[k], value, f"{where}: {k}", unknown) for k, value in data.items() if k in hints}
     try:
         return cls(**values)
@@ -166,6 +203,8 @@ def _convert_union(args: tuple[Any, ...], value: Any, where: str, unknown: Unkno
 
 
 def _convert_tuple(args: tuple[Any, ...], value: Any, where: str, unknown: Unknown) -> tuple[Any, ...]:
+    if isinstance(value, str) and args == (str, ...):
+        value = [value]
     if not isinstance(value, list | tuple):
         raise UsageError(f"{where}: expected a list, found {excerpt(value)}")
     if args[-1] is Ellipsis:

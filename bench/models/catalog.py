@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping
 
+from bench.datasets.label_spaces import space_name
 from bench.models.model_file import Checkpoint, ModelFile
 
 COLUMNS = (
@@ -39,7 +40,7 @@ def model_page(files: Mapping[str, ModelFile]) -> str:
     rows = [row(name, label, file, c) for name, file in files.items() for label, c in file.checkpoints.items()]
     lines = ["| " + " | ".join(cells) + " |" for cells in (COLUMNS, [":--"] * len(COLUMNS), *rows)]
     ways = typing.get_args(typing.get_type_hints(ModelFile)["method"])
-    absent = [way for way in ways if way not in {file.method for file in files.values()}]
+    absent = [way for way in ways if way and way not in {file.method for file in files.values()}]
     tail = [f"No model that ships here takes the way *{way}*." for way in absent]
     return "\n".join([HEAD, *lines, *([""] if tail else []), *tail]) + "\n"
 
@@ -52,7 +53,7 @@ def row(name: str, label: str, file: ModelFile, checkpoint: Checkpoint) -> list[
         f"`{name}/{label}`",
         FRAMEWORKS.get(module, "ours"),
         file.method,
-        checkpoint.categories,
+        space_name(checkpoint.categories),
         weights(checkpoint),
         f"{100 * published.PQ:.1f} on {published.dataset}" if published else "–",
         published.rule if published else "–",

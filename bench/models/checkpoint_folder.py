@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench.datasets.label_spaces import load_space
+from bench.datasets.label_spaces import load_space, space_name
 from bench.errors import ModelError, UsageError
 from bench.io import files
 from bench.io.config import load_yaml
@@ -40,12 +40,21 @@ def settings_for_folder(
     count = _classes(config)
     fitting = [kind for kind in known if count is None or _fits(kind, count)]
     if not fitting:
-        spaces = " and ".join(dict.fromkeys(kind.categories for kind in known))
+        spaces = " and ".join(dict.fromkeys(space_name(kind.categories) for kind in known))
         raise ModelError(
             f"{folder}: its {CONFIG} has {count} classes, and the model's YAML has settings for {spaces} alone; is it "
             f"a checkpoint of another data set? Otherwise {_write(folder)}"
         )
     return next((kind for kind in fitting if _is_square(kind, config.get("image_size"))), fitting[0])
+
+
+def family_of(folder: Path) -> str:
+    """Return the model family of a folder that training wrote. Raises UsageError if its bench.json names none."""
+    note = folder / NOTE
+    family = load_yaml(note, CheckpointFolder).model if note.is_file() else ""
+    if not family:
+        raise UsageError(f"{folder}: no {NOTE} here that names a model; give --model FAMILY --checkpoint {folder}")
+    return family
 
 
 def _known(file: ModelFile, usual: str | None, names: Collection[str], ships: bool) -> Iterator[Kind]:

@@ -7,6 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
+def concrete_device(device: str) -> str:
+    """Return a device as adapters are given it: "cuda" or "cpu" for `auto`, any other unchanged."""
+    return device_kind(device) if device == "auto" else device
+
+
 def device_kind(device: str, env: str | None = None) -> str:
     """Return the kind of device ("cpu", "cuda", …) of `auto`, `cpu`, `cuda:1` …: the part before the colon.
 

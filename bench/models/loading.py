@@ -11,6 +11,7 @@ from types import ModuleType
 from bench.errors import BenchError, ModelError, UsageError, describe_error
 from bench.io.config import did_you_mean
 from bench.models.adapter import Adapter, as_adapter, module_from_file
+from bench.models.devices import concrete_device
 from bench.models.resolve import ensure_resolved
 from bench.models.spec import ModelSpec, adapter_file
 
@@ -55,7 +56,7 @@ def load_adapter(spec: ModelSpec, device: str) -> Adapter:
         classes = [name for name, value in vars(module).items() if isinstance(value, type)]
         raise UsageError(f"{module.__file__} has no class {class_name!r}; {did_you_mean(class_name, classes)}")
     try:
-        loaded = adapter_class(spec, device)
+        loaded = adapter_class(spec, concrete_device(device))
     except ModuleNotFoundError as error:
         raise ModelError(f"{spec.name} needs {error.name}; pip install 'panoptic-bench[models]'") from None
     except BenchError:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from bench.datasets.label_spaces import Labels
 from bench.errors import UsageError
 from bench.fusion.presets import PRESETS, FusionSpec
 from bench.io.canonical_json import to_plain
-from bench.io.config import did_you_mean
+from bench.io.config import AdapterName, ConfigName, FilePath, NameOrPath, Settings, did_you_mean
 
 MAX_SIDE, MAX_DIVISOR = 1 << 15, 1 << 12  # px
 
@@ -42,14 +43,19 @@ class Published:
 
 @dataclass(frozen=True)
 class InputSize:
-    """Test-time scale in pixels: the shorter side, limited by the longer one; padded to a multiple of `divisor`."""
+    """Test-time scale in pixels: the shorter side, limited by the longer one; padded to a multiple of `divisor`.
+
+    Both sides are 0 for a user's adapter whose YAML names no size.
+    """
 
     shorter: int
     longer: int
     divisor: int = 32
 
     def __post_init__(self) -> None:
-        if not (1 <= self.shorter <= MAX_SIDE and 1 <= self.longer <= MAX_SIDE and 1 <= self.divisor <= MAX_DIVISOR):
+        if (self.shorter, self.longer) != (0, 0) and not (
+            1 <= self.shorter <= MAX_SIDE and 1 <= self.longer <= MAX_SIDE and 1 <= self.divisor <= MAX_DIVISOR
+        ):
             raise UsageError(
                 f"shorter and longer are 1 to {MAX_SIDE} px and divisor is 1 to {MAX_DIVISOR}, "
                 f"not {self.shorter}, {self.longer} and {self.divisor}"
@@ -67,13 +73,11 @@ class FusionOverrides:
     min_area_px: int | None = None
     confined: bool | None = None
 
-    def apply(self, fusion: FusionSpec | None) -> FusionSpec:
-        """Return `fusion`, or the named preset, with these overrides. Raises UsageError if there is neither."""
+    def apply(self, fusion: FusionSpec) -> FusionSpec:
+        """Return `fusion`, or the named preset, with these overrides."""
         if self.preset is not None and self.preset not in PRESETS:
             raise UsageError(f"there is no fusion preset {self.preset!r}; {did_you_mean(self.preset, PRESETS)}")
         base = PRESETS[self.preset] if self.preset else fusion
-        if base is None:
-            raise UsageError("the model's fusion names no preset")
         thresholds = {name: value for name, value in to_plain(self).items() if name != "preset" and value is not None}
         return replace(base, **thresholds)
 
@@ -82,9 +86,9 @@ class FusionOverrides:
 class Submodel:
     """A model inside a composed one, with its own checkpoint; `set` has the form of `--set` for its YAML."""
 
-    model: str
-    checkpoint: str | None = None
-    set: Mapping[str, Any] = field(default_factory=dict)
+    model: ConfigName
+    checkpoint: NameOrPath | None = None
+    set: Settings = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class FrameworkConfig:
     missing compiled operators by plain torch. `trust_pickle` loads the checkpoint with pickle, which runs its code.
     """
 
-    config: str
+    config: NameOrPath
     set: Mapping[str, Any] = field(default_factory=dict)
     compiled_ops: Literal["compiled", "stand-in"] = "compiled"
     trust_pickle: bool = False
@@ -113,19 +117,19 @@ class FrameworkConfig:
 class Checkpoint:
     """The source of weights, and the label space of their classes.
 
-    One of: a hub `repo` (at a `revision`); a local `path`; a `url`, downloaded by the user into the cache; the `parts`
-    of a composed model, with weights and input sizes of their own. A model without weights has `weights: none` and may
-    have none of them.
+    One of: a hub `repo` (at a `revision`); a local `path`, from the folder of the YAML; a `url`, downloaded by the user
+    into the cache; the `parts` of a composed model, with weights and input sizes of their own. A model without weights
+    has `weights: none` and may have none of them. `input` may be missing for a user's adapter that reads no size.
 
     `needs` is extra → packages beyond those that every model needs. A run's identity covers the content of `files`
     below the path, or of all files if none are listed.
     """
 
-    categories: str
+    categories: Labels
     input: InputSize | None = None
     repo: str | None = None
     revision: str | None = None
-    path: str | None = None
+    path: FilePath | None = None
     url: str | None = None
     framework: FrameworkConfig | None = None
     fusion: FusionOverrides = FusionOverrides()
@@ -141,25 +145,28 @@ class Checkpoint:
             raise UsageError(
                 "a checkpoint needs a repo, a path, a url or parts, and one of them alone, or `weights: none`"
             )
-        if (self.input is None) == (self.parts is None):
-            raise UsageError("a checkpoint needs the size of its input; one of parts has theirs")
+        if self.input is not None and self.parts is not None:
+            raise UsageError("a checkpoint of parts has the sizes of their inputs; leave `input` out")
 
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """Settings of a checkpoint folder given with --checkpoint; training writes them into the folder's bench.json."""
+    """Settings of a checkpoint folder (bench.json, which training writes). `model` is the name of its family."""
 
-    categories: str
+    categories: Labels
     input: InputSize
     fusion: FusionOverrides = FusionOverrides()
     files: tuple[str, ...] = ()
+    model: str = ""
 
 
 @dataclass(frozen=True)
 class ModelFile:
     """A model family; its YAML in configs/models is its registration.
 
-    `defaults` is data set → checkpoint, `folders` data set → settings of a user's checkpoint folder for it.
+    `adapter` is `module:Class` of the adapters that ship, or `./file.py:Class`. `fusion` holds for all checkpoints; a
+    user's adapter that fuses by itself needs none. `defaults` is data set → checkpoint, needless if there is only one;
+    `folders` is data set → settings of a user's checkpoint folder for it. `method` is shown beside results.
     `env` is an environment (`bench env`) or the path of an interpreter in which the model runs as a worker; `deadline`
     is the time limit of one call to the worker, in seconds.
     `reads` are files and folders beside the YAML that a user's adapter reads without importing them; a run's identity
@@ -167,15 +174,15 @@ class ModelFile:
     `licence` (of the weights) and `tested` (how, here) are shown in the model table of the documentation.
     """
 
-    title: str
-    adapter: str
-    method: Literal["shared-backbone", "explicit", "one-shot", "cascade"]
-    fusion: FusionOverrides
-    defaults: Mapping[str, str]
+    adapter: AdapterName
     checkpoints: Mapping[str, Checkpoint]
+    title: str = ""
+    method: Literal["", "shared-backbone", "explicit", "one-shot", "cascade"] = ""
+    fusion: FusionOverrides = FusionOverrides()
+    defaults: Mapping[str, str] = field(default_factory=dict)
     folders: Mapping[str, CheckpointFolder] = field(default_factory=dict)
-    env: str | None = None
+    env: NameOrPath | None = None
     deadline: float = 300.0
-    reads: tuple[str, ...] = ()
+    reads: tuple[FilePath, ...] = ()
     licence: str | None = None
     tested: str | None = None

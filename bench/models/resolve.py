@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from bench.datasets.label_map_files import MapFile
-from bench.datasets.label_spaces import load_space
+from bench.datasets.label_spaces import load_space, space_name
 from bench.errors import ModelError, UsageError, error_context
+from bench.fusion.presets import PRESETS
 from bench.io.config import did_you_mean, find_config, from_dict, load_yaml, shipped_configs
 from bench.io.files import cache_folder
-from bench.models.checkpoint_folder import settings_for_folder
+from bench.models.checkpoint_folder import family_of, settings_for_folder
 from bench.models.hub import resolve_commit
-from bench.models.model_file import Checkpoint, CheckpointFolder, FusionOverrides, ModelFile
-from bench.models.spec import ModelSpec
+from bench.models.model_file import Checkpoint, CheckpointFolder, FusionOverrides, InputSize, ModelFile
+from bench.models.spec import ModelSpec, adapter_file
 from bench.models.weights import check_available, weights_file
 from bench.types import Precision
 
@@ -79,26 +79,29 @@ def resolve_model(
 ) -> ModelSpec:
     """Return the ModelSpec of `mask2former`, `mask2former/cityscapes/swin-large` or `./mine.yaml` for `dataset`.
 
-    `checkpoint` is the name of another checkpoint of the family, or a folder in hub format. A derived data set uses the
-    checkpoint of its `base` if the family has none for itself. If `dataset` is None, the family's first checkpoint is
-    used; for `IMAGES_ALONE`, its only one. Raises ModelError if there is none, with ways to the label space `space`.
+    A folder that training wrote is a model, too. `checkpoint` is the name of another checkpoint of the family, or a
+    folder in hub format. A derived data set uses the checkpoint of its `base` if the family has none for itself. If
+    `dataset` is None, the family's first checkpoint is used; for `IMAGES_ALONE`, its only one. Raises ModelError if
+    there is none, with ways to the label space `space`.
     A `part` of a composed model must not be composed itself.
     """
     family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml")) else (name, "", "")
+    if family not in shipped_configs("models") and Path(name).is_dir():
+        family, named = family_of(Path(name)), ""
+        checkpoint = checkpoint or name
     path = find_config("models", family)
     file = load_yaml(path, ModelFile, overrides)
     names = () if dataset is None else (dataset, Path(base).stem)
     usual = next((file.defaults[name] for name in names if name in file.defaults), None)
-    first = dataset is None or (dataset == IMAGES_ALONE and len(file.checkpoints) == 1)
+    only = len(file.checkpoints) == 1 and (dataset == IMAGES_ALONE or not file.defaults)
+    first = dataset is None or only
     wanted = checkpoint or named or usual or (next(iter(file.checkpoints), None) if first else None)
     if wanted is None:
-        spaces = {name: known.categories for name, known in file.checkpoints.items()}
+        spaces = {name: space_name(known.categories) for name, known in file.checkpoints.items()}
         raise ModelError(missing_checkpoint_message(family, dataset or "any data set", space, spaces))
     # A path to the folder of a named checkpoint is that checkpoint, with its settings.
     if wanted not in file.checkpoints:
-        here = {
-            _local(path, known).resolve(): known_name for known_name, known in file.checkpoints.items() if known.path
-        }
+        here = {_local(path, known): known_name for known_name, known in file.checkpoints.items() if known.path}
         wanted = here.get(Path(wanted).resolve(), wanted)
     asked = _fusion_asked(overrides or {})
     if wanted in file.checkpoints:
@@ -145,21 +148,20 @@ def _parts(
         return {}
     parts = {}
     for role, part in (("semantic", checkpoint.parts.semantic), ("instances", checkpoint.parts.instances)):
-        model, own = _beside(path, part.model), _beside(path, part.checkpoint) if part.checkpoint else None
         spec = resolve_model(
-            model, dataset, base=base, checkpoint=own, precision=precision, overrides=part.set, part=True
+            part.model,
+            dataset,
+            base=base,
+            checkpoint=part.checkpoint,
+            precision=precision,
+            overrides=part.set,
+            part=True,
         )
-        if spec.categories != checkpoint.categories:
-            raise UsageError(
-                f"{path}: the part {role} has the classes of {spec.categories}, not of {checkpoint.categories}"
-            )
+        if spec.space != load_space(checkpoint.categories).evaluated:
+            wanted = space_name(checkpoint.categories)
+            raise UsageError(f"{path}: the part {role} has the classes of {spec.categories}, not of {wanted}")
         parts[role] = spec
     return parts
-
-
-def _beside(path: Path, name: str) -> str:
-    """Resolve a name that starts with a dot relative to the YAML."""
-    return str((path.parent / name).resolve()) if name.startswith(".") else name
 
 
 def _spec(
@@ -168,47 +170,45 @@ def _spec(
 ) -> ModelSpec:  # fmt: skip
     if file.deadline <= 0:
         raise UsageError(f"{path}: deadline: {file.deadline:g} s is no time; give a positive number")
-    size = checkpoint.input or parts["semantic"].input
     with error_context(path):
-        fusion = asked.apply(checkpoint.fusion.apply(file.fusion.apply(None)))
-        load_space(checkpoint.categories)
-    beside, model = path.parent.resolve(), checkpoint.framework
-    # Not resolved: the python of a virtual environment is a link, and its target is another environment.
-    env = str(beside / file.env) if file.env and file.env.startswith(".") else file.env
+        fusion = asked.apply(checkpoint.fusion.apply(file.fusion.apply(PRESETS["none"])))
+        space = load_space(checkpoint.categories).evaluated
+        size = checkpoint.input or (parts["semantic"].input if parts else InputSize(0, 0))
+        if adapter_file(file.adapter) is None and (fusion.rule == "none" or not size.longer):
+            absent = "input: {shorter: PX, longer: PX}" if not size.longer else "fusion: {preset: NAME}"
+            raise UsageError(f"the adapter {file.adapter} needs `{absent}`")
     return ModelSpec(
         name=path.stem,
-        adapter=_beside(path, file.adapter),
+        adapter=file.adapter,
         method=file.method,
         checkpoint=name,
         source="" if parts else checkpoint.repo or str(_local(path, checkpoint)),
         local=checkpoint.repo is None,
         revision=checkpoint.revision,
-        categories=checkpoint.categories,
+        categories=space_name(checkpoint.categories),
+        space=space,
         input=size,
         fusion=fusion,
         precision=precision,
         published=checkpoint.published,
         needs=checkpoint.needs,
         parts=parts,
-        env=env,
+        env=file.env,
         deadline=file.deadline,
         url=checkpoint.url,
-        framework=model and replace(model, config=_beside(path, model.config)),
+        framework=checkpoint.framework,
         files=checkpoint.files,
-        reads=tuple(str((path.parent / name).resolve()) for name in file.reads),
+        reads=tuple(str(Path(name).resolve()) for name in file.reads),
         weightless=checkpoint.weights == "none",
         yaml=str(path.resolve()),
     )
 
 
 def _local(path: Path, checkpoint: Checkpoint) -> Path:
-    """Return the local path of weights: in the adapters package, beside a user's YAML, or in the cache for a URL."""
+    """Return the local path of weights: in the cache for a URL; the folder of the YAML if it names none."""
     if checkpoint.url is not None:
         return cache_folder() / "weights" / path.stem / checkpoint.url.rpartition("/")[2]
-    folder = checkpoint.path or ""
-    if path in shipped_configs("models").values():
-        return Path(str(files("bench.adapters"))) / folder
-    return (path.parent / folder).resolve()
+    return Path(checkpoint.path or path.parent).resolve()
 
 
 def with_commits(spec: ModelSpec) -> ModelSpec:

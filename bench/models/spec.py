@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.datasets.label_spaces import load_space
 from bench.fusion.presets import FusionSpec
 from bench.models.model_file import FrameworkConfig, InputSize, Published
 from bench.types import Categories, Precision
@@ -14,7 +13,10 @@ from bench.types import Categories, Precision
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One resolved model: the input of an adapter's constructor, recorded in run.json. `yaml` is the file's path."""
+    """One resolved model: the input of an adapter's constructor, recorded in run.json.
+
+    `categories` is the name of the label space `space`; `yaml` is the path of the model's YAML.
+    """
 
     name: str
     adapter: str
@@ -24,6 +26,7 @@ class ModelSpec:
     local: bool
     revision: str | None
     categories: str
+    space: Categories
     input: InputSize
     fusion: FusionSpec
     precision: Precision = "fp32"
@@ -43,10 +46,6 @@ class ModelSpec:
     def is_user_adapter(self) -> bool:
         """Whether the adapter is a user's file."""
         return adapter_file(self.adapter) is not None
-
-    @property
-    def space(self) -> Categories:
-        return load_space(self.categories).evaluated
 
 
 def adapter_file(adapter: str) -> Path | None:

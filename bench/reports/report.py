@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bench.analysis.comparison import require_comparable
@@ -39,13 +39,19 @@ PAGE = "index.html"
 
 
 def report(
-    runs: Sequence[Run], out: Path, dataset: Dataset | None = None, *, gallery_mb: float = CAP_MB, why: str = ""
+    runs: Sequence[Run],
+    out: Path,
+    dataset: Dataset | None = None,
+    *,
+    gallery_mb: float = CAP_MB,
+    why: str = "",
+    notify: Callable[[str], object] = lambda note: None,
 ) -> list[Path]:
     """Write a report below `out` and return the paths, the page index.html first.
 
     The other files are tables (md, csv, tex), figures (png, svg) and overlays/. Raises NotComparable unless all runs
     were scored on the same ground truth by the same rules. Pictures need the data set and runs with saved predictions;
-    without them the rest is written and the page shows `why` and the remedy.
+    without them the rest is written, and the page and `notify` have `why` and the remedy.
     """
     if not 1 <= len(runs) <= len(PALETTE):
         raise UsageError(f"a report takes 1 to {len(PALETTE)} runs, not {len(runs)}")
@@ -59,6 +65,8 @@ def report(
     pictures = _overlays(views, out, dataset)
     paths.append(_markdown(views, out / "report.md", [p for p in (*paths, *pictures) if p.suffix == ".png"]))
     shown = gallery(views, dataset, gallery_mb, why)
+    for note in shown.notes:
+        notify(note)
     page = write_page(views, drawn, shown, out / PAGE, [path.relative_to(out).as_posix() for path in paths])
     return [page, *paths, *pictures]
 

@@ -92,7 +92,7 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True)
 class RunMetadata:
-    """Settings and provenance of a run: run.json."""
+    """Settings and provenance of a run: run.json. `origin` are the options that open its data set again."""
 
     format: Literal[1]
     name: str
@@ -110,6 +110,7 @@ class RunMetadata:
     unlisted_modules: tuple[str, ...] | None = None
     provenance: Provenance | None = None
     command: tuple[str, ...] | None = None
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from bench.errors import DataError, PartialRun, error_context
+from bench.errors import DataError, PartialRun, UsageError, error_context
 from bench.io.config import read_record
 from bench.io.files import RERUN_HINT, read_lines
 from bench.metrics.score import Score
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 KINDS = ("semantic", "panoptic")
 REMEDY = f"{RERUN_HINT}, or copy its folder anew"
+CANDIDATES = 12  # runs that the message on an ambiguous name lists
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,23 @@ def read_run(folder: Path) -> Run:
     meta = read_record(folder / "run.json", RunMetadata, REMEDY)
     done = read_record(folder / "done.json", Done, REMEDY) if (folder / "done.json").exists() else None
     return Run(folder, meta, done)
+
+
+def find_run(asked: str, results: Path) -> Run:
+    """Return the run of a folder (see `read_run`), or the only run below `results` with that name or hash.
+
+    The beginning of `<data set>/<name>/<hash>`, of the name or of the hash is enough; a whole name or hash comes first.
+    Raises UsageError, with the candidates, if several runs fit.
+    """
+    folders = [] if Path(asked).exists() else [path.parent for path in sorted(results.glob("**/run.json"))]
+    called = {folder: ("/".join(folder.parts[-3:]), folder.parent.name, folder.name) for folder in folders}
+    whole = [folder for folder, names in called.items() if asked in names]
+    found = whole or [folder for folder, names in called.items() if any(name.startswith(asked) for name in names)]
+    if len(found) > 1:
+        listed = "\n".join(f"  {folder}" for folder in found[:CANDIDATES])
+        more = f"\n  and {len(found) - CANDIDATES} more" if len(found) > CANDIDATES else ""
+        raise UsageError(f"{asked}: {len(found)} runs are called so; name one by its hash or folder:\n{listed}{more}")
+    return read_run(found[0] if found else Path(asked))
 
 
 def read_runs(root: Path) -> list[Run]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.errors import UsageError
+from bench.io.config import ConfigName
 from bench.models.model_file import FusionOverrides
 
 
@@ -194,23 +195,23 @@ FamilyName = Literal["mask2former", "maskformer", "detr", "efficientps"]
 class Recipe:
     """Recipe of one training run. Its length is given in `minutes` of wall time, in `steps` or in `epochs`.
 
-    The network is `network` (keys depend on the family) with random weights, or that of the checkpoint `init`: a name
-    in the family's models YAML, or a folder. With both, tensors of `init` with the same name and shape are copied.
-    `held_back` images of the split are used for validation only, `images` for training; None means all others. Images
-    are resized to `longest_edge` px, if given. `at_once` is the micro-batch size: images that go through the network
-    together, "auto" as many as fit into memory; gradients are accumulated up to the batch of the phase. On the CPU
-    `threads` replicas share a batch; `workers` threads prepare images, and up to `memory_gb` of decoded images stay in
-    memory. PQ on the held-back images is measured `checkpoints` times, with `fusion`: a preset, or overrides of the
-    family's preset.
+    `phases` and `optimizer` say how it learns. The network is `network` (keys depend on the family) with random
+    weights, or that of the checkpoint `init`: a name in the family's models YAML, or a folder (`./…`). With both,
+    tensors of `init` with the same name and shape are copied. `held_back` images of the split are used for validation
+    only, `images` for training; None means all others. Images are resized to `longest_edge` px, if given. `at_once` is
+    the micro-batch size: images that go through the network together, "auto" as many as fit into memory; gradients are
+    accumulated up to the batch of the phase. On the CPU `threads` replicas share a batch; `workers` threads prepare
+    images, and up to `memory_gb` of decoded images stay in memory. PQ on the held-back images is measured `checkpoints`
+    times, with `fusion`: a preset, or overrides of the family's preset.
     """
 
-    dataset: str
+    dataset: ConfigName
     held_back: int
     phases: tuple[Phase, ...]
     optimizer: OptimizerSpec
     family: FamilyName = "mask2former"
     network: Mapping[str, Any] | None = None
-    init: str | None = None
+    init: ConfigName | None = None
     loss: LossSpec = field(default_factory=LossSpec)
     dense: DenseSpec | None = None
     class_head: ClassHeadSpec | None = None

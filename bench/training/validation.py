@@ -12,8 +12,10 @@ import numpy as np
 import torch
 
 from bench.datasets.dataset import Dataset
+from bench.datasets.label_spaces import Labels, load_space
 from bench.fusion.presets import FusionSpec
 from bench.io.canonical_json import to_plain
+from bench.io.config import shipped_configs
 from bench.io.files import write_json
 from bench.metrics.pq import PQStat, PQTable, pq_stat, pq_table, sum_stats
 from bench.models.loading import load_model
@@ -67,8 +69,16 @@ class Validator:
             size = InputSize(min(height, width), max(height, width), self.family.divisor(network))
         half = self.recipe.weights == "fp16"
         self.family.save(merge_head_layers(network, self.family, self.recipe), folder, (height, width), half)
-        note = CheckpointFolder(self.data.space, size, self.fusion, files=("config.json", "model.safetensors"))
+        files = ("config.json", "model.safetensors")
+        note = CheckpointFolder(self._labels(), size, self.fusion, files, self.family.name)
         write_json(folder / "bench.json", to_plain(note), indent=2)
+
+    def _labels(self) -> Labels:
+        """Return the name of a shipped label space if it is the data set's, else the classes themselves."""
+        name = self.data.space
+        if name in shipped_configs("labels") and load_space(name).evaluated == self.data.categories:
+            return name
+        return self.data.categories.items
 
     def spec(self, folder: Path) -> ModelSpec:
         """Resolve the folder as `bench run --checkpoint` does."""

@@ -207,6 +207,8 @@ def test_the_remedy_is_the_command_of_the_run(call: Call, place: Place) -> None:
 
 
 def test_the_data_of_a_run_may_be_named(call: Call, run: Path, place: Place) -> None:
+    assert result(call, run, "--reference") == (0, {})  # the run remembers its root
+    change_json(run / "run.json", lambda meta: meta.pop("origin"))
     assert call("verify", run, "--reference").code == 3  # no data root
     change_json(run / "run.json", lambda meta: meta["dataset"].update(name="mine"))
     assert "give --dataset or --gt" in call("verify", run, "--reference").err

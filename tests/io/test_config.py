@@ -1,5 +1,6 @@
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +9,10 @@ import pytest
 from bench.errors import DataError, UsageError
 from bench.io.canonical_json import canonical_json, digest
 from bench.io.config import (
+    AdapterName,
+    ConfigName,
+    FilePath,
+    Settings,
     did_you_mean,
     find_config,
     from_dict,
@@ -50,7 +55,7 @@ def test_a_mapping_becomes_frozen_dataclasses() -> None:
         ({"inner": {"size": [1, 2], "rate": "fast"}}, "inner: rate: expected float, found 'fast'"),
         ({"inner": {"rate": 1.0}}, "the key 'size' is missing"),
         ({"inner": 3}, "expected keys, found 3"),
-        ({"names": "x"}, "expected a list, found 'x'"),
+        ({"names": 3}, "expected a list, found 3"),
         ({"note": True}, "expected str, found True"),
     ],
 )
@@ -72,6 +77,39 @@ def test_a_record_ignores_unknown_keys_at_every_depth(tmp_path: Path) -> None:
         (tmp_path / "r.json").write_text(json.dumps(broken))
         with pytest.raises(DataError, match=rf"r\.json: {said}.*; mend it"):
             read_record(tmp_path / "r.json", Outer, "mend it")
+
+
+def test_all_missing_keys_are_named_and_a_name_may_stand_for_a_list() -> None:
+    with pytest.raises(UsageError, match="the keys 'kind' and 'inner' are missing"):
+        from_dict(Outer, {}, "here.yaml")
+    assert from_dict(Outer, {**GOOD, "names": "x"}, "here").names == ("x",)
+
+
+@dataclass(frozen=True)
+class Named:
+    data: ConfigName
+    path: FilePath = ""
+    adapter: AdapterName = ""
+    parts: Mapping[str, ConfigName] = field(default_factory=dict)
+    reads: tuple[FilePath, ...] = ()
+    set: Settings = field(default_factory=dict)
+    other: str = ""
+
+
+def test_files_are_relative_to_their_yaml_and_overrides_to_the_working_directory(tmp_path: Path) -> None:
+    file = tmp_path / "sub" / "here.yaml"
+    file.parent.mkdir()
+    file.write_text(
+        "{data: 'mine.yaml:val', path: weights, adapter: mine.py:Mine, parts: {a: ../x, b: coco, c: minicity:demo},"
+        " reads: [t.csv], set: {init: ./w, title: a.yaml}, other: ./as-it-is}",
+        encoding="utf-8",
+    )
+    found, beside = load_yaml(file, Named), str(file.parent)
+    assert (found.data, found.path) == (f"{beside}/mine.yaml:val", f"{beside}/weights")
+    assert (found.adapter, found.reads) == (f"{beside}/mine.py:Mine", (f"{beside}/t.csv",))
+    assert found.parts == {"a": str(tmp_path / "x"), "b": "coco", "c": "minicity:demo"}
+    assert (found.set, found.other) == ({"init": f"{beside}/w", "title": "a.yaml"}, "./as-it-is")
+    assert load_yaml(file, Named, {"data": "./mine.yaml"}).data == "./mine.yaml"
 
 
 @pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "a: !!python/object:os.system {}", "[" * 3000])

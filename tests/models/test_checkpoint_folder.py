@@ -102,12 +102,11 @@ def test_a_users_own_yaml_has_its_checkpoint_for_a_model(tmp_path: Path) -> None
     assert resolve_model(str(tmp_path / "mine.yaml"), "minicity", checkpoint=other).input == InputSize(32, 64)
 
 
-def test_images_alone_take_the_only_checkpoint_and_several_are_named(tmp_path: Path) -> None:
+def test_the_only_checkpoint_is_taken_and_several_are_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(YAML, encoding="utf-8")
     assert resolve_model(str(path), IMAGES_ALONE).checkpoint == "small"
-    with pytest.raises(BenchError, match="no checkpoint for cityscapes: give --checkpoint DIR"):
-        resolve_model(str(path), "cityscapes", space="mine-5")
+    assert resolve_model(str(path), "cityscapes", space="mine-5").checkpoint == "small"
     path.write_text(YAML + MORE, encoding="utf-8")
     with pytest.raises(BenchError, match="no checkpoint for images alone: give --checkpoint small or large, or give"):
         resolve_model(str(path), IMAGES_ALONE)

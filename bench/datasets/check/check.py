@@ -11,9 +11,9 @@ from bench.datasets.check.cityscapes import LABEL_SUFFIX, check_cityscapes
 from bench.datasets.check.coco import check_coco
 from bench.datasets.check.common import CheckOptions, Size, check_size, check_void, pixels_of, self_tally
 from bench.datasets.check.findings import CheckAccumulator, CheckReport, Finding, ImageCheck
-from bench.datasets.coco import FROM_FILE, CocoFiles
+from bench.datasets.coco import CocoFiles
 from bench.datasets.dataset import Dataset, DatasetSpec, coco_files, parse_dataset_name, plain_spec
-from bench.datasets.label_spaces import load_space
+from bench.datasets.label_spaces import FROM_FILE, load_space
 from bench.datasets.registry import load_dataset, read_derived
 from bench.errors import DataError, error_context
 from bench.types import Sample

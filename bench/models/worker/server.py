@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from bench.errors import ModelError, describe_error
 from bench.fusion.presets import FusionSpec
 from bench.models.adapter import Adapter, as_adapter, module_from_file, torch_threads
+from bench.models.devices import concrete_device
 from bench.models.flops import count_macs
 from bench.models.worker.protocol import PROTOCOL, Message, read_message, write_message
 from bench.types import Categories, Image, Prediction, SegmentInfo
@@ -124,10 +125,11 @@ class StageServer:
         model = getattr(module, header["class"], None)
         if model is None:
             raise ModelError(f"{module.__file__} has no class {header['class']!r}")
-        self._adapter = as_adapter(model(spec_from_json(header["spec"]), header["device"]))
+        device = concrete_device(header["device"])
+        self._adapter = as_adapter(model(spec_from_json(header["spec"]), device))
         about = {name: getattr(self._adapter, name, None) for name in ("parameters", "revision")}
         about["threads"] = torch_threads()
-        device = str(getattr(self._adapter, "device", header["device"]))
+        device = str(getattr(self._adapter, "device", device))
         about["categories"] = self._adapter.categories.to_json()
         return Message({**about, "device": device, "packages": _packages(header["packages"])})
 

@@ -1,0 +1,44 @@
+"""Options of the commands that read stored runs: which run, and the ground truth that it was scored on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.run import open_data
+
+if TYPE_CHECKING:
+    from bench.datasets.dataset import Dataset
+    from bench.results.run import Run
+
+Results = Annotated[Path, typer.Option(help="Folder of the runs.", envvar="BENCH_OUT")]
+RunName = Annotated[str, typer.Argument(help="A run's folder, name or hash; the beginning is enough.")]
+RunNames = Annotated[list[str], typer.Argument(help="Runs on the same ground truth: folders, names or hashes.")]
+DatasetName = Annotated[str | None, typer.Option(help="Data set of the run (default: as it was scored).")]
+Gt = Annotated[Path | None, typer.Option(help="Instead: ground truth, COCO panoptic JSON.")]
+GtDir = Annotated[Path | None, typer.Option(help="Its PNGs (default: the JSON's name).")]
+
+
+def open_truth(
+    run: Run, dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path | None, pictures: Path | None = None
+) -> Dataset:
+    """Return the data set given by the options, else the one that the run was scored on. Raises UsageError if unknown.
+
+    `pictures` is the folder of the images of a COCO panoptic file.
+    """
+    from bench.datasets.registry import load_coco_files
+    from bench.errors import UsageError
+    from bench.io.config import shipped_configs
+
+    told = {} if dataset or gt else run.meta.origin
+    if gt or "gt" in told:
+        file, folder = (gt, gt_dir) if gt else (Path(told["gt"]), Path(told["gt_dir"]))
+        return load_coco_files(file, folder or file.with_suffix(""), pictures)
+    name = run.meta.dataset.name
+    asked = dataset or told.get("dataset") or (run.dataset if name in shipped_configs("datasets") else None)
+    if asked is None:
+        raise UsageError(f"the run was scored on {run.dataset}, which does not ship; give --dataset or --gt")
+    remembered = Path(told["data_root"]) if "data_root" in told else None
+    return open_data(asked, root or (remembered if remembered and remembered.is_dir() else None), None, None)
