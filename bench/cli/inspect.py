@@ -60,7 +60,10 @@ def compare_command(
 ) -> None:
     """Compare two runs. Shows the difference B - A with its interval, and the probability that B is better."""
     from bench.analysis.comparison import compare
+    from bench.results.run import read_run
 
+    for folder in (a, b):
+        render.print_warnings(read_run(folder).score, str(folder))
     render.render_comparison(compare(a, b, replicates=replicates, seed=seed, by_group=by_group), json_)
 
 
@@ -87,6 +90,9 @@ def leaderboard_command(
         raise UsageError(f"{results}: no complete run on {dataset!r}; {did_you_mean(dataset, known)}")
     if check and write is None:
         raise UsageError("--check says whether a file is current: give the file with --write")
+    for run in runs:
+        if dataset in (None, run.dataset):
+            render.print_warnings(run.score, str(run.folder))
     style = "json" if json_ else format_
     shown = _columns(columns)
     if write is None:

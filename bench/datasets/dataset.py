@@ -17,9 +17,11 @@ from bench.datasets.label_spaces import LabelSpace, load_space
 from bench.errors import DataError, UsageError, error_context
 from bench.io.canonical_json import digest
 from bench.io.config import did_you_mean, find_config, load_yaml
+from bench.io.pictures import Pictures
 from bench.types import Categories, ProgressCallback, Sample
 
 SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+NO_PICTURES = Pictures(())
 Carried = Literal["semantic", "instance", "panoptic"]
 
 
@@ -28,7 +30,8 @@ class DatasetSpec:
     """Schema of configs/datasets/*.yaml. `roots` are environment variables → sub-folder below their value.
 
     `files` are split → places, for the layout `coco`. `carries` are the kinds of labels that it has. Void labels of its
-    space can be evaluated as classes, and a generated data set has the name of its generator.
+    space can be evaluated as classes, and a generated data set has the name of its generator. `bits` are those in use
+    of 16 bit pictures, else found over the split.
     """
 
     title: str
@@ -43,12 +46,15 @@ class DatasetSpec:
     files: Mapping[str, CocoPlaces] = field(default_factory=dict)
     carries: tuple[Carried, ...] = ("panoptic",)
     count: tuple[str, ...] = ()
+    bits: int | None = None
     embedded: Literal["", "minicity", "minicoco", "miniika"] = ""
 
     def __post_init__(self) -> None:
         unsafe = [split for split in self.splits if not SPLIT.fullmatch(split)]
         if unsafe:  # folders are called by it, of the data and of results
             raise UsageError(f"split {unsafe[0][:80]!r}: write letters, digits, '_', '-' and '.', a letter first")
+        if self.bits is not None and not 8 <= self.bits <= 16:
+            raise UsageError(f"bits: {self.bits}: pictures have 8 to 16 bits in use")
 
     def ready(self, name: str, root: Path | None, split: str, on_image: ProgressCallback | None = None) -> Path:
         """Return the folder of a split. A generated data set is written first, to the cache if `root` is None."""
@@ -82,8 +88,8 @@ class Dataset:
     """Split of a data set: samples in order, and the categories that are evaluated.
 
     `space` is the name of the label space. `base` and `labels` are the base and the label map of a derived data set.
-    `root` is the folder of the files. `label_table` is a digest of the labels that the truth is decoded with, void
-    labels and colours included.
+    `root` is the folder of the files, `pictures` are those of the whole split. `label_table` is a digest of the labels
+    that the truth is decoded with, void labels and colours included.
     """
 
     name: str
@@ -98,6 +104,7 @@ class Dataset:
     labels: LabelMap | None = None
     root: Path | None = None
     label_table: str = ""
+    pictures: Pictures = NO_PICTURES
 
     @property
     def slug(self) -> str:
@@ -134,17 +141,19 @@ def load_plain(
     with error_context(path):
         space = load_space(spec.labels).with_void_as_classes((*spec.count, *count))
     folder = spec.ready(path.stem, root, split, on_image)
+    samples, pictures = _samples(path.stem, spec, split, space, folder)
     return Dataset(
         path.stem,
         split,
         space.evaluated,
-        _samples(path.stem, spec, split, space, folder),
+        samples,
         spec.semantic_rule,
         tuple(label.name for label in space.void),
         spec.carries,
         spec.labels,
         root=folder,
         label_table=digest(space)[:16],
+        pictures=pictures,
     )
 
 
@@ -168,14 +177,18 @@ def coco_files(
 def _coco(name: str, spec: DatasetSpec, split: str, root: Path | None, on_image: ProgressCallback | None) -> Dataset:
     space = None if spec.labels == FROM_FILE else load_space(spec.labels)
     files = coco_files(name, spec, split, root, on_image)
-    samples, categories = coco_panoptic.samples(files, space)
+    samples, categories, pictures = coco_panoptic.samples(files, space, spec.bits)
     folder = spec.ready(name, root, split)
-    return Dataset(name, split, categories, samples, spec.semantic_rule, space=spec.labels, root=folder)
+    return Dataset(
+        name, split, categories, samples, spec.semantic_rule, space=spec.labels, root=folder, pictures=pictures
+    )
 
 
-def _samples(name: str, spec: DatasetSpec, split: str, space: LabelSpace, folder: Path) -> tuple[Sample, ...]:
+def _samples(
+    name: str, spec: DatasetSpec, split: str, space: LabelSpace, folder: Path
+) -> tuple[tuple[Sample, ...], Pictures]:
     from bench.datasets import cityscapes, semantic_rgb
 
     if spec.layout == "semantic_rgb":
-        return semantic_rgb.samples(name, folder, space, spec.help())
-    return cityscapes.samples(folder, split, space, spec.help())
+        return semantic_rgb.samples(name, folder, space, spec.help(), spec.bits)
+    return cityscapes.samples(folder, split, space, spec.help(), spec.bits)

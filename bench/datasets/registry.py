@@ -130,7 +130,7 @@ def load_coco_files(file: Path, folder: Path) -> Dataset:
 
     mIoU is by detectron2's rule, as usual for COCO.
     """
-    truth = coco.load_json(file)
+    truth = coco.load_json(file, is_truth=True)
     samples = tuple(
         Sample(image_id, "", partial(_no_image, image_id), target, target_files=(file, target.png))
         for image_id, target in ((image_id, _target(folder, truth, image_id)) for image_id in truth.annotations)
