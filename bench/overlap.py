@@ -31,7 +31,7 @@ class TruthSegment(NamedTuple):
     source_id: int | None
     category_id: int
     area: int
-    declared_area: int | None
+    declared_area: float | None
     iscrowd: bool
 
 
@@ -135,7 +135,7 @@ class Overlap:
     def _fault(self) -> str:
         """Return why stored numbers cannot be the overlap of two maps, or "" if they can."""
         numbers = [
-            *(n for s in self.truth for n in (s.category_id, s.area, s.declared_area or 0)),
+            *(n for s in self.truth for n in (s.category_id, s.area)),
             *(n for s in self.predicted for n in (s.category_id, s.area)),
         ]
         if not all(type(n) is int and 0 <= n < MOST for n in numbers) or not _are_counts(self.table):
@@ -147,7 +147,8 @@ class Overlap:
             return "a score is not a number"
         if (self.table[:, :2] > (len(self.truth), len(self.predicted))).any():
             return "a pair of segments that are not listed"
-        if not all(segment.declared_area is None or segment.declared_area > 0 for segment in self.truth):
+        declared = [s.declared_area for s in self.truth if s.declared_area is not None]
+        if not all(type(area) in (int, float) and 0 < area < MOST for area in declared):
             return "a declared area is not positive"
         # A pair that is listed twice would count as two matches of one segment.
         keys = self.table[:, 0] * (len(self.predicted) + 1) + self.table[:, 1]
@@ -191,7 +192,7 @@ def _truth(info: SegmentInfo, area: int) -> TruthSegment:
 
 
 def _truth_of_row(
-    source_id: int | None, category_id: int, area: int, declared_area: int | None, iscrowd: int
+    source_id: int | None, category_id: int, area: int, declared_area: float | None, iscrowd: int
 ) -> TruthSegment:
     return TruthSegment(source_id, category_id, area, declared_area, bool(iscrowd))
 

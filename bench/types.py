@@ -106,7 +106,7 @@ class SegmentInfo(NamedTuple):
     iscrowd: bool = False
     score: float | None = None
     source_id: int | None = None
-    declared_area: int | None = None
+    declared_area: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

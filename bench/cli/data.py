@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.datasets.statistics import DatasetStats
 
 SEVERITIES: tuple[Literal["error", "warning", "note"], ...] = ("error", "warning", "note")
+EXAMPLES = 3  # of a kind of finding
 
 
 def register_checks(app: typer.Typer) -> None:
@@ -32,6 +33,7 @@ def check_command(
     data_root: Root = None,
     limit: Limit = None,
     workers: Workers = 2,
+    all_: Annotated[bool, typer.Option("--all", help="A row for every finding, not for every kind.")] = False,
     json_: Json = False,
 ) -> None:
     """Check a data set for faults. Exit code 3 if there are errors."""
@@ -44,22 +46,42 @@ def check_command(
         walk = CheckOptions(limit, workers, on_image)
         report = check_files(gt, gt_dir or gt.with_suffix(""), walk) if gt else None
         report = report or check_dataset(str(dataset), data_root, walk)
-    print_json(report.to_json()) if json_ else _show(report)
+    print_json(report.to_json()) if json_ else _show(report, all_)
     raise typer.Exit(3 if report.count("error") else 0)
 
 
-def _show(report: CheckReport) -> None:
-    columns = ["severity", "fault", "image", "px", "what", "file", "remedy"]
-    rows = [
-        [str(value if value is not None else "–") for value in (
-            row["severity"], row["fault"], row["image_id"], row["pixels"], row["what"], row["file"], row["remedy"]
-        )]
-        for row in (finding.to_json() for finding in report.findings)
-    ]  # fmt: skip
+def _show(report: CheckReport, every: bool) -> None:
+    """Print a row for each kind of finding with three examples, or with `every` a row for each finding."""
+    findings = [finding.to_json() for finding in report.findings]
+    if every:
+        columns = ["severity", "fault", "image_id", "pixels", "what", "file", "remedy"]
+        rows = [[str(one[key] if one[key] is not None else "–") for key in columns] for one in findings]
+    else:
+        columns = ["severity", "fault", "findings", "examples", "remedy"]
+        rows = [
+            [ones[0]["severity"], fault, str(len(ones)), "\n".join(map(_example, ones[:EXAMPLES])), ones[0]["remedy"]]
+            for fault, ones in _by_fault(findings).items()
+        ]
     if rows:
         print_table("", columns, rows)
+    if len(rows) < len(findings):
+        print_text("--all shows every finding, --json with all that is known of it")
     counts = ", ".join(f"{(n := report.count(kind))} {kind}{'' if n == 1 else 's'}" for kind in SEVERITIES)
     print_text(f"{report.dataset}: {report.images} images checked: {counts}")
+
+
+def _by_fault(findings: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for finding in findings:
+        found.setdefault(finding["fault"], []).append(finding)
+    return found
+
+
+def _example(finding: dict[str, Any]) -> str:
+    """Return image, file and what is wrong; the file only if that does not name it."""
+    file = Path(finding["file"] or "").name
+    places = [finding["image_id"] or "", file if file not in finding["what"] else ""]
+    return ": ".join([", ".join(filter(None, places)), finding["what"]]).removeprefix(": ")
 
 
 def stats_command(

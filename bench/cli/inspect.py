@@ -63,6 +63,8 @@ def compare_command(
     from bench.results.run import find_run
 
     pair = find_run(a, results), find_run(b, results)
+    for run in pair:
+        render.print_warnings(run.score, str(run.folder))
     render.render_comparison(compare(*pair, replicates=replicates, seed=seed, by_group=by_group), json_)
 
 
@@ -89,6 +91,9 @@ def leaderboard_command(
         raise UsageError(f"{results}: no complete run on {dataset!r}; {did_you_mean(dataset, known)}")
     if check and write is None:
         raise UsageError("--check says whether a file is current: give the file with --write")
+    for run in runs:
+        if dataset in (None, run.dataset):
+            render.print_warnings(run.score, str(run.folder))
     style = "json" if json_ else format_
     shown = _columns(columns)
     if write is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench.cli.console import print_json, print_table
+from bench.cli.console import print_json, print_status, print_table
 from bench.cli.progress import progress
 from bench.cli.run import Json
 
@@ -32,12 +32,15 @@ def predict_command(
     """Segment unlabelled images. Writes a picture of each, and COCO panoptic files."""
     from bench.evaluation.predict import image_files, predict
     from bench.io.config import parse_overrides
+    from bench.io.pictures import Pictures
     from bench.models.loading import load_model
     from bench.models.resolve import IMAGES_ALONE, resolve_model
 
     files = image_files(images)
     overrides = parse_overrides(set_ or [])
     spec = resolve_model(model, IMAGES_ALONE, checkpoint=checkpoint, precision=precision, overrides=overrides)
+    for note in Pictures(files).notes():
+        print_status(note)
     with progress(spec.name) as on_image:
         made = predict(load_model(spec, device), files, out, f"{spec.name} {spec.checkpoint}", on_image)
     print_json([one.to_json() for one in made]) if json_ else _show(made)

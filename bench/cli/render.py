@@ -23,20 +23,30 @@ VIEWS = ("errors", "by_size", "thresholds", "confusion", "boundary", "intervals"
 
 def render_score(run: Run, score: Score, as_json: bool, per_class: bool = False) -> None:
     """Print the totals of a run. The JSON has `reused` if the run was finished before this command."""
+    print_warnings(score)
     cost = {"parameters": run.meta.parameters, "multiply_adds": run.meta.multiply_adds}
     if as_json:
         reused = {"reused": True} if run.reused else {}
         print_json({**score.to_json(), **{name: value for name, value in cost.items() if value is not None}, **reused})
         return
     from bench.reports.breakdown_tables import boundary_tables
-    from bench.reports.tables import class_table, cost_line, headline
+    from bench.reports.tables import class_table, cost_line, headline, ignored_line
 
     tables = [headline(run.name, run.dataset, score)] + ([class_table(score)] if per_class else [])
     if score.boundary is not None:
         tables += boundary_tables(score.boundary, per_class)
     print_tables(tables)
-    if line := cost_line(**cost):
-        print_text(line)
+    for line in (ignored_line(score), cost_line(**cost)):
+        if line:
+            print_text(line)
+
+
+def print_warnings(score: Score, where: str = "") -> None:
+    """Print on stderr each reason not to trust the numbers of a score."""
+    from bench.reports.tables import warnings_on
+
+    for warning in warnings_on(score):
+        print_status(f"{where}: {warning}" if where else warning)
 
 
 def render_run(run: Run, as_json: bool, per_class: bool = False) -> None:

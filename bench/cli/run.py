@@ -75,6 +75,8 @@ def run_command(
     )  # fmt: skip
     from bench.evaluation.run import run
 
+    for note in data.pictures.notes():
+        print_status(note)
     with run_progress(f"{spec.name} on {data.name}:{data.split}") as (on_file, on_image):
         done = run(
             spec, data, out, name=name, device=device, batch_size=batch_size, workers=workers, protocol=protocol,
@@ -144,9 +146,10 @@ def select(data: Dataset, limit: int | None, images: Path | None) -> Dataset:
 
     if images is not None:
         try:
-            wanted = files.read_bytes(images).decode("utf-8").split()
+            lines = files.read_bytes(images).decode("utf-8-sig").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--images {images}: cannot be read ({error})") from None
+        wanted = [line.strip() for line in lines if line.strip()]
         if not wanted:
             raise UsageError(f"--images {images}: names no image; write their ids, one a line")
         data = data.only(wanted)

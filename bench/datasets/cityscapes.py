@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from bench.datasets.label_spaces import LabelSpace
 from bench.errors import DataError
 from bench.io import coco
-from bench.io.images import read_labels, read_rgb
-from bench.types import Image, Panoptic, Readable, Sample, SegmentInfo
+from bench.io.images import read_labels
+from bench.io.pictures import Pictures
+from bench.types import Panoptic, Readable, Sample, SegmentInfo
 
 MAX_ID = 1 << 16
 
@@ -59,8 +60,13 @@ IMAGE_SUFFIX = "_leftImg8bit.png"
 Truth = tuple[Callable[[], Panoptic], tuple[Readable, ...]]  # how it is read, and from which files
 
 
-def samples(root: Path, split: str, space: LabelSpace, remedy: str) -> tuple[Sample, ...]:
-    """Return the samples of a split by city and name. Opens no image; raises DataError if files are missing."""
+def samples(
+    root: Path, split: str, space: LabelSpace, remedy: str, bits: int | None = None
+) -> tuple[tuple[Sample, ...], Pictures]:
+    """Return the samples of a split by city and name, and their pictures.
+
+    Opens no image; raises DataError if files are missing.
+    """
     images = _images(root / "leftImg8bit" / split, remedy)
     truth_of = _instance_ids(root, split, space) or _panoptic_json(root, split, space)
     if truth_of is None:
@@ -71,12 +77,13 @@ def samples(root: Path, split: str, space: LabelSpace, remedy: str) -> tuple[Sam
             f"{root / 'gtFine' / split}: {len(missing)} images have no ground truth, "
             f"first {missing[0]!r}; unpack the annotations again"
         )
-    return tuple(_sample(image_id, path, *truth_of[image_id]) for image_id, path in images.items())
-
-
-def _sample(image_id: str, path: Path, read: Callable[[], Panoptic], files: tuple[Readable, ...]) -> Sample:
-    read_image = partial(_read_image, image_id, path)
-    return Sample(image_id, path.parent.name, read_image, read, image_file=path, target_files=files)
+    pictures = Pictures(list(images.values()), bits)
+    return tuple(
+        Sample(image_id, path.parent.name, partial(pictures.read, image_id, path), read, image_file=path,
+               target_files=files)
+        for image_id, path in images.items()
+        for read, files in [truth_of[image_id]]
+    ), pictures  # fmt: skip
 
 
 def _images(folder: Path, remedy: str) -> dict[str, Path]:
@@ -84,10 +91,6 @@ def _images(folder: Path, remedy: str) -> dict[str, Path]:
     if not paths:
         raise DataError(f"{folder}: no images (<city>/*{IMAGE_SUFFIX}) here.\n{remedy}")
     return {path.name.removesuffix(IMAGE_SUFFIX): path for path in paths}
-
-
-def _read_image(image_id: str, path: Path) -> Image:
-    return Image(image_id, read_rgb(path))
 
 
 def _instance_ids(root: Path, split: str, space: LabelSpace) -> dict[str, Truth] | None:
@@ -109,7 +112,7 @@ def _panoptic_json(root: Path, split: str, space: LabelSpace) -> dict[str, Truth
     for stem in (f"cityscapes_panoptic_{split}", f"cityscapes_panoptic_{split}_trainId"):
         path = root / "gtFine" / f"{stem}.json"
         if path.is_file():
-            truth = coco.load_json(path)
+            truth = coco.load_json(path, is_truth=True)
             label_of, folder = _label_ids(path, truth.categories, space), root / "gtFine" / stem
             return {
                 image_id: (partial(_read_panoptic, folder, one, label_of), (path, folder / one["file_name"]))

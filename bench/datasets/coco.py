@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -11,8 +11,9 @@ from typing import Any
 from bench.datasets.label_spaces import LabelSpace
 from bench.errors import DataError, UsageError
 from bench.io import coco
-from bench.io.archive import File, check_inside, exists, locate
-from bench.io.images import read_rgb
+from bench.io.archive import File, exists, locate
+from bench.io.coco_json import file_name_fault
+from bench.io.pictures import Pictures
 from bench.types import Categories, Image, Sample
 
 
@@ -68,53 +69,56 @@ def _first(root: Path, places: tuple[str, ...], what: str, remedy: str) -> File:
     raise DataError(f"{root}: no {what}; looked for {', '.join(places)}.\n{remedy}")
 
 
-def samples(files: CocoFiles, space: LabelSpace | None) -> tuple[tuple[Sample, ...], Categories]:
-    """Return the samples in JSON order, and their categories: those of `space`, or the JSON's own if it is None."""
-    truth = coco.load_json(files.json)
-    categories = truth.categories if space is None else _agreed(truth, space.evaluated)
-    pictures = {image_id: _picture(files, truth, image_id) for image_id in truth.annotations}
-    missing = [path for path in pictures.values() if path is not None and not path.is_file()]
+def samples(
+    files: CocoFiles, space: LabelSpace | None, bits: int | None = None
+) -> tuple[tuple[Sample, ...], Categories, Pictures]:
+    """Return the samples in JSON order, categories and pictures. Categories are those of `space`, None: of the JSON."""
+    truth = coco.load_json(files.json, is_truth=True)
+    categories = truth.categories if space is None else space.evaluated
+    for fault in outside_space(truth.categories, categories):
+        raise DataError(f"{truth.path}: {fault}; write a YAML with `labels: from-file`")
+    picture_of = {image_id: _picture(files, truth, image_id) for image_id in truth.annotations}
+    missing = [path for path in picture_of.values() if path is not None and not path.is_file()]
     if missing:
         raise DataError(
-            f"{len(missing)} of {len(pictures)} pictures are missing, first {missing[0]}; unpack them again"
+            f"{len(missing)} of {len(picture_of)} pictures are missing, first {missing[0]}; unpack them again"
         )
     known = truth.categories.index_of
-    return tuple(
-        Sample(
-            image_id,
-            str(PurePosixPath(annotation["file_name"]).parent).strip("."),
-            partial(_read_image, image_id, pictures[image_id], files),
-            coco.PanopticFile(png := files.png(annotation), annotation, known, True, truth.segments[image_id]),
-            image_file=pictures[image_id],
-            target_files=(files.json, png),
-        )
-        for image_id, annotation in truth.annotations.items()
-    ), categories
-
-
-def _agreed(truth: coco.CocoPanoptic, space: Categories) -> Categories:
-    """Return `space`. Raise DataError unless it has every category of the JSON with the same id, name and kind."""
-    meant = {(c.id, c.name, c.isthing) for c in space}
-    for category in truth.categories:
-        if (category.id, category.name, category.isthing) not in meant:
-            kind = "thing" if category.isthing else "stuff"
-            raise DataError(
-                f"{truth.path}: category {category.id} {category.name!r} ({kind}) is not in the label space of this "
-                "data set; write a YAML with `labels: from-file`"
+    pictures = Pictures([path for path in picture_of.values() if path is not None], bits)
+    return (
+        tuple(
+            Sample(
+                image_id,
+                str(PurePosixPath(annotation["file_name"]).parent).strip("."),
+                partial(_read_image, image_id, picture_of[image_id], files, pictures),
+                coco.PanopticFile(png := files.png(annotation), annotation, known, True, truth.segments[image_id]),
+                image_file=picture_of[image_id],
+                target_files=(files.json, png),
             )
-    return space
+            for image_id, annotation in truth.annotations.items()
+        ),
+        categories,
+        pictures,
+    )
+
+
+def outside_space(listed: Categories, space: Categories) -> Iterator[str]:
+    """Yield a sentence for each category that `space` does not have with the same id, name and kind."""
+    meant = {(c.id, c.name, c.isthing) for c in space}
+    for c in listed:
+        if (c.id, c.name, c.isthing) not in meant:
+            kind = "thing" if c.isthing else "stuff"
+            yield f"category {c.id} {c.name!r} ({kind}) is not in the label space of this data set"
 
 
 def _picture(files: CocoFiles, truth: coco.CocoPanoptic, image_id: str) -> File | None:
     listed = truth.images.get(image_id)
-    if listed is not None and "file_name" in listed:
-        coco.check_file_name(listed, f"{truth.path}, image {image_id!r}")
+    if listed is not None and "file_name" in listed and (reason := file_name_fault(listed["file_name"])):
+        raise DataError(f"{truth.path}, image {image_id!r}: {reason}")
     return files.picture(truth.annotations[image_id], listed)
 
 
-def _read_image(image_id: str, path: File | None, files: CocoFiles) -> Image:
+def _read_image(image_id: str, path: File | None, files: CocoFiles, pictures: Pictures) -> Image:
     if path is None:
         raise DataError(f"{files.json}, image {image_id!r}: the data set's YAML names no pictures; add `images:` to it")
-    if isinstance(path, Path) and isinstance(files.images, Path):
-        check_inside(path, str(path.relative_to(files.images)))
-    return Image(image_id, read_rgb(path))
+    return pictures.read(image_id, path)

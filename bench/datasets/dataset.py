@@ -17,10 +17,12 @@ from bench.datasets.label_spaces import FROM_FILE, Labels, LabelSpace, load_spac
 from bench.errors import DataError, UsageError, error_context
 from bench.io.canonical_json import digest
 from bench.io.config import FilePath, did_you_mean, find_config, load_yaml, shipped_configs
+from bench.io.pictures import Pictures
 from bench.types import Categories, ProgressCallback, Sample
 
 SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 YAML = re.compile(r"(.+\.ya?ml)(?::([^/]*))?")  # a user's file, with a split
+NO_PICTURES = Pictures(())
 Carried = Literal["semantic", "instance", "panoptic"]
 
 
@@ -37,6 +39,7 @@ class DatasetSpec:
     cityscapesScripts) or ignored (`detectron2`). `carries` are the kinds of labels that the data set has. `count` lists
     void labels of its label space that are evaluated as classes. `tree` and `obtain` are the expected files and their
     source, for the message if there are none. A data set that is generated has the name of its generator in `embedded`.
+    `bits` are the bits in use of 16 bit pictures; None finds them over the split.
     """
 
     title: str = ""
@@ -52,6 +55,7 @@ class DatasetSpec:
     count: tuple[str, ...] = ()
     tree: str = ""
     obtain: str = ""
+    bits: int | None = None
     embedded: Literal["", "minicity", "minicoco", "miniika"] = ""
 
     def __post_init__(self) -> None:
@@ -63,6 +67,8 @@ class DatasetSpec:
         unsafe = [split for split in splits if not SPLIT.fullmatch(split)]
         if unsafe:  # folders are called by it, of the data and of results
             raise UsageError(f"split {unsafe[0][:80]!r}: write letters, digits, '_', '-' and '.', a letter first")
+        if self.bits is not None and not 8 <= self.bits <= 16:
+            raise UsageError(f"bits: {self.bits}: pictures have 8 to 16 bits in use")
         object.__setattr__(self, "splits", splits)
         object.__setattr__(self, "default_split", self.default_split or ("val" if "val" in splits else splits[0]))
 
@@ -98,7 +104,8 @@ class Dataset:
     """Split of a data set: samples in order, and the categories that are evaluated.
 
     `space` is the name of the label space, "" if the data set lists its own classes. `base` and `labels` are the base
-    and the label map of a derived data set. `root` is the folder of the files. `label_table` is a digest of the labels
+    and the label map of a derived data set. `root` is the folder of the files, `pictures` are those of the whole
+    split. `label_table` is a digest of the labels
     that the truth is decoded with, void labels and colours included. `origin` are the options of the command line that
     open it again: `dataset` and `data_root`, or `gt` and `gt_dir`.
     """
@@ -116,6 +123,7 @@ class Dataset:
     root: Path | None = None
     label_table: str = ""
     origin: Mapping[str, str] = field(default_factory=dict)
+    pictures: Pictures = NO_PICTURES
 
     @property
     def slug(self) -> str:
@@ -153,11 +161,12 @@ def load_plain(
     with error_context(path):
         space = load_space(spec.labels).with_void_as_classes((*spec.count, *count))
     folder = spec.ready(path.stem, root, split, on_image)
+    samples, pictures = _samples(path.stem, spec, split, space, folder)
     return Dataset(
         path.stem,
         split,
         space.evaluated,
-        _samples(path.stem, spec, split, space, folder),
+        samples,
         spec.semantic_rule,
         tuple(label.name for label in space.void),
         spec.carries,
@@ -165,6 +174,7 @@ def load_plain(
         root=folder,
         label_table=digest(space)[:16],
         origin=origin(path, split, None if spec.embedded else folder),
+        pictures=pictures,
     )
 
 
@@ -194,7 +204,7 @@ def coco_files(
 def _coco(path: Path, spec: DatasetSpec, split: str, root: Path | None, on_image: ProgressCallback | None) -> Dataset:
     space = None if spec.labels == FROM_FILE else load_space(spec.labels)
     files = coco_files(path.stem, spec, split, root, on_image)
-    samples, categories = coco_panoptic.samples(files, space)
+    samples, categories, pictures = coco_panoptic.samples(files, space, spec.bits)
     folder = spec.ready(path.stem, root, split)
     return Dataset(
         path.stem,
@@ -205,12 +215,15 @@ def _coco(path: Path, spec: DatasetSpec, split: str, root: Path | None, on_image
         space="" if space is None else space_name(spec.labels),
         root=folder,
         origin=origin(path, split, None if spec.embedded else folder),
+        pictures=pictures,
     )
 
 
-def _samples(name: str, spec: DatasetSpec, split: str, space: LabelSpace, folder: Path) -> tuple[Sample, ...]:
+def _samples(
+    name: str, spec: DatasetSpec, split: str, space: LabelSpace, folder: Path
+) -> tuple[tuple[Sample, ...], Pictures]:
     from bench.datasets import cityscapes, semantic_rgb
 
     if spec.layout == "semantic_rgb":
-        return semantic_rgb.samples(name, folder, space, spec.help())
-    return cityscapes.samples(folder, split, space, spec.help())
+        return semantic_rgb.samples(name, folder, space, spec.help(), spec.bits)
+    return cityscapes.samples(folder, split, space, spec.help(), spec.bits)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.datasets.coco import CocoFiles
 from bench.datasets.coco import samples as samples_of
-from bench.datasets.dataset import Dataset, DatasetSpec, load_plain, origin, parse_dataset_name
+from bench.datasets.dataset import NO_PICTURES, Dataset, DatasetSpec, load_plain, origin, parse_dataset_name
 from bench.datasets.label_map_files import MapFile, load_map, same_categories
 from bench.datasets.label_maps import LabelMap, remap, remap_semantic
 from bench.datasets.label_spaces import FROM_FILE, load_space, space_name
@@ -137,14 +137,18 @@ def load_coco_files(file: Path, folder: Path, images: Path | None = None) -> Dat
 
     mIoU is by detectron2's rule, as usual for COCO.
     """
-    samples, categories = _unseen(file, folder) if images is None else samples_of(CocoFiles(file, folder, images), None)
+    if images is None:
+        samples, categories = _unseen(file, folder)
+        pictures = NO_PICTURES
+    else:
+        samples, categories, pictures = samples_of(CocoFiles(file, folder, images), None)
     again = {"gt": str(file.resolve()), "gt_dir": str(folder.resolve())}
-    return Dataset(file.stem, "files", categories, samples, "detectron2", origin=again)
+    return Dataset(file.stem, "files", categories, samples, "detectron2", origin=again, pictures=pictures)
 
 
 def _unseen(file: Path, folder: Path) -> tuple[tuple[Sample, ...], Categories]:
     """Return the samples of a COCO panoptic JSON without pictures, and its categories."""
-    truth = coco.load_json(file)
+    truth = coco.load_json(file, is_truth=True)
     targets = ((image_id, _target(folder, truth, image_id)) for image_id in truth.annotations)
     samples = (
         Sample(image_id, "", partial(_no_image, image_id), target, target_files=(file, target.png))

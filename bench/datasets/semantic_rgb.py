@@ -16,14 +16,20 @@ from bench.datasets.label_maps import void_id
 from bench.datasets.label_spaces import LabelSpace
 from bench.errors import DataError, UsageError
 from bench.io.images import read_rgb
-from bench.types import RGB, Image, Sample
+from bench.io.pictures import Pictures
+from bench.types import RGB, Sample
 
 LABEL_SUFFIX = "_gtFine_labelColor.png"
 NO_PQ = "carries semantic labels only: it has mIoU, but no PQ, since nobody told its instances apart"
 
 
-def samples(name: str, root: Path, space: LabelSpace, remedy: str) -> tuple[Sample, ...]:
-    """Return the samples by name. Opens no image; raises DataError if images or labels are missing."""
+def samples(
+    name: str, root: Path, space: LabelSpace, remedy: str, bits: int | None = None
+) -> tuple[tuple[Sample, ...], Pictures]:
+    """Return the samples by name, and their pictures.
+
+    Opens no image; raises DataError if images or labels are missing.
+    """
     images = sorted((root / "input").glob("*.png"))
     if not images:
         raise DataError(f"{root / 'input'}: no images (*.png) here.\n{remedy}")
@@ -31,22 +37,19 @@ def samples(name: str, root: Path, space: LabelSpace, remedy: str) -> tuple[Samp
     missing = [path for path in label_of.values() if not path.is_file()]
     if missing:
         raise DataError(f"{len(missing)} images have no label, first {missing[0]}; unpack the labels again")
+    pictures = Pictures(images, bits)
     return tuple(
         Sample(
             path.stem,
             "",
-            partial(_read_image, path),
+            partial(pictures.read, path.stem, path),
             partial(_no_panoptic, name),
             partial(_read_semantic, label_of[path.stem], space),
             image_file=path,
             target_files=(label_of[path.stem],),
         )
         for path in images
-    )
-
-
-def _read_image(path: Path) -> Image:
-    return Image(path.stem, read_rgb(path))
+    ), pictures
 
 
 def _no_panoptic(name: str) -> NoReturn:

@@ -69,6 +69,7 @@ def run_identity(
             "categories": dataset.categories.to_json(),
             "label_table": dataset.label_table,
             "content": digest(list((inputs or {}).values()))[:16],
+            **({"pictures": found} if device is not None and (found := dataset.pictures.to_json()) else {}),
             **({} if dataset.labels is None else {"base": dataset.base, "label_map": label_map_record(dataset.labels)}),
         },
         "rules": _rules(dataset, protocol),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import ModelError, UsageError, describe_error
-from bench.io.images import read_rgb
+from bench.errors import DataError, ModelError, UsageError, describe_error
+from bench.io.pictures import Pictures
 from bench.models.adapter import Adapter
 from bench.reports.pictures import predicted_page, write
 from bench.results.predictions import PredictionWriter, safe_file_stem
@@ -47,12 +47,20 @@ def image_files(places: Sequence[Path]) -> list[Path]:
 def predict(
     adapter: Adapter, files: Sequence[Path], out: Path, name: str, on_image: ProgressCallback | None = None
 ) -> list[Predicted]:
-    """Write `out`/<image>.png (visualizations) and `out`/predictions/ (COCO panoptic) in the model's own classes."""
-    ids = image_ids(files)
-    results = []
+    """Write `out`/<image>.png (visualizations) and `out`/predictions/ (COCO panoptic) in the model's own classes.
+
+    Pictures that cannot be read are left out, and raise DataError when the others are written.
+    """
+    ids, pictures = image_ids(files), Pictures(files)
+    results: list[Predicted] = []
+    broken: dict[str, str] = {}  # image id → why it cannot be read
     with PredictionWriter(out / "predictions", fresh=True) as writer:
         for k, (file, image_id) in enumerate(zip(files, ids, strict=True), 1):
-            image = Image(image_id, read_rgb(file))
+            try:
+                image = pictures.read(image_id, file)
+            except DataError as error:
+                broken[image_id] = str(error)
+                continue
             made = _predicted(adapter, image, file)
             writer.write(image_id, made)
             picture = predicted_page(f"{image_id}:  {name}", image.rgb, made.panoptic, adapter.categories)
@@ -60,7 +68,10 @@ def predict(
             results.append(Predicted(file, path, tuple(_segments(made, adapter.categories))))
             if on_image:
                 on_image(k, len(files))
-        writer.finish(ids, adapter.categories)
+        writer.finish([image_id for image_id in ids if image_id not in broken], adapter.categories)
+    if broken:
+        some = "\n".join(list(broken.values())[:3])
+        raise DataError(f"{some}\n{len(results)} of {len(files)} images are predicted, in {out}")
     return results
 
 
@@ -74,11 +85,11 @@ def _predicted(adapter: Adapter, image: Image, file: Path) -> Prediction:
 
 
 def image_ids(files: Sequence[Path]) -> list[str]:
-    """Return one image id per file: the stem; the file name if two stems are equal; numbered if two names are equal."""
+    """Return one image id per file: the stem; the file name if two stems are equal; the path if two names are equal."""
     stems = Counter(file.stem for file in files)
     names = [file.stem if stems[file.stem] == 1 else file.name for file in files]
     counts = Counter(names)
-    return [name if counts[name] == 1 else f"{name}-{k}" for k, name in enumerate(names, 1)]
+    return [name if counts[name] == 1 else str(file) for file, name in zip(files, names, strict=True)]
 
 
 def _segments(prediction: Prediction, categories: Categories) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,8 @@ from bench.datasets.label_maps import remap_prediction
 from bench.datasets.label_spaces import load_space
 from bench.errors import DataError, UsageError, first_duplicate
 from bench.forms.opening import Opened
-from bench.io import coco
+from bench.io.coco import PanopticFile
+from bench.io.coco_json import file_name_fault, parse_json, read_category
 from bench.io.coco_writer import write_panoptic
 from bench.io.files import write_json
 from bench.parallel import ordered_map
@@ -127,7 +128,7 @@ def _convert(opened: Opened, pngs: Path, names: Mapping[str, str], sample: Sampl
 def _listed(sample: Sample) -> Mapping[str, Any]:
     """Return the annotation of the truth's JSON, {} if the truth is no COCO file."""
     read = sample.read_target
-    return read.annotation if isinstance(read, coco.PanopticFile | ListedImage) else {}
+    return read.annotation if isinstance(read, PanopticFile | ListedImage) else {}
 
 
 def _size(sample: Sample) -> tuple[int, int]:
@@ -178,11 +179,11 @@ def open_image_list(file: Path) -> Dataset | None:
 
     Raises DataError if its categories have no `isthing`: COCO's list of test images has those of instances.
     """
-    content = coco.parse_json(file)
+    content = parse_json(file)
     if not isinstance(content, dict) or content.get("annotations") or not isinstance(content.get("images"), list):
         return None
     try:
-        categories = Categories(tuple(map(coco.category_of, content.get("categories") or [])))
+        categories = Categories(tuple(map(read_category, content.get("categories") or [])))
     except DataError as error:
         raise DataError(f"{file}: {error}; take the `categories` of the panoptic ground truth") from None
     return Dataset(
@@ -194,7 +195,8 @@ def _sample(file: Path, entry: Any) -> Sample:
     known = isinstance(entry, dict) and all(type(entry.get(side)) is int and entry[side] > 0 for side in SIDES)
     if not known or not isinstance(entry.get("id"), int | str):
         raise DataError(f"{file}: an entry of `images` has no id, height and width: {entry!r:.80}")
-    coco.check_file_name(entry, f"{file}, image {entry['id']!r}")
+    if fault := file_name_fault(entry.get("file_name")):
+        raise DataError(f"{file}, image {entry['id']!r}: {fault}")
     target = ListedImage({"image_id": entry["id"], "file_name": entry["file_name"]}, (entry["height"], entry["width"]))
     return Sample(str(entry["id"]), "", _no_image, target, image_file=Path(entry["file_name"]))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.errors import DataError
 from bench.forms.arrays import Segments
-from bench.io import coco
+from bench.io.coco_json import parse_json
 
 MAPS = (".png", ".npy", ".npz")
 NAMED = {
@@ -122,7 +122,7 @@ def listed_segments(paths: Sequence[Path]) -> Lists:
     names: dict[str, str] = {}
     read = []
     for path in paths:
-        entries = _entries(coco.parse_json(path), stem_of(path.name))
+        entries = _entries(parse_json(path), stem_of(path.name))
         for image_id, name, found in entries:
             if image_id in segments:
                 raise DataError(f"{path}: image {image_id!r} has segments_info twice; keep one")

@@ -20,7 +20,8 @@ from bench.errors import DataError, UsageError
 from bench.forms.arrays import IdArray, Segments, is_rgb, read_map, values_of
 from bench.forms.classes import Ids, Options, category_of, numbers, other_ids
 from bench.io.canonical_json import digest
-from bench.io.coco import ID_LIMIT, SCORE_LIMIT, PanopticFile
+from bench.io.coco import PanopticFile
+from bench.io.coco_json import ID_LIMIT, SCORE_LIMIT
 from bench.io.hashing import FileDigests, files_digest
 from bench.types import Categories, Panoptic, Prediction, Readable, SegmentInfo
 

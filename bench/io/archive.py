@@ -7,9 +7,7 @@ since a compressed one allows no random access.
 
 from __future__ import annotations
 
-import errno
 import io
-import os
 import shutil
 import stat
 import struct
@@ -77,6 +75,11 @@ class Archive:
         """Return the content of a member, with its checksum verified."""
         with self._lock, self._open(name, MAX_MEMBER) as stream:
             return self._guarded(stream.read, name)
+
+    def head(self, name: str, size: int) -> bytes:
+        """Return the first bytes of a member, without verifying its checksum."""
+        with self._lock, self._open(name, MAX_MEMBER) as stream:
+            return self._guarded(partial(stream.read, size), name)
 
     def unpack(self, name: str, into: BinaryIO) -> None:
         with self._lock, self._open(name, MAX_ARCHIVE) as stream:
@@ -168,6 +171,9 @@ class Member:
     def read_bytes(self) -> bytes:
         return self.archive.read(self.inside)
 
+    def head(self, size: int) -> bytes:
+        return self.archive.head(self.inside, size)
+
     def checksum(self) -> str:
         """Return CRC-32 and size as listed in the archive, without unpacking; "absent" if there is no such member."""
         info = self.archive.members.get(self.inside)
@@ -203,30 +209,6 @@ def exists(file: File) -> bool:
     except OSError:
         # A name can be too long for the file system.
         return False
-
-
-def check_inside(file: File, name: object) -> None:
-    """Raise DataError if a file is a link out of its folder. `name` is its path below that folder, from the data."""
-    if not isinstance(file, Path):
-        return
-    depth = len(PurePosixPath(name).parts) if isinstance(name, str) and "/" in name else 1
-    if not os.path.islink(file) and not any(map(os.path.islink, file.parents[: depth - 1] if depth > 1 else ())):
-        return
-    folder = Path(*file.parts[: len(file.parts) - depth])
-    if _in_a_circle(file):
-        raise DataError(f"{file}: is a link that leads to itself; copy the file here")
-    meant = file.resolve()
-    if not meant.is_relative_to(folder.resolve()):
-        raise DataError(f"{file}: is a link out of its folder, to {meant}; copy the file here")
-
-
-def _in_a_circle(file: Path) -> bool:
-    """Return whether links form a circle. `Path.resolve` raises for it in some Python versions only."""
-    try:
-        file.stat()
-    except OSError as error:
-        return error.errno == errno.ELOOP
-    return False
 
 
 def files_in(folder: File) -> list[str]:

@@ -40,7 +40,8 @@ def overlaps(lines: Lines) -> Iterator[Overlap]:
 class ImageStatistics:
     """Sufficient statistics of one image: PQ statistics by category id, confusion entries of both semantic maps.
 
-    PQ statistics and `panoptic` are None if the truth has no instances, `semantic` if the model has no semantic output.
+    PQ statistics, `panoptic` and `ignored` are None if the truth has no instances, `semantic` if the model has no
+    semantic output.
     """
 
     image_id: str
@@ -48,6 +49,7 @@ class ImageStatistics:
     tallies: Mapping[int, PQStat] | None
     panoptic: ConfusionEntries | None
     semantic: ConfusionEntries | None
+    ignored: pq.Ignored | None = None
 
 
 def statistics_of_lines(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> Iterator[ImageStatistics]:
@@ -58,7 +60,7 @@ def statistics_of_lines(lines: Lines, categories: Categories, protocol: Protocol
 
 def statistics_of_line(line: Mapping[str, Any], categories: Categories, protocol: Protocol = "coco") -> ImageStatistics:
     """Return the statistics of one line. Raise DataError, naming the image, if the line is broken."""
-    tallies, panoptic, own = None, None, None
+    tallies, panoptic, own, ignored = None, None, None, None
     with error_context(f"image {line.get('image_id')!r}"):
         if line.get("semantic") is not None:
             own = semantic.validated_rows(line["semantic"], len(categories))
@@ -66,8 +68,9 @@ def statistics_of_line(line: Mapping[str, Any], categories: Categories, protocol
         if line.get("overlap") is not None:
             overlap = overlap_of(line)
             panoptic = semantic.confusion_entries(overlap, categories)
-            tallies = pq.pq_stat(overlap, protocol=protocol)
-    return ImageStatistics(str(line.get("image_id")), str(line.get("group")), tallies, panoptic, own)
+            matches = pq.match(overlap, protocol=protocol)
+            tallies, ignored = pq.pq_stat_of(overlap, matches), pq.ignored_of(overlap, matches)
+    return ImageStatistics(str(line.get("image_id")), str(line.get("group")), tallies, panoptic, own, ignored)
 
 
 # Of each category: sum of IoU, TP, TP + FP/2 + FN/2; then of each kind of semantic map pixels that are right,

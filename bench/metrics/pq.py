@@ -23,6 +23,8 @@ PQ_VERSION = 1  # goes up with every change that moves a number
 
 T = TypeVar("T")
 GROUPS = ("all", "things", "stuff")
+MUCH_VOID = 0.2  # share of the truth, above which PQ covers too little of an image: inventions there are forgiven
+
 Protocol = Literal["coco", "strict"]
 DEVIATIONS: Mapping[Protocol, tuple[str, ...]] = {
     "coco": (),
@@ -97,7 +99,7 @@ def pair_ious(overlap: Overlap, protocol: Protocol = "coco") -> NDArray[np.float
     return found
 
 
-def _scored_area(segment: TruthSegment, protocol: Protocol) -> int:
+def _scored_area(segment: TruthSegment, protocol: Protocol) -> float:
     # panopticapi takes the area of the truth from the JSON and that of the prediction from the PNG.
     if protocol == "strict" or segment.declared_area is None:
         return segment.area
@@ -178,6 +180,50 @@ def sum_stats(tallies: Iterable[Mapping[int, PQStat]]) -> dict[int, PQStat]:
         for category_id, part in one.items():
             totals[category_id] = totals.get(category_id, PQStat()) + part
     return totals
+
+
+@dataclass(frozen=True)
+class IgnoredSegments:
+    """What PQ leaves out, with the names of done.json; `void_share` is of the pixels of the truth."""
+
+    predicted_segments: int
+    on_void: int
+    on_crowd: int
+    void_share: float
+    truth_segments: int
+    areas_unlike_pixels: int
+
+
+class Ignored(NamedTuple):
+    """Additive counts of what PQ leaves out, and of declared areas of the truth that its pixels do not have."""
+
+    predicted: int  # segments
+    on_void: int  # predicted segments that are forgiven
+    on_crowd: int
+    pixels: int
+    void_pixels: int  # of the truth
+    truth: int  # segments
+    areas_unlike_pixels: int
+
+    def summary(self) -> IgnoredSegments:
+        share = self.void_pixels / self.pixels if self.pixels else 0.0
+        return IgnoredSegments(self.predicted, self.on_void, self.on_crowd, share, self.truth, self.areas_unlike_pixels)
+
+
+def ignored_of(overlap: Overlap, matches: Matches) -> Ignored:
+    """Count what the matching of an image leaves out."""
+    counted = {hit.predicted for hit in matches.tp} | set(matches.fp)
+    forgiven = [j for j in range(1, len(overlap.predicted) + 1) if j not in counted]
+    on_void = sum(bool(2 * overlap.void_pixels[j] > overlap.predicted[j - 1].area) for j in forgiven)
+    return Ignored(
+        predicted=len(overlap.predicted),
+        on_void=on_void,
+        on_crowd=len(forgiven) - on_void,
+        pixels=overlap.image_px,
+        void_pixels=int(overlap.void_pixels.sum()),
+        truth=len(overlap.truth),
+        areas_unlike_pixels=sum(s.declared_area not in (None, s.area) for s in overlap.truth),
+    )
 
 
 @dataclass(frozen=True)

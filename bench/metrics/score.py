@@ -11,7 +11,7 @@ from bench.errors import DataError, UsageError
 from bench.metrics import pq, semantic
 from bench.metrics.boundary import BoundarySums
 from bench.metrics.image_statistics import ImageStatistics, Lines, statistics_of_lines
-from bench.metrics.pq import DEVIATIONS, GroupQuality, PQStat, Protocol
+from bench.metrics.pq import DEVIATIONS, GroupQuality, Ignored, IgnoredSegments, PQStat, Protocol
 from bench.metrics.semantic import Rule, iou_table
 from bench.types import Categories
 
@@ -44,7 +44,8 @@ class ClassScore:
 class Score:
     """Score of a run, with the names and the order of done.json. Fractions, None if undefined.
 
-    `boundary` is the JSON of boundary PQ, None unless it was asked for. Scores of early versions lack the means over
+    `boundary` is the JSON of boundary PQ, None unless it was asked for; `ignored` is None if the
+    truth has no instances. Scores of early versions lack the means over
     pixels.
     """
 
@@ -57,6 +58,7 @@ class Score:
     protocol: Protocol
     reference_deviations: tuple[str, ...] = ()
     boundary: Mapping[str, Any] | None = None
+    ignored: IgnoredSegments | None = None
 
     def to_json(self) -> dict[str, Any]:
         stored = {name: value for name, value in asdict(self).items() if value is not None}
@@ -89,6 +91,7 @@ class Scorer:
         self._categories, self._rule, self._protocol = categories, rule, protocol
         self._tallies: dict[int, PQStat] = {}
         self._semantic, self._panoptic = semantic.empty_confusion(categories), semantic.empty_confusion(categories)
+        self._ignored: Ignored | None = None
         self._images = self._with_semantic = 0
         self._boundary = BoundarySums(categories, protocol) if "boundary" in metrics else None
 
@@ -99,6 +102,8 @@ class Scorer:
             self._with_semantic += 1
             semantic.add_to_confusion(self._semantic, image.semantic)
         if image.tallies is not None and image.panoptic is not None:
+            if image.ignored is not None:
+                self._ignored = Ignored(*map(sum, zip(self._ignored or (0,) * 7, image.ignored, strict=True)))
             semantic.add_to_confusion(self._panoptic, image.panoptic)
             for category_id, part in image.tallies.items():
                 self._tallies[category_id] = self._tallies.get(category_id, PQStat()) + part
@@ -130,6 +135,7 @@ class Scorer:
             protocol=self._protocol,
             reference_deviations=DEVIATIONS[self._protocol],
             boundary=None if self._boundary is None else self._boundary.table().to_json(),
+            ignored=None if self._ignored is None else self._ignored.summary(),
         )
 
 

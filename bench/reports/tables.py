@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.analysis.comparison import Comparison, Difference
 from bench.metrics.bootstrap import Estimate
+from bench.metrics.pq import MUCH_VOID
 from bench.metrics.score import Score
 
 UNDEFINED = "–"
@@ -59,6 +60,38 @@ def headline(name: str, dataset: str, score: Score) -> Table:
         for group, row in score.PQ.items()
     )  # fmt: skip
     return Table(title, columns, rows)
+
+
+def ignored_line(score: Score) -> str:
+    """Return what PQ leaves out as a sentence; "" for runs that lack it."""
+    found = score.ignored
+    if found is None:
+        return ""
+    return (
+        f"forgiven: {found.on_void + found.on_crowd} of {found.predicted_segments} predicted segments "
+        f"({found.on_void} on void, {found.on_crowd} on crowds); void: {percent(found.void_share)} % of the truth"
+    )
+
+
+def warnings_on(score: Score) -> list[str]:
+    """Return a sentence for each reason not to trust the numbers of a score."""
+    found, warnings = score.ignored, []
+    means = [quality for group in (score.PQ.all, score.PQ.things, score.PQ.stuff) for quality in (group.PQ, group.SQ)]
+    best = max(value or 0 for value in [*means, *(row.SQ for row in score.per_class)])
+    unlike = found.areas_unlike_pixels if found is not None and score.protocol == "coco" else 0
+    if unlike or best > 1:
+        share = f" of {unlike} of {found.truth_segments} segments" if found is not None and unlike else ""
+        above = f"a quality of {percent(best)} is above 100: " if best > 1 else ""
+        warnings.append(
+            f"WARNING: {above}areas{share} in the truth's JSON are not those of its pixels, and protocol coco scores "
+            "with them, as panopticapi does; write the counted areas, or recount them by --protocol strict"
+        )
+    if found is not None and found.void_share > MUCH_VOID:
+        warnings.append(
+            f"WARNING: {percent(found.void_share)} % of the truth is void, and predicted segments there are not "
+            "counted as wrong; if these pixels are background, list it as a stuff class"
+        )
+    return warnings
 
 
 def semantic_table(score: Score) -> Table:

@@ -1,16 +1,18 @@
 """Predictions as files: COCO panoptic PNG and JSON, and the semantic maps of models that have them.
 
 annotations.jsonl      one line per image, appended during a run; annotations-0-of-4.jsonl for a shard
-<image_id>.png         id = R + 256 G + 65536 B
+<image_id>.png         the name by `safe_file_stem`; id = R + 256 G + 65536 B
 semantic/<image_id>.png  category ids, 8 or 16 bit; an id without a category is void
 predictions.json       the COCO file, written last
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ import numpy as np
 
 from bench.errors import DataError
 from bench.io import coco
-from bench.io.archive import check_inside
+from bench.io.archive import exists
 from bench.io.coco_writer import coco_categories, write_panoptic
 from bench.io.files import open_append, read_lines, write_json
 from bench.io.hashing import FileDigests, files_digest
@@ -30,12 +32,29 @@ from bench.results.run import Run
 from bench.results.shards import WHOLE, Shard
 from bench.types import Categories, Panoptic, Prediction, Readable
 
-SAFE = re.compile(r"[^A-Za-z0-9._-]")
+PLAIN = re.compile(r"[a-z0-9_-](?:[a-z0-9._-]{0,99}[a-z0-9_-])?")  # one name on every file system
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")  # by Windows, with any ending
+STEM_BYTES = 120  # of the legible part of any other name
 
 
 def safe_file_stem(image_id: str) -> str:
-    """Return an image id as a file name without path separators or leading dots."""
-    return SAFE.sub("_", image_id).lstrip(".") or "_"
+    """Return a file name for an image id, without ending; no two ids have one, on any file system.
+
+    A plain id is its own name. Of any other one the letters and digits of all scripts are kept, then come `~` and a
+    digest of the id, since file systems differ in upper case, in the normal form of Unicode, and in length.
+    """
+    if PLAIN.fullmatch(image_id) and not RESERVED.fullmatch(image_id):
+        return image_id
+    kept = (c if c.isalnum() or c in "._- " else "_" for c in unicodedata.normalize("NFC", image_id))
+    legible = (
+        "".join(kept).encode(errors="replace")[:STEM_BYTES].decode(errors="ignore").lstrip(". -~").replace(".", "_")
+    )
+    return f"{legible or '_'}~{hashlib.sha256(image_id.encode(errors='surrogatepass')).hexdigest()[:12]}"
+
+
+def _old_file_stem(image_id: str) -> str:
+    """Return the name that runs of older versions gave to an image's files."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", image_id).lstrip(".") or "_"
 
 
 class PredictionWriter:
@@ -143,9 +162,7 @@ class PredictionFolder:
         for image_id, annotation in self.annotations.items():
             if image_ids is not None and image_id not in image_ids:
                 continue
-            png = self.folder / annotation["file_name"]
-            check_inside(png, annotation["file_name"])
-            named.append((f"panoptic/{annotation['file_name']}", png))
+            named.append((f"panoptic/{annotation['file_name']}", self.folder / annotation["file_name"]))
             named.append((f"semantic/{image_id}", self._semantic(image_id)))
         return files_digest(named, digests)
 
@@ -161,7 +178,16 @@ class PredictionFolder:
         return coco.PanopticFile(self.folder / annotation["file_name"], annotation, categories.index_of, listed=listed)
 
     def _semantic(self, image_id: str) -> Path:
-        return self.folder / "semantic" / f"{safe_file_stem(image_id)}.png"
+        """Return the path of the semantic map of an image.
+
+        If the file of our name is missing, one that is called by the id itself or, in an older run, like its PNG.
+        """
+        names = [f"{stem}.png" for stem in (safe_file_stem(image_id), image_id, _old_file_stem(image_id))]
+        png = self.annotations.get(image_id, {}).get("file_name")
+        fits = (True, Path(image_id).name == image_id, png == names[2])
+        fitting = dict.fromkeys(name for name, fit in zip(names, fits, strict=True) if fit)
+        files = [self.folder / "semantic" / name for name in fitting]
+        return next((file for file in files if exists(file)), files[0])
 
     def read(self, image_id: str, categories: Categories) -> Prediction:
         """Return the prediction of one image. Raises DataError if it is missing or broken."""

@@ -41,6 +41,8 @@ def train(
         raise UsageError(f"{out}: holds a finished model; give another --out")
     accelerator, family = accelerator_of(recipe), find_family(recipe.family)
     data = load_dataset(recipe.dataset, root)
+    for note in data.pictures.notes():
+        notify(note)
     learn, held = split(data, recipe)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)

@@ -35,6 +35,22 @@ def test_a_folder_of_images_is_taken_whole(place: Place, call: Call) -> None:
     assert len(list((place.folder / "out").glob("*.png"))) == len(list(folder.glob("*.png")))
 
 
+def test_names_of_all_scripts_and_one_broken_picture(place: Place, call: Call) -> None:
+    """Each picture has files of its own; what cannot be read is named, and the others are predicted."""
+    folder = place.folder / "pictures"
+    folder.mkdir()
+    content = image_file(place.data, place.images[0]).read_bytes()
+    for name in ("街道", "城市", "a b", "a_b", "é"):
+        (folder / f"{name}.png").write_bytes(content)
+    (folder / "broken.tif").write_bytes(b"II*")
+    out = place.folder / "out"
+    said = call("predict", folder, "--model", place.model, "--checkpoint", "plain", "--out", out)
+    assert said.code == 3
+    assert "image 'broken'" in said.err and "broken.tif" in said.err and "5 of 6 images are predicted" in said.err
+    assert len(list(out.glob("*.png"))) == len(list((out / "predictions").glob("*.png"))) == 5
+    assert set(load_json(out / "predictions" / "predictions.json").annotations) == {"街道", "城市", "a b", "a_b", "é"}
+
+
 def test_what_cannot_be_predicted_is_told_in_a_sentence(
     place: Place, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:

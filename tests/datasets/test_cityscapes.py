@@ -60,7 +60,7 @@ EXPECTED = {
 
 
 def test_instance_ids_are_read_as_they_are(tree: Path) -> None:
-    first, second = samples(tree, "val", SPACE, "")
+    (first, second), _ = samples(tree, "val", SPACE, "")
     assert (first.image_id, first.group) == ("aachen_000000_000019", "aachen")
     target = first.read_target()
     assert described(target) == EXPECTED
@@ -74,12 +74,12 @@ def test_the_official_conversion_gives_the_same_panoptic(
     tree: Path, train_ids: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     convert = pytest.importorskip("cityscapesscripts.preparation.createPanopticImgs")
-    raw = samples(tree, "val", SPACE, "")[0].read_target()
+    raw = samples(tree, "val", SPACE, "")[0][0].read_target()
     monkeypatch.setattr(sys, "stdout", sys.stderr)
     convert.convert2panoptic(str(tree / "gtFine"), None, train_ids, ["val"])
     for file in tree.glob("gtFine/val/*/*_instanceIds.png"):
         file.unlink()
-    converted = samples(tree, "val", SPACE, "")[0].read_target()
+    converted = samples(tree, "val", SPACE, "")[0][0].read_target()
     assert described(converted) == described(raw)
     assert np.array_equal(converted.id_map > 0, raw.id_map > 0)
 
@@ -129,7 +129,7 @@ def test_a_broken_label_names_its_file(tree: Path, content: bytes) -> None:
     file = next(tree.glob("gtFine/val/aachen/*"))
     file.write_bytes(content)
     with pytest.raises(DataError, match=file.name):
-        samples(tree, "val", SPACE, "")[0].read_target()
+        samples(tree, "val", SPACE, "")[0][0].read_target()
 
 
 def test_the_root_comes_from_the_environment(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def test_files_lie_as_in_coco_and_hold_the_pictures(tmp_path) -> None:
     assert len(data["categories"]) == 133 and [image["id"] for image in data["images"]] == [100_001, 100_002, 100_003]
     spec = load_yaml(find_config("datasets", "minicoco"), DatasetSpec)
     files = coco_panoptic.open_files(tmp_path, spec.files["demo"], "")
-    samples, _ = coco_panoptic.samples(files, load_space(spec.labels))
+    samples, _, _ = coco_panoptic.samples(files, load_space(spec.labels))
     for index, (sample, annotation) in enumerate(zip(samples, data["annotations"], strict=True)):
         picture, read = render("demo", index), sample.read_target()
         assert sample.image_id == str(picture.image_id)

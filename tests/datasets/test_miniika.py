@@ -91,7 +91,7 @@ def test_files_lie_as_in_ikas_set_and_hold_the_frame(tmp_path) -> None:
     ]  # fmt: skip
     frame = render("demo", 1)
     assert np.array_equal(np.array(Image.open(tmp_path / "demo" / "input" / "2_frame_000001.png")), frame.rgb)
-    sample = semantic_rgb.samples("miniika", tmp_path / "demo", load_space("ika-12"), "")[1]
+    sample = semantic_rgb.samples("miniika", tmp_path / "demo", load_space("ika-12"), "")[0][1]
     assert sample.read_semantic is not None
     road = (frame.labels == COLORS[0]).all(axis=-1)
     assert np.array_equal(sample.read_semantic() == 0, road)

@@ -39,7 +39,7 @@ def test_the_shape_of_the_json():
     data = score(image_lines(4), SPACE, "cityscapes").to_json()
     assert list(data) == [
         "PQ", "mIoU", "pixel_accuracy", "frequency_weighted_IoU",
-        "per_class", "images", "protocol", "reference_deviations",
+        "per_class", "images", "protocol", "reference_deviations", "ignored",
     ]  # fmt: skip
     assert {name: set(group) for name, group in data["PQ"].items()} == {
         name: {"PQ", "SQ", "RQ", "n"} for name in ("all", "things", "stuff")

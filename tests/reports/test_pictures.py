@@ -22,7 +22,7 @@ from bench.reports.pictures.images import RankedImage, best_median_worst, ranked
 from bench.reports.pictures.layout import wrapped
 from bench.reports.pictures.overlays import overlays, side_by_side
 from bench.reports.report import report
-from bench.results.predictions import PredictionWriter
+from bench.results.predictions import PredictionWriter, safe_file_stem
 from bench.results.run import Run, read_run
 from bench.types import Image, Panoptic, Prediction, Sample, SegmentInfo
 
@@ -75,7 +75,7 @@ def colors(path: Path) -> set[object]:
 def test_best_median_and_worst_are_drawn(run: Run, data: Dataset, tmp_path: Path) -> None:
     paths = overlays(run, data, tmp_path / "out", count=3)
     assert [path.name for path in paths] == [
-        "0001-city_0.png", "0004-city_3.png", "0008-city_7.png", "contact-sheet.png",
+        *(f"{place:04d}-{safe_file_stem(f'city/{place - 1}')}.png" for place in (1, 4, 8)), "contact-sheet.png",
     ]  # fmt: skip
     with PilImage.open(paths[0]) as picture:
         panel = 1024 // WIDTH * WIDTH

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,32 +11,34 @@ from numpy.typing import NDArray
 
 from bench.datasets.check.cityscapes import LABEL_SUFFIX, check_cityscapes
 from bench.datasets.check.coco import check_coco
-from bench.datasets.check.common import CheckOptions, Size, check_size, check_void, pixels_of, self_tally
+from bench.datasets.check.common import CheckOptions, Size, check_picture, check_void, pixels_of, self_tally
 from bench.datasets.check.findings import CheckAccumulator, CheckReport, Finding, ImageCheck
 from bench.datasets.coco import CocoFiles
 from bench.datasets.dataset import Dataset, DatasetSpec, coco_files, parse_dataset_name, plain_spec
 from bench.datasets.label_spaces import FROM_FILE, load_space
 from bench.datasets.registry import load_dataset, read_derived
 from bench.errors import DataError, error_context
+from bench.io.archive import Member
+from bench.io.pictures import Pictures
 from bench.types import Sample
 
 
 def check_samples(data: Dataset, walk: CheckOptions) -> CheckReport:
     """Check samples through their loader, which reports only the first fault of a file."""
     totals = CheckAccumulator([], {}, {})
-    walk.run(data.samples, _check_sample, totals)
+    walk.run(data.samples, partial(_check_sample, data.pictures), totals)
     return totals.report(f"{data.name}:{data.split}", data.categories)
 
 
-def _check_sample(sample: Sample) -> ImageCheck:
+def _check_sample(pictures: Pictures, sample: Sample) -> ImageCheck:
     try:
         truth = _semantic(sample.read_semantic()) if sample.read_semantic else _panoptic(sample)
         size, image = truth
     except DataError as error:
         size, image = None, ImageCheck((Finding("label-unreadable", str(error)),), {}, {})
-    found = (*image.findings, *_picture(sample, size))
+    found = (*image.findings, *_picture(sample, pictures, size))
     placed = tuple(Finding(f.fault, f.what, sample.image_id, f.file, f.pixels) for f in found)
-    return ImageCheck(placed, image.pixels, image.tally)
+    return replace(image, findings=placed, image_px=0 if size is None else size[0] * size[1])
 
 
 def _panoptic(sample: Sample) -> tuple[Size, ImageCheck]:
@@ -50,12 +54,9 @@ def _semantic(ids: NDArray[np.int32]) -> tuple[Size, ImageCheck]:
     return (int(ids.shape[0]), int(ids.shape[1])), ImageCheck((), found, {})
 
 
-def _picture(sample: Sample, label: Size | None) -> list[Finding]:
-    try:
-        size = sample.read_image().size
-    except DataError as error:
-        return [Finding("picture-unreadable", str(error))]
-    return [] if label is None else check_size(label, size, "size-picture", "the picture")
+def _picture(sample: Sample, pictures: Pictures, label: Size | None) -> list[Finding]:
+    file = sample.image_file
+    return check_picture(sample.image_id, file, pictures, label) if isinstance(file, Path | Member) else []
 
 
 def check_dataset(name: str, root: Path | None = None, walk: CheckOptions | None = None) -> CheckReport:
@@ -71,7 +72,7 @@ def check_dataset(name: str, root: Path | None = None, walk: CheckOptions | None
         if spec.layout == "cityscapes" and _has_instance_ids(folder, split):
             with error_context(path):
                 space = load_space(spec.labels).with_void_as_classes(spec.count)
-            return check_cityscapes(f"{path.stem}:{split}", folder, split, space, walk)
+            return check_cityscapes(f"{path.stem}:{split}", folder, split, space, walk, spec.bits)
     return check_samples(load_dataset(name, root), walk)
 
 
@@ -82,7 +83,7 @@ def check_files(gt: Path, gt_dir: Path, walk: CheckOptions | None = None) -> Che
 
 def _coco(name: str, spec: DatasetSpec, split: str, root: Path | None, walk: CheckOptions) -> CheckReport:
     space = None if spec.labels == FROM_FILE else load_space(spec.labels).evaluated
-    return check_coco(f"{name}:{split}", coco_files(name, spec, split, root, walk.on_image), space, walk)
+    return check_coco(f"{name}:{split}", coco_files(name, spec, split, root, walk.on_image), space, walk, spec.bits)
 
 
 def _has_instance_ids(root: Path, split: str) -> bool:

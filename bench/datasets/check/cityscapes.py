@@ -15,19 +15,22 @@ from bench.datasets.cityscapes import IMAGE_SUFFIX, panoptic_of
 from bench.datasets.label_spaces import LabelSpace
 from bench.errors import DataError
 from bench.io.images import read_labels, read_rgb
+from bench.io.pictures import Pictures
 from bench.metrics.pq import PQStat
 
 LABEL_SUFFIX = "_gtFine_instanceIds.png"
 TRAIN_IDS = frozenset([*range(19), 255])
 
 
-def check_cityscapes(name: str, root: Path, split: str, space: LabelSpace, walk: CheckOptions) -> CheckReport:
+def check_cityscapes(
+    name: str, root: Path, split: str, space: LabelSpace, walk: CheckOptions, bits: int | None = None
+) -> CheckReport:
     pictures = _files(root / "leftImg8bit" / split, IMAGE_SUFFIX)
     labels = _files(root / "gtFine" / split, LABEL_SUFFIX)
     totals = CheckAccumulator([*_pairs(pictures, labels), *_twice(pictures, labels)], {}, {})
     first = {image_id: paths[0] for image_id, paths in pictures.items()}
     jobs = [(image_id, paths[0]) for image_id, paths in labels.items()]
-    walk.run(jobs, partial(_check_image, first, space), totals)
+    walk.run(jobs, partial(_check_image, first, Pictures(list(first.values()), bits), space), totals)
     return totals.report(name, space.evaluated)
 
 
@@ -52,22 +55,23 @@ def _twice(*files: Mapping[str, list[Path]]) -> Iterator[Finding]:
                 yield Finding("picture-twice", f"also {paths[0]}", image_id, str(paths[1]))
 
 
-def _check_image(pictures: Mapping[str, Path], space: LabelSpace, job: tuple[str, Path]) -> ImageCheck:
+def _check_image(first: Mapping[str, Path], pictures: Pictures, space: LabelSpace, job: tuple[str, Path]) -> ImageCheck:
     image_id, path = job
     labels, findings = _read(path)
-    if image_id in pictures:
+    if image_id in first:
         size = None if labels is None else (int(labels.shape[0]), int(labels.shape[1]))
-        findings += check_picture(pictures[image_id], size)
+        findings += check_picture(image_id, first[image_id], pictures, size)
     pixels: dict[int, int] = {}
     tally: dict[int, PQStat] = {}
+    image_px = 0
     if labels is not None:
         faults = _values(labels, space)
         findings += faults
         if not faults:
             panoptic = panoptic_of(labels, space)
             findings += check_void(panoptic)
-            pixels, tally = dict(pixels_of(panoptic)), dict(self_tally(panoptic))
-    return ImageCheck(tuple(finding.at(image_id, path) for finding in findings), pixels, tally)
+            pixels, tally, image_px = dict(pixels_of(panoptic)), dict(self_tally(panoptic)), labels.size
+    return ImageCheck(tuple(finding.at(image_id, path) for finding in findings), pixels, tally, image_px)
 
 
 def _read(path: Path) -> tuple[NDArray[np.int32] | None, list[Finding]]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from bench.datasets.check.findings import CheckAccumulator, Finding, ImageCheck
 from bench.errors import DataError
 from bench.io.archive import File
-from bench.io.images import read_rgb
+from bench.io.pictures import Pictures, read_header
 from bench.metrics.pq import PQStat, pq_stat
 from bench.overlap import Overlap
 from bench.parallel import ordered_map
@@ -38,15 +38,23 @@ class CheckOptions:
 Size = tuple[int, int]  # (H, W) in pixels
 
 
-def check_picture(picture: File, label: Size | None) -> list[Finding]:
-    """Check that an image can be decoded and has the size of its label (None: the label could not be read)."""
+def check_picture(image_id: str, picture: File, pictures: Pictures, label: Size | None) -> list[Finding]:
+    """Check that a picture can be decoded and has the size of its label (None: the label could not be read)."""
     if not picture.is_file():
         return [Finding("picture-missing", "there is no such file", file=str(picture))]
     try:
-        height, width = read_rgb(picture).shape[:2]
+        header, (height, width) = read_header(picture), pictures.read(image_id, picture).size
     except DataError as error:
         return [Finding("picture-unreadable", str(error), file=str(picture))]
-    return [] if label is None else check_size(label, (height, width), "size-picture", "the picture")
+    found = []
+    if header.is_deep:
+        what = f"{pictures.bits} bits are in use in the pictures of the data set"
+        found.append(Finding("picture-16-bit", what, file=str(picture)))
+    if header.orientation == 1:
+        return found + ([] if label is None else check_size(label, (height, width), "size-picture", "the picture"))
+    what = f"its EXIF orientation is {header.orientation}: it is read as {_hw((height, width))}"
+    turned = label is None or label == (height, width)
+    return [*found, Finding("picture-turned" if turned else "label-unturned", what, file=str(picture))]
 
 
 def check_size(label: Size, other: Size, fault: str, name: str) -> list[Finding]:

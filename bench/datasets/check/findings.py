@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from bench.metrics.pq import PQStat, pq_table
+from bench.metrics.pq import MUCH_VOID, PQStat, pq_table
 from bench.types import Categories
 
 Severity = Literal["error", "warning", "note"]
@@ -46,6 +46,9 @@ FAULTS: Mapping[str, Fault] = {
     "png-without-annotation": Fault("warning", "remove the PNG, or add its annotation"),
     "picture-missing": Fault("error", "unpack the pictures again, or mend file_name"),
     "picture-unreadable": Fault("error", AGAIN),
+    "picture-turned": Fault("note", "nothing: it is read as viewers show it, and its label fits"),
+    "picture-16-bit": Fault("note", "write `bits:` into the data set's YAML, so that other pictures do not change it"),
+    "label-unturned": Fault("error", "turn the label as well, or remove the orientation from the picture"),
     "picture-twice": Fault("error", "rename one: image ids are unique in a split"),
     "picture-without-label": Fault("error", "unpack the annotations again, or remove the picture"),
     "picture-without-annotation": Fault("warning", "remove the picture, or annotate it"),
@@ -73,6 +76,7 @@ FAULTS: Mapping[str, Fault] = {
     "size-declared": Fault("error", "correct height and width in `images`"),
     "size-picture": Fault("error", "label and picture do not belong together, or one was resized"),
     "map-transposed": Fault("error", "transpose the label: rows are y"),
+    "much-void": Fault("warning", "predictions there are not counted as wrong; list a background as a stuff class"),
     "all-void": Fault("warning", "the image counts nothing; leave it out, or label it"),
     # all together
     "no-images": Fault("error", "the split is empty; unpack it again"),
@@ -89,7 +93,7 @@ class Finding:
     what: str
     image_id: str | None = None
     file: str | None = None
-    pixels: int | None = None
+    pixels: float | None = None
 
     @property
     def severity(self) -> Severity:
@@ -108,11 +112,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class ImageCheck:
-    """Result of one image: findings, pixels by category id, PQ statistics of its truth against itself."""
+    """Result of one image: findings, pixels by category id and in all, PQ statistics of its truth against itself."""
 
     findings: tuple[Finding, ...]
     pixels: Mapping[int, int]
     tally: Mapping[int, PQStat]
+    image_px: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,9 +148,11 @@ class CheckAccumulator:
     pixels: dict[int, int]
     tallies: dict[int, PQStat]
     images: int = 0
+    image_px: int = 0
 
     def add(self, image: ImageCheck) -> None:
         self.images += 1
+        self.image_px += image.image_px
         self.findings += image.findings
         for category_id, pixels in image.pixels.items():
             self.pixels[category_id] = self.pixels.get(category_id, 0) + pixels
@@ -154,6 +161,7 @@ class CheckAccumulator:
 
     def report(self, dataset: str, categories: Categories) -> CheckReport:
         found = [*self.findings, *_self_score(self.tallies, categories), *_absent(self.pixels, categories)]
+        found += self._void(categories)
         if self.images == 0 and not found:
             found.append(Finding("no-images", "there is no image to check"))
         order: list[Severity] = ["error", "warning", "note"]
@@ -161,6 +169,12 @@ class CheckAccumulator:
         return CheckReport(
             dataset, self.images, tuple(sorted(found, key=lambda finding: order.index(finding.severity))), pixels
         )
+
+    def _void(self, categories: Categories) -> Iterable[Finding]:
+        """Yield a finding if more than MUCH_VOID of the pixels have no class."""
+        void = self.image_px - sum(self.pixels.get(category.id, 0) for category in categories)
+        if self.image_px and void > MUCH_VOID * self.image_px:
+            yield Finding("much-void", f"{100 * void / self.image_px:.1f} % of the pixels have no class", pixels=void)
 
 
 def _self_score(tallies: Mapping[int, PQStat], categories: Categories) -> Iterable[Finding]:

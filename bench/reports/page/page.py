@@ -20,6 +20,7 @@ from bench.reports.figures.summary import class_errors_name
 from bench.reports.page.gallery import Gallery
 from bench.reports.pictures.colors import ERROR_COLORS
 from bench.reports.pictures.overlays import ERROR_NAMES
+from bench.reports.tables import warnings_on
 from bench.reports.views.classes import measures
 from bench.reports.views.cost import scatters
 from bench.reports.views.errors import confusions, sizes
@@ -65,6 +66,7 @@ def page_values(
         "dataset": first.dataset,
         "images": first.score.images,
         "protocol": first.score.protocol,
+        "warnings": [f"{view.label}: {warning}" for view in views for warning in warnings_on(view.score)],
         "key": comparability_key(first)[:8],
         "version": __version__,
         "css": Markup(_template("page.css")),

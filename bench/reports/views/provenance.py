@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.analysis.contrasts import Arm
 from bench.analysis.ranking import row_of
 from bench.io.canonical_json import digest
-from bench.reports.tables import UNDEFINED, Table
+from bench.reports.tables import UNDEFINED, Table, ignored_line
 from bench.reports.views.runs import RunView
 from bench.reports.views.training import training_log
 from bench.results.line_digests import lines_digest
@@ -41,6 +41,7 @@ def _facts(view: RunView) -> dict[str, str]:
         "Truth and rules": digest(done.key),
         "Protocol": f"{view.score.protocol}; departs from panopticapi: "
         + ("; ".join(view.score.reference_deviations) or "nowhere"),
+        "Forgiven": ignored_line(view.score),
         "Stored lines": stored_lines(view.run),
         "Commit": str(view.row["commit"] or ""),
         "Finished": done.finished,

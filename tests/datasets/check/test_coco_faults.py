@@ -15,7 +15,7 @@ from bench.datasets.check.common import CheckOptions
 from bench.datasets.check.findings import FAULTS
 
 Fault = Callable[[CocoTree], Planted]
-FOLLOWS = {"class-absent", "self-score"}  # what else a fault may bring about
+FOLLOWS = {"class-absent", "self-score", "much-void"}  # what else a fault may bring about
 
 
 def json_unreadable(tree: CocoTree) -> Planted:
