@@ -106,7 +106,7 @@ def _other_format(data: Any) -> str:
     entries = data.get("annotations") if isinstance(data, dict) else data
     first = entries[0] if isinstance(entries, list) and entries and isinstance(entries[0], dict) else {}
     if not isinstance(entries, list):
-        keys = f", but the keys {', '.join(map(_short, list(data)[:5]))}" if isinstance(data, dict) and data else ""
+        keys = f", but the keys {', '.join(map(excerpt, list(data)[:5]))}" if isinstance(data, dict) and data else ""
         return f"no list `annotations`{keys}; this is not a COCO panoptic JSON: {panoptic}"
     if "segments_info" in first:
         return "" if isinstance(data, dict) else 'a list of annotations; write it as {"annotations": [ … ]}'
