@@ -137,7 +137,7 @@ def test_a_checkpoint_of_another_family_is_told(place: Place, weights: Path, cal
     (folder / "config.json").write_text('{"model_type": "mask2former"}', encoding="utf-8")
     answer = run_efficientps(place, call, folder)
     assert (answer.code, answer.out) == (4, "")
-    assert "checkpoint of another family" in answer.err and "Traceback" not in answer.err
+    assert "take --model of that family" in answer.err and "Traceback" not in answer.err
 
 
 @pytest.mark.parametrize("order", ["swapped", "short"])
