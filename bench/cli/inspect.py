@@ -41,8 +41,12 @@ def show_command(
     """Show the score or breakdowns of a run. Breakdowns are computed from its stored image lines."""
     from bench.results.run import find_run
 
-    found, asked = find_run(run, results), (errors, by_size, thresholds, confusion, boundary, intervals)
-    views = [view for view, wanted in zip(render.VIEWS, asked, strict=True) if wanted]
+    found = find_run(run, results)
+    asked = {
+        "errors": errors, "by_size": by_size, "thresholds": thresholds, "confusion": confusion,
+        "boundary": boundary, "intervals": intervals,
+    }  # fmt: skip
+    views = [view for view, wanted in asked.items() if wanted]
     if views:
         render.render_views(found, views, json_)
     else:

@@ -55,7 +55,9 @@ def _list(json_: bool, style: str) -> None:
             _percent(where.published),
             where.published.rule if where.published else "–",
             file.method,
-            where.repo or urlsplit(where.url or "").netloc or ("of two models" if where.parts else "shipped"),
+            where.repo
+            or urlsplit(where.url or "").netloc
+            or ("of two models" if where.parts else "shipped" if where.path else "none"),
         ]
         for name, file in files.items()
         for checkpoint, where in file.checkpoints.items()

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from bench.results.run import Run
     from bench.results.shards import Shard
 
-VIEWS = ("errors", "by_size", "thresholds", "confusion", "boundary", "intervals")
-
 
 def render_score(run: Run, score: Score, as_json: bool, per_class: bool = False) -> None:
     """Print the totals of a run. The JSON has `reused` if the run was finished before this command."""
@@ -57,14 +55,14 @@ def render_run(run: Run, as_json: bool, per_class: bool = False) -> None:
 def render_views(run: Run, views: list[str], as_json: bool) -> None:
     """Print breakdowns of a run; in JSON an object with one key per breakdown."""
     from bench.analysis.breakdown import breakdown
-    from bench.reports.breakdown_tables import explanation_tables
+    from bench.reports.breakdown_tables import breakdown_tables
 
     found = {view: breakdown(run, view) for view in views}
     if as_json:
         print_json(found)
         return
     print_text(f"{run.name} on {run.dataset}, {run.score.images} images, percent")
-    print_tables(explanation_tables(found))
+    print_tables(breakdown_tables(found))
 
 
 def render_comparison(comparison: Comparison, as_json: bool) -> None:

@@ -28,8 +28,8 @@ class Adapter(Protocol):
 
     Optional attributes: `device`, `threads`, `parameters`, `revision`, `hardware` (the device's name) and
     `synchronize()`, which waits for the device; without it, on any device but the CPU, `--timing` measures only the
-    total. `multiply_adds` is a number, or a method that takes an `Image` and returns one; without it, torch counts them
-    if `parameters` is set (`bench.models.flops`).
+    total. `multiply_adds` is a positive integer, or a method that takes an `Image` and returns one; without it,
+    torch counts them if `parameters` is set (`bench.models.flops`).
     """
 
     categories: Categories

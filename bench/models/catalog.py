@@ -68,4 +68,4 @@ def weights(checkpoint: Checkpoint) -> str:
         return f"[{checkpoint.url.rpartition('/')[2]}]({checkpoint.url})"
     if checkpoint.repo:
         return f"[{checkpoint.repo}](https://huggingface.co/{checkpoint.repo})"
-    return "shipped" if checkpoint.path else "of two models"
+    return "shipped" if checkpoint.path else "of two models" if checkpoint.parts else "none"

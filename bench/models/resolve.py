@@ -174,9 +174,14 @@ def _spec(
         fusion = asked.apply(checkpoint.fusion.apply(file.fusion.apply(PRESETS["none"])))
         space = load_space(checkpoint.categories).evaluated
         size = checkpoint.input or (parts["semantic"].input if parts else InputSize(0, 0))
-        if adapter_file(file.adapter) is None and (fusion.rule == "none" or not size.longer):
-            absent = "input: {shorter: PX, longer: PX}" if not size.longer else "fusion: {preset: NAME}"
-            raise UsageError(f"the adapter {file.adapter} needs `{absent}`")
+        # An adapter without weights reads neither; the other shipped ones read both.
+        if adapter_file(file.adapter) is None and checkpoint.weights != "none":
+            needs = {
+                "input: {shorter: PX, longer: PX}": not size.longer,
+                "fusion: {preset: NAME}": fusion.rule == "none",
+            }
+            if absent := " and ".join(f"`{key}`" for key, lacks in needs.items() if lacks):
+                raise UsageError(f"the adapter {file.adapter} needs {absent}; write it into the YAML")
     return ModelSpec(
         name=path.stem,
         adapter=file.adapter,

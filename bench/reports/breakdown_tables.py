@@ -144,6 +144,6 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[Table]]] = {
 }
 
 
-def explanation_tables(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Table]:
+def breakdown_tables(views: Mapping[str, Mapping[str, Any]]) -> Iterator[Table]:
     for view, found in views.items():
         yield from TABLES[view](found)

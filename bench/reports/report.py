@@ -11,7 +11,7 @@ from bench.datasets.dataset import Dataset
 from bench.errors import UsageError
 from bench.metrics.bootstrap import Estimate
 from bench.metrics.score import HEADLINE
-from bench.reports.breakdown_tables import explanation_tables
+from bench.reports.breakdown_tables import breakdown_tables
 from bench.reports.figures.class_bars import class_bars
 from bench.reports.figures.plot import PALETTE
 from bench.reports.figures.summary import plots
@@ -131,7 +131,7 @@ def _markdown(views: Sequence[RunView], path: Path, pictures: Iterable[Path]) ->
     tables = [headline_table(views)] if len(views) > 1 else []
     for view in views:
         tables += [headline(view.label, view.run.dataset, view.score), semantic_table(view.score)]
-        tables += [class_table(view.score), *explanation_tables(view.views)]
+        tables += [class_table(view.score), *breakdown_tables(view.views)]
     maps = [_map(one) for one in map_views(views)]
     links = [f"![{picture.stem}]({picture.relative_to(path.parent).as_posix()})\n" for picture in pictures]
     return _write(path, "\n".join([*(_section(table) for table in tables), *maps, *links]))
