@@ -52,6 +52,12 @@ def print_status(text: str) -> None:
     stderr_console().print(text, markup=False)
 
 
+def print_note(text: str, *, stderr: bool = False) -> None:
+    """Print sentences, which a terminal may break between words, unlike paths and commands that are copied."""
+    out = console(stderr)
+    out.print(text, markup=False, soft_wrap=not out.is_terminal)
+
+
 def print_json(value: Any) -> None:
     # Escapes where the encoding lacks characters: a replaced one would spoil the JSON.
     escaped = not (sys.stdout.encoding or "").lower().startswith("utf")
@@ -66,7 +72,7 @@ def print_tables(tables: Iterable[Table]) -> None:
     """Print tables on stdout, and on stderr the columns that do not fit into the terminal."""
     missing = dict.fromkeys(name for table in tables for name in _print_fitting(table.title, table.columns, table.rows))
     if missing:
-        print_status(f"not shown at this width: {', '.join(missing)}; a wider terminal or --json has them")
+        print_note(f"not shown at this width: {', '.join(missing)}; a wider terminal or --json has them", stderr=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -101,7 +107,7 @@ def _print_fitting(title: str, columns: Sequence[str], rows: Sequence[Sequence[s
     for row in rows:
         table.add_row(*(row[i] for i in shown))
     if title:  # not as rich's title, which is folded to the width of the table
-        out.print(title, style="italic", markup=False)
+        out.print(title, style="italic", markup=False, soft_wrap=not out.is_terminal)
     # A console of its own width: rich would squeeze the table into 80 columns where there is no terminal.
     Console(highlight=False, width=sum(widths) + GAP * len(widths)).print(table)
     valued = [i for i in range(len(columns)) if any(row[i] not in ("", "–") for row in rows)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bench.cli.console import print_json, print_status, print_table, print_tables, print_text
+from bench.cli.console import print_json, print_note, print_status, print_table, print_tables, print_text
 
 if TYPE_CHECKING:
     from bench.analysis.comparison import Comparison
@@ -72,7 +72,7 @@ def render_comparison(comparison: Comparison, as_json: bool) -> None:
         print_json(comparison.to_json())
         return
     print_tables(comparison_tables(comparison))
-    print_text("\n".join(comparison.notes))
+    print_note("\n".join(comparison.notes))
 
 
 def render_run_or_shard(run: Run, shard: Shard, as_json: bool) -> None:
