@@ -51,7 +51,7 @@ class Compose:
         logits = semantic_logits(self.semantic, output[0], size)
         instances = found_instances(self.instances, output[1], size)
         panoptic = fuse_instances(logits, instances, self.categories, self.spec.fusion)
-        return Prediction(panoptic, semantic_map(logits, self.categories))
+        return Prediction(panoptic, semantic_map(logits, self.categories) if self.spec.semantic else None)
 
 
 def semantic_logits(adapter: Adapter, output: Any, size: tuple[int, int]) -> Any:

@@ -75,7 +75,7 @@ class MMDetection:
         # The last column is "no object".
         columns = [*self.order, len(self.order)]
         return [
-            Output(classes[i].float().cpu()[:, columns], masks[i].float().cpu(),
+            Output(classes[i].float()[:, columns], masks[i].float(),
                    tuple(sample.batch_input_shape), tuple(sample.img_shape[:2]))
             for i, sample in enumerate(samples)
         ]  # fmt: skip
@@ -86,7 +86,7 @@ class MMDetection:
             for category, position in zip(self.categories, self.order):  # noqa: B905 - `strict` came with Python 3.10
                 ids[position] = category.id
             return Prediction(panoptic_of(output, ids))
-        prediction: Prediction = fused(output, size, self.categories, self.spec.fusion)
+        prediction: Prediction = fused(output, size, self.spec)
         return prediction
 
 

@@ -20,7 +20,6 @@ from bench.models.flops import counted, without_values
 from bench.types import RGB, Categories, Image, Precision, Prediction
 
 if TYPE_CHECKING:
-    from bench.fusion.presets import FusionSpec
     from bench.models.model_file import InputSize
     from bench.models.spec import ModelSpec
 
@@ -33,7 +32,7 @@ VERSION = 1  # goes up with every change that moves a pixel of these models
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """Raw logits of one image: (Q, C + 1) and (Q, h, w) float32 on the CPU; sizes are (H, W) in pixels."""
+    """Raw logits of one image: (Q, C + 1) and (Q, h, w) float32 on the model's device; sizes are (H, W) in pixels."""
 
     class_logits: Any
     mask_logits: Any
@@ -104,7 +103,8 @@ class QueryModel:
 
         padded, real = self.padded(batch)
         with torch.inference_mode(), autocast(self.device, self.spec.precision):
-            classes, masks = (logits.float().cpu() for logits in self.logits(padded, real))
+            classes, masks = (logits.float() for logits in self.logits(padded, real))
+        self.synchronize()  # so that the time of the network is counted here and not in postprocess
         classes = classes if self.columns is None else fold(classes, self.columns)
         size = int(padded.shape[-2]), int(padded.shape[-1])
         sizes = [(image.shape[1], image.shape[2]) for image in batch]
@@ -118,7 +118,7 @@ class QueryModel:
             torch.cuda.synchronize(self.device)
 
     def postprocess(self, output: Output, size: tuple[int, int]) -> Prediction:
-        return fused(output, size, self.categories, self.spec.fusion)
+        return fused(output, size, self.spec)
 
 
 class Mask2Former(QueryModel):
@@ -184,15 +184,14 @@ class Eomt(QueryModel):
             )
 
 
-def fused(output: Output, size: tuple[int, int], categories: Categories, spec: FusionSpec) -> Prediction:
+def fused(output: Output, size: tuple[int, int], spec: ModelSpec) -> Prediction:
     """Return the prediction of raw logits at the original image size (H, W)."""
-    from bench.fusion.logits import ImageGeometry
-    from bench.fusion.queries import fuse
-    from bench.fusion.semantic import semantic
+    from bench.fusion.queries import ImageGeometry, postprocess
 
-    geometry = ImageGeometry(output.padded_size, output.image_size, size)
-    logits = output.class_logits, output.mask_logits
-    return Prediction(fuse(*logits, geometry, categories, spec), semantic(*logits, geometry, categories))
+    return postprocess(
+        output.class_logits, output.mask_logits, ImageGeometry(output.padded_size, output.image_size, size),
+        spec.space, spec.fusion, semantic=spec.semantic, where=spec.postprocess,
+    )  # fmt: skip
 
 
 def autocast(device: str, precision: Precision) -> Any:

@@ -92,7 +92,7 @@ class EfficientPS:
 
         logits = self.semantic_logits(output, size)
         panoptic = fuse_instances(logits, self.instances(output, size), self.categories, self.spec.fusion)
-        return Prediction(panoptic, semantic_map(logits, self.categories))
+        return Prediction(panoptic, semantic_map(logits, self.categories) if self.spec.semantic else None)
 
 
 def check_classes(spec: ModelSpec, names: Sequence[str], things: Sequence[int]) -> None:

@@ -57,6 +57,7 @@ def run_command(
     save_predictions: Annotated[bool, typer.Option(help="Keep panoptic PNGs beside the results.")] = True,
     timing: Annotated[bool, typer.Option(help="Measure latency, too: one image at a time.")] = False,
     metrics: Metric = None,
+    semantic: Annotated[bool, typer.Option("--semantic/--no-semantic", help="Compute semantic maps and mIoU.")] = True,
     shard: Part = "0/1",
     overwrite: Overwrite = False,
     json_: Json = False,
@@ -81,8 +82,8 @@ def run_command(
         done = run(
             spec, data, out, name=name, device=device, batch_size=batch_size, workers=workers, protocol=protocol,
             overwrite=overwrite, save_predictions=save_predictions, label_map=label_map,
-            metrics=[metrics] if metrics else [], shard=part, command=["bench", *sys.argv[1:]], on_image=on_image,
-            on_file=on_file,
+            metrics=[metrics] if metrics else [], semantic=semantic, shard=part, command=["bench", *sys.argv[1:]],
+            on_image=on_image, on_file=on_file,
         )  # fmt: skip
     print_origin(done, save_predictions)
     if timing:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,14 @@ def predict_and_score(
     batch_size: int = 1,
     workers: int = 2,
     labels: LabelMap | None = None,
+    semantic: bool = True,
     on_image: ProgressCallback | None = None,
 ) -> None:
     """Predict and score the images that the run lacks. `infer` runs on the calling thread, the other stages on threads.
 
     Only batches of the session's shard are evaluated. `labels` maps the model's label space to that of the data set;
-    None if they are the same. Raises ModelError, naming the stage and the images, if the adapter fails.
+    None if they are the same. Without `semantic`, semantic maps are dropped. Raises ModelError, naming the stage and
+    the images, if the adapter fails.
     """
     predicted = session.dataset.categories if labels is None else labels.source
     cuts = session.shard.of(batches(session.dataset.samples, batch_size))
@@ -50,6 +53,8 @@ def predict_and_score(
         with _stage("postprocess", [sample.image_id]):
             prediction = adapter.postprocess(output, size)
             _check_fit(prediction, size, predicted)
+            if not semantic:
+                prediction = replace(prediction, semantic=None)
             if labels is not None:
                 prediction = remap_prediction(prediction, labels)
         return _score(sample, prediction, {**seconds, "postprocess": time.perf_counter() - start}, session)

@@ -122,19 +122,26 @@ def _pixels_of_picture(sample: Sample) -> str:
 
 
 def model_identity(
-    spec: ModelSpec, code: UserCode, digests: FileDigests, exclude: Collection[Path] = ()
+    spec: ModelSpec, code: UserCode, digests: FileDigests, exclude: Collection[Path] = (), *, device: str = "cpu"
 ) -> dict[str, Any]:
     """Return the model settings that affect a prediction, and digests of weights and code.
 
-    `exclude` are paths inside the weights folder that are not part of the weights: results, data, the YAML.
+    `device` is the kind of device; where it does the post-processing, its rounding may move a pixel. `exclude` are
+    paths inside the weights folder that are not part of the weights: results, data, the YAML.
     """
     settings: dict[str, Any] = {name: to_plain(getattr(spec, name)) for name in ("input", "fusion", "precision")}
+    if not spec.semantic:
+        settings["semantic"] = False
+    if spec.fuses_on_device(device):
+        settings["postprocess"] = "device"
     if spec.framework is not None:  # the digest of the weights covers a config that is a file
         settings["framework"] = {**to_plain(spec.framework), "config": Path(spec.framework.config).name}
     return {
         **settings,
         "categories": digest(to_plain(spec.space.items))[:16],
-        "parts": {role: model_identity(part, code, digests, exclude) for role, part in spec.parts.items()},
+        "parts": {
+            role: model_identity(part, code, digests, exclude, device=device) for role, part in spec.parts.items()
+        },
         "weights": weights_digest(spec, exclude, digests),
         "adapter": _adapter(spec, code, digests),
         "reads": [_read_digest(Path(path), digests) for path in spec.reads],
@@ -200,7 +207,8 @@ def _shown(spec: ModelSpec) -> dict[str, Any]:
     parts = {role: _shown(part) for role, part in spec.parts.items()}
     shown = {**to_plain(spec), "source": _portable(spec.source), "parts": parts}
     del shown["yaml"], shown["space"]
-    return shown
+    usual = {"semantic": True, "postprocess": "auto"}
+    return {name: value for name, value in shown.items() if name not in usual or usual[name] != value}
 
 
 def _portable(source: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from bench.datasets.dataset import Dataset
@@ -41,6 +42,7 @@ def run(
     overwrite: bool = False,
     label_map: str | None = None,
     metrics: Metrics = (),
+    semantic: bool = True,
     shard: Shard = WHOLE,
     command: Sequence[str] = (),
     on_image: ProgressCallback | None = None,
@@ -51,8 +53,9 @@ def run(
     `model` is a name, the path of a YAML, or a ModelSpec from `resolve_model`; the run has its name unless `name` is
     given. If its label space differs from that of the data set, predictions are mapped by `label_map` (a name in
     configs/labels or a file), else by a shipped map.
-    `metrics` names optional metrics ("boundary"). A run of one shard stays incomplete until `bench.results.merge` joins
-    all shards. `on_file(done, total)` is called while files without a cached digest are hashed.
+    `metrics` names optional metrics ("boundary"). Without `semantic`, no semantic map is computed, nor its mIoU. A run
+    of one shard stays incomplete until `bench.results.merge` joins all shards. `on_file(done, total)` is called while
+    files without a cached digest are hashed.
 
     >>> from bench.datasets.registry import load_dataset
     >>> done = run("./mine.yaml", load_dataset("minicity:demo").limited(2), "results", device="cpu", protocol="strict")
@@ -64,6 +67,11 @@ def run(
     if batch_size < 1 or workers < 1:
         raise UsageError("--batch-size and --workers must be at least 1")
     spec = with_commits(ensure_resolved(model, dataset.name, dataset.base, dataset.space))
+    if not semantic and "panoptic" not in dataset.carries:
+        raise UsageError(
+            f"--no-semantic: {dataset.name} has semantic labels only, and mIoU is all there is; leave it out"
+        )
+    spec = replace(spec, semantic=semantic)
     labels = find_label_map(
         (spec.categories, spec.space), (dataset.space or dataset.name, dataset.categories), label_map
     )
@@ -75,8 +83,8 @@ def run(
     digests, elsewhere = FileDigests(), [Path(out), Path(spec.yaml), *([] if dataset.root is None else [dataset.root])]
     inputs = image_inputs(dataset, digests, pictures=True, on_file=on_file)
     identity = run_identity(
-        name or spec.name, dataset, model_identity(spec, code, digests, elsewhere), batch_size, protocol, metrics,
-        device=kind, labels=labels, inputs=inputs,
+        name or spec.name, dataset, model_identity(spec, code, digests, elsewhere, device=kind), batch_size, protocol,
+        metrics, device=kind, labels=labels, inputs=inputs,
     )  # fmt: skip
     folder = run_folder(out, dataset, identity)
     if not overwrite and (finished := finished_run(folder)) is not None:
@@ -94,8 +102,9 @@ def run(
         session.set_metadata("unlisted_modules", unlisted_modules())
         try:
             predict_and_score(
-                adapter, session, batch_size=batch_size, workers=workers, labels=labels, on_image=on_image
-            )
+                adapter, session, batch_size=batch_size, workers=workers, labels=labels, semantic=semantic,
+                on_image=on_image,
+            )  # fmt: skip
         finally:  # an interrupted run may not be resumed either; a worker may hang, and is not asked
             session.set_metadata("unlisted_modules", unlisted())
         session.set_metadata("unlisted_modules", unlisted_modules())

@@ -1,12 +1,15 @@
 """DETR's post-processing (arXiv 2005.12872, appendix): every pixel goes to the query with the highest logit."""
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.fusion.logits import ImageGeometry, SelectedQueries, resize
+from bench.fusion.logits import ImageGeometry, SelectedQueries, argmax_first, at_once, resize
 
 
 def detr_segments(
@@ -23,33 +26,31 @@ def detr_segments(
     winner = _winners(kept.masks, geometry)
     # Reversed, so that the first query of a class overwrites the later ones.
     first = {label: k for k, label in reversed(list(enumerate(kept.labels)))}
-    winner = np.array([k if isthing[v] else first[v] for k, v in enumerate(kept.labels)], np.int32)[winner]
+    own = [k if isthing[label] else first[label] for k, label in enumerate(kept.labels)]
+    winner = torch.tensor(own, dtype=torch.int32, device=winner.device)[winner]
     # Dropping a small segment gives its pixels to others, so that the areas are counted again until all are large
     # enough.
     while alive:
-        area = np.bincount(winner.ravel(), minlength=len(alive))
-        if area.min() >= min_area_px:
+        area = torch.bincount(winner.ravel(), minlength=len(alive)).tolist()
+        if min(area) >= min_area_px:
             break
         alive = [k for position, k in enumerate(alive) if area[position] >= min_area_px]
         winner = _winners(kept.masks[alive], geometry)
-    return winner, alive
+    return winner.cpu().numpy(), alive
 
 
-def _winners(masks: Tensor, geometry: ImageGeometry) -> NDArray[np.int32]:
-    """Return the (H, W) index of the highest of (n, h, w) logits, the first on a tie; zeros for n = 0."""
-    rows = nearest(geometry.image_size[0], geometry.target_size[0])
-    columns = nearest(geometry.image_size[1], geometry.target_size[1])
-    winner = np.zeros(geometry.target_size, dtype=np.int32)
-    best: NDArray[np.float32] | None = None
-    for k, mask in enumerate(masks):
-        # DETR takes the argmax at the size of its input and resizes that by NEAREST: only the picked pixels matter.
-        logit = resize(mask, geometry.image_size).numpy()[rows[:, None], columns]
-        if best is None:
-            best = logit
-            continue
-        winner[logit > best] = k
-        np.maximum(best, logit, out=best)
-    return winner
+def _winners(masks: Tensor, geometry: ImageGeometry) -> Tensor:
+    """Return the (H, W) int32 index of the highest of (n, h, w) logits, the first on a tie; zeros for n = 0."""
+    (height, width), (out_height, out_width) = geometry.image_size, geometry.target_size
+    rows = torch.from_numpy(nearest(height, out_height)).to(masks.device)
+    columns = torch.from_numpy(nearest(width, out_width)).to(masks.device)
+    # DETR takes the argmax at the size of its input and resizes that by NEAREST: only the picked pixels matter.
+    logits = (
+        mask[rows[:, None], columns]
+        for some in torch.split(masks, at_once(masks.device, 2 * height * width))
+        for mask in resize(some, geometry.image_size)
+    )
+    return argmax_first(logits)[1] if len(masks) else torch.zeros(geometry.target_size, dtype=torch.int32)
 
 
 def nearest(n_in: int, n_out: int) -> NDArray[np.intp]:

@@ -1,5 +1,7 @@
 """transformers' panoptic post-processing including its known defects, for tests and comparison."""
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 from collections.abc import Collection
@@ -9,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.fusion.logits import PixelAssignment, Size, assign_pixels, fill_ids, resize, select
+from bench.fusion.assignment import Assign, PixelAssignment, assign_pixels, fill_ids
+from bench.fusion.logits import SelectedQueries, Size, resize
 from bench.fusion.presets import FusionSpec
 
 
@@ -25,7 +28,7 @@ class HfSegment:
 
 @torch.no_grad()
 def hf_segments(
-    class_logits: Tensor, mask_logits: Tensor, target_size: Size, fuse: Collection[int], spec: FusionSpec
+    kept: SelectedQueries, target_size: Size, fuse: Collection[int], spec: FusionSpec, assign: Assign = assign_pixels
 ) -> tuple[Tensor, list[HfSegment]]:
     """Return the (H, W) int32 ids and the segments of `post_process_panoptic_segmentation` (transformers 5.23).
 
@@ -34,15 +37,15 @@ def hf_segments(
     below the mask threshold; and after a class of `fuse`, numbering continues from the id of that class, so that ids
     collide. Ids are -1 everywhere if no query is selected (float32 in transformers).
     """
-    kept = select(class_logits, mask_logits, spec.score_threshold)
     if not kept.labels:
         return torch.full(target_size, -1, dtype=torch.int32), []
     inner = spec.inner_size or (kept.masks.shape[1], kept.masks.shape[2])
     masks = (resize(resize(mask, inner).sigmoid(), target_size) for mask in kept.masks)
-    result = assign_pixels(masks, kept.scores, target_size, spec.mask_threshold, weigh_first=True)
+    result = assign(masks, kept.scores, target_size, spec.mask_threshold, weigh_first=True)
     ids = np.zeros((len(kept.labels), 2), dtype=np.int32)
     segments: list[HfSegment] = []
     fused: dict[int, int] = {}  # label → id
+    scores = kept.scores.tolist()
     current = 0
     for k, label in enumerate(kept.labels):
         if not _passes(result, k, spec.overlap_threshold):
@@ -53,7 +56,7 @@ def hf_segments(
         ids[k] = current
         if label in fuse:
             fused[label] = current
-        segments.append(HfSegment(current, label, label in fuse, round(float(kept.scores[k]), 6)))
+        segments.append(HfSegment(current, label, label in fuse, round(scores[k], 6)))
     return torch.from_numpy(fill_ids(ids, result.code)), segments
 
 

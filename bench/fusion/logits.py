@@ -1,4 +1,4 @@
-"""Class and mask logits: validation, query selection, resizing, assignment of pixels to queries."""
+"""Class and mask logits: validation, query selection, resizing."""
 
 # Runs on Python 3.9 in workers of other frameworks: no newer syntax.
 
@@ -7,11 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -41,30 +38,18 @@ class ImageGeometry:
 
 @dataclass(frozen=True, eq=False)
 class SelectedQueries:
-    """K queries above the score threshold, in query order; float32 on the CPU."""
+    """K queries above the score threshold, in query order; float32 on the device of the logits."""
+
+    queries: Tensor  # (K,) their indices
 
     scores: Tensor  # (K,) probability of the best class
     labels: list[int]  # (K,) index of the best class
     masks: Tensor  # (K, h, w) logits
 
 
-@dataclass(frozen=True, eq=False)
-class PixelAssignment:
-    """Winning query of each pixel.
-
-    `code` (H, W) is 2k + 1 if query k won with a mask probability >= the threshold, 2k if it won below it. `area` (K,
-    2) counts both, below first. `extent` (K,) counts the pixels of each query at or above the threshold, won or not.
-    """
-
-    code: NDArray[Any]
-    area: NDArray[np.int64]
-    extent: tuple[int, ...]
-
-
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """Use one torch thread."""
-    # For maps of this size, more threads are far slower on a busy machine.
+    """Use one torch thread. For maps of this size, more threads are far slower on a busy machine."""
     before = torch.get_num_threads()
     if before == 1:
         yield
@@ -91,30 +76,31 @@ def check_shapes(class_logits: Tensor, mask_logits: Tensor, classes: int) -> Non
 
 
 def class_probabilities(class_logits: Tensor) -> Tensor:
-    """Return the softmax of (Q, C + 1) logits, float32 on the CPU. Raise ModelError for NaN and infinities."""
-    logits = class_logits.to("cpu", torch.float32)
+    """Return the softmax of (Q, C + 1) logits, float32 on their device. Raise ModelError for NaN and infinities."""
+    logits = class_logits.to(torch.float32)
     check_finite(logits, "class")
     return logits.softmax(-1)
 
 
-def select(class_logits: Tensor, mask_logits: Tensor, threshold: float) -> SelectedQueries:
-    """Select the queries whose best class is not "no object" (the last column) and scores > `threshold`.
+def select(probabilities: Tensor, mask_logits: Tensor, threshold: float) -> SelectedQueries:
+    """Select the queries whose best class is not "no object" (the last column) and has a probability > `threshold`.
 
-    Only their masks are copied to the CPU, converted to float32 and checked.
+    Only their masks are converted to float32 and checked.
     """
-    probabilities = class_probabilities(class_logits)
     scores, labels = probabilities.max(-1)
     # panoptic_inference of MaskFormer and Mask2Former: the class is the best of all with "no object", and a query whose
     # best is "no object" is out, however likely its second is.
     keep = ((labels != probabilities.shape[1] - 1) & (scores > threshold)).nonzero()[:, 0]
-    masks = mask_logits[keep.to(mask_logits.device)].to("cpu", torch.float32)
+    masks = mask_logits[keep].to(torch.float32)
     check_finite(masks, "mask")
-    return SelectedQueries(scores[keep], labels[keep].tolist(), masks)
+    return SelectedQueries(keep, scores[keep], labels[keep].tolist(), masks)
 
 
 def check_finite(logits: Tensor, kind: str) -> None:
-    """Raise ModelError for NaN and infinities."""
-    # Both pass through `aminmax`, which is 20 times cheaper than `isfinite`.
+    """Raise ModelError for NaN and infinities.
+
+    Both pass through `aminmax`, which is 20 times cheaper than `isfinite`.
+    """
     if not logits.numel() or bool(torch.stack(torch.aminmax(logits)).isfinite().all()):
         return
     bad = int((~logits.isfinite()).sum())
@@ -125,60 +111,49 @@ def check_finite(logits: Tensor, kind: str) -> None:
 
 
 def resize(mask: Tensor, size: Size) -> Tensor:
-    """Resize (h, w) to `size`, bilinear with half-pixel centres. A mask of that size is returned as it is."""
-    if tuple(mask.shape) == size:
+    """Resize (h, w) or (n, h, w) to `size`, bilinear with half-pixel centres. A mask of that size is returned as is."""
+    if tuple(mask.shape[-2:]) == size:
         return mask
-    return interpolate(mask[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+    resized = interpolate(mask.view(1, -1, *mask.shape[-2:]), size=size, mode="bilinear", align_corners=False)
+    return resized.view(*mask.shape[:-2], *size)
 
 
 def to_target(mask: Tensor, geometry: ImageGeometry) -> Tensor:
-    """Resize mask logits (h, w) to `target_size`: to the padded input, crop to the image, to the target."""
-    # Twice, as detectron2's `sem_seg_postprocess` does; a single resize changes about 0.15 % of the pixels.
+    """Resize mask logits (h, w) or (n, h, w) to `target_size`: to the padded input, crop to the image, to the target.
+
+    It resizes twice, as detectron2's `sem_seg_postprocess` does; a single resize changes about 0.15 % of pixels.
+    """
     height, width = geometry.image_size
-    return resize(resize(mask, geometry.padded_size)[:height, :width], geometry.target_size)
+    return resize(resize(mask, geometry.padded_size)[..., :height, :width], geometry.target_size)
+
+
+def probabilities(masks: Tensor, geometry: ImageGeometry) -> Iterator[Tensor]:
+    """Yield the (H, W) probabilities of (n, h, w) mask logits at the target size, in order; some are made at once."""
+    pixels = max(height * width for height, width in (geometry.padded_size, geometry.target_size))
+    for block in torch.split(masks, at_once(masks.device, 2 * pixels)):
+        yield from to_target(block, geometry).sigmoid()
+
+
+def at_once(device: torch.device, numbers: int) -> int:
+    """Return how many arrays of so many float32 numbers to hold: what fits a quarter of a device's free memory.
+
+    1 on the CPU, where one mask at a time stays in the caches.
+    """
+    if device.type == "cpu":
+        return 1
+    free = getattr(getattr(torch, device.type, None), "mem_get_info", None)  # of CUDA and XPU
+    return max(1, (free(device)[0] if free else 4 << 30) // (16 * numbers))
 
 
 def argmax_first(rows: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the maximum and the int32 index of the first maximum over float tensors of one shape."""
-    # A running maximum, since torch's argmax over the first axis is slow.
+    """Return the maximum and the int32 index of the first maximum over float tensors of one shape.
+
+    It keeps a running maximum, since torch's argmax over the first axis is slow.
+    """
     source = iter(rows)
     best = next(source).clone()
-    index = torch.zeros(best.shape, dtype=torch.int32)
+    index = torch.zeros(best.shape, dtype=torch.int32, device=best.device)
     for c, row in enumerate(source, start=1):
         torch.maximum(index, (row > best).to(torch.int32) * c, out=index)
         torch.maximum(best, row, out=best)
     return best, index
-
-
-def assign_pixels(
-    probabilities: Iterable[Tensor], scores: Tensor, size: Size, threshold: float, *, weigh_first: bool
-) -> PixelAssignment:
-    """Assign each pixel to the query with the highest score × mask probability, the first on a tie.
-
-    `probabilities` yields a new (H, W) for each of the (K,) `scores`; it is overwritten, and only one is held at a
-    time. `weigh_first` compares the weighted probability with the threshold, as transformers does.
-    """
-    best = np.full(size, -1, dtype=np.float32)
-    # Codes go up to 2 * 127 + 1 for 128 queries; in one byte a pass over the map is faster.
-    code = np.zeros(size, dtype=np.uint8 if len(scores) <= 128 else np.int16)
-    extent: list[int] = []
-    for k, probability in enumerate(probabilities):
-        p = probability.numpy()
-        if weigh_first:
-            p *= scores[k].numpy()
-        # transformers multiplies masks by scores before the threshold, the papers compare the mask alone.
-        past = p >= threshold
-        extent.append(int(np.count_nonzero(past)))
-        if not weigh_first:
-            p *= scores[k].numpy()
-        # k grows, so a later winner has the larger code: a maximum replaces a slow masked write
-        np.maximum(code, (p > best) * (past + code.dtype.type(2 * k)), out=code)
-        np.maximum(best, p, out=best)
-    area = torch.bincount(torch.from_numpy(code.ravel()), minlength=2 * len(extent))
-    return PixelAssignment(code, area.view(-1, 2).numpy(), tuple(extent))
-
-
-def fill_ids(ids: NDArray[np.int32], code: NDArray[Any]) -> NDArray[np.int32]:
-    """Map (H, W) codes to ids; `ids` (K, 2) are those of a query's pixels below and above the threshold."""
-    index = torch.from_numpy(code.astype(np.int32).ravel())
-    return torch.from_numpy(ids.ravel()).index_select(0, index).view(code.shape).numpy()

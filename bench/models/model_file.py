@@ -169,6 +169,8 @@ class ModelFile:
     `folders` is data set → settings of a user's checkpoint folder for it. `method` is shown beside results.
     `env` is an environment (`bench env`) or the path of an interpreter in which the model runs as a worker; `deadline`
     is the time limit of one call to the worker, in seconds.
+    `postprocess` is where logits of queries become segments: on the CPU, or on the model's device, which rounds in its
+    own way; `auto` is the model's device.
     `reads` are files and folders beside the YAML that a user's adapter reads without importing them; a run's identity
     covers their content.
     `licence` (of the weights) and `tested` (how, here) are shown in the model table of the documentation.
@@ -183,6 +185,7 @@ class ModelFile:
     folders: Mapping[str, CheckpointFolder] = field(default_factory=dict)
     env: NameOrPath | None = None
     deadline: float = 300.0
+    postprocess: Literal["auto", "cpu", "device"] = "auto"
     reads: tuple[FilePath, ...] = ()
     licence: str | None = None
     tested: str | None = None

@@ -205,6 +205,7 @@ def _spec(
         files=checkpoint.files,
         reads=tuple(str(Path(name).resolve()) for name in file.reads),
         weightless=checkpoint.weights == "none",
+        postprocess=file.postprocess,
         yaml=str(path.resolve()),
     )
 

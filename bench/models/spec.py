@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from bench.fusion.presets import FusionSpec
 from bench.models.model_file import FrameworkConfig, InputSize, Published
@@ -16,6 +17,7 @@ class ModelSpec:
     """One resolved model: the input of an adapter's constructor, recorded in run.json.
 
     `categories` is the name of the label space `space`; `yaml` is the path of the model's YAML.
+    Without `semantic`, its adapter need not compute semantic maps.
     """
 
     name: str
@@ -40,12 +42,20 @@ class ModelSpec:
     files: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     weightless: bool = False
+    semantic: bool = True
+    postprocess: Literal["auto", "cpu", "device"] = "auto"
     yaml: str = ""
 
     @property
     def is_user_adapter(self) -> bool:
         """Whether the adapter is a user's file."""
         return adapter_file(self.adapter) is not None
+
+    def fuses_on_device(self, kind: str) -> bool:
+        """Return whether a model on a `kind` of device ("cpu", "cuda", …) has its queries fused by whole maps there."""
+        if self.fusion.rule in ("efficientps", "framework", "none"):
+            return False
+        return self.postprocess == "device" or (self.postprocess == "auto" and kind != "cpu")
 
 
 def adapter_file(adapter: str) -> Path | None:

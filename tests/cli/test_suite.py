@@ -132,12 +132,12 @@ def test_the_gate_catches_half_a_point_lost_in_the_fusion(
     options = ["check", "--suite", suite, "--baseline", suite.parent / "baseline"]
     assert call(*options, "--update").code == 0
     assert call(*options).code == 0
-    honest = queries.assign_pixels
+    honest = queries.assign_by_tiles
 
-    def faulty(masks: Any, scores: Any, size: Any, threshold: float, **more: Any) -> Any:
-        return honest(masks, scores, size, threshold + 0.05, **more)
+    def faulty(tiles: Any, scores: Any, threshold: float) -> Any:
+        return honest(tiles, scores, threshold + 0.05)
 
-    monkeypatch.setattr(queries, "assign_pixels", faulty)
+    monkeypatch.setattr(queries, "assign_by_tiles", faulty)
     said = call(*options, "--json")
     assert said.code == 1
     moved = {check["metric"]: check["delta"] for check in json.loads(said.out)["checks"] if not check["passed"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from fakes import write_model, write_tree
 
 from bench.datasets.dataset import Dataset
 from bench.datasets.registry import load_dataset
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
 from bench.evaluation.identity import model_identity
 from bench.evaluation.run import run
 from bench.io.files import read_json
@@ -76,3 +77,35 @@ def test_a_hub_model_is_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         identity = model_identity(spec, user_code(spec), FileDigests())
         assert identity["weights"] == f"facebook/mask2former-swin-large-cityscapes-panoptic@{commit}"
     assert found[0] != found[1]
+
+
+def test_a_run_without_semantic_maps_is_another_run(data: Dataset, tmp_path: Path) -> None:
+    """Maps that an adapter makes all the same are dropped."""
+    yaml = str(write_model(tmp_path))
+    both, alone = (run(yaml, data, tmp_path / "out", semantic=semantic) for semantic in (True, False))
+    assert both.folder != alone.folder
+    assert "semantic" not in both.meta["model"] and alone.meta["model"]["semantic"] is False
+    assert both.score["mIoU"]["semantic"] is not None and alone.score["mIoU"]["semantic"] is None
+    assert both.score["PQ"] == alone.score["PQ"]
+    assert all(line["semantic"] is None for line in alone.lines())
+
+
+def test_labels_without_instances_need_the_semantic_map(data: Dataset, tmp_path: Path) -> None:
+    labels = replace(data, carries=("semantic",))
+    with pytest.raises(UsageError, match="--no-semantic: cityscapes has semantic labels only"):
+        run(str(write_model(tmp_path)), labels, tmp_path / "out", semantic=False)
+
+
+@pytest.mark.parametrize(
+    ("model", "where", "device", "expected"),
+    [
+        ("mask2former", "auto", "cpu", None),
+        ("mask2former", "auto", "cuda", "device"),
+        ("mask2former", "cpu", "cuda", None),
+        ("mask2former", "device", "cpu", "device"),
+        ("efficientps", "auto", "cuda", None),
+    ],
+)
+def test_fusion_on_a_device_is_another_run(model: str, where: str, device: str, expected: str | None) -> None:
+    spec = resolve_model(f"{model}/minicity/tiny", "minicity", overrides={"postprocess": where})
+    assert model_identity(spec, user_code(spec), FileDigests(), device=device).get("postprocess") == expected

@@ -12,8 +12,7 @@ torch = pytest.importorskip("torch")
 
 from bench.fusion.logits import ImageGeometry  # noqa: E402
 from bench.fusion.presets import PRESETS  # noqa: E402
-from bench.fusion.queries import fuse  # noqa: E402
-from bench.fusion.semantic import semantic  # noqa: E402
+from bench.fusion.queries import Where, postprocess  # noqa: E402
 from bench.types import Categories, Category  # noqa: E402
 
 QUERY_CASES = [
@@ -57,6 +56,14 @@ DETR_CASES = [
 CASES = [(rule, case) for rule in ("mask2former", "maskformer") for case in QUERY_CASES]
 
 
+@pytest.fixture(autouse=True)
+def several_masks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a device: masks by blocks of three. And tiles on the CPU, for small maps too."""
+    monkeypatch.setattr("bench.fusion.assignment._TILE", 0)
+    for module in ("logits", "detr"):
+        monkeypatch.setattr(f"bench.fusion.{module}.at_once", lambda device, numbers: 3)
+
+
 def load(shared_data: Path, rule: str, case: str) -> tuple[dict[str, Any], dict[str, Any]]:
     with np.load(shared_data / "fusion_golden" / rule / f"{case}.npz") as golden:
         arrays = {name: golden[name] for name in golden.files}
@@ -74,8 +81,10 @@ def categories_of(params: dict[str, Any]) -> Categories:
     return Categories(tuple(Category(10 + 3 * i, str(i), i in things, (i, i, i)) for i in names))
 
 
+@pytest.mark.parametrize("where", ["cpu", "device"])
 @pytest.mark.parametrize(("rule", "case"), CASES + [("detr", case) for case in DETR_CASES])
-def test_fuse_equals_the_authors_code(shared_data: Path, rule: str, case: str) -> None:
+def test_fuse_equals_the_authors_code(shared_data: Path, rule: str, case: str, where: Where) -> None:
+    """On the CPU by tiles, and as on a device: by whole maps, several masks at once."""
     params, golden = load(shared_data, rule, case)
     score = params["threshold"] if rule == "detr" else params["object_mask_threshold"]
     overlap = params.get("overlap_threshold", 0.0)
@@ -83,7 +92,7 @@ def test_fuse_equals_the_authors_code(shared_data: Path, rule: str, case: str) -
     categories = categories_of(params)
     logits = torch.from_numpy(golden["class_logits"]), torch.from_numpy(golden["mask_logits"])
 
-    ours = fuse(*logits, frame_of(params), categories, spec)
+    ours = postprocess(*logits, frame_of(params), categories, spec, semantic=False, where=where).panoptic
 
     infos = ours.segments_info
     assert [info.source_id for info in infos] == golden["segment_id"].tolist()
@@ -103,13 +112,15 @@ def test_a_preset_has_the_authors_thresholds(shared_data: Path, rule: str) -> No
     assert (PRESETS[rule].score_threshold, PRESETS[rule].overlap_threshold) == authors
 
 
+@pytest.mark.parametrize("where", ["cpu", "device"])
 @pytest.mark.parametrize(("rule", "case"), CASES)
-def test_semantic_equals_the_authors_code(shared_data: Path, rule: str, case: str) -> None:
+def test_semantic_equals_the_authors_code(shared_data: Path, rule: str, case: str, where: Where) -> None:
     params, golden = load(shared_data, rule, case)
     categories = categories_of(params)
     logits = torch.from_numpy(golden["class_logits"]), torch.from_numpy(golden["mask_logits"])
 
-    ours = semantic(*logits, frame_of(params), categories)
+    ours = postprocess(*logits, frame_of(params), categories, PRESETS[rule], where=where).semantic
+    assert ours is not None
 
     sure = ~golden["semantic_near_tie"]
     expected = np.array(categories.ids, dtype=np.int32)[golden["semantic"]]

@@ -12,8 +12,9 @@ from bench.types import Categories, Panoptic
 
 torch = pytest.importorskip("torch")
 
+from bench.fusion.assignment import assign_pixels  # noqa: E402
 from bench.fusion.detr import nearest  # noqa: E402
-from bench.fusion.logits import ImageGeometry, assign_pixels, resize, single_threaded  # noqa: E402
+from bench.fusion.logits import ImageGeometry, resize, single_threaded  # noqa: E402
 from bench.fusion.presets import PRESETS, FusionSpec  # noqa: E402
 from bench.fusion.queries import fuse  # noqa: E402
 from bench.fusion.semantic import semantic  # noqa: E402

@@ -14,7 +14,9 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+from bench.fusion.assignment import assign_on_device  # noqa: E402
 from bench.fusion.hf import hf_segments  # noqa: E402
+from bench.fusion.logits import class_probabilities, select  # noqa: E402
 from bench.fusion.presets import PRESETS  # noqa: E402
 
 ToLogits = Callable[[Sequence[tuple[int, float]], int], np.ndarray]
@@ -52,7 +54,10 @@ def ours(
 ) -> tuple[Any, list[dict[str, Any]]]:
     preset = "hf" if processor.startswith("Mask2Former") else "hf-direct"
     spec = replace(PRESETS[preset], overlap_threshold=overlap)
-    id_map, segments = hf_segments(classes, masks, size, fuse or set(), spec)
+    kept = select(class_probabilities(classes), masks, spec.score_threshold)
+    id_map, segments = hf_segments(kept, size, fuse or set(), spec)
+    on_device = hf_segments(kept, size, fuse or set(), spec, assign_on_device)
+    assert torch.equal(on_device[0], id_map) and on_device[1] == segments
     return id_map, [vars(segment) for segment in segments]
 
 
