@@ -19,7 +19,7 @@ from bench.fusion.presets import PRESETS, FusionSpec  # noqa: E402
 from bench.fusion.queries import fuse  # noqa: E402
 from bench.fusion.semantic import semantic  # noqa: E402
 
-QUERY_PRESETS = [name for name, spec in PRESETS.items() if spec.rule not in ("efficientps", "framework")]
+QUERY_PRESETS = [name for name, spec in PRESETS.items() if spec.rule not in ("efficientps", "framework", "none")]
 Space = Callable[[str], Categories]
 ToLogits = Callable[[Sequence[tuple[int, float]], int], np.ndarray]
 Fuse = Callable[..., Panoptic]
@@ -295,7 +295,7 @@ def test_one_thread_puts_back_what_was_set() -> None:
 
 
 def test_the_fusion_of_a_framework_is_not_ours_to_do(space: Space) -> None:
-    with pytest.raises(UsageError, match="frameworks that fuse themselves"):
+    with pytest.raises(UsageError, match="adapters that fuse themselves"):
         fuse(
             torch.zeros(3, 3),
             torch.zeros(3, 2, 2),

@@ -150,7 +150,7 @@ YAMLS = [
     Case("a date that is none", MODEL, "mine.yaml", replacing("method: one-shot", "method: 2001-99-99"),
          ("not valid",), 2),
     Case("a key that is a list", DATA, "tiny.yaml", replacing("obtain: nowhere", "? [a]\n: b"), ("not valid YAML",), 2),
-    Case("a list for a name", DATA, "tiny.yaml", replacing("labels: from-file", "labels: [a]"), ("labels", "str"), 2),
+    Case("a list for a name", DATA, "tiny.yaml", replacing("labels: from-file", "labels: [a]"), ("labels", "expected keys"), 2),
     Case("a NUL in a path", DATA, "tiny.yaml", replacing("gt.json, all", '"gt\\0.json", all'), ("character",), 2),
     Case("half a character", DATA, "tiny.yaml", replacing("title: tiny", 'title: "\\uD800"'),
          ("tiny.yaml", "character"), 2),
