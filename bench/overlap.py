@@ -26,7 +26,10 @@ Table = NDArray[np.int64]
 
 
 class TruthSegment(NamedTuple):
-    """Ground-truth segment. `area` (pixels) is counted, `declared_area` is that of the JSON, None if it has none."""
+    """Ground-truth segment. `area` (pixels) is counted, `declared_area` is that of the JSON, None if it has none.
+
+    Segments that the JSON lists and no pixel has come last, with area 0.
+    """
 
     source_id: int | None
     category_id: int
@@ -100,7 +103,8 @@ class Overlap:
                 "(height x width): "
                 "resize the prediction to the size of the original image"
             )
-        return cls.of_table(truth.segments_info, prediction.segments_info, _table(truth, prediction))
+        listed = truth.segments_info + truth.absent
+        return cls.of_table(listed, prediction.segments_info, _table(truth, prediction))
 
     @classmethod
     def of_table(cls, truth: Sequence[SegmentInfo], predicted: Sequence[SegmentInfo], table: Table) -> Overlap:
@@ -148,8 +152,8 @@ class Overlap:
         if (self.table[:, :2] > (len(self.truth), len(self.predicted))).any():
             return "a pair of segments that are not listed"
         declared = [s.declared_area for s in self.truth if s.declared_area is not None]
-        if not all(type(area) in (int, float) and 0 < area < MOST for area in declared):
-            return "a declared area is not positive"
+        if not all(type(area) in (int, float) and 0 <= area < MOST for area in declared):
+            return "a declared area is negative"
         # A pair that is listed twice would count as two matches of one segment.
         keys = self.table[:, 0] * (len(self.predicted) + 1) + self.table[:, 1]
         if len(np.unique(keys)) < len(keys):
@@ -159,7 +163,7 @@ class Overlap:
     def _areas_add_up(self) -> bool:
         t, p = (areas[1:].tolist() for areas in _areas(self.table, len(self.truth), len(self.predicted)))
         listed = [s.area for s in self.truth], [s.area for s in self.predicted]
-        return (t, p) == listed and 0 not in t and 0 not in p
+        return (t, p) == listed and 0 not in p
 
 
 def _again(truth: Sequence[Sequence[Any]], predicted: Sequence[Sequence[Any]], table: Table) -> Overlap:

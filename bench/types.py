@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
@@ -114,11 +114,13 @@ class Panoptic:
     """Panoptic segmentation, of ground truth or prediction.
 
     `id_map` is (H, W) int32 and dense: pixel value i is `segments_info[i - 1]`, 0 is void. Segments are in the order of
-    the source. Raises DataError if a segment has no pixel.
+    the source. Raises DataError if a segment has no pixel. `absent` are segments that a ground truth lists and no pixel
+    has, which protocol `coco` scores; predictions have none.
     """
 
     id_map: IdMap
     segments_info: tuple[SegmentInfo, ...]
+    absent: tuple[SegmentInfo, ...] = ()
 
     def __post_init__(self) -> None:
         if self.id_map.ndim != 2 or self.id_map.dtype != np.int32:
@@ -150,11 +152,13 @@ class Panoptic:
         return np.stack([starts, flat[starts]], axis=1).astype(np.int32)
 
     @classmethod
-    def from_ids(cls, ids: NDArray[np.integer[Any]], infos: Mapping[int, SegmentInfo], *, void: int = 0) -> Panoptic:
+    def from_ids(
+        cls, ids: NDArray[np.integer[Any]], infos: Mapping[int, SegmentInfo], *, void: int = 0, is_truth: bool = False
+    ) -> Panoptic:
         """Build a Panoptic from any framework's (H, W) id map and a mapping id → SegmentInfo.
 
         Pixels of value `void` belong to no segment unless `infos` lists `void` (DETR and EoMT number their segments
-        from 0). Raise DataError if a listed id has no pixel or an unlisted id has pixels.
+        from 0). Raise DataError if an unlisted id has pixels, or a listed id has none and it is no ground truth.
         """
         if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
             raise DataError(f"segment ids must be an (H, W) integer map, not {ids.shape} {ids.dtype}")
@@ -162,9 +166,26 @@ class Panoptic:
         if unlisted:
             pixels = int(np.isin(ids, unlisted).sum())
             raise DataError(f"ids {unlisted[:5]} cover {pixels} pixels but are not in segments_info")
-        if absent:
+        if absent and not is_truth:
             raise DataError(f"segments_info lists ids {absent[:5]} that no pixel has")
-        return cls(dense, tuple(info._replace(source_id=source) for source, info in infos.items()))
+        named = {source: info._replace(source_id=source) for source, info in infos.items()}
+        if absent:
+            named, gone = _parted(named, set(absent))
+            return cls(_dense(ids, list(named), void)[0], tuple(named.values()), gone)
+        return cls(dense, tuple(named.values()))
+
+
+def _parted(
+    infos: Mapping[int, SegmentInfo], absent: Collection[int]
+) -> tuple[dict[int, SegmentInfo], tuple[SegmentInfo, ...]]:
+    """Return the segments with pixels, and those without."""
+    # Of several crowd regions of a category panopticapi uses the last listed. One without pixels that is not the last
+    # has no effect there, and is left out, as the order of the two groups is lost.
+    last = {info.category_id: source for source, info in infos.items() if info.iscrowd}
+    return (
+        {source: info for source, info in infos.items() if source not in absent},
+        tuple(i for n, i in infos.items() if n in absent and (not i.iscrowd or last[i.category_id] == n)),
+    )
 
 
 def _dense_compiled(

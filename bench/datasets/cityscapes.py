@@ -132,8 +132,8 @@ def _label_ids(path: Path, categories: Any, space: LabelSpace) -> dict[int, int]
 
 def _read_panoptic(folder: Path, annotation: Mapping[str, Any], label_of: Mapping[int, int]) -> Panoptic:
     source = coco.read_panoptic(folder / annotation["file_name"], annotation, label_of, is_truth=True)
-    infos = tuple(
-        SegmentInfo(label_of[s.category_id], s.iscrowd, None, s.source_id, s.declared_area)
-        for s in source.segments_info
+    infos, absent = (
+        tuple(s._replace(category_id=label_of[s.category_id], score=None) for s in segments)
+        for segments in (source.segments_info, source.absent)
     )
-    return Panoptic(source.id_map, infos)
+    return Panoptic(source.id_map, infos, absent)

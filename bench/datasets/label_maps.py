@@ -6,7 +6,7 @@ thing is rejected, since stuff has no instances. Anything sent to void is void.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -87,7 +87,17 @@ def remap(panoptic: Panoptic, labels: LabelMap) -> Panoptic:
     for number, (_, positions) in enumerate(groups, 1):
         table[[position + 1 for position in positions]] = number
     infos = tuple(_joined(panoptic, positions, category, labels) for category, positions in groups)
-    return Panoptic(table[panoptic.id_map], infos)
+    return Panoptic(table[panoptic.id_map], infos, tuple(_remapped_absent(panoptic, labels)))
+
+
+def _remapped_absent(panoptic: Panoptic, labels: LabelMap) -> Iterator[SegmentInfo]:
+    """Yield the segments without pixels, but none of a class that is merged: it is a part of one that has pixels."""
+    fused = _fused(panoptic, labels)
+    for info in panoptic.absent:
+        to = _target(info, labels)
+        if to is not None and to.id not in fused:
+            iscrowd = info.iscrowd and _isthing(info.category_id, labels) == to.isthing
+            yield info._replace(category_id=to.id, iscrowd=iscrowd)
 
 
 def _groups(panoptic: Panoptic, labels: LabelMap) -> list[tuple[Category, list[int]]]:

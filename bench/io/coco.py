@@ -77,10 +77,16 @@ class PanopticFile:
         infos = self.infos()
         ids = read_ids(self.png)
         try:
-            return Panoptic.from_ids(ids, infos)
+            found = Panoptic.from_ids(ids, infos, is_truth=self.is_truth)
         except DataError as error:
             cause = _cause(ids, infos) or "PNG and JSON do not belong together"
             raise DataError(f"{self.where}: {error}; {cause}") from None
+        if self.is_truth and (wrong := next((s for s in found.segments_info if s.declared_area == 0), None)):
+            raise DataError(
+                f"{self.where}: segment {wrong.source_id} has pixels and its `area` is 0; "
+                "leave it out to have them counted"
+            )
+        return found
 
     @property
     def where(self) -> str:

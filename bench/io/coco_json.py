@@ -263,9 +263,10 @@ def _segment(entry: Any, is_truth: bool) -> SegmentInfo:
     if isinstance(area, float | bool) and area == int(area):
         area = int(area)
     if area is not None and not (isinstance(area, int | float) and 0 < area < NUMBER_LIMIT):
-        if is_truth:
+        # A counted area of 0 is that of a segment that no pixel has; `PanopticFile` refuses it for any other.
+        if is_truth and area != 0:
             raise DataError(f"`area` is {excerpt(area)}, not a number of pixels; leave it out to have them counted")
-        area = None
+        area = area if is_truth else None
     if score is not None and not (isinstance(score, int | float) and abs(score) <= SCORE_LIMIT):
         raise DataError(f"score is {excerpt(score)}, not a number up to {SCORE_LIMIT:.0e}; leave it out")
     return SegmentInfo(category_id, crowd == 1, score, number, area)

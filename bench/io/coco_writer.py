@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,13 @@ def write_panoptic(path: Path, panoptic: Panoptic) -> dict[str, Any]:
 
     Segments keep their source ids if these are unique and in 1..2^24 - 1. Otherwise they are numbered from 1.
     """
-    ids = _png_ids(panoptic)
+    segments = panoptic.segments_info + panoptic.absent
+    ids = _png_ids(segments)
     colors = np.array([0, *ids], dtype="<u4").view(np.uint8).reshape(-1, 4)[:, :3]  # R, G, B of each segment
     write_png(path, np.take(colors, panoptic.id_map, axis=0))
-    rows = zip(ids, panoptic.segments_info, panoptic.areas.tolist(), _boxes(panoptic.id_map), strict=True)
+    gone = len(panoptic.absent)
+    areas, boxes = [*panoptic.areas.tolist(), *[0] * gone], [*_boxes(panoptic.id_map), *[[0, 0, 0, 0]] * gone]
+    rows = zip(ids, segments, areas, boxes, strict=True)
     return {"file_name": path.name, "segments_info": [_segment(*row) for row in rows]}
 
 
@@ -32,8 +35,8 @@ def coco_categories(categories: Categories) -> list[dict[str, Any]]:
     return [{**row, "isthing": int(row["isthing"])} for row in categories.to_json()]
 
 
-def _png_ids(panoptic: Panoptic) -> list[int]:
-    sources = [info.source_id for info in panoptic.segments_info]
+def _png_ids(segments: Sequence[SegmentInfo]) -> list[int]:
+    sources = [info.source_id for info in segments]
     # 0 is void in a panoptic PNG, and DETR numbers its segments from 0.
     numbers = [source for source in sources if source is not None and 0 < source < ID_LIMIT]
     return numbers if len(set(numbers)) == len(sources) else list(range(1, len(sources) + 1))

@@ -71,7 +71,7 @@ def join(truth: PanopticFile, prediction: PanopticFile) -> Joined | None:
         return None
     segments = tuple(meant.values())
     overlap = Overlap.of_table(segments, tuple(made.values()), np.frombuffer(found[0], np.int64).reshape(-1, 3))
-    if not all(s.area for s in overlap.truth) or not all(s.area for s in overlap.predicted):
+    if not all(s.area and s.declared_area != 0 for s in overlap.truth) or not all(s.area for s in overlap.predicted):
         return None
     return Joined(overlap, (height, width), segments, np.frombuffer(found[1], np.int32).reshape(-1, 2))
 

@@ -49,7 +49,7 @@ def pair_codes(truth: Panoptic, prediction: Panoptic, matches: Matches) -> NDArr
 
 def _marked(count: int, dense_ids: Sequence[int]) -> NDArray[np.bool_]:
     flags = np.zeros(count + 1, dtype=bool)
-    flags[list(dense_ids)] = True
+    flags[[i for i in dense_ids if i <= count]] = True  # those above it have no pixels
     return flags
 
 

@@ -73,8 +73,13 @@ def resolve_matches(overlap: Overlap, hits: Iterable[Match], protocol: Protocol 
         fp=tuple(
             j for j, segment in enumerate(overlap.predicted, 1) if j not in used and forgiven[j] / segment.area <= 0.5
         ),
-        fn=tuple(i for i, segment in enumerate(overlap.truth, 1) if i not in found and not segment.iscrowd),
+        fn=tuple(i for i, segment in enumerate(overlap.truth, 1) if i not in found and is_scored(segment, protocol)),
     )
+
+
+def is_scored(segment: TruthSegment, protocol: Protocol) -> bool:
+    """Return whether a segment of the truth is found or missed: no crowd, and by `strict` none without pixels."""
+    return not segment.iscrowd and (protocol == "coco" or segment.area > 0)
 
 
 def same_category_pairs(overlap: Overlap, protocol: Protocol = "coco") -> list[Match]:
@@ -192,6 +197,7 @@ class IgnoredSegments:
     void_share: float
     truth_segments: int
     areas_unlike_pixels: int
+    without_pixels: int = 0
 
 
 class Ignored(NamedTuple):
@@ -204,10 +210,11 @@ class Ignored(NamedTuple):
     void_pixels: int  # of the truth
     truth: int  # segments
     areas_unlike_pixels: int
+    without_pixels: int  # of these segments
 
     def summary(self) -> IgnoredSegments:
         share = self.void_pixels / self.pixels if self.pixels else 0.0
-        return IgnoredSegments(self.predicted, self.on_void, self.on_crowd, share, self.truth, self.areas_unlike_pixels)
+        return IgnoredSegments(self.predicted, self.on_void, self.on_crowd, share, *self[5:])
 
 
 def ignored_of(overlap: Overlap, matches: Matches) -> Ignored:
@@ -222,7 +229,8 @@ def ignored_of(overlap: Overlap, matches: Matches) -> Ignored:
         pixels=overlap.image_px,
         void_pixels=int(overlap.void_pixels.sum()),
         truth=len(overlap.truth),
-        areas_unlike_pixels=sum(s.declared_area not in (None, s.area) for s in overlap.truth),
+        areas_unlike_pixels=sum(not s.area or s.declared_area not in (None, s.area) for s in overlap.truth),
+        without_pixels=sum(not s.area for s in overlap.truth),
     )
 
 

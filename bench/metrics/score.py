@@ -103,7 +103,9 @@ class Scorer:
             semantic.add_to_confusion(self._semantic, image.semantic)
         if image.tallies is not None and image.panoptic is not None:
             if image.ignored is not None:
-                self._ignored = Ignored(*map(sum, zip(self._ignored or (0,) * 7, image.ignored, strict=True)))
+                self._ignored = Ignored(
+                    *map(sum, zip(self._ignored or (0,) * len(image.ignored), image.ignored, strict=True))
+                )
             semantic.add_to_confusion(self._panoptic, image.panoptic)
             for category_id, part in image.tallies.items():
                 self._tallies[category_id] = self._tallies.get(category_id, PQStat()) + part

@@ -19,6 +19,7 @@ from bench.metrics.pq import (
     PQTable,
     Protocol,
     by_group,
+    is_scored,
     mean,
     pq_stat_of,
     pq_table,
@@ -63,7 +64,7 @@ def threshold_table(lines: Lines, categories: Categories, protocol: Protocol = "
     stuff = _Stuff(defaultdict(Fraction), Counter())
     for overlap in overlaps(lines):
         pairs = list(same_category_pairs(overlap, protocol))
-        stuff.add(overlap, pairs)
+        stuff.add(overlap, pairs, protocol)
         for k, at in enumerate(THRESHOLDS):
             matches = resolve_matches(overlap, (hit for hit in pairs if hit.iou > at), protocol)
             sums[k] = sum_stats([sums[k], pq_stat_of(overlap, matches)])
@@ -82,12 +83,12 @@ class _Stuff:
     iou: dict[int, Fraction]
     segments: Counter[int]
 
-    def add(self, overlap: Overlap, pairs: list[Match]) -> None:
+    def add(self, overlap: Overlap, pairs: list[Match], protocol: Protocol) -> None:
         best: dict[int, float] = {}
         for hit in pairs:
             best[hit.truth] = max(hit.iou, best.get(hit.truth, 0.0))
         for i, segment in enumerate(overlap.truth, 1):
-            if not segment.iscrowd:
+            if is_scored(segment, protocol):
                 self.segments[segment.category_id] += 1
                 # IoU below one half is no multiple of 2^-53; fractions are exact in any order.
                 self.iou[segment.category_id] += Fraction(best.get(i, 0.0))

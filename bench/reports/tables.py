@@ -81,10 +81,14 @@ def warnings_on(score: Score) -> list[str]:
     unlike = found.areas_unlike_pixels if found is not None and score.protocol == "coco" else 0
     if unlike or best > 1:
         share = f" of {unlike} of {found.truth_segments} segments" if found is not None and unlike else ""
+        gone = found.without_pixels if found is not None else 0
+        missed = (
+            f"; {gone} of them {'have' if gone > 1 else 'has'} no pixel and no prediction can find them" if gone else ""
+        )
         above = f"a quality of {percent(best)} is above 100: " if best > 1 else ""
         warnings.append(
             f"WARNING: {above}areas{share} in the truth's JSON are not those of its pixels, and protocol coco scores "
-            "with them, as panopticapi does; write the counted areas, or recount them by --protocol strict"
+            f"with them, as panopticapi does{missed}; write the counted areas, or recount them by --protocol strict"
         )
     if found is not None and found.void_share > MUCH_VOID:
         warnings.append(

@@ -29,7 +29,7 @@ def truth_digest(truth: Truth) -> str:
         hasher.update(json_line(["semantic", list(truth.shape)]).encode())
         hasher.update(np.ascontiguousarray(truth, dtype=np.int32).tobytes())
         return hasher.hexdigest()
-    return _panoptic_digest(truth.size, truth.segments_info, truth.runs)
+    return _panoptic_digest(truth.size, truth.segments_info + truth.absent, truth.runs)
 
 
 def _panoptic_digest(size: tuple[int, int], infos: Sequence[SegmentInfo], runs: NDArray[np.int32]) -> str:

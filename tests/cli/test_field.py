@@ -255,7 +255,7 @@ def test_what_is_forgiven_is_said(made: Files, call: Call, tmp_path: Path) -> No
     void = sum(int((ids == 0).sum()) for ids in made.maps["gt"]) / (2 * 40 * 48)
     assert found["ignored"] == {
         "predicted_segments": 6, "on_void": 2, "on_crowd": 1, "void_share": void, "truth_segments": 4,
-        "areas_unlike_pixels": 0,
+        "areas_unlike_pixels": 0, "without_pixels": 0,
     }  # fmt: skip
     assert f"{100 * void:.1f} % of the truth is void" in answer.err
     shown = call("show", tmp_path / "out")
@@ -279,6 +279,33 @@ def test_areas_of_another_size_are_no_quality(made: Files, call: Call) -> None:
         assert "is above 100" in told.err and "--protocol strict" in told.err
     strict, answer = score(call, made, "--protocol", "strict")
     assert strict["PQ"]["all"]["PQ"] <= 1 and answer.err == ""
+
+
+@pytest.mark.parametrize("area", [1, 0, None], ids=["stale", "counted", "none"])
+def test_a_segment_of_the_truth_without_pixels(area: int | None, made: Files, call: Call) -> None:
+    """A miss by protocol coco, as in panopticapi, with a warning; by protocol strict there is none."""
+    plain, _ = score(call, made)
+    gone = {"id": 26999, "category_id": 26, "iscrowd": 0, "area": area}
+    made.json["gt"]["annotations"][0]["segments_info"].insert(0, gone)
+    made.save()
+    out = made.root / "out"
+    found, answer = score(call, made, "--out", out)
+    missed, before = ([(row["TP"], row["FP"], row["FN"]) for row in one["per_class"]] for one in (found, plain))
+    assert missed[0] == before[0] and missed[1] == (*before[1][:2], before[1][2] + 1)
+    assert found["ignored"]["without_pixels"] == found["ignored"]["areas_unlike_pixels"] == 1
+    assert "1 of 7 segments" in answer.err and "1 of them has no pixel" in answer.err
+    assert call("verify", out).code == call("report", out).code == 0
+    strict, answer = score(call, made, "--protocol", "strict")
+    assert strict["PQ"] == plain["PQ"] and answer.err == ""
+    check = call("data", "check", "--gt", made.file("gt"), "--gt-dir", made.root / "gt")
+    assert "segment 26999 has no pixel" in check.out
+
+
+def test_an_area_of_zero_where_there_are_pixels(made: Files, call: Call) -> None:
+    made.first("gt")["area"] = 0
+    made.save()
+    _, answer = score(call, made)
+    assert answer.code == 3 and "has pixels and its `area` is 0" in answer.err
 
 
 def test_a_fault_of_many_segments_is_one_row(made: Files, call: Call) -> None:

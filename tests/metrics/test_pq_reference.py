@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -152,6 +152,38 @@ def test_equals_panopticapi(producer: str) -> None:
     settings(max_examples=500, deadline=None, database=None, derandomize=True,
              suppress_health_check=list(HealthCheck))(given(scene=scenes())(comparison.add))()  # fmt: skip
     comparison.check(500)
+
+
+def with_absent(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The scene with entries of the truth that no pixel has, at any place of the list: things, stuff and crowds."""
+    listed = list(scene.truth.segments_info)
+    for number in range(int(rng.integers(1, 4))):
+        gone = {"id": (1 << 24) - 1 - number, "category_id": int(rng.choice(SPACE.ids)), "area": 5}
+        listed.insert(int(rng.integers(len(listed) + 1)), {**gone, "iscrowd": int(rng.random() < 0.4)})
+    return replace(scene, truth=replace(scene.truth, segments_info=listed))
+
+
+@pytest.mark.usefixtures("from_memory")
+def test_equals_panopticapi_where_the_truth_lists_segments_without_pixels() -> None:
+    seen = Counter[str]()
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        scene = with_absent(seeded_scene(rng), rng)
+        truth, prediction = (
+            PanopticFile(Memory("x.png", png(side.ids)), {"segments_info": side.segments_info}, SPACE.ids, is_truth)
+            for side, is_truth in ((scene.truth, True), (scene.prediction, False))
+        )
+        assert png_runs.join(truth, prediction) is None
+        found = Overlap.of(truth(), prediction())
+        theirs = reference(scene)
+        _assert_equal(pq_stat(found), theirs)
+        assert pq_stat(Overlap.from_json(found.to_json())) == pq_stat(found)
+        gone = [s for s in found.truth if not s.area]
+        seen.update(isthing=sum(not s.iscrowd and SPACE.isthing[SPACE.index_of[s.category_id]] for s in gone))
+        seen.update(crowd=sum(s.iscrowd for s in gone), segments=len(gone))
+        strict = replace(found, truth=found.truth[: len(found.truth) - len(gone)])
+        assert pq_stat(found, protocol="strict") == pq_stat(strict, protocol="strict")
+    assert 0 < seen["isthing"] < seen["segments"] - seen["crowd"] and seen["crowd"] > 100
 
 
 @pytest.mark.parity

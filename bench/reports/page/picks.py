@@ -95,7 +95,8 @@ def _faults(overlap: Overlap, view: RunView) -> Iterator[tuple[str, WrongSegment
         return WrongSegment(side, dense_id, name, segment.area, segment.area * (1 - (iou or 0.0)), iou)
 
     for i, kind in kinds.fn.items():
-        yield kind, fault("truth", i)
+        if overlap.truth[i - 1].area:
+            yield kind, fault("truth", i)
     for j, kind in kinds.fp.items():
         yield kind, fault("prediction", j)
     for hit in matches.tp:
