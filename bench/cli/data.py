@@ -10,7 +10,7 @@ import typer
 from bench.cli import render
 from bench.cli.console import print_json, print_status, print_table, print_text
 from bench.cli.progress import progress
-from bench.cli.run import Json, Limit, Root, Workers, open_data
+from bench.cli.run import Json, Limit, MaxPixels, Root, Workers, open_data
 from bench.cli.stored import Results
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def check_command(
     data_root: Root = None,
     limit: Limit = None,
     workers: Workers = 2,
+    max_pixels: MaxPixels = None,
     all_: Annotated[bool, typer.Option("--all", help="A row for every finding, not for every kind.")] = False,
     json_: Json = False,
 ) -> None:
@@ -90,6 +91,7 @@ def stats_command(
     data_root: Root = None,
     limit: Limit = None,
     workers: Workers = 2,
+    max_pixels: MaxPixels = None,
     json_: Json = False,
 ) -> None:
     """Count images, segments and pixels, in total and per class."""

@@ -9,7 +9,7 @@ import typer
 
 from bench.cli.console import print_json, print_status, print_table
 from bench.cli.progress import progress
-from bench.cli.run import Json
+from bench.cli.run import Json, MaxPixels
 
 if TYPE_CHECKING:
     from bench.evaluation.predict import Predicted
@@ -27,16 +27,19 @@ def predict_command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Arithmetic.")] = "fp32",
     set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")] = None,
+    max_pixels: MaxPixels = None,
     json_: Json = False,
 ) -> None:
     """Segment unlabelled images. Writes a picture of each, and COCO panoptic files."""
-    from bench.evaluation.predict import image_files, predict
+    from bench.evaluation.predict import image_files, left_out, predict
     from bench.io.config import parse_overrides
     from bench.io.pictures import Pictures
     from bench.models.loading import load_model
     from bench.models.resolve import IMAGES_ALONE, resolve_model
 
     files = image_files(images)
+    if skipped := left_out(images, files):
+        print_status(skipped)
     overrides = parse_overrides(set_ or [])
     spec = resolve_model(model, IMAGES_ALONE, checkpoint=checkpoint, precision=precision, overrides=overrides)
     for note in Pictures(files).notes():

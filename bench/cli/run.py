@@ -18,11 +18,25 @@ if TYPE_CHECKING:
     from bench.models.spec import ModelSpec
     from bench.results.run import Run
 
+
+def _limit_pixels(context: typer.Context, pixels: int | None) -> int | None:
+    """Apply --max-pixels while the command runs."""
+    if pixels is not None:
+        from bench.io.images import pixel_limit
+
+        context.with_resource(pixel_limit(pixels))
+    return pixels
+
+
 Out = Annotated[Path, typer.Option(help="Where results go.", envvar="BENCH_OUT")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of the data set.", envvar="BENCH_DATA_ROOT")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images.")]
 Images = Annotated[Path | None, typer.Option(help="File with the image ids to take, one a line.")]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(min=1, help="Largest image or map.", envvar="BENCH_MAX_PIXELS", callback=_limit_pixels),
+]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score.")]
 Metric = Annotated[Literal["boundary"] | None, typer.Option("--metrics", help="Compute this, too: it costs extra.")]
 Part = Annotated[str, typer.Option(help="Do part I of N only, as I/N from 0; `bench merge` unites them.")]
@@ -50,6 +64,7 @@ def run_command(
     precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Arithmetic.")] = "fp32",
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 1,
     workers: Workers = 2,
+    max_pixels: MaxPixels = None,
     out: Out = Path("results"),
     set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")] = None,
     label_map: Annotated[str | None, typer.Option(help="Map from the model's classes to the data set's.")] = None,

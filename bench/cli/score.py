@@ -16,6 +16,7 @@ from bench.cli.run import (
     Images,
     Json,
     Limit,
+    MaxPixels,
     Metric,
     Overwrite,
     Part,
@@ -67,6 +68,7 @@ def score_command(
     limit: Limit = None,
     images: Images = None,
     workers: Workers = 2,
+    max_pixels: MaxPixels = None,
     protocol: ProtocolName = "coco",
     out: Annotated[Path | None, typer.Option(help="Keep the score as a run below this folder.")] = None,
     metrics: Metric = None,
@@ -118,6 +120,7 @@ def convert_command(
     limit: Limit = None,
     images: Images = None,
     workers: Workers = 2,
+    max_pixels: MaxPixels = None,
     json_: Json = False,
 ) -> None:
     """Convert predictions to COCO panoptic files. The images are those of a data set or a COCO JSON, sizes included."""

@@ -11,7 +11,7 @@ import typer
 
 from bench.cli.console import print_json, print_table, print_text
 from bench.cli.progress import progress
-from bench.cli.run import Json, Root, Workers
+from bench.cli.run import Json, MaxPixels, Root, Workers
 from bench.cli.stored import DatasetName, Gt, GtDir, Results, RunName, open_truth
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def verify_command(
     gt_dir: GtDir = None,
     data_root: Root = None,
     workers: Workers = 2,
+    max_pixels: MaxPixels = None,
     results: Results = Path("results"),
     json_: Json = False,
 ) -> None:

@@ -15,7 +15,7 @@ from bench.reports.pictures import predicted_page, write
 from bench.results.predictions import PredictionWriter, safe_file_stem
 from bench.types import Categories, Image, Prediction, ProgressCallback
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,25 @@ def image_files(places: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for place in places:
-        below = [p for p in sorted(place.iterdir()) if p.suffix.lower() in SUFFIXES] if place.is_dir() else [place]
+        below = [place]
+        if place.is_dir():
+            below = [p for p in sorted(place.iterdir()) if p.suffix.lower() in SUFFIXES and not p.is_dir()]
         if not below or not below[0].is_file():
             raise UsageError(f"{place}: there is no image here (known endings: {', '.join(SUFFIXES)})")
         found += below
     return found
+
+
+def left_out(places: Sequence[Path], files: Sequence[Path]) -> str:
+    """Return a sentence on what else is in the given folders, counted by kind, with three names; "" if nothing is."""
+    taken = set(files)
+    others = [path for place in places if place.is_dir() for path in sorted(place.iterdir()) if path not in taken]
+    if not others:
+        return ""
+    kinds = Counter("folder" if path.is_dir() else path.suffix or "no ending" for path in others)
+    some = ", ".join(path.name for path in others[:3]) + (", …" if len(others) > 3 else "")
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    return f"not predicted, as no pictures directly in the folders: {counts} ({some})"
 
 
 def predict(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bench.errors import DataError
 from bench.io import files
 from bench.io.coco import read_ids
-from bench.io.images import MAX_PIXELS, read_labels
+from bench.io.images import max_pixels, read_labels
 from bench.types import MAX_SPAN
 
 Segments = Sequence[Mapping[str, Any]]
@@ -27,7 +27,6 @@ IdArray = NDArray[np.integer[Any]]
 
 MAP_KEYS = ("panoptic_seg", "segmentation", "sem_seg", "ids", "arr_0")  # detectron2, transformers, mmdetection, savez
 SEGMENT_KEYS = ("segments_info", "segments", "arr_1")
-MAX_BYTES = 8 * MAX_PIXELS + (1 << 16)  # an int64 map of the largest image, and a header
 BUILT = {
     ("numpy", "ndarray"), ("numpy", "dtype"), ("collections", "OrderedDict"), ("_codecs", "encode"),
     ("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"),
@@ -45,12 +44,16 @@ def is_rgb(path: Path) -> bool:
     return head[:8] == b"\x89PNG\r\n\x1a\n" and head[25:26] in (b"\x02", b"\x06")
 
 
+def _max_bytes() -> int:
+    return 8 * max_pixels() + (1 << 16)  # an int64 map of the largest image, and a header
+
+
 def read_map(path: Path) -> tuple[IdArray, Segments | None]:
     """Return the (H, W) integer map of a file, and segments_info if the file holds them. An RGB PNG is 24-bit ids."""
     if path.suffix == ".png":
         return (read_ids(path) if is_rgb(path) else read_labels(path)), None
     try:
-        content = _npz(path) if path.suffix == ".npz" else _npy(files.read_bytes(path, MAX_BYTES))
+        content = _npz(path) if path.suffix == ".npz" else _npy(files.read_bytes(path, _max_bytes()))
         found, segments = _map_and_segments(content)
         return _checked(found), None if segments is None else _listed(segments)
     except FileNotFoundError:
@@ -81,9 +84,9 @@ def replaced(ids: IdArray, values: NDArray[np.int64], by: Sequence[int]) -> NDAr
 
 def _npz(path: Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
-        large = [info.filename for info in archive.infolist() if info.file_size > MAX_BYTES]
+        large = [info.filename for info in archive.infolist() if info.file_size > _max_bytes()]
         if large:
-            raise DataError(f"its array {large[0]!r} declares more than {MAX_BYTES} bytes")
+            raise DataError(f"its array {large[0]!r} declares more than {_max_bytes()} bytes")
         return {info.filename.removesuffix(".npy"): _npy(archive.read(info)) for info in archive.infolist()}
 
 
@@ -138,8 +141,8 @@ def _checked(found: Any) -> IdArray:
         ids = ids[0]
     if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
         raise DataError(f"its map is {ids.shape} {ids.dtype}; (H, W) integers were expected")
-    if ids.size > MAX_PIXELS:
-        raise DataError(f"its map has {ids.size} pixels, more than {MAX_PIXELS}")
+    if ids.size > max_pixels():
+        raise DataError(f"its map has {ids.size} pixels, more than {max_pixels()}; give --max-pixels {ids.size}")
     return ids.astype(np.int64) if ids.dtype.itemsize == 8 else ids  # of any byte order, or unsigned
 
 

@@ -19,6 +19,8 @@ from bench.io.coco_json import Entries, Fault, Infos, parse_json, read_segments,
 from bench.io.images import image_errors, open_image, read_content
 from bench.types import Categories, Panoptic
 
+TIFF_BITS = 258  # the tag BitsPerSample
+LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")  # Pillow's names of compressions
 NEAR = 24  # most that JPEG moves a channel
 LOSSY_IDS, LOSSY_SAMPLE = (
     8,
@@ -113,17 +115,19 @@ def read_panoptic(
 
 
 def read_ids(png: File) -> NDArray[np.int32]:
-    """Read a panoptic PNG as (H, W) int32 segment ids.
+    """Read a panoptic PNG, TIFF or BMP as (H, W) int32 segment ids.
 
-    Raise DataError unless it has 8 bits a channel, and is RGB or RGBA with alpha 255 everywhere.
+    Raise DataError unless it has 8 bits a channel, is RGB or RGBA with alpha 255 everywhere, and stored without loss.
     """
     with image_errors(png):
         content = read_content(png)
         with open_image(content) as image:
-            depth = content[24] if image.format == "PNG" else 0
+            depth = _bits(image, content)
             if image.mode not in ("RGB", "RGBA") or depth != 8:
                 kind = f"{image.format} of mode {image.mode}" + (f" and {depth} bits" if depth else "")
-                lossy = ", and lossy formats change ids" if image.format in ("JPEG", "WEBP") else ""
+                lossy = (
+                    ", and lossy formats change ids" if image.format in ("JPEG", "WEBP", "TIFF") and not depth else ""
+                )
                 raise DataError(
                     f"{png}: not an RGB PNG of 8 bits a channel but {kind}{lossy}; write id = R + 256 G + 65536 B"
                 )
@@ -133,6 +137,19 @@ def read_ids(png: File) -> NDArray[np.int32]:
     quads = np.zeros((*pixels.shape[:2], 4), dtype=np.uint8)  # R, G, B, 0: a little-endian number
     quads[..., :3] = pixels[..., :3]
     return quads.view("<i4")[..., 0].astype(np.int32, copy=False)
+
+
+def _bits(image: Any, content: bytes) -> int:
+    """Return the bits of a channel as stored; 0 for formats other than PNG, TIFF and BMP, and for lossy TIFF."""
+    if image.format == "PNG":
+        return content[24]
+    if image.format == "BMP":
+        # Pillow widens 5 bits a channel to 8; with 24 or 32 bits a pixel each has 8.
+        pixel = int.from_bytes(content[28:30], "little")
+        return 8 if pixel in (24, 32) else pixel
+    if image.format == "TIFF" and image.info.get("compression") not in LOSSY_TIFF:
+        return int(max(image.tag_v2.get(TIFF_BITS, (1,))))
+    return 0
 
 
 def _cause(ids: NDArray[np.int32], infos: Infos) -> str:

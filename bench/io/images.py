@@ -97,12 +97,25 @@ def max_pixels() -> int:
     return int(value)
 
 
+@contextmanager
+def pixel_limit(pixels: int) -> Iterator[None]:
+    """Set another limit of an image's pixels, for this process and those that it starts."""
+    former = os.environ.get(PIXELS_VARIABLE)
+    os.environ[PIXELS_VARIABLE] = str(pixels)
+    try:
+        yield
+    finally:
+        del os.environ[PIXELS_VARIABLE]
+        if former is not None:
+            os.environ[PIXELS_VARIABLE] = former
+
+
 def _check_pixel_limit(width: int, height: int) -> None:
     """Raise ValueError above the limit. Pillow only warns up to twice its own."""
     if width * height > (limit := max_pixels()):
         raise ValueError(
-            f"it declares {width} x {height} px, more than {limit}; to read it nevertheless, set "
-            f"{PIXELS_VARIABLE}={width * height}"
+            f"it declares {width} x {height} px, more than {limit}; to read it nevertheless, give "
+            f"--max-pixels {width * height}, or set {PIXELS_VARIABLE}={width * height}"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,7 +144,17 @@ def areas_of_polygons(files: Files) -> None:
     files.save()
 
 
-SAME = [with_alpha, linked_files, linked_folders, with_marks, float_numbers, areas_of_polygons]
+def in_other_formats(files: Files) -> None:
+    """The truth in TIFF, plain and packed, the predictions in BMP."""
+    for side, ending in (("gt", "tiff"), ("pred", "bmp")):
+        for i, annotation in enumerate(files.json[side]["annotations"], 1):
+            annotation["file_name"] = f"{i}.{ending}"
+            packed = {"compression": "tiff_lzw"} if (side, i) == ("gt", 2) else {}
+            Image.open(files.png(side, i)).save(files.root / side / f"{i}.{ending}", **packed)
+        files.file(side).write_text(json.dumps(files.json[side]))
+
+
+SAME = [in_other_formats, with_alpha, linked_files, linked_folders, with_marks, float_numbers, areas_of_polygons]
 
 
 @pytest.mark.parametrize("change", SAME, ids=lambda change: change.__name__)
@@ -168,6 +179,31 @@ def through_jpeg(files: Files) -> None:
     stream = io.BytesIO()
     Image.fromarray(rgb(files.maps["pred"][0])).save(stream, "JPEG", quality=95)
     Image.open(stream).save(files.png("pred"))
+
+
+def renamed(files: Files, name: str) -> Path:
+    """Name the first map of the truth `name`, which is to be written."""
+    files.json["gt"]["annotations"][0]["file_name"] = name
+    files.save()
+    return files.root / "gt" / name
+
+
+def jpeg_in_tiff(files: Files) -> None:
+    Image.fromarray(rgb(files.maps["gt"][0])).save(renamed(files, "a.tif"), compression="jpeg")
+
+
+def grey_tiff(files: Files) -> None:
+    Image.fromarray(files.maps["gt"][0].astype(np.uint16)).save(renamed(files, "a.tif"))
+
+
+def palette_bmp(files: Files) -> None:
+    Image.fromarray(rgb(files.maps["gt"][0])).convert("P").save(renamed(files, "a.bmp"))
+
+
+def five_bits(files: Files) -> None:
+    """A BMP of 16 bits a pixel, which Pillow reads and does not write."""
+    head = struct.pack("<2sIHHI IiiHHIIiiII", b"BM", 54 + 40 * 96, 0, 0, 54, 40, 48, 40, 1, 16, 0, 40 * 96, 0, 0, 0, 0)
+    renamed(files, "a.bmp").write_bytes(head + bytes(40 * 96))
 
 
 def in_utf_16(files: Files) -> None:
@@ -210,6 +246,10 @@ REFUSED = [
     (half_clear, ("gt/1.png", "alpha channel is not 255 in 48 pixels")),
     (in_bgr, ("pred/1.png", "red and blue swapped", "BGR")),
     (through_jpeg, ("pred/1.png", "as JPEG", "nearest")),
+    (jpeg_in_tiff, ("gt/a.tif", "TIFF", "lossy formats change ids")),
+    (grey_tiff, ("gt/a.tif", "TIFF of mode I;16 and 16 bits")),
+    (palette_bmp, ("gt/a.bmp", "BMP of mode P")),
+    (five_bits, ("gt/a.bmp", "BMP of mode RGB and 16 bits")),
     (in_utf_16, ("gt.json", "UTF-16", "UTF-8")),
     (half_an_id, ("gt.json, image '1'", "`id` is 7.5")),
     (half_an_image, ("gt.json", "annotations[0]", "1.5")),
@@ -235,6 +275,11 @@ def test_the_limit_of_pixels_can_be_raised(made: Files, call: Call, monkeypatch:
     monkeypatch.setenv("BENCH_MAX_PIXELS", "1000")
     _, answer = score(call, made)
     assert answer.code == 3 and "BENCH_MAX_PIXELS=1920" in answer.err
+    assert "--max-pixels 1920" in answer.err
+    assert score(call, made, "--max-pixels", 1920)[0] == plain
+    assert score(call, made)[1].code == 3
+    check = ("data", "check", "--gt", made.file("gt"), "--gt-dir", made.root / "gt")
+    assert (call(*check).code, call(*check, "--max-pixels", 1920).code) == (3, 0)
     monkeypatch.setenv("BENCH_MAX_PIXELS", "1920")
     assert score(call, made)[0] == plain
     monkeypatch.setenv("BENCH_MAX_PIXELS", "many")
