@@ -40,7 +40,8 @@ PLAIN = {
 def console(stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    # Without emoji=False, rich prints `ade20k:train:` with a picture of a train.
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
 
 
 def stderr_console() -> Console:
@@ -109,7 +110,7 @@ def _print_fitting(title: str, columns: Sequence[str], rows: Sequence[Sequence[s
     if title:  # not as rich's title, which is folded to the width of the table
         out.print(title, style="italic", markup=False, soft_wrap=not out.is_terminal)
     # A console of its own width: rich would squeeze the table into 80 columns where there is no terminal.
-    Console(highlight=False, width=sum(widths) + GAP * len(widths)).print(table)
+    Console(highlight=False, markup=False, emoji=False, width=sum(widths) + GAP * len(widths)).print(table)
     valued = [i for i in range(len(columns)) if any(row[i] not in ("", "–") for row in rows)]
     return [columns[i] for i in valued if i not in shown]
 

@@ -54,7 +54,7 @@ def _bar(label: str, announced: bool = False) -> Iterator[Callable[[str], Progre
             return Text(self.text_format.format(speed) if speed else "")
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         Rate("{:.1f} images/s"),
@@ -97,7 +97,12 @@ def training_progress() -> Iterator[tuple[Callable[[StepReport], None], Callable
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeRemainingColumn(),
+    )
     err = stderr_console()
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=1.0)

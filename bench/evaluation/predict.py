@@ -54,7 +54,7 @@ def left_out(places: Sequence[Path], files: Sequence[Path]) -> str:
         return ""
     kinds = Counter("folder" if path.is_dir() else path.suffix or "no ending" for path in others)
     some = ", ".join(path.name for path in others[:3]) + (", …" if len(others) > 3 else "")
-    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    counts = ", ".join(f"{n} {kind}{'s' * (kind == 'folder' and n > 1)}" for kind, n in kinds.most_common())
     return f"not predicted, as no pictures directly in the folders: {counts} ({some})"
 
 

@@ -82,6 +82,8 @@ def image_errors(path: File) -> Iterator[None]:
         raise DataError(f"{path}: there is no such file") from None
     except BenchError:
         raise
+    except TooManyPixels as error:
+        raise DataError(f"{path}: {error}") from None
     except Exception as error:  # of many kinds, some of them mere accidents of a decoder
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         if type(error).__name__ == "UnidentifiedImageError":  # of Pillow, whose message shows a buffer in memory
@@ -110,10 +112,14 @@ def pixel_limit(pixels: int) -> Iterator[None]:
             os.environ[PIXELS_VARIABLE] = former
 
 
+class TooManyPixels(ValueError):
+    """An image above the limit, whose message has the remedy."""
+
+
 def _check_pixel_limit(width: int, height: int) -> None:
-    """Raise ValueError above the limit. Pillow only warns up to twice its own."""
+    """Raise TooManyPixels above the limit. Pillow only warns up to twice its own."""
     if width * height > (limit := max_pixels()):
-        raise ValueError(
+        raise TooManyPixels(
             f"it declares {width} x {height} px, more than {limit}; to read it nevertheless, give "
             f"--max-pixels {width * height}, or set {PIXELS_VARIABLE}={width * height}"
         )

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.errors import ModelError
+from bench.errors import ModelError, UsageError
 from bench.training.data.batches import Batch, micro_batch
 
 # Share of the free memory that is used: neighbours on a shared device take some, and some is lost to fragmentation.
@@ -99,6 +100,21 @@ class Engine:
         return device
 
 
+@contextmanager
+def crop_errors(batch: Batch) -> Iterator[None]:
+    """Turn the error of a network whose coarsest map of a crop is one pixel into a UsageError."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):  # torch's normalisations
+            raise
+        height, width = batch.pixels.shape[-2:]
+        raise UsageError(
+            f"one crop of {height}x{width} px is too small for this network, whose coarsest map of it is one pixel; "
+            "raise phases.crop_px or upscale"
+        ) from None
+
+
 def gradients(engine: Engine, batch: Batch) -> dict[str, float]:
     """Compute the mean gradients of a batch in the model; return the mean of each loss term.
 
@@ -110,7 +126,8 @@ def gradients(engine: Engine, batch: Batch) -> dict[str, float]:
         engine.meter.start()
     while True:
         try:
-            sums, exhausted = _local(engine, batch), False
+            with crop_errors(batch):
+                sums, exhausted = _local(engine, batch), False
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise

@@ -28,6 +28,7 @@ from bench.training.data.augment import augment
 from bench.training.data.batches import Batch, micro_batch
 from bench.training.data.scenes import SampleCache
 from bench.training.families.family import Family
+from bench.training.gradients import crop_errors
 from bench.training.initialization import merge_head_layers
 from bench.training.losses.set_loss import class_weights
 from bench.training.recipe import NEVER, ColorPolicy, GeometryPolicy, Recipe
@@ -153,7 +154,8 @@ def held_back_loss(validator: Validator, network: Any) -> dict[str, float]:
         rng = np.random.default_rng([recipe.seed, 3, number])
         pixels, cells = augment(scenes.read(number), still, phase, family.stride, rng)
         batch = Batch(pixels[None], (cells,), (number,), phase, 1, 1)
-        terms = family.losses(network, micro_batch(batch, [0], device, recipe.seed), recipe, weights).terms
+        with crop_errors(batch):
+            terms = family.losses(network, micro_batch(batch, [0], device, recipe.seed), recipe, weights).terms
         return {name: value.item() for name, value in terms.items()}
 
     each = list(ordered_map(one, range(len(scenes)), validator.threads))

@@ -25,6 +25,13 @@ def words(cells: Sequence[str]) -> set[str]:
     return {word for cell in cells for word in cell.split()}
 
 
+def test_a_split_is_no_picture_of_a_train(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_status("ade20k:train: 1 of 8 images")
+    print_table("", ["data"], [["ade20k:train:"], ["a [bold] name"]])
+    out, err = capsys.readouterr()
+    assert "ade20k:train:" in out and "a [bold] name" in out and err == "ade20k:train: 1 of 8 images\n"
+
+
 @pytest.mark.parametrize("width", range(20, 90))
 def test_no_word_is_cut_and_no_line_is_longer(
     width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ import pytest
 import torch
 from training_runs import recipe_of
 
-from bench.errors import ModelError
+from bench.errors import ModelError, UsageError
 from bench.training.data.batches import Batch
 from bench.training.data.scenes import TargetGrid
 from bench.training.gradients import Engine, batch_that_fits, gradients
@@ -77,6 +77,16 @@ def test_other_errors_are_not_taken_for_memory(accelerator):
     model.weight.data = torch.zeros(5)
     with pytest.raises(RuntimeError, match="size mismatch"):
         gradients(engine_of(accelerator, model), batch_of())
+
+
+def test_a_crop_of_one_pixel_is_named(accelerator):
+    class Normed(Plain):
+        def forward(self, part):
+            torch.nn.functional.group_norm(part.pixels.mean((2, 3), keepdim=True), 3)
+            return super().forward(part)
+
+    with pytest.raises(UsageError, match=r"one crop of 4x4 px is too small .* raise phases.crop_px"):
+        gradients(engine_of(accelerator, Normed()), batch_of(1))
 
 
 class FakeMeter:
