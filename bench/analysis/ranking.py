@@ -183,7 +183,7 @@ def to_frame(runs: Sequence[Run]) -> pd.DataFrame:
     Columns: those of `bench leaderboard --format csv` without ranks and intervals, and pixel_accuracy_semantic and
     pixel_accuracy_panoptic.
     """
-    import pandas as pd  # here, since it takes half a second
+    import pandas as pd  # imported here, since it takes half a second
 
     rows = [
         {

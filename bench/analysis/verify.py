@@ -207,7 +207,7 @@ def _other_segments(told: Sequence[PredictedSegment], prediction: Prediction, ca
     # The overlap of a map with itself lists its segments with their areas and scores.
     saved = Overlap.of(prediction.panoptic, prediction.panoptic).predicted
     if len(saved) != len(told):
-        yield f"{len(saved)} segments are saved and the line has {len(told)}"
+        yield f"{len(saved)} segments are saved, but the line has {len(told)}"
         return
     names = {category.id: category.name for category in categories}
     for number, (one, other) in enumerate(zip(saved, told, strict=True), 1):

@@ -28,7 +28,9 @@ class CocoPlaces:
     def __post_init__(self) -> None:
         for place in (*self.json, *self.panoptic, *self.images):
             if PurePosixPath(place).is_absolute():
-                raise UsageError(f"the place {place!r} is not below the root; give --data-root and what lies below it")
+                raise UsageError(
+                    f"the place {place!r} is absolute; write it relative to the root, and give the root by --data-root"
+                )
 
 
 @dataclass(frozen=True, eq=False)

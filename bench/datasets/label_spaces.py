@@ -66,7 +66,7 @@ def load_space(labels: str | tuple[Category, ...]) -> LabelSpace:
 
 
 def space_name(labels: str | tuple[Category, ...]) -> str:
-    """Return the name of a label space; of one that has none its first classes and their number."""
+    """Return the name of a label space, or, if it has none, its first classes and their number."""
     if isinstance(labels, str):
         return labels
     return f"{', '.join(category.name for category in labels[:3])}{', …' if len(labels) > 3 else ''} ({len(labels)})"

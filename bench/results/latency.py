@@ -36,7 +36,7 @@ class Latency:
 
     def __post_init__(self) -> None:
         if not self.seconds.get("total"):
-            raise DataError("there are no seconds of `total`")
+            raise DataError("`seconds` has no values for `total`")
 
     @property
     def n(self) -> int:

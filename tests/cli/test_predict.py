@@ -58,7 +58,7 @@ def test_what_cannot_be_predicted_is_told_in_a_sentence(
     arguments = ("--model", place.model, "--checkpoint", "plain", "--out", place.folder / "out")
     assert call("predict", place.folder / "none.png", *arguments).code == 2
     (place.folder / "empty").mkdir()
-    assert "there is no image here" in call("predict", place.folder / "empty", *arguments).err
+    assert "no image here" in call("predict", place.folder / "empty", *arguments).err
     monkeypatch.setenv("FAKE_FAULT", f"{image.stem}=preprocess")
     said = call("predict", image, *arguments)
     assert (said.code, "Traceback" in said.err) == (4, False)

@@ -195,7 +195,7 @@ def test_predictions_that_were_not_kept(call: Call, run: Path, place: Place) -> 
     assert "no saved predictions" in table.out
     answer = call("verify", run, "--reference", "--data-root", place.data)
     assert (answer.code, answer.out) == (3, "")
-    assert "its predictions are not here" in answer.err and "--predictions" in answer.err
+    assert "has no saved predictions" in answer.err and "--predictions" in answer.err
     given = ["--predictions", elsewhere]
     assert result(call, run, "--reference", "--data-root", place.data, *given) == (0, {})
 

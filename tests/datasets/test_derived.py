@@ -93,7 +93,7 @@ def test_the_base_is_as_it_was(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("base: cityscapes-ika\nlabels: cityscapes-to-ika\n", "is derived itself"),
+        ("base: cityscapes-ika\nlabels: cityscapes-to-ika\n", "is itself derived"),
         ("base: cityscapes\nlabels: coco-to-cityscapes\n", "starts at coco-133"),
         ("base: cityscape\nlabels: cityscapes-to-ika\n", "did you mean 'cityscapes'"),
         ("base: cityscapes\nlabels: cityscapes-to-ikea\n", "did you mean 'cityscapes-to-ika'"),

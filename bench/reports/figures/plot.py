@@ -25,6 +25,7 @@ STYLE: Any = {  # rcParams; their type names every key of one version of matplot
     "grid.color": "black", "grid.alpha": 0.14, "grid.linewidth": 0.6,
     "legend.frameon": False, "legend.fontsize": 8.5, "svg.fonttype": "none", "svg.hashsalt": "",
 }  # fmt: skip
+# Characters that XML 1.0 forbids even as references; one in a label would make the whole page invalid.
 NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -46,6 +47,7 @@ class Plot:
         """The SVG file: transparent, text as text, tooltips as `<title>`. Equal figures give equal bytes."""
         stream = io.StringIO()
         with matplotlib.rc_context(STYLE):
+            # Date and version of matplotlib would make equal figures different files.
             self.figure.savefig(stream, format="svg", facecolor="none", metadata={"Date": None, "Creator": None})
         titled = re.sub(
             r'<g id="tip-(\d+)">',
@@ -60,6 +62,7 @@ class Plot:
         Ids begin with the plot's name, black is the colour of the page's text, and the style sheet, which would apply
         to the whole page, is gone.
         """
+        # Several plots share a page: equal ids would make the clip paths and glyphs of one apply to all.
         root = ElementTree.fromstring(self.svg)
         for parent in list(root.iter()):
             for child in [child for child in parent if child.tag.endswith(("}metadata", "}style"))]:
