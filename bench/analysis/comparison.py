@@ -120,6 +120,7 @@ def compare(
     # Both runs share the drawn images: what makes an image hard for both cancels in the difference (paired bootstrap).
     draws = resample(runs, replicates=replicates, seed=seed, by_group=by_group)
     differences = _differences(runs, draws)
+    # Ground-truth segments are either matched or missed.
     support = [row.TP + row.FN for row in a.score.per_class]
     return Comparison(
         a=a.name, b=b.name, dataset=a.dataset, images=len(runs[0].image_ids), groups=groups, by_group=by_group,

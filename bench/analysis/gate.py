@@ -36,6 +36,7 @@ class MetricChange:
 
     @property
     def passed(self) -> bool:
+        # Undefined on both sides is no change; on one side alone, a class appeared or vanished.
         if self.delta is None:
             return self.baseline is None and self.current is None
         return abs(self.delta) <= self.tolerance + ROUNDING

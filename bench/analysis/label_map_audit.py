@@ -132,6 +132,7 @@ def _without_crowds(truth: Panoptic) -> Panoptic:
 
 def _cells(rows: NDArray[np.int32], columns: NDArray[np.int32], known: Categories, categories: Categories) -> Cells:
     shape = len(known) + 1, len(categories) + 1
+    # A two-dimensional histogram: row and column of a pixel as one number.
     return np.bincount((rows * shape[1] + columns).ravel(), minlength=shape[0] * shape[1]).reshape(shape)
 
 

@@ -148,6 +148,7 @@ def _ranked(rows: Iterable[dict[str, Any]]) -> tuple[Row, ...]:
     """Return rows by falling PQ, undefined last."""
     # Equal PQ is sorted by name, so that the order of reading, which file systems choose, does not change the board.
     ordered = sorted(rows, key=lambda row: (-_or(row["PQ"], -1.0), row["name"], row["checkpoint"] or "", row["run"]))
+    # Runs of equal PQ share the best of their places.
     first: dict[float, int] = {}
     for place, row in enumerate(ordered, 1):
         if row["PQ"] is not None:
@@ -215,6 +216,7 @@ def _model(run: Run) -> dict[str, Any]:
         names = ("method", "checkpoint", "published_PQ", "published_source", "precision", "input", "fusion")
         return {"kind": "predictions", **dict.fromkeys(names)}
     published = model.published
+    # A number that was published for another data set is not comparable.
     if published is None or published.dataset != run.meta.dataset.name:
         published = PublishedRecord("", None, None)
     return {

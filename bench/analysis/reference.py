@@ -126,6 +126,7 @@ def _stored(run: Run) -> Iterator[None]:
 def _judged(run: Run, theirs: Table, rescored: VerificationCheck) -> Reference:
     """Compare panopticapi's table with the run's lines scored by protocol `coco`, which panopticapi implements."""
     rule = run.semantic_rule
+    # Scored again by protocol coco, since the run may have been scored by another one.
     found = _differences(_own_table(score(run.lines(), run.categories, rule)), theirs)
     findings = tuple(f"{d.quantity} differs by {d.largest:g} at {d.at}" for d in found if not d.agrees)
     check = VerificationCheck("reference", "panopticapi on the same files, protocol coco", findings)

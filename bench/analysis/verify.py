@@ -51,6 +51,7 @@ def verify(run: Run, predictions: PredictionFolder | None = None) -> list[Verifi
 
     `predictions` are compared with the image lines: those saved by the run, or repeated ones. Skipped if None.
     """
+    # Raises PartialRun.
     _ = run.score
     try:
         lines = list(run.lines())
@@ -70,6 +71,7 @@ def _tried(name: str, check: Callable[[], VerificationCheck]) -> VerificationChe
     """Run a check; malformed content becomes a finding of it."""
     try:
         return check()
+    # Files may have been edited by hand: a check must report that, not fail on it.
     except (DataError, LookupError, TypeError, ValueError) as error:
         reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__} {error}"
         return VerificationCheck(name, "", (f"the stored files cannot be read: {reason}",))
@@ -87,6 +89,7 @@ def _images(run: Run, lines: Sequence[Line]) -> VerificationCheck:
     ]
     if len(ids) != data.images:
         findings.append(f"{len(ids)} lines for {data.images} images")
+    # The order can be compared only if every image has one line.
     elif digest(ids)[:16] != data.image_ids and not findings:
         findings.append("the image ids, or their order, are not those of run.json")
     return VerificationCheck("images", f"{len(ids)} lines", tuple(findings))
@@ -222,6 +225,7 @@ def _alike(one: PredictedSegment, other: PredictedSegment) -> bool:
     """Compare class and area exactly and scores within a tolerance. Ids are ignored: they may not fit into a PNG."""
     if one.score is None or other.score is None:
         return (one.category_id, one.area, one.score) == (other.category_id, other.area, other.score)
+    # Class and area come from the PNG and must be equal.
     close = abs(one.score - other.score) <= SCORE_TOLERANCE
     return close and (one.category_id, one.area) == (other.category_id, other.area)
 

@@ -150,6 +150,7 @@ def _is_numeric(cells: Sequence[str]) -> bool:
 
 def accept_every_character() -> None:
     """Replace characters that the encoding of stdout or stderr lacks by plain ones, instead of raising an error."""
+    # Windows and LC_ALL=C have encodings without "–" or "→", and a table must not end in UnicodeEncodeError.
     codecs.register_error("bench.plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -51,6 +51,7 @@ def _weights() -> dict[str, str]:
 def _present(spec: ModelSpec) -> str:
     """Return the download state of a checkpoint, with the command that completes a partial download."""
     if spec.local:
+        # A folder without all of its files is an interrupted download.
         local = Path(spec.source)
         if local.is_file() or (local.is_dir() and not missing_files(local)):
             return "there"

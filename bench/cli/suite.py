@@ -63,6 +63,7 @@ def _study_outcome(asked: Study, quick: bool, place: StudyOptions) -> StudyOutco
     with ExitStack() as bars:
 
         def watch(planned: SuiteRun) -> ProgressCallback:
+            # One bar at a time: rich allows a single live display.
             bars.close()
             open_data(planned.dataset, None, None, None)  # an embedded one is made here, with a bar
             return bars.enter_context(progress(planned.name))

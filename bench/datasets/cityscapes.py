@@ -73,6 +73,7 @@ def samples(
     truth_of = _instance_ids(root, split, space) or _panoptic_json(root, split, space)
     if truth_of is None:
         raise DataError(f"{root / 'gtFine' / split}: no *_gtFine_instanceIds.png here.\n{remedy}")
+    # All at once and before any work, as for COCO.
     missing = [image_id for image_id in images if image_id not in truth_of]
     if missing:
         raise DataError(

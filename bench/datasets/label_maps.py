@@ -111,6 +111,7 @@ def _target(info: SegmentInfo, labels: LabelMap) -> Category | None:
 
 def _fused(panoptic: Panoptic, labels: LabelMap) -> set[int]:
     """Return the ids of stuff classes that merge several classes, or things, in this image."""
+    # A stuff class with one origin keeps its segments: several of them are a fault of the data, not of the map.
     origins: dict[int, set[int]] = {}
     for info in panoptic.segments_info:
         to = labels.category_of[info.category_id]

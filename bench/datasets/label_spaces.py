@@ -52,6 +52,7 @@ class LabelSpace:
         for name in names:
             if name not in known:
                 raise UsageError(f"the label space has no void label {name!r}; {did_you_mean(name, known)}")
+        # After the others, so that the positions of the evaluated classes stay.
         promoted = tuple(Category(v.id, v.name, v.isthing, v.color) for v in self.void if v.name in names)
         return LabelSpace((*self.categories, *promoted), tuple(v for v in self.void if v.name not in names))
 

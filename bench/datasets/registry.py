@@ -69,6 +69,7 @@ def derive(path: Path, spec: DerivedSpec, split: str, root: Path | None, on_imag
             labels = load_map(spec.labels, spec.count, source=base.categories)
         else:
             labels = load_map(spec.labels, spec.count)
+            # Void labels that the map sends to a class follow the evaluated ones of the source.
             promoted = tuple(c.name for c in labels.source.items[len(load_space(file.source).categories) :])
             base = load_plain(_base(path, spec), split, root, on_image, count=promoted)
         if not same_categories(base.categories, labels.source):

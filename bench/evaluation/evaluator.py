@@ -112,6 +112,7 @@ def _append_all(
 ) -> None:
     if on_image:
         on_image(len(session.done), total)
+    # Closing stops the threads or processes when an error or Ctrl-C ends the loop.
     with closing(scored):
         for line, seconds in scored:
             session.append(line, seconds)

@@ -186,6 +186,7 @@ def _rules(dataset: Dataset, protocol: Protocol) -> dict[str, Any]:
     if protocol not in DEVIATIONS:
         raise UsageError(f"unknown protocol {protocol!r}; {did_you_mean(protocol, DEVIATIONS)}")
     return {
+        # Names and colours do not change a score.
         "categories": digest([(c.id, c.isthing) for c in dataset.categories])[:16],
         "void": digest(sorted(dataset.void))[:16],
         "protocol": protocol,

@@ -50,6 +50,7 @@ def _one(
     try:
         family = train(training, seed, training.recipe, folder)
     except BenchError as error:
+        # The same class, so that the exit code stays.
         said = type(error)(f"training {training.name}, seed {seed}: {error}")
         return TrainedSeed(training.name, seed, folder, {}, (said,))
     planned = tuple(

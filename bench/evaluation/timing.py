@@ -18,6 +18,7 @@ from bench.results.latency import STAGES, Latency, write_latency
 from bench.results.provenance import git_state, processor
 from bench.types import Image, ProgressCallback, Sample
 
+# Numbers of images; those of the warm-up are not counted.
 WARM_UP, IMAGES = 10, 100
 
 Clock = Callable[[], float]

@@ -80,6 +80,7 @@ def convert(
     }[to]
     below = "" if to == "coco" else stem
     listed = [{"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in data.categories]
+    # PNGs are named like those of the ground truth, which the servers expect.
     names, annotations = _png_names(samples), []
     out.parent.mkdir(parents=True, exist_ok=True)
     # Renamed at the end, so that a failure leaves nothing behind. Beside `out`, since a rename stays in its file

@@ -32,7 +32,9 @@ def stem_of(name: str) -> str:
     ('aachen_000000_000019', '000000000139')
     """
     stem = PurePosixPath(name.replace("\\", "/")).name
+    # Repeatedly, since a name has several suffixes: _gtFine, _instanceIds, .png.
     while match := re.search(f"(?:{SUFFIX.pattern})$", stem):
+        # A name that consists of a suffix alone stays.
         if match.start() == 0:
             break
         stem = stem[: match.start()]

@@ -42,6 +42,7 @@ class Renamed:
         return self.predictions.panoptic_only(self.own[image_id], categories)
 
     def digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:
+        # The pairs are a part of the digest: other pairs of the same files have another score.
         own = {i: self.own[i] for i in (self.own if image_ids is None else image_ids)}
         return digest([own, self.predictions.digest(digests, own.values())])
 

@@ -173,6 +173,7 @@ def _known_forms() -> str:
 
 def _fitting(maps: Sequence[Path], space: LabelSpace, options: Options) -> list[Format]:
     """Return the forms that fit all of some maps, taken evenly."""
+    # Evenly, since neighbouring files are often of one scene with few classes.
     some = maps[:: max(1, len(maps) // SAMPLE)][:SAMPLE]
     if all(is_rgb(path) for path in some) and _are_colors(some, space):
         return ["semantic"]
@@ -180,6 +181,7 @@ def _fitting(maps: Sequence[Path], space: LabelSpace, options: Options) -> list[
     if any(segments is not None for _, segments in read):
         return ["ids"]
     values = [values_of(ids) for ids, _ in read]
+    # Below the divisor no value can hold an instance.
     if not any(one.max(initial=0) >= options.divisor for one in values):
         fits = all(_is_semantic(path, one, space, options) for path, one in zip(some, values, strict=True))
         return ["semantic"] if fits else []

@@ -26,6 +26,7 @@ class Table:
 
 def percent(fraction: float | None) -> str:
     """Format a fraction as percent: 0.6234 → 62.3."""
+    # One decimal, as papers report PQ.
     return UNDEFINED if fraction is None else f"{100 * fraction:.1f}"
 
 

@@ -46,6 +46,7 @@ def merge(folders: Sequence[Path]) -> Run:
         for line in read_lines(writer.folder / f"images-{WHOLE.name}.jsonl"):
             accumulator.add_stored(line)
         accumulator.complete(writer, order)
+    # After done.json: an interrupted merge finds all shards again.
     _clear(first.folder)
     return read_run(first.folder)
 

@@ -222,6 +222,7 @@ def _json_in(folder: Path) -> Path:
 
 
 def _png_folder(opened: coco.CocoPanoptic, file: Path) -> Path:
+    # COCO: panoptic_val2017.json and the folder panoptic_val2017 beside it.
     named = file.parent / file.stem
     others = (place for place in sorted(file.parent.iterdir()) if place.is_dir() and place.name != "semantic")
     places = [named, file.parent, *others]

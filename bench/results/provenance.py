@@ -12,6 +12,7 @@ from typing import Any
 from bench.__version__ import __version__
 
 HEAD = "# branch.oid "  # before the commit in the output of `git status --porcelain=v2`
+# Packages whose version can change a number or a time.
 PACKAGES = ("numpy", "pillow", "torch", "transformers", "scipy", "safetensors", "panopticapi-lite")
 
 

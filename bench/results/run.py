@@ -98,6 +98,7 @@ class Run:
         return self._all("timings")
 
     def _all(self, kind: str) -> Iterator[dict[str, Any]]:
+        # Until it is complete, a run may consist of several shards.
         whole = self.folder / f"{kind}-{WHOLE.name}.jsonl"
         for path in [whole] if self.done is not None else sorted(self.folder.glob(f"{kind}-*.jsonl")):
             yield from read_lines(path)

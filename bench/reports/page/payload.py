@@ -76,6 +76,7 @@ def _semantic(ids: NDArray[np.int32] | None, size: tuple[int, int], categories: 
 
 def packed(values: NDArray[np.integer[Any]]) -> str:
     """Encode an array of integers below 65536: little-endian uint16, row-major, zlib, base64."""
+    # Level 9: a page is written once and opened many times.
     return base64.b64encode(zlib.compress(values.astype("<u2").tobytes(), 9)).decode("ascii")
 
 

@@ -88,6 +88,7 @@ def _seed_row(name: str, seed: int, run: Run) -> tuple[str, ...]:
 
 def recipe_digest(folder: Path) -> str:
     """Return the first 12 hex digits of the digest of recipe.json beside the weights, or "–" if it is missing."""
+    # Weights from elsewhere have no recipe.json.
     with suppress(OSError, ValueError):
         return digest(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))[:12]
     return UNDEFINED
