@@ -15,6 +15,7 @@ from bench.metrics.image_statistics import ImageSums, image_sums_of_lines
 from bench.results.run import Run, read_run
 
 CONFIDENCE = 0.95
+# The percentile interval undercovers with few independent units, so that fewer groups get a note.
 FEW_GROUPS = 10
 CAVEAT = (
     "Intervals are over {units}: how far a number would move on others drawn like these. They leave out what "
@@ -106,6 +107,8 @@ def compare(
         ...
     bench.errors.NotComparable: results/... and results/... differ in the images or their ground truth; score both ...
     """
+    # The ends of a 95 % percentile interval are the 2.5 % and 97.5 % quantiles: below 100 replicates each rests on
+    # fewer than three of them.
     if replicates < 100:
         raise UsageError(f"{replicates} replicates: an interval of 95 % needs at least 100")
     a, b = (run if isinstance(run, Run) else read_run(Path(run)) for run in (run_a, run_b))
@@ -114,8 +117,10 @@ def compare(
     groups = len(set(runs[0].groups))
     if by_group and groups < 2:
         raise UsageError(f"{a.dataset}: has {groups} group of images, and --by-group needs at least 2")
+    # Both runs share the drawn images: what makes an image hard for both cancels in the difference (paired bootstrap).
     draws = resample(runs, replicates=replicates, seed=seed, by_group=by_group)
     differences = _differences(runs, draws)
+    # Ground-truth segments are either matched or missed.
     support = [row.TP + row.FN for row in a.score.per_class]
     return Comparison(
         a=a.name, b=b.name, dataset=a.dataset, images=len(runs[0].image_ids), groups=groups, by_group=by_group,
@@ -169,6 +174,7 @@ def notes(images: int, groups: int, by_group: bool) -> tuple[str, ...]:
     said = [CAVEAT.format(units=units)]
     if by_group and groups < FEW_GROUPS:
         said.append(f"{groups} groups are few: their interval is rough, and more likely too short than too long.")
+    # Frames of one city or sequence are correlated, and resampling them as if independent gives too short intervals.
     if not by_group and 1 < groups < images:
         said.append(f"Images of one of the {groups} groups are alike, so the interval is optimistic; see --by-group.")
     return tuple(said)

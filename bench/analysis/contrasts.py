@@ -26,7 +26,9 @@ UNDECIDED = "undecided"
 BETTER = "better"
 WORSE = "worse"
 NO_CONCLUSION = "none (quick look)"
-STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)  # t of 95 %, two-sided, by degrees of freedom
+# Quantiles of Student's t for a two-sided 95 % interval, by degrees of freedom; with more than ten the last one is
+# used, which is the wider side.
+STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +67,8 @@ class Arm:
 class Verdict:
     """PQ of `arm` minus PQ of `reference`, with its interval over images and the noise threshold of the seeds.
 
-    `noise_threshold` is how far seeds alone may move such a difference; `seeds` names the arms that it was estimated
-    from.
+    `yardstick` is that threshold: how far seeds alone may move such a difference, None if unknown. `seeds` names the
+    source of the estimate.
     """
 
     contrast: str
@@ -89,6 +91,7 @@ def arms(outcome: StudyOutcome, replicates: int = 10_000) -> list[Arm]:
     if runs:
         require_comparable(*runs)
     sums = [run_sums(run) for run in runs]
+    # In one call, so that all arms share the drawn images and their differences are paired.
     draws = resample(sums, replicates=replicates) if sums else []
     found, start = [], 0
     for name, seeds in named:
@@ -122,7 +125,9 @@ def verdict(contrast: str, reference: Arm, arm: Arm, others: Sequence[Arm], quic
     values = np.array([np.mean(arm.values("PQ")) - np.mean(reference.values("PQ"))])
     delta = estimates(values, arm.draws[pq : pq + 1] - reference.draws[pq : pq + 1], CONFIDENCE)[0]
     if delta.value is None or delta.low is None or delta.high is None:
-        raise UsageError(f"contrast {contrast!r}: {reference.runs[0].dataset} has no PQ; contrast on another data set")
+        raise UsageError(
+            f"contrast {contrast!r}: {reference.runs[0].dataset} has no PQ to compare; choose a data set with instances"
+        )
     yardstick, seeds = _noise_threshold([reference, arm], others)
     said, why = _verdict(delta.value, (delta.low, delta.high), yardstick)
     if quick:
@@ -131,13 +136,14 @@ def verdict(contrast: str, reference: Arm, arm: Arm, others: Sequence[Arm], quic
 
 
 def _verdict(delta: float, interval: tuple[float, float], yardstick: float | None) -> tuple[str, str]:
+    # The order matters: an interval over images that covers zero needs no estimate of the seeds.
     if interval[0] <= 0 <= interval[1]:
         return NO_DIFFERENCE, "the interval over images covers zero"
     if yardstick is None:
-        return UNDECIDED, "what a seed changes is unknown"
+        return UNDECIDED, "the effect of a seed is unknown"
     if abs(delta) <= yardstick:
-        return NO_DIFFERENCE, "seeds alone move it as far"
-    return (BETTER if delta > 0 else WORSE), "beyond the interval over images and what seeds do"
+        return NO_DIFFERENCE, "seeds alone cause as large a difference"
+    return (BETTER if delta > 0 else WORSE), "larger than the interval over images and the effect of seeds"
 
 
 def _noise_threshold(pair: Sequence[Arm], others: Sequence[Arm]) -> tuple[float | None, str]:
@@ -146,9 +152,11 @@ def _noise_threshold(pair: Sequence[Arm], others: Sequence[Arm]) -> tuple[float 
     if not scatter:
         return None, "no training has two seeds"
     freedom = sum(len(arm.seeds) - 1 for arm in others)
+    # The variance of a difference of two means is the variance of a seed times 1/n + 1/m for n and m seeds.
     factor = STUDENT[min(freedom, len(STUDENT)) - 1]
     error = float(np.median(scatter) * sum(1 / len(arm.seeds) for arm in pair)) ** 0.5
     own, name = max((arm.spread() or 0.0, arm.name) for arm in pair)
+    # The observed spread of the pair is a lower bound of its noise, whatever the other arms show.
     if own > factor * error:
         return own, f"seeds: the spread of {name}"
     trainings = "one training" if len(scatter) == 1 else f"{len(scatter)} trainings"
@@ -156,9 +164,9 @@ def _noise_threshold(pair: Sequence[Arm], others: Sequence[Arm]) -> tuple[float 
 
 
 def _typical(arm: Arm) -> float:
-    """Return the variance over the seeds, scaled to be median-unbiased (Wilson-Hilferty median of chi-squared).
-
-    A median over arms is robust against a single arm that learns with one seed and fails with another.
-    """
+    """Return the variance of PQ over the seeds of an arm, scaled to be median-unbiased."""
+    # The arms are summarized by their median, which one arm that fails with one seed does not move. The sample variance
+    # is unbiased in the mean, but its median is too small: by Wilson and Hilferty that of chi-squared with k degrees of
+    # freedom is about k (1 - 2 / 9k)³.
     freedom = len(arm.seeds) - 1
     return float(np.var(arm.values("PQ"), ddof=1)) / (1 - 2 / (9 * freedom)) ** 3

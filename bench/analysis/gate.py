@@ -14,7 +14,9 @@ from bench.io.files import write_json
 from bench.metrics.score import Score
 from bench.results.run import Run
 
-ROUNDING = 1e-9  # points: what the last bit of a sum may move; a single pixel moves a thousand times more
+# Percentage points: the last bit of a sum may differ between machines; a single pixel moves a metric by a thousand
+# times more.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class MetricChange:
 
     @property
     def passed(self) -> bool:
+        # Undefined on both sides is no change; on one side alone, a class appeared or vanished.
         if self.delta is None:
             return self.baseline is None and self.current is None
         return abs(self.delta) <= self.tolerance + ROUNDING
@@ -88,13 +91,13 @@ def metrics(score: Score) -> dict[str, float | None]:
 
 def write_baseline(path: Path, outcomes: Sequence[Outcome]) -> None:
     """Write the metrics of a suite as the new baseline. If a run failed, its error is raised and nothing is written."""
-    entries = {outcome.planned.name: _entry(_done(outcome)) for outcome in outcomes}
+    entries = {
+        outcome.planned.name: BaselineEntry(run.dataset, run.score.images, run.complete.key, metrics(run.score))
+        for outcome in outcomes
+        for run in [_done(outcome)]
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, asdict(Baseline(1, entries)))
-
-
-def _entry(run: Run) -> BaselineEntry:
-    return BaselineEntry(run.dataset, run.score.images, run.complete.key, metrics(run.score))
 
 
 def _done(outcome: Outcome) -> Run:
@@ -107,7 +110,7 @@ def _done(outcome: Outcome) -> Run:
 def read_baseline(path: Path) -> Mapping[str, BaselineEntry]:
     """Return run → baseline entry. Raises UsageError if the file is missing, DataError if its format is wrong."""
     if not path.is_file():
-        raise UsageError(f"{path}: there is no such baseline; the same command with --update writes it")
+        raise UsageError(f"{path}: no such baseline; write it by the same command with --update")
     return read_record(path, Baseline, "--update writes a new baseline").runs
 
 
@@ -121,7 +124,8 @@ def compare_to_baseline(suite: Suite, outcomes: Sequence[Outcome], baseline: Map
     if known != wanted:
         name = sorted(known ^ wanted)[0]
         raise NotComparable(
-            f"run {name!r} is only in {'the baseline' if name in known else 'the suite'}; --update mends it"
+            f"run {name!r} is only in {'the baseline' if name in known else 'the suite'}; "
+            "write a new baseline with --update"
         )
     checks = [check for outcome in outcomes for check in _checks(outcome, suite.tolerances, baseline)]
     return GateResult(tuple(checks), {o.planned.name: seconds(_done(o)) for o in outcomes})
@@ -132,11 +136,12 @@ def _checks(outcome: Outcome, tolerances: Tolerances, baseline: Mapping[str, Bas
     before, key = baseline[name], run.complete.key
     if changed := sorted(k for k in {**before.key, **key} if before.key.get(k) != key.get(k)):
         raise NotComparable(
-            f"{name}: {', '.join(changed)} differ from the baseline's, so the numbers mean something else; "
-            "if that is meant, --update writes a new baseline"
+            f"{name}: differs from the baseline in {', '.join(changed)}, so that the numbers cannot be compared; "
+            "if this is intended, write a new baseline with --update"
         )
     now, was = metrics(run.score), before.metrics
     for metric in [*now, *(m for m in was if m not in now)]:
+        # Recorded predictions are scored without a model: any change is one of the evaluator and fails.
         limit = tolerances.per_class if " of " in metric else tolerances.headline
         yield MetricChange(
             name, metric, was.get(metric), now.get(metric), limit if outcome.planned.kind == "model" else 0.0

@@ -45,39 +45,31 @@ class MapAudit:
 
     def to_json(self) -> dict[str, Any]:
         """Return pixel counts, classes by name, and the ceiling as fractions."""
+        names = self.labels.names
+        reachable = {names[category.name] for category in self.base}
         return {
             "dataset": self.dataset,
             "images": self.ceiling.images,
             "sha256": map_digest(self.labels),
-            "pixels": self._pixels(),
+            # Last row and column are void: `lost` pixels were valid and became void, `gained` ones were void before.
+            "pixels": {
+                "all": int(self.cells.sum()),
+                "covered": int(self.cells[:, :-1].sum()),
+                "lost": int(self.cells[:-1, -1].sum()),
+                "gained": int(self.cells[-1, :-1].sum()),
+            },
             "classes": [
-                {"name": c.name, "pixels": int(self.cells[:, k].sum()), "from": self._origins(c.name)}
+                {
+                    "name": c.name,
+                    "pixels": int(self.cells[:, k].sum()),
+                    "from": [source for source, to in names.items() if to == c.name],
+                }
                 for k, c in enumerate(self.labels.target)
             ],
-            "to_void": {
-                c.name: int(self.cells[k].sum()) for k, c in enumerate(self.base) if self._target(c.name) is None
-            },
-            "unreachable": [c.name for c in self.labels.target if not self._reachable(c.name)],
+            "to_void": {c.name: int(self.cells[k].sum()) for k, c in enumerate(self.base) if names[c.name] is None},
+            "unreachable": [c.name for c in self.labels.target if c.name not in reachable],
             "ceiling": {"PQ": self.ceiling.PQ.all.PQ, "mIoU": self.ceiling.mIoU.semantic},
         }
-
-    def _pixels(self) -> dict[str, int]:
-        """Return pixel counts: `lost` were valid and became void, `gained` were void and became valid."""
-        return {
-            "all": int(self.cells.sum()),
-            "covered": int(self.cells[:, :-1].sum()),
-            "lost": int(self.cells[:-1, -1].sum()),
-            "gained": int(self.cells[-1, :-1].sum()),
-        }
-
-    def _target(self, name: str) -> str | None:
-        return self.labels.names[name]
-
-    def _origins(self, name: str) -> list[str]:
-        return [source for source, to in self.labels.names.items() if to == name]
-
-    def _reachable(self, name: str) -> bool:
-        return any(self._target(category.name) == name for category in self.base)
 
 
 def audit_map(
@@ -88,7 +80,7 @@ def audit_map(
     Raises UsageError if the labels of `derived` are not mapped.
     """
     if derived.labels is None:
-        raise UsageError(f"{derived.name}: its labels are not mapped from another data set's")
+        raise UsageError(f"{derived.name}: has no label map; name a data set that is derived from another")
     cells = np.zeros((len(base.categories) + 1, len(derived.categories) + 1), dtype=np.int64)
     work = partial(_compared, categories=derived.categories, known=base.categories, labels=derived.labels)
     pairs = list(zip(base.samples, derived.samples, strict=True))
@@ -110,6 +102,7 @@ def _compared(
     """Return the image line of the base's mapped truth as a prediction, and the pixels of every pair of classes."""
     base, derived = pair
     ids, mapped = _semantic_ids(base, labels.source), _semantic_ids(derived, categories)
+    # Semantic truth has no segments: an empty map leaves PQ undefined.
     panoptic = Panoptic(np.zeros(ids.shape, dtype=np.int32), ())
     if base.read_semantic is None:
         panoptic = remap(_without_crowds(base.read_target()), labels)
@@ -129,7 +122,8 @@ def _semantic_ids(sample: Sample, space: Categories) -> NDArray[np.int32]:
 
 
 def _without_crowds(truth: Panoptic) -> Panoptic:
-    """Return the map without crowd regions, since predictions have none."""
+    """Return the map without crowd regions."""
+    # Predictions have no crowds: their pixels would count as a false positive where the mapped class is a thing.
     kept = [i for i, info in enumerate(truth.segments_info) if not info.iscrowd]
     table = np.zeros(len(truth.segments_info) + 1, dtype=np.int32)
     table[[i + 1 for i in kept]] = np.arange(1, len(kept) + 1)
@@ -138,6 +132,7 @@ def _without_crowds(truth: Panoptic) -> Panoptic:
 
 def _cells(rows: NDArray[np.int32], columns: NDArray[np.int32], known: Categories, categories: Categories) -> Cells:
     shape = len(known) + 1, len(categories) + 1
+    # A two-dimensional histogram: row and column of a pixel as one number.
     return np.bincount((rows * shape[1] + columns).ravel(), minlength=shape[0] * shape[1]).reshape(shape)
 
 
@@ -176,9 +171,9 @@ def require_same_truth(run: Run, dataset: Dataset) -> None:
     """Raise UsageError unless the run was scored on these images with this data set's label map."""
     data = run.meta.dataset
     if not (data.label_map and dataset.labels and map_digest(dataset.labels) == data.label_map.sha256):
-        raise UsageError(f"{run.folder}: its truth was not mapped by the label map of {dataset.name}")
+        raise UsageError(f"{run.folder}: its ground truth was not mapped by the label map of {dataset.name}")
     if digest([sample.image_id for sample in dataset.samples])[:16] != data.image_ids:
-        raise UsageError(f"{run.folder}: is of other images than these of {dataset.name}; give the split of the run")
+        raise UsageError(f"{run.folder}: was scored on other images of {dataset.name}; name the split of the run")
 
 
 def write_audit(audit: Mapping[str, Any], run: Run) -> Path:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.analysis.run_scan import RunScan, scan_run, unverified_reason
+from bench.analysis.run_scan import scan_run, unverified_reason
 from bench.fusion.presets import PRESETS
 from bench.io.canonical_json import digest
-from bench.metrics.bootstrap import MEANS, Estimate, estimates, mean_pq, point_estimates, rank_ranges, resample
+from bench.metrics.bootstrap import MEANS, estimates, mean_pq, point_estimates, rank_ranges, resample
 from bench.metrics.image_statistics import ImageSums
 from bench.metrics.score import HEADLINE
 from bench.results.latency import read_latency
-from bench.results.records import PredictionsRecord, Provenance, PublishedRecord
+from bench.results.records import PredictionsRecord, PublishedRecord
 from bench.results.run import KINDS, Run
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 DIRTY = "*"
 AT = MEANS.index("PQ")
-REPLICATES = 10_000  # as many, and the same, as `bench show --intervals`
+# The default of `breakdown.intervals`, so that `bench show --intervals` prints the same interval.
+REPLICATES = 10_000
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,12 @@ def leaderboard(runs: Sequence[Run], dataset: str | None = None, ranges: bool = 
     `dataset` is `minicity:val` or `minicity`. `ranges` computes rank ranges and intervals and verifies the runs, which
     needs the image lines of all runs.
     """
-    chosen = [run for run in runs if run.done is not None and _wanted(run, dataset)]
     groups: dict[str, list[Run]] = {}
-    for run in chosen:
-        groups.setdefault(comparability_key(run), []).append(run)
+    for run in runs:
+        if run.done is not None and dataset in (None, run.dataset, run.meta.dataset.name):
+            groups.setdefault(comparability_key(run), []).append(run)
     boards = [_board(key, group, ranges) for key, group in groups.items()]
     return sorted(boards, key=lambda board: (board.dataset, -board.images, board.key))
-
-
-def _wanted(run: Run, dataset: str | None) -> bool:
-    return dataset is None or run.dataset == dataset or run.meta.dataset.name == dataset
 
 
 def comparability_key(run: Run) -> str:
@@ -111,30 +108,28 @@ def comparability_key(run: Run) -> str:
 def _board(key: str, runs: Sequence[Run], ranges: bool) -> Board:
     """Return a board of runs with the same key, named after the alphabetically first of their data set names."""
     score = runs[0].score
-    found = _looked_into(runs) if ranges else {}
-    rows = _ranked({**row_of(run), **found.get(run.folder, UNSEEN)} for run in runs)
+    found = _scanned(runs) if ranges else {}
+    rows = _ranked({**row_of(run), **UNSEEN, **found.get(run.folder, {})} for run in runs)
     return Board(min(run.dataset for run in runs), score.images, score.protocol, key[:8], rows)
 
 
 UNSEEN: Mapping[str, Any] = dict.fromkeys(("rank_low", "rank_high", "PQ_low", "PQ_high", "checked", "checked_note"))
 
 
-def _looked_into(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
+def _scanned(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
     """Return run folder → the fields of its row that need image lines. Reads the lines of each run once."""
-    readings = [scan_run(run) for run in runs]
-    sure = _resampled({reading.run.folder: reading.sums() for reading in readings})
-    return {
-        reading.run.folder: {**UNSEEN, **sure.get(reading.run.folder, {}), **_checked(reading)} for reading in readings
-    }
-
-
-def _checked(reading: RunScan) -> dict[str, str | None]:
-    reason = unverified_reason(reading)
-    return {"checked": "not verified" if reason else "verified", "checked_note": reason}
+    scans = [scan_run(run) for run in runs]
+    found = _resampled({scan.run.folder: scan.sums() for scan in scans})
+    for scan in scans:
+        reason = unverified_reason(scan)
+        checked = {"checked": "not verified" if reason else "verified", "checked_note": reason}
+        found[scan.run.folder] = {**found.get(scan.run.folder, {}), **checked}
+    return found
 
 
 def _resampled(sums: Mapping[Path, ImageSums]) -> dict[Path, dict[str, Any]]:
     """Return PQ intervals and rank ranges of the runs with the largest set of images. Ranks need two runs."""
+    # Runs of one board may have lost some of their lines; joint resampling needs the same images in all.
     largest = max((one.image_ids for one in sums.values()), key=len)
     held = {folder: one for folder, one in sums.items() if one.image_ids == largest}
     if not largest:
@@ -142,17 +137,18 @@ def _resampled(sums: Mapping[Path, ImageSums]) -> dict[Path, dict[str, Any]]:
     pq = np.concatenate(resample(list(held.values()), replicates=REPLICATES, of=mean_pq))
     spans = rank_ranges(pq) if len(held) > 1 else [None]
     intervals = estimates(np.array([point_estimates(one)[AT] for one in held.values()]), pq)
-    return {folder: _sure(one, ranks) for folder, one, ranks in zip(held, intervals, spans, strict=True)}
-
-
-def _sure(interval: Estimate, ranks: tuple[int, int] | None) -> dict[str, Any]:
-    low, high = ranks or (None, None)
-    return {"rank_low": low, "rank_high": high, "PQ_low": interval.low, "PQ_high": interval.high}
+    found = {}
+    for folder, interval, ranks in zip(held, intervals, spans, strict=True):
+        low, high = ranks or (None, None)
+        found[folder] = {"rank_low": low, "rank_high": high, "PQ_low": interval.low, "PQ_high": interval.high}
+    return found
 
 
 def _ranked(rows: Iterable[dict[str, Any]]) -> tuple[Row, ...]:
-    """Return rows by falling PQ, undefined last; ties are sorted by name, so the reading order has no influence."""
+    """Return rows by falling PQ, undefined last."""
+    # Equal PQ is sorted by name, so that the order of reading, which file systems choose, does not change the board.
     ordered = sorted(rows, key=lambda row: (-_or(row["PQ"], -1.0), row["name"], row["checkpoint"] or "", row["run"]))
+    # Runs of equal PQ share the best of their places.
     first: dict[float, int] = {}
     for place, row in enumerate(ordered, 1):
         if row["PQ"] is not None:
@@ -167,6 +163,7 @@ def _or(value: float | None, default: float) -> float:
 def row_of(run: Run) -> dict[str, Any]:
     """Return the fields of a row except its rank and those of `ranges`."""
     score, meta = run.score, run.meta
+    git = meta.provenance.git if meta.provenance else None
     return {
         "name": run.name,
         **_model(run),
@@ -176,7 +173,7 @@ def row_of(run: Run) -> dict[str, Any]:
         **_latency(run),
         "device": meta.device,
         "date": run.complete.finished[:10],
-        "commit": _commit(meta.provenance),
+        "commit": f"{git.commit[:7]}{DIRTY if git.dirty else ''}" if git else None,
         "run": run.folder.name,
     }
 
@@ -187,7 +184,7 @@ def to_frame(runs: Sequence[Run]) -> pd.DataFrame:
     Columns: those of `bench leaderboard --format csv` without ranks and intervals, and pixel_accuracy_semantic and
     pixel_accuracy_panoptic.
     """
-    import pandas as pd  # here, since it takes half a second
+    import pandas as pd  # imported here, since it takes half a second
 
     rows = [
         {
@@ -203,7 +200,8 @@ def to_frame(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def _latency(run: Run) -> dict[str, Any]:
-    """Return latency in seconds from `bench run --timing`. Stage times are not used: the stages of a run overlap."""
+    """Return latency in seconds from `bench run --timing`, None if it was not measured."""
+    # Not from the stage times of the run itself: its stages overlap in threads.
     found = read_latency(run.folder)
     if found is None:
         return {"latency_p50": None, "latency_p95": None, "latency_n": None, "hardware": None}
@@ -218,6 +216,7 @@ def _model(run: Run) -> dict[str, Any]:
         names = ("method", "checkpoint", "published_PQ", "published_source", "precision", "input", "fusion")
         return {"kind": "predictions", **dict.fromkeys(names)}
     published = model.published
+    # A number that was published for another data set is not comparable.
     if published is None or published.dataset != run.meta.dataset.name:
         published = PublishedRecord("", None, None)
     return {
@@ -235,6 +234,7 @@ def _model(run: Run) -> dict[str, Any]:
 def _fusion(fusion: Mapping[str, Any]) -> str:
     rule = str(fusion["rule"])
     preset = PRESETS.get(rule)
+    # Only what a user changed is shown beside the name of a preset; JSON has lists where the preset has tuples.
     changed = [
         f"{name}={value}"
         for name, value in fusion.items()
@@ -245,8 +245,3 @@ def _fusion(fusion: Mapping[str, Any]) -> str:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _commit(provenance: Provenance | None) -> str | None:
-    git = provenance.git if provenance else None
-    return f"{git.commit[:7]}{DIRTY if git.dirty else ''}" if git else None

@@ -31,7 +31,8 @@ from bench.results.predictions import PredictionFolder, safe_file_stem
 from bench.results.run import Run
 from bench.types import Categories, ProgressCallback, Sample
 
-TOLERANCE = 1e-12  # of PQ, SQ and RQ; counts must be equal
+# Of PQ, SQ and RQ: panopticapi adds the IoU up in another order. TP, FP and FN must be equal.
+TOLERANCE = 1e-12
 Table = dict[str, dict[str, float]]  # class, or "mean of all" → quantity → number
 COUNTS = ("TP", "FP", "FN")
 QUALITIES = ("PQ", "SQ", "RQ")
@@ -83,7 +84,9 @@ def verify_reference(
     Raises DataError if an image is missing from either, UsageError if the data set has no instances.
     """
     if "panoptic" not in dataset.carries:
-        raise UsageError(f"{dataset.name} carries semantic labels only: panopticapi has nothing to score")
+        raise UsageError(
+            f"{dataset.name} has semantic labels only, which panopticapi cannot score; leave --reference out"
+        )
     api = _panopticapi()
     lines = {str(line["image_id"]): line for line in run.lines()}
     samples = dataset.only(list(lines)).samples
@@ -100,7 +103,9 @@ def verify_reference(
                 on_image(len(truths), len(samples))
         theirs = _reference_table(_stat(api, truths, Path(scratch), predictions, known), known)
     same = len(truths) - len(findings)
-    note = f"{same} of {len(truths)} lines come again from {dataset.name}:{dataset.split} and the predictions"
+    note = (
+        f"{same} of {len(truths)} lines are equal when computed from {dataset.name}:{dataset.split} and the predictions"
+    )
     with _stored(run):
         return _judged(run, theirs, VerificationCheck("rescored", note, tuple(findings)))
 
@@ -113,14 +118,15 @@ def _stored(run: Run) -> Iterator[None]:
             yield
     except (LookupError, TypeError, ValueError) as error:
         raise DataError(
-            f"{run.folder}: what is stored cannot be read ({type(error).__name__}: {error}); "
-            "`bench verify` without --reference names it"
+            f"{run.folder}: its stored files cannot be read ({type(error).__name__}: {error}); "
+            "`bench verify` without --reference shows which"
         ) from error
 
 
 def _judged(run: Run, theirs: Table, rescored: VerificationCheck) -> Reference:
     """Compare panopticapi's table with the run's lines scored by protocol `coco`, which panopticapi implements."""
     rule = run.semantic_rule
+    # Scored again by protocol coco, since the run may have been scored by another one.
     found = _differences(_own_table(score(run.lines(), run.categories, rule)), theirs)
     findings = tuple(f"{d.quantity} differs by {d.largest:g} at {d.at}" for d in found if not d.agrees)
     check = VerificationCheck("reference", "panopticapi on the same files, protocol coco", findings)
@@ -155,8 +161,8 @@ def _changed(fresh: Mapping[str, Any], stored: Mapping[str, Any]) -> Iterator[st
     parts = [name for name in one if canonical_json(one[name]) != canonical_json(other.get(name))]
     if parts:
         moved = _moved_px(fresh, stored) if parts == ["overlap"] else None
-        where = "" if moved is None else f" ({moved} px fall otherwise)"
-        yield f"image {stored['image_id']!r}: data and prediction do not give the stored {', '.join(parts)}{where}"
+        where = "" if moved is None else f" ({moved} px)"
+        yield f"image {stored['image_id']!r}: data and prediction give another {', '.join(parts)} than stored{where}"
 
 
 def _without_scores(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,13 +180,16 @@ def _moved_px(fresh: Mapping[str, Any], stored: Mapping[str, Any]) -> int:
 def _stat(
     api: Any, truths: Sequence[Mapping[str, Any]], folder: Path, predictions: PredictionFolder, known: dict[int, Any]
 ) -> Any:
-    pairs = [(truth, copy.deepcopy(predictions.annotations[truth["image_id"]])) for truth in truths]  # it writes there
-    with contextlib.redirect_stdout(io.StringIO()):  # and tells of its progress here
+    # pq_compute_single_core of panopticapi/evaluation.py writes areas into the predicted segments_info, and prints its
+    # progress on stdout.
+    pairs = [(truth, copy.deepcopy(predictions.annotations[truth["image_id"]])) for truth in truths]
+    with contextlib.redirect_stdout(io.StringIO()):
         return api.pq_compute_single_core(0, pairs, str(folder), str(predictions.folder), known)
 
 
 def _reference_table(stat: Any, known: dict[int, Any]) -> Table:
-    """Return panopticapi's results. Classes and groups without any segment are left out (division by zero)."""
+    """Return panopticapi's results, without the classes and groups that have no segment."""
+    # pq_average divides by the number of classes with a segment, which may be 0 for things or stuff.
     seen = {number: row for number, row in known.items() if stat[number].tp + stat[number].fp + stat[number].fn}
     table: Table = {}
     for name, isthing in (("all", None), ("things", True), ("stuff", False)):

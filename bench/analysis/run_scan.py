@@ -42,6 +42,7 @@ def _digested(run: Run, digests: LineDigests) -> Iterator[Line]:
 def unverified_reason(scan: RunScan) -> str | None:
     """Return why a run is not verified, or None if its lines have its checksum and give its totals again."""
     run = scan.run
+    # In the order of the cost; totals are scored again only for lines that are those of the run.
     if not scan.counted:
         return "lines missing"
     if scan.digest != run.complete.images_sha256:

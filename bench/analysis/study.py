@@ -28,7 +28,8 @@ class Training:
     quick: Settings = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):  # a folder is called by it
+        # Trainings and their runs are folders of this name.
+        if not NAME.fullmatch(self.name):
             raise UsageError(f"training {self.name[:80]!r}: write letters, digits, '_', '-' and '.', a letter first")
         if not self.seeds:
             raise UsageError(f"training {self.name!r}: needs at least one seed")
@@ -120,7 +121,7 @@ def is_study(path: Path) -> bool:
 def load_study(path: Path, quick: bool = False) -> Study:
     """Read a study, or its quick version. Raises UsageError if a key or a value is wrong."""
     if not is_study(path):
-        raise UsageError(f"{path}: trains nothing, so it has no quick look; leave --quick out")
+        raise UsageError(f"{path}: is a suite without trainings, and --quick is for studies; leave it out")
     study = load_yaml(path, Study)
     if not quick:
         return study
@@ -131,6 +132,7 @@ def load_study(path: Path, quick: bool = False) -> Study:
 
 def quick_version(study: Study, quick: Quick) -> Study:
     """Return the study with few training steps on few images, for a smoke test."""
+    # Later ones win: the values of a training for quick looks, its own, then those for all quick looks.
     trainings = tuple(replace(t, set={**quick.set, **t.set, **t.quick}) for t in study.trainings)
     runs = tuple(replace(run, limit=min(run.limit or quick.limit, quick.limit)) for run in study.runs)
     limit = min(study.limit or quick.limit, quick.limit)
@@ -139,7 +141,7 @@ def quick_version(study: Study, quick: Quick) -> Study:
 
 def _once(what: str, names: Sequence[object]) -> None:
     if (twice := first_duplicate(names)) is not None:
-        raise UsageError(f"{what} {twice!r} is there twice; names must differ")
+        raise UsageError(f"{what} {twice!r} occurs twice; names must differ")
 
 
 @dataclass(frozen=True, eq=False)

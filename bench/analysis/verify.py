@@ -23,7 +23,9 @@ from bench.results.run import Run
 from bench.types import Categories, Prediction
 
 Line = Mapping[str, Any]
-SCORE_TOLERANCE = 1e-5  # predicting again on another processor moves the sixth decimal; no metric here reads it
+# Predictions that were repeated on another processor differ in the sixth decimal of a score; no metric here uses
+# scores.
+SCORE_TOLERANCE = 1e-5
 Result = Literal["ok", "failed", "skipped"]
 
 
@@ -49,11 +51,12 @@ def verify(run: Run, predictions: PredictionFolder | None = None) -> list[Verifi
 
     `predictions` are compared with the image lines: those saved by the run, or repeated ones. Skipped if None.
     """
+    # Raises PartialRun.
     _ = run.score
     try:
         lines = list(run.lines())
     except DataError as error:
-        return [VerificationCheck("lines", "the image lines as they lie there", (str(error),))]
+        return [VerificationCheck("lines", "the stored image lines", (str(error),))]
     return [
         _tried("images", lambda: _images(run, lines)),
         _tried("lines", lambda: _consistency(lines, run.categories)),
@@ -68,9 +71,10 @@ def _tried(name: str, check: Callable[[], VerificationCheck]) -> VerificationChe
     """Run a check; malformed content becomes a finding of it."""
     try:
         return check()
+    # Files may have been edited by hand: a check must report that, not fail on it.
     except (DataError, LookupError, TypeError, ValueError) as error:
         reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__} {error}"
-        return VerificationCheck(name, "", (f"what is stored cannot be read: {reason}",))
+        return VerificationCheck(name, "", (f"the stored files cannot be read: {reason}",))
 
 
 def _images(run: Run, lines: Sequence[Line]) -> VerificationCheck:
@@ -79,17 +83,16 @@ def _images(run: Run, lines: Sequence[Line]) -> VerificationCheck:
     ids = [str(line["image_id"]) for line in lines]
     findings = [f"image {image_id!r} has {n} lines" for image_id, n in Counter(ids).items() if n > 1]
     findings += [
-        f"image {image_id!r} was timed and has no line" for image_id in _timed(run) if image_id not in set(ids)
+        f"image {image_id!r} has a timing but no line"
+        for image_id in dict.fromkeys(str(line["image_id"]) for line in run.timings())
+        if image_id not in set(ids)
     ]
     if len(ids) != data.images:
         findings.append(f"{len(ids)} lines for {data.images} images")
+    # The order can be compared only if every image has one line.
     elif digest(ids)[:16] != data.image_ids and not findings:
         findings.append("the image ids, or their order, are not those of run.json")
     return VerificationCheck("images", f"{len(ids)} lines", tuple(findings))
-
-
-def _timed(run: Run) -> list[str]:
-    return list(dict.fromkeys(str(line["image_id"]) for line in run.timings()))
 
 
 def _consistency(lines: Iterable[Line], categories: Categories) -> VerificationCheck:
@@ -109,6 +112,7 @@ def _contradictions(line: Line, categories: Categories) -> Iterator[str]:
         yield str(error)
         return
     truth, predicted = Counter[int](), Counter[int]()
+    # `pairs` include void (0) on both sides, so that they cover each segment completely.
     for i, j, pixels in overlap.pairs:
         truth[i] += pixels
         predicted[j] += pixels
@@ -116,10 +120,10 @@ def _contradictions(line: Line, categories: Categories) -> Iterator[str]:
     for name, shared, listed in (("truth", truth, truth_areas), ("predicted", predicted, predicted_areas)):
         for number, area in enumerate(listed, 1):
             if shared[number] != area:
-                yield f"{name} segment {number} has {area} px and shares {shared[number]}"
+                yield f"{name} segment {number} has an area of {area} px, but shares {shared[number]} px"
     semantic = line.get("semantic")
     if semantic is not None and _truth_pixels(semantic) != _truth_pixels(confusion_of(overlap, categories)):
-        yield "its semantic rows and its overlap count other pixels of the truth's classes"
+        yield "its semantic rows and its overlap differ in the pixels of the truth's classes"
 
 
 def _truth_pixels(rows: Iterable[Sequence[int]]) -> Counter[int]:
@@ -161,6 +165,7 @@ def _totals(run: Run, lines: Callable[[], Lines], counted: Iterable[ImageStatist
 def differences(stored: Any, computed: Any, name: str = "") -> Iterator[str]:
     """Yield a sentence for every value of `stored` that differs in `computed`."""
     if isinstance(stored, Mapping) and isinstance(computed, Mapping):
+        # Only stored keys: a run of an older version lacks the numbers that were added since.
         for key in stored:
             yield from differences(stored[key], computed.get(key), f"{name}.{key}" if name else str(key))
     elif isinstance(stored, list) and isinstance(computed, list) and len(stored) == len(computed):
@@ -181,7 +186,7 @@ def _key(run: Run, lines: Sequence[Line]) -> VerificationCheck:
 def _predictions(run: Run, lines: Sequence[Line], folder: PredictionFolder | None) -> VerificationCheck:
     """Check that the segments and semantic classes of every saved prediction equal those of its line."""
     if folder is None:
-        return VerificationCheck("predictions", "none are kept here", skipped=True)
+        return VerificationCheck("predictions", "no saved predictions", skipped=True)
     found = {str(line["image_id"]): list(_unlike(line, folder, run.categories)) for line in lines}
     findings = tuple(f"image {image_id!r}: {fault}" for image_id, faults in found.items() for fault in faults)
     alike = sum(not faults for faults in found.values())
@@ -202,9 +207,10 @@ def _unlike(line: Line, folder: PredictionFolder, categories: Categories) -> Ite
 
 
 def _other_segments(told: Sequence[PredictedSegment], prediction: Prediction, categories: Categories) -> Iterator[str]:
+    # The overlap of a map with itself lists its segments with their areas and scores.
     saved = Overlap.of(prediction.panoptic, prediction.panoptic).predicted
     if len(saved) != len(told):
-        yield f"{len(saved)} segments are saved and the line has {len(told)}"
+        yield f"{len(saved)} segments are saved, but the line has {len(told)}"
         return
     names = {category.id: category.name for category in categories}
     for number, (one, other) in enumerate(zip(saved, told, strict=True), 1):
@@ -219,6 +225,7 @@ def _alike(one: PredictedSegment, other: PredictedSegment) -> bool:
     """Compare class and area exactly and scores within a tolerance. Ids are ignored: they may not fit into a PNG."""
     if one.score is None or other.score is None:
         return (one.category_id, one.area, one.score) == (other.category_id, other.area, other.score)
+    # Class and area come from the PNG and must be equal.
     close = abs(one.score - other.score) <= SCORE_TOLERANCE
     return close and (one.category_id, one.area) == (other.category_id, other.area)
 

@@ -14,7 +14,7 @@ from bench.__version__ import __version__
 from bench.cli.console import accept_every_character
 from bench.errors import BenchError
 
-# What each module of this package adds, in the order of the help.
+# Module of this package → its commands, in the order of the help.
 COMMANDS = {
     "run": ("run", "merge", "demo"),
     "score": ("score", "convert"),
@@ -30,7 +30,8 @@ COMMANDS = {
     "models": ("models",),
 }
 
-RENAMED = {"again": "overwrite", "no-again": "no-overwrite"}  # options by their former names, which commands keep
+# Former names of options: the command in run.json of an older run is still valid, and `bench verify` prints it.
+RENAMED = {"again": "overwrite", "no-again": "no-overwrite"}
 
 
 def application(asked: str | None = None) -> Any:
@@ -75,6 +76,7 @@ def _name_variables(command: Any, prefix: str) -> None:
     """Name the environment variable of each option after its flag, and show it in the help only if it is shared."""
     for parameter in command.params:
         parameter.show_envvar = bool(parameter.envvar)
+        # Click would derive names from the Python parameters, with the trailing underscores of `set_` and `format_`.
         if parameter.envvar is None and parameter.name != "version":
             flag = next((text for text in parameter.opts if text.startswith("--")), None)
             parameter.envvar = f"{prefix}_{flag[2:].replace('-', '_').upper()}" if flag else None
@@ -88,8 +90,9 @@ def main() -> None:
     try:
         application(next(iter(sys.argv[1:]), None))()
     except SystemExit as leave:
-        if leave.code == 130:  # Ctrl-C; typer turns it into an exit without a word
-            _fail("interrupted; a run's folder keeps its lines, and the same command resumes, without --overwrite", 130)
+        # Ctrl-C: typer exits without a message.
+        if leave.code == 130:
+            _fail("interrupted; finished images are kept, and the same command resumes, without --overwrite", 130)
         raise
     except Exception as error:
         if os.environ.get("BENCH_DEBUG"):
@@ -104,7 +107,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _fail(f"{error.filename or 'writing'}: {error.strerror}; make room and repeat the command", 5)
     if isinstance(error, OSError) and error.filename:
-        return _fail(f"{error.filename}: {error.strerror}; mend it or name another path", 2)
+        return _fail(f"{error.filename}: {error.strerror}; correct it or name another path", 2)
     return _fail(f"unexpected {type(error).__name__}: {error} (BENCH_DEBUG=1 shows where); please report it", 1)
 
 

@@ -40,17 +40,14 @@ PLAIN = {
 def console(stderr: bool = False) -> Console:
     from rich.console import Console
 
+    # soft_wrap: rich would break long lines, and with them paths that users copy.
     # Without emoji=False, rich prints `ade20k:train:` with a picture of a train.
     return Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
 
 
-def stderr_console() -> Console:
-    return console(stderr=True)
-
-
 def print_status(text: str) -> None:
     """Print plain text on stderr."""
-    stderr_console().print(text, markup=False)
+    console(stderr=True).print(text, markup=False)
 
 
 def print_note(text: str, *, stderr: bool = False) -> None:
@@ -136,9 +133,11 @@ def fit_columns(
         least[i], most[i] = max(head, words), max(head, longest)
     if width is None:
         return shown, [max(most[i], len(columns[i])) for i in shown]
+    # Tables list their least important columns last.
     while len(shown) > 1 and sum(least[i] + GAP for i in shown) - GAP > width:
         shown.pop()
     spare = width + GAP - sum(least[i] + GAP for i in shown)
+    # The columns that need least are filled first, so that what they leave goes to the wide ones.
     for position, i in enumerate(sorted(shown, key=lambda i: most[i] - least[i])):
         given = max(0, min(most[i] - least[i], spare // (len(shown) - position)))
         least[i] += given
@@ -151,7 +150,8 @@ def _is_numeric(cells: Sequence[str]) -> bool:
 
 
 def accept_every_character() -> None:
-    """Let stdout and stderr of any encoding take every character: a plain one in place of those that they lack."""
+    """Replace characters that the encoding of stdout or stderr lacks by plain ones, instead of raising an error."""
+    # Windows and LC_ALL=C have encodings without "–" or "→", and a table must not end in UnicodeEncodeError.
     codecs.register_error("bench.plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -11,30 +11,25 @@ from bench.cli import render
 from bench.cli.console import print_json, print_status, print_table, print_text
 from bench.cli.progress import progress
 from bench.cli.run import Json, Limit, MaxPixels, Root, Workers, open_data
-from bench.cli.stored import Results
+from bench.cli.stored import Gt, GtDir, Results
 
 if TYPE_CHECKING:
     from bench.datasets.check import CheckReport
     from bench.datasets.statistics import DatasetStats
 
 SEVERITIES: tuple[Literal["error", "warning", "note"], ...] = ("error", "warning", "note")
-EXAMPLES = 3  # of a kind of finding
-
-
-def register_checks(app: typer.Typer) -> None:
-    app.command("check")(check_command)
-    app.command("stats")(stats_command)
+EXAMPLES = 3  # shown of each kind of finding
 
 
 def check_command(
     dataset: Annotated[str | None, typer.Argument(help="Data set, with :split, or a YAML file.")] = None,
-    gt: Annotated[Path | None, typer.Option(help="Instead: ground truth, COCO panoptic JSON.")] = None,
-    gt_dir: Annotated[Path | None, typer.Option(help="Its PNGs (default: the JSON's name).")] = None,
+    gt: Gt = None,
+    gt_dir: GtDir = None,
     data_root: Root = None,
     limit: Limit = None,
     workers: Workers = 2,
     max_pixels: MaxPixels = None,
-    all_: Annotated[bool, typer.Option("--all", help="A row for every finding, not for every kind.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="One row per finding instead of per kind.")] = False,
     json_: Json = False,
 ) -> None:
     """Check a data set for faults. Exit code 3 if there are errors."""
@@ -42,7 +37,7 @@ def check_command(
     from bench.errors import UsageError
 
     if (dataset is None) == (gt is None):
-        raise UsageError("give a data set, or --gt")
+        raise UsageError("give either a data set or --gt")
     with progress("checking") as on_image:
         walk = CheckOptions(limit, workers, on_image)
         report = check_files(gt, gt_dir or gt.with_suffix(""), walk) if gt else None
@@ -66,7 +61,7 @@ def _show(report: CheckReport, every: bool) -> None:
     if rows:
         print_table("", columns, rows)
     if len(rows) < len(findings):
-        print_text("--all shows every finding, --json with all that is known of it")
+        print_text("--all shows every finding, --json all of their details")
     counts = ", ".join(f"{(n := report.count(kind))} {kind}{'' if n == 1 else 's'}" for kind in SEVERITIES)
     print_text(f"{report.dataset}: {report.images} images checked: {counts}")
 
@@ -87,7 +82,7 @@ def _example(finding: dict[str, Any]) -> str:
 
 def stats_command(
     dataset: Annotated[str, typer.Argument(help="Data set, with :split, or a YAML file.")],
-    out: Annotated[Path | None, typer.Option(help="Draw the class histogram into this PNG.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the class histogram to this PNG.")] = None,
     data_root: Root = None,
     limit: Limit = None,
     workers: Workers = 2,
@@ -129,22 +124,23 @@ def _count(value: int | None) -> str:
     return "–" if value is None else str(value)
 
 
-Rate = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Chance for a segment.")]
+Rate = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Probability per segment.")]
 
 
 def register(app: typer.Typer) -> None:
-    data = typer.Typer(help="Make, damage and look at data sets.", no_args_is_help=True, rich_markup_mode=None)
+    data = typer.Typer(help="Generate, damage and inspect data sets.", no_args_is_help=True, rich_markup_mode=None)
     data.command("make")(make_command)
     data.command("damage")(damage_command)
     data.command("map", context_settings={"token_normalize_func": lambda token: {"keep": "record"}.get(token, token)})(
         map_command
     )
-    register_checks(data)
+    data.command("check")(check_command)
+    data.command("stats")(stats_command)
     app.add_typer(data, name="data")
 
 
 def make_command(
-    name: Annotated[str, typer.Argument(help="An embedded data set, with :split; all splits without.")] = "minicity",
+    name: Annotated[str, typer.Argument(help="Embedded data set; with :split only this split.")] = "minicity",
     data_root: Root = None,
 ) -> None:
     """Generate an embedded data set into the cache. This also happens on first use."""
@@ -160,17 +156,17 @@ def make_command(
 def damage_command(
     dataset: Annotated[str, typer.Argument(help="Data set, with :split.")],
     out: Annotated[Path, typer.Option(help="Folder for the predictions.")],
-    seed: Annotated[int, typer.Option(help="Other seeds damage other segments.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random errors.")] = 0,
     drop: Rate = None,
     split: Rate = None,
     merge: Rate = None,
     relabel: Rate = None,
     void: Rate = None,
-    jitter: Annotated[int | None, typer.Option(min=0, help="Pixels that a mask may move.")] = None,
+    jitter: Annotated[int | None, typer.Option(min=0, help="Maximum shift of a mask in pixels.")] = None,
     data_root: Root = None,
     limit: Limit = None,
 ) -> None:
-    """Write the truth with random faults as predictions. They serve to test the evaluation or set an upper bound."""
+    """Write the truth with random errors as predictions. They test an evaluation or set an upper bound."""
     from dataclasses import replace
 
     from bench.evaluation.damage import Damage, damage_dataset
@@ -186,7 +182,7 @@ def map_command(
     name: Annotated[str, typer.Argument(help="Data set whose labels are mapped from another's, with :split.")],
     data_root: Root = None,
     limit: Limit = None,
-    record: Annotated[str | None, typer.Option(help="Keep it beside this run on the data set, for its report.")] = None,
+    record: Annotated[str | None, typer.Option(help="Also store the audit in this run, for its report.")] = None,
     results: Results = Path("results"),
     json_: Json = False,
 ) -> None:
@@ -198,6 +194,7 @@ def map_command(
     data, run = open_data(name, data_root, limit, None), find_run(record, results) if record else None
     if run is not None:
         require_same_truth(run, data)
+    # After the check of the run: reading all ground truth takes minutes.
     base = load_base(data, data_root)
     with progress("reading the truth") as on_image:
         audit = audit_map(data, base, on_image=on_image)

@@ -39,6 +39,7 @@ def _data() -> dict[str, str]:
 
 def _weights() -> dict[str, str]:
     found = {}
+    # Read from files alone: importing torch to say what is installed would take longer than the answer.
     for family, path in shipped_configs("models").items():
         for name in load_yaml(path, ModelFile).checkpoints:
             spec = resolve_model(family, "", checkpoint=name)
@@ -50,6 +51,7 @@ def _weights() -> dict[str, str]:
 def _present(spec: ModelSpec) -> str:
     """Return the download state of a checkpoint, with the command that completes a partial download."""
     if spec.local:
+        # A folder without all of its files is an interrupted download.
         local = Path(spec.source)
         if local.is_file() or (local.is_dir() and not missing_files(local)):
             return "there"

@@ -13,7 +13,7 @@ Name = Annotated[str, typer.Argument(help="Name (bench env list), or a requireme
 
 
 def register(app: typer.Typer) -> None:
-    env = typer.Typer(no_args_is_help=True, help="Environments of their own for frameworks that conflict.")
+    env = typer.Typer(no_args_is_help=True, help="Separate environments for frameworks with conflicting packages.")
     env.command("create")(create_command)
     env.command("list")(list_command)
     env.command("check")(check_command)
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def create_command(
     name: Name,
-    python: Annotated[str | None, typer.Option(help="Interpreter to make it of (default: this one).")] = None,
+    python: Annotated[str | None, typer.Option(help="Python interpreter for it (default: this one).")] = None,
 ) -> None:
     """Create an environment. Frameworks take minutes and gigabytes; a ready environment is left unchanged."""
     from bench.models.environments import create_env, read_env
@@ -45,7 +45,7 @@ def list_command(json_: Json = False) -> None:
 
 
 def check_command(name: Name, json_: Json = False) -> None:
-    """Import the framework of an environment there. Prints the versions."""
+    """Import the framework in its environment. Prints the versions."""
     from bench.models.environments import check_env, read_env
 
     versions = check_env(read_env(name))

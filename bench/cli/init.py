@@ -13,7 +13,7 @@ File = Annotated[Path, typer.Argument(help="The YAML file to write.")]
 
 
 def register(app: typer.Typer) -> None:
-    init = typer.Typer(no_args_is_help=True, help="Write a commented start for your own model or data.")
+    init = typer.Typer(no_args_is_help=True, help="Write a commented template for a model or a data set.")
     init.command("model")(model_command)
     init.command("dataset")(dataset_command)
     app.add_typer(init, name="init")
@@ -48,16 +48,17 @@ def _refuse(path: Path) -> None:
     from bench.errors import UsageError
 
     if path.exists():
-        raise UsageError(f"{path}: exists and is left as it is; name another file")
+        raise UsageError(f"{path}: exists and is not overwritten; name another file")
 
 
 def _write(texts: dict[Path, str]) -> None:
+    # All paths are checked before the first is written, so that a refusal leaves nothing behind.
     for path in texts:
         _refuse(path)
         if path.suffix not in (".yaml", ".yml", ".py"):
             from bench.errors import UsageError
 
-            raise UsageError(f"{path}: write a name that ends in .yaml")
+            raise UsageError(f"{path}: name a file that ends in .yaml")
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

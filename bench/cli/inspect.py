@@ -28,11 +28,11 @@ def register(app: typer.Typer) -> None:
 
 def show_command(
     run: RunName,
-    per_class: Annotated[bool, typer.Option("--per-class", help="A row a class.")] = False,
-    errors: Annotated[bool, typer.Option("--errors", help="What is missing to PQ 100, by kind of error.")] = False,
+    per_class: Annotated[bool, typer.Option("--per-class", help="One row per class.")] = False,
+    errors: Annotated[bool, typer.Option("--errors", help="Loss of PQ by type of error.")] = False,
     by_size: Annotated[bool, typer.Option("--by-size", help="PQ of small, medium and large segments.")] = False,
     thresholds: Annotated[bool, typer.Option("--thresholds", help="PQ at IoU 0.5 to 0.95, and PQ†.")] = False,
-    confusion: Annotated[bool, typer.Option("--confusion", help="Which class is taken for which.")] = False,
+    confusion: Annotated[bool, typer.Option("--confusion", help="Confusion of classes in pixels.")] = False,
     boundary: Annotated[bool, typer.Option("--boundary", help="Boundary PQ (of run --metrics boundary).")] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals over images.")] = False,
     results: Results = Path("results"),
@@ -58,7 +58,7 @@ def compare_command(
     b: RunName,
     by_group: Annotated[bool, typer.Option("--by-group", help="Resample cities or sequences, not images.")] = False,
     replicates: Annotated[int, typer.Option(min=100, help="Bootstrap replicates.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     results: Results = Path("results"),
     json_: Json = False,
 ) -> None:
@@ -79,13 +79,15 @@ def leaderboard_command(
     json_: Json = False,
     ranges: Annotated[bool, typer.Option(help="Rank ranges; reads the lines of all runs.")] = True,
     columns: Annotated[str | None, typer.Option(help="Columns of table and md by name: '#,model,PQ'.")] = None,
-    write: Annotated[Path | None, typer.Option(help="Into a file (md), between its markers if any.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where --write would.")] = False,
+    write: Annotated[Path | None, typer.Option(help="Write to this file, between its markers if it has any.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 if the file of --write is not current.")
+    ] = False,
 ) -> None:
     """Rank complete runs. Runs share a table if they have the same ground truth and the same rules."""
+    from bench.analysis.ranking import leaderboard
     from bench.errors import UsageError
     from bench.io.config import did_you_mean
-    from bench.reports.leaderboard import leaderboard
     from bench.results.run import read_runs
 
     runs = read_runs(results)
@@ -94,7 +96,7 @@ def leaderboard_command(
         known = sorted({run.dataset for run in runs})
         raise UsageError(f"{results}: no complete run on {dataset!r}; {did_you_mean(dataset, known)}")
     if check and write is None:
-        raise UsageError("--check says whether a file is current: give the file with --write")
+        raise UsageError("--check needs the file to check; give it by --write")
     for run in runs:
         if dataset in (None, run.dataset):
             render.print_warnings(run.score, str(run.folder))
@@ -117,7 +119,7 @@ def _columns(text: str | None) -> list[str] | None:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in COLUMNS:
-            raise UsageError(f"--columns: no column {name!r}; {did_you_mean(name, COLUMNS)}")
+            raise UsageError(f"--columns: there is no column {name!r}; {did_you_mean(name, COLUMNS)}")
     return names
 
 
@@ -127,9 +129,9 @@ def report_command(
     dataset: DatasetName = None,
     gt: Gt = None,
     gt_dir: GtDir = None,
-    image_dir: Annotated[Path | None, typer.Option(help="Pictures of the ground truth given by --gt.")] = None,
+    image_dir: Annotated[Path | None, typer.Option(help="Folder of the pictures, for --gt.")] = None,
     data_root: Root = None,
-    gallery_mb: Annotated[float, typer.Option(min=0, help="Most that the gallery may add to the page, MB.")] = 16,
+    gallery_mb: Annotated[float, typer.Option(min=0, help="Largest size of the gallery in MB.")] = 16,
     results: Results = Path("results"),
     json_: Json = False,
 ) -> None:
@@ -155,12 +157,13 @@ def _data_of(
     try:
         data = open_truth(run, dataset, gt, gt_dir, root, pictures)
     except BenchError as error:
+        # A report without pictures is still a report, unless the user named data for them.
         if dataset or gt or root:
             raise
         return None, str(error).splitlines()[0]
     if "gt" not in data.origin or pictures is not None:
         return data, ""
-    print_status("the ground truth has no pictures: the gallery is drawn on grey; --image-dir DIR names their folder")
+    print_status("the ground truth has no pictures: the gallery is drawn on grey; give their folder by --image-dir")
     return with_plain_pictures(data), ""
 
 

@@ -66,6 +66,7 @@ def _section(heading: str, cls: type, done: set[type]) -> Iterator[str]:
     for field in dataclasses.fields(cls):
         yield f"| `{field.name}` | {_value(hints[field.name])} | {_default(field)} |"
     yield ""
+    # A class that several files share is documented once, where it occurs first.
     for inner in dict.fromkeys(inner for hint in hints.values() for inner in _classes(hint)):
         if inner not in done:
             yield from _section(f"### {inner.__name__}", inner, done)

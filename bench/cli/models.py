@@ -10,11 +10,10 @@ from urllib.parse import urlsplit
 import typer
 
 from bench.cli.console import print_json, print_table, print_text
-from bench.cli.run import Json, open_data
+from bench.cli.run import Device, Json, ModelKeys, Precision, open_data
 
 if TYPE_CHECKING:
     from bench.models.contract import ContractReport
-    from bench.models.model_file import Published
     from bench.models.spec import ModelSpec
 
 
@@ -29,7 +28,7 @@ def register(app: typer.Typer) -> None:
 def models_command(
     context: typer.Context,
     json_: Json = False,
-    format_: Annotated[Literal["table", "md"], typer.Option("--format", help="md is docs/models.md.")] = "table",
+    format_: Annotated[Literal["table", "md"], typer.Option("--format", help="md prints docs/models.md.")] = "table",
 ) -> None:
     """List the models and their checkpoints."""
     if context.invoked_subcommand is None:
@@ -42,6 +41,7 @@ def _list(json_: bool, style: str) -> None:
     from bench.io.config import load_yaml, shipped_configs
     from bench.models.catalog import model_page
     from bench.models.model_file import ModelFile
+    from bench.reports.tables import percent
 
     files = {name: load_yaml(path, ModelFile) for name, path in shipped_configs("models").items()}
     if json_:
@@ -52,7 +52,7 @@ def _list(json_: bool, style: str) -> None:
         [
             f"{name}/{checkpoint}",
             space_name(where.categories),
-            _percent(where.published),
+            percent(where.published.PQ if where.published else None),
             where.published.rule if where.published else "–",
             file.method,
             where.repo
@@ -65,17 +65,13 @@ def _list(json_: bool, style: str) -> None:
     print_table("", ["model", "classes", "published PQ", "rule", "method", "weights"], rows)
 
 
-def _percent(published: Published | None) -> str:
-    return f"{100 * published.PQ:.1f}" if published else "–"
-
-
 def check_command(
     model: Annotated[str, typer.Argument(help="Model (bench models), family/checkpoint, or a YAML file.")],
     checkpoint: Annotated[str | None, typer.Option(help="Checkpoint name, or a folder in hub format.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Take the checkpoint, or a folder, for this data set.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Arithmetic.")] = "fp32",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Use the checkpoint, or a folder, for this data set.")] = None,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    set_: ModelKeys = None,
     json_: Json = False,
 ) -> None:
     """Check on two images that a model fulfils the adapter contract. Exit code 1 if it does not."""
@@ -88,6 +84,7 @@ def check_command(
     )
     check_available(spec)
     scene = open_data("minicity:demo", None, 1, None).samples[0].read_image()
+    # After the weights are found, since these imports load torch.
     from bench.models.contract import check_contract, contract_images
     from bench.models.loading import open_model
 
@@ -100,13 +97,13 @@ def check_command(
 def _show(report: ContractReport) -> None:
     print_table(report.model, ["check", "", "found"], [[c.name, c.verdict, c.found] for c in report.checks])
     failed = [check.name for check in report.checks if check.verdict == "failed"]
-    print_text(f"{report.model}: " + (f"failed: {', '.join(failed)}" if failed else "keeps the contract"))
+    print_text(f"{report.model}: " + (f"failed: {', '.join(failed)}" if failed else "fulfils the contract"))
 
 
 def fetch_command(
     model: Annotated[str, typer.Argument(help="Model (bench models), family/checkpoint, or a YAML file.")],
     checkpoint: Annotated[str | None, typer.Option(help="Checkpoint name.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Take the checkpoint for this data set.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Use the checkpoint for this data set.")] = None,
     json_: Json = False,
 ) -> None:
     """Download the missing files of a checkpoint and print their folder."""
@@ -129,7 +126,8 @@ def _fetched(spec: ModelSpec) -> dict[str, Any]:
     from bench.models.weights import check_available
 
     if spec.local:
-        check_available(replace(spec, env=None, needs={}))  # what it takes to run the model is another matter
+        # The files alone: packages and environments are needed to run the model, not to fetch it.
+        check_available(replace(spec, env=None, needs={}))
         path = Path(spec.source)
     else:
         module, name = adapter_module(spec)

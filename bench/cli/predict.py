@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any
 
 import typer
 
 from bench.cli.console import print_json, print_status, print_table
 from bench.cli.progress import progress
-from bench.cli.run import Json, MaxPixels
-
-if TYPE_CHECKING:
-    from bench.evaluation.predict import Predicted
+from bench.cli.run import Device, Json, MaxPixels, ModelKeys, Precision
 
 
 def register(app: typer.Typer) -> None:
@@ -24,9 +21,9 @@ def predict_command(
     model: Annotated[str, typer.Option(help="Model (bench models), family/checkpoint, or a YAML file.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures and predictions.")],
     checkpoint: Annotated[str | None, typer.Option(help="Checkpoint name, or a folder in hub format.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Arithmetic.")] = "fp32",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")] = None,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    set_: ModelKeys = None,
     max_pixels: MaxPixels = None,
     json_: Json = False,
 ) -> None:
@@ -46,9 +43,9 @@ def predict_command(
         print_status(note)
     with progress(spec.name) as on_image:
         made = predict(load_model(spec, device), files, out, f"{spec.name} {spec.checkpoint}", on_image)
-    print_json([one.to_json() for one in made]) if json_ else _show(made)
+    print_json(made) if json_ else _show(made)
 
 
-def _show(made: list[Predicted]) -> None:
-    rows = [[str(one.image), str(len(one.segments)), str(one.picture)] for one in made]
+def _show(made: list[dict[str, Any]]) -> None:
+    rows = [[one["image"], str(len(one["segments"])), one["picture"]] for one in made]
     print_table("", ["image", "segments", "picture"], rows)

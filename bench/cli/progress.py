@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bench.cli.console import print_status, stderr_console
+from bench.cli.console import console, print_status
 from bench.types import ProgressCallback
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from bench.training.log import StepReport
 
-FIRST_LINE, NEXT_LINE = 2.0, 10.0  # seconds: shorter work is silent in a log, longer work adds six lines a minute
+# Seconds: short work adds no line to a log, and long work adds six per minute.
+FIRST_LINE, NEXT_LINE = 2.0, 10.0
 
 
 @contextmanager
@@ -60,7 +61,7 @@ def _bar(label: str, announced: bool = False) -> Iterator[Callable[[str], Progre
         Rate("{:.1f} images/s"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr_console(), transient=True) as bar:
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
 
         def update(label: str, done: int, total: int) -> None:
@@ -103,7 +104,7 @@ def training_progress() -> Iterator[tuple[Callable[[StepReport], None], Callable
         TextColumn("{task.description}", markup=False),
         TimeRemainingColumn(),
     )
-    err = stderr_console()
+    err = console(stderr=True)
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
         due = time.monotonic() + FIRST_LINE

@@ -84,7 +84,9 @@ def render_run_or_shard(run: Run, shard: Shard, as_json: bool) -> None:
     if as_json:
         print_json({"run": str(run.folder), "shard": shard.name, "images": images, "of": total})
     else:
-        print_text(f"shard {shard.name} is done; {images} of {total} images are there: bench merge {run.folder}")
+        print_text(
+            f"shard {shard.name} is done; {images} of {total} images are scored; join them by: bench merge {run.folder}"
+        )
 
 
 def print_missing(data: Dataset) -> None:
@@ -111,7 +113,7 @@ def write_boards(path: Path, boards: list[Board], style: str, check: bool, colum
     if not check:
         write_between_markers(path, text)
     elif not is_current(path, text):
-        print_status(f"{path}: its leaderboard is stale; write it again by the same command without --check")
+        print_status(f"{path}: its leaderboard is out of date; write it by the same command without --check")
         raise typer.Exit(1)
 
 
@@ -141,7 +143,7 @@ def render_map(audit: MapAudit, as_json: bool) -> None:
     print_text(
         f"pixels: {share['covered']} % are of a class; {share['lost']} % became void, {share['gained']} % were void\n"
         f"to void: {len(found['to_void'])} classes, with pixels here: {', '.join(gone) or 'none'}\n"
-        f"out of reach: {', '.join(found['unreachable']) or 'none'}\n"
+        f"unreachable: {', '.join(found['unreachable']) or 'none'}\n"
         f"ceiling: PQ {percent(ceiling['PQ'])}, mIoU {percent(ceiling['mIoU'])}\n"
         f"sha256: {found['sha256']}"
     )
@@ -149,7 +151,7 @@ def render_map(audit: MapAudit, as_json: bool) -> None:
 
 def render_demo(runs: list[Run], data: Dataset, out: Path) -> None:
     """Print the leaderboard of the demo, and the paths of its plots and its page."""
-    from bench.reports.leaderboard import leaderboard
+    from bench.analysis.ranking import leaderboard
     from bench.reports.report import report
 
     render_boards(leaderboard(runs), "table")

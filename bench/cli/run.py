@@ -29,20 +29,25 @@ def _limit_pixels(context: typer.Context, pixels: int | None) -> int | None:
 
 
 Out = Annotated[Path, typer.Option(help="Where results go.", envvar="BENCH_OUT")]
-Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of the data set.", envvar="BENCH_DATA_ROOT")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images.")]
-Images = Annotated[Path | None, typer.Option(help="File with the image ids to take, one a line.")]
+Images = Annotated[Path | None, typer.Option(help="File with the image ids to use, one per line.")]
 MaxPixels = Annotated[
     int | None,
     typer.Option(min=1, help="Largest image or map.", envvar="BENCH_MAX_PIXELS", callback=_limit_pixels),
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score.")]
-Metric = Annotated[Literal["boundary"] | None, typer.Option("--metrics", help="Compute this, too: it costs extra.")]
-Part = Annotated[str, typer.Option(help="Do part I of N only, as I/N from 0; `bench merge` unites them.")]
-Overwrite = Annotated[bool, typer.Option(help="Compute a finished run anew, in place of what it holds.")]
+Metric = Annotated[
+    Literal["boundary"] | None, typer.Option("--metrics", help="Also compute this metric, which takes longer.")
+]
+Part = Annotated[str, typer.Option(help="Only part I of N, as I/N (0/N is the first); `bench merge` joins them.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Precision = Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Floating point type of the network.")]
+ModelKeys = Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")]
+Overwrite = Annotated[bool, typer.Option(help="Compute a finished run again and replace it.")]
 ProtocolName = Annotated[
-    Literal["coco", "strict"], typer.Option(help="coco: as panopticapi counts; strict: true areas, every crowd.")
+    Literal["coco", "strict"], typer.Option(help="coco: as in panopticapi; strict: counted areas, all crowds.")
 ]
 
 
@@ -60,17 +65,17 @@ def run_command(
     data_root: Root = None,
     limit: Limit = None,
     images: Images = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    precision: Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Arithmetic.")] = "fp32",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 1,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per forward pass.")] = 1,
     workers: Workers = 2,
     max_pixels: MaxPixels = None,
     out: Out = Path("results"),
-    set_: Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")] = None,
+    set_: ModelKeys = None,
     label_map: Annotated[str | None, typer.Option(help="Map from the model's classes to the data set's.")] = None,
     protocol: ProtocolName = "coco",
     save_predictions: Annotated[bool, typer.Option(help="Keep panoptic PNGs beside the results.")] = True,
-    timing: Annotated[bool, typer.Option(help="Measure latency, too: one image at a time.")] = False,
+    timing: Annotated[bool, typer.Option(help="Also measure latency, one image at a time.")] = False,
     metrics: Metric = None,
     semantic: Annotated[bool, typer.Option("--semantic/--no-semantic", help="Compute semantic maps and mIoU.")] = True,
     shard: Part = "0/1",
@@ -89,6 +94,7 @@ def run_command(
         model, data.name, base=data.base, space=data.space, checkpoint=checkpoint, precision=precision,
         overrides=overrides,
     )  # fmt: skip
+    # After the settings are checked: this import loads torch, and a wrong option should fail at once.
     from bench.evaluation.run import run
 
     for note in data.pictures.notes():
@@ -109,22 +115,23 @@ def run_command(
 
 def print_origin(run: Run, save_predictions: bool) -> None:
     """Print on stderr that a finished run is shown again, that it lacks predictions, or why it is never reused."""
+    # Without a line on stderr an old number would look like a new one.
     if run.reused:
         finished = datetime.fromisoformat(run.complete.finished).astimezone()
         today = finished.date() == datetime.now().astimezone().date()
         when = f"{finished:%H:%M}" if today else f"{finished:%Y-%m-%d %H:%M}"
-        print_status(f"finished {when}, shown again; --overwrite computes it anew")
+        print_status(f"finished {when}, stored result; --overwrite computes it again")
     if save_predictions and run.done is not None and not (run.folder / "predictions" / "predictions.json").is_file():
-        print_status(f"{run.folder}: not all predictions were kept; --overwrite computes the run anew and keeps them")
+        print_status(f"{run.folder}: not all predictions were kept; --overwrite computes the run again and keeps them")
     print_unlisted_code(run)
 
 
 def print_unlisted_code(run: Run) -> None:
-    """Print on stderr why a run is computed anew each time, if it is."""
+    """Print on stderr that a run is computed again each time, and why, if it ran code outside its digest."""
     if names := run.meta.unlisted_modules:
         print_status(
-            f"the adapter ran local code that its imports do not name ({', '.join(names[:3])}): this run is computed "
-            "anew each time, since changes there would go unnoticed; list the files under `reads:` in the model's YAML"
+            f"the adapter ran local code that its imports do not name ({', '.join(names[:3])}); changes there are not "
+            "detected, so that the run is computed again each time; list the files under `reads:` in the model's YAML"
         )
 
 
@@ -138,7 +145,7 @@ def _time(spec: ModelSpec, data: Dataset, folder: Path, device: str) -> None:
 
 
 def merge_command(
-    folders: Annotated[list[Path], typer.Argument(help="The run's folder, or the folders where its shards lie.")],
+    folders: Annotated[list[Path], typer.Argument(help="Folder of the run, or the folders of its shards.")],
     json_: Json = False,
 ) -> None:
     """Merge the shards of a run, made by run or score with --shard. Several folders are merged into the first."""
@@ -162,12 +169,13 @@ def select(data: Dataset, limit: int | None, images: Path | None) -> Dataset:
 
     if images is not None:
         try:
+            # utf-8-sig: editors on Windows begin a file with a byte order mark.
             lines = files.read_bytes(images).decode("utf-8-sig").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--images {images}: cannot be read ({error})") from None
         wanted = [line.strip() for line in lines if line.strip()]
         if not wanted:
-            raise UsageError(f"--images {images}: names no image; write their ids, one a line")
+            raise UsageError(f"--images {images}: has no image id; write one per line")
         data = data.only(wanted)
     return data.limited(limit)
 

@@ -27,20 +27,19 @@ from bench.cli.run import (
     print_origin,
     select,
 )
+from bench.cli.stored import Gt, GtDir
 
-Data = Annotated[str | None, typer.Option(help="Data set that the predictions are of.")]
-Truth = Annotated[Path | None, typer.Option(help="Instead: ground truth, COCO panoptic JSON.")]
-TruthFolder = Annotated[Path | None, typer.Option(help="Its PNGs (default: the JSON's name).")]
+Data = Annotated[str | None, typer.Option(help="Data set of the predictions.")]
 FormName = Annotated[
     Literal["auto", "coco", "cityscapes", "ids", "mmdetection", "semantic"],
     typer.Option("--format", help="Form of the predictions (docs/predictions.md)."),
 ]
 IdsName = Annotated[
     Literal["dataset", "contiguous", "train-ids", "separated"] | None,
-    typer.Option(help="What category ids are: the data set's, or positions in its categories."),
+    typer.Option(help="Meaning of category ids: the data set's, or positions in its categories."),
 ]
-Divisor = Annotated[int, typer.Option(min=2, help="Of ids of category and instance in one number.")]
-Void = Annotated[list[int] | None, typer.Option(help="Value that is void in the maps; may be repeated.")]
+Divisor = Annotated[int, typer.Option(min=2, help="Divisor of category and instance in one number.")]
+Void = Annotated[list[int] | None, typer.Option(help="Value of void in the maps; may be repeated.")]
 LabelMapName = Annotated[str | None, typer.Option(help="Map from the predictions' classes to the data set's.")]
 MatchName = Annotated[Literal["id", "stem"], typer.Option(help="Find predictions by image id, or by file name.")]
 
@@ -53,17 +52,19 @@ def register(app: typer.Typer) -> None:
 def score_command(
     dataset: Data = None,
     predictions: Annotated[Path | None, typer.Option(help="Folder or JSON of predictions, in any form.")] = None,
-    gt: Truth = None,
-    gt_dir: TruthFolder = None,
+    gt: Gt = None,
+    gt_dir: GtDir = None,
     pred: Annotated[Path | None, typer.Option(help="Predictions, COCO panoptic JSON.")] = None,
-    pred_dir: Annotated[Path | None, typer.Option(help="Their PNGs (default: the JSON's name).")] = None,
+    pred_dir: Annotated[
+        Path | None, typer.Option(help="Folder of their PNGs (default: the JSON without .json).")
+    ] = None,
     format_: FormName = "auto",
     ids: IdsName = None,
     label_map: LabelMapName = None,
     divisor: Divisor = 1000,
     void: Void = None,
     match: MatchName = "id",
-    name: Annotated[str | None, typer.Option(help="Name of the predictions in results.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the predictions in the results.")] = None,
     data_root: Root = None,
     limit: Limit = None,
     images: Images = None,
@@ -84,6 +85,7 @@ def score_command(
     truth = select(_truth(dataset, gt, gt_dir, data_root), limit, images)
     options = Options(format_, ids, divisor, tuple(void or ()), label_map, match)
     opened = _opened(made, truth, options)
+    # Without --out the run is scored in a temporary folder, so that there is one way to a score.
     with tempfile.TemporaryDirectory() as scratch, run_progress("scoring") as (on_file, on_image):
         done = score(
             opened.predictions, opened.dataset, out or Path(scratch), name=name, form=opened.options, workers=workers,
@@ -103,8 +105,8 @@ def convert_command(
     predictions: Annotated[Path, typer.Argument(help="Folder or JSON of predictions, in any form.")],
     out: Annotated[Path, typer.Argument(help="New folder for the COCO panoptic files.")],
     dataset: Data = None,
-    gt: Truth = None,
-    gt_dir: TruthFolder = None,
+    gt: Gt = None,
+    gt_dir: GtDir = None,
     format_: FormName = "auto",
     ids: IdsName = None,
     label_map: LabelMapName = None,
@@ -112,7 +114,8 @@ def convert_command(
     void: Void = None,
     match: MatchName = "id",
     to: Annotated[
-        Literal["coco", "coco-server", "cityscapes-server"], typer.Option(help="Names and zip of which server.")
+        Literal["coco", "coco-server", "cityscapes-server"],
+        typer.Option(help="Write the names and the zip of this server."),
     ] = "coco",
     name: Annotated[str, typer.Option(help="Name of the method, in the file names of COCO's server.")] = "method",
     split: Annotated[str | None, typer.Option(help="Split in the file names (default: the data set's).")] = None,
@@ -158,7 +161,7 @@ def _part(shard: str, out: Path | None) -> Any:
 
     part = parse_shard(shard)
     if part != WHOLE and out is None:
-        raise UsageError("--shard: name with --out where the part is kept")
+        raise UsageError("--shard: the part must be kept for `bench merge`; give --out")
     return part
 
 
@@ -170,7 +173,7 @@ def _truth(dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path
     if dataset is not None and gt is None:
         return open_data(dataset, root, None, None)
     if gt is None or dataset is not None:
-        raise UsageError("name the truth by --dataset, or by --gt with --gt-dir")
+        raise UsageError("give the ground truth either by --dataset or by --gt with --gt-dir")
     return load_coco_files(gt, gt_dir or gt.with_suffix(""))
 
 
@@ -181,5 +184,5 @@ def _made(predictions: Path | None, pred: Path | None, pred_dir: Path | None) ->
     if predictions is not None and pred is None:
         return predictions
     if pred is None or predictions is not None:
-        raise UsageError("name the predictions by --predictions, or two COCO panoptic files by --gt with --pred")
+        raise UsageError("give the predictions either by --predictions or by --gt with --pred")
     return open_coco_predictions(pred, pred_dir or pred.with_suffix(""), pred.stem)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from bench.results.run import Run
 
 Results = Annotated[Path, typer.Option(help="Folder of the runs.", envvar="BENCH_OUT")]
-RunName = Annotated[str, typer.Argument(help="A run's folder, name or hash; the beginning is enough.")]
+RunName = Annotated[str, typer.Argument(help="Folder, name or hash of a run, or the beginning of one.")]
 RunNames = Annotated[list[str], typer.Argument(help="Runs on the same ground truth: folders, names or hashes.")]
 DatasetName = Annotated[str | None, typer.Option(help="Data set of the run (default: as it was scored).")]
-Gt = Annotated[Path | None, typer.Option(help="Instead: ground truth, COCO panoptic JSON.")]
-GtDir = Annotated[Path | None, typer.Option(help="Its PNGs (default: the JSON's name).")]
+Gt = Annotated[Path | None, typer.Option(help="Ground truth as COCO panoptic JSON, in place of a data set.")]
+GtDir = Annotated[Path | None, typer.Option(help="Folder of its PNGs (default: the JSON without .json).")]
 
 
 def open_truth(
@@ -32,13 +32,17 @@ def open_truth(
     from bench.errors import UsageError
     from bench.io.config import shipped_configs
 
-    told = {} if dataset or gt else run.meta.origin
-    if gt or "gt" in told:
-        file, folder = (gt, gt_dir) if gt else (Path(told["gt"]), Path(told["gt_dir"]))
+    # run.json records the options that opened the data set, so that the user need not repeat them.
+    recorded = {} if dataset or gt else run.meta.origin
+    if gt or "gt" in recorded:
+        file, folder = (gt, gt_dir) if gt else (Path(recorded["gt"]), Path(recorded["gt_dir"]))
         return load_coco_files(file, folder or file.with_suffix(""), pictures)
     name = run.meta.dataset.name
-    asked = dataset or told.get("dataset") or (run.dataset if name in shipped_configs("datasets") else None)
+    asked = dataset or recorded.get("dataset") or (run.dataset if name in shipped_configs("datasets") else None)
     if asked is None:
-        raise UsageError(f"the run was scored on {run.dataset}, which does not ship; give --dataset or --gt")
-    remembered = Path(told["data_root"]) if "data_root" in told else None
+        raise UsageError(
+            f"the run was scored on {run.dataset}, which is not a shipped data set; give --dataset or --gt"
+        )
+    # Of another machine the recorded folder may be missing here; the usual places are tried then.
+    remembered = Path(recorded["data_root"]) if "data_root" in recorded else None
     return open_data(asked, root or (remembered if remembered and remembered.is_dir() else None), None, None)

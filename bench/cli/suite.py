@@ -18,7 +18,7 @@ from bench.cli.console import (
     print_text,
 )
 from bench.cli.progress import progress, training_progress
-from bench.cli.run import Json, Out, Overwrite, open_data, print_unlisted_code
+from bench.cli.run import Device, Json, Out, Overwrite, open_data, print_unlisted_code
 
 if TYPE_CHECKING:
     from bench.analysis.gate import GateResult
@@ -52,6 +52,7 @@ def study(
         print_json({"shard": shard, "trainings": [f"{one.training} seed {one.seed}" for one in outcome.trained]})
     else:
         print_text(f"{len(outcome.trained)} trainings of shard {shard}; without --shard the page is written")
+    # After the page, which lists every failure; its class gives the exit code.
     if errors := outcome.errors():
         raise errors[0]
 
@@ -62,6 +63,7 @@ def _study_outcome(asked: Study, quick: bool, place: StudyOptions) -> StudyOutco
     with ExitStack() as bars:
 
         def watch(planned: SuiteRun) -> ProgressCallback:
+            # One bar at a time: rich allows a single live display.
             bars.close()
             open_data(planned.dataset, None, None, None)  # an embedded one is made here, with a bar
             return bars.enter_context(progress(planned.name))
@@ -96,7 +98,7 @@ def _print_study_plan(asked: Study, quick: bool, as_json: bool) -> None:
     if as_json:
         return print_json(to_plain(asked))
     seeds = sum(len(training.seeds) for training in asked.trainings)
-    print_status(f"{asked.title}: {seeds} trainings{', a quick look that concludes nothing' if quick else ''}")
+    print_status(f"{asked.title}: {seeds} trainings{', a quick look without conclusions' if quick else ''}")
     for training in asked.trainings:
         changes = ", ".join(f"{key}={value}" for key, value in training.set.items())
         named = f"{len(training.seeds)} x {training.recipe}" + (f" with {changes}" if changes else "")
@@ -114,8 +116,7 @@ def _show_study(outcome: StudyOutcome, as_json: bool) -> None:
         print_text(str(path))
 
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Plan = Annotated[bool, typer.Option("--plan", help="Only print what would run.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Only print the planned runs.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -129,8 +130,8 @@ def suite_command(
     device: Device = "auto",
     plan: Plan = False,
     overwrite: Overwrite = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Of a study: a few steps and images, no conclusion.")] = False,
-    shard: Annotated[str, typer.Option(help="Of a study: do part I of N of its trainings, as I/N from 0.")] = "0/1",
+    quick: Annotated[bool, typer.Option("--quick", help="For a study: few steps and images, as a smoke test.")] = False,
+    shard: Annotated[str, typer.Option(help="For a study: only part I of N of its trainings, as I/N.")] = "0/1",
     json_: Json = False,
 ) -> None:
     """Run a list of runs, or the trainings of a study. A repeated command resumes; failures do not stop other runs."""
@@ -144,7 +145,9 @@ def suite_command(
     if quick or is_study(where):
         return study(where, out, device, plan, overwrite, quick, shard, json_)
     if parse_shard(shard) != WHOLE:
-        raise UsageError(f"--shard {shard}: {where} trains nothing; `bench run --shard` does a part of one run")
+        raise UsageError(
+            f"--shard {shard}: {where} is a suite without trainings; for a part of one run use `bench run --shard`"
+        )
     chosen = load_suite(where)
     _print_plan(chosen, json_ and plan)
     if not plan:
@@ -153,7 +156,7 @@ def suite_command(
 
 def check_command(
     suite: Annotated[str, typer.Option(help="A suite: a YAML file, or the name of a shipped one.")] = "ci",
-    baseline: Annotated[Path, typer.Option(help="What was measured before.")] = Path("results/baselines/ci.json"),
+    baseline: Annotated[Path, typer.Option(help="Baseline to compare with.")] = Path("results/baselines/ci.json"),
     out: Annotated[Path | None, typer.Option(help="Keep the runs below this folder.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a summary for a pull request here.")] = None,
@@ -161,7 +164,7 @@ def check_command(
     device: Device = "auto",
     json_: Json = False,
 ) -> None:
-    """Run a suite anew and compare every metric with a baseline. Exit code 1 if one exceeds its tolerance."""
+    """Run a suite and compare every metric with a baseline. Exit code 1 if one exceeds its tolerance."""
     from bench.analysis.gate import compare_to_baseline, read_baseline, write_baseline
     from bench.analysis.suite import load_suite
     from bench.io.config import find_config
@@ -171,6 +174,7 @@ def check_command(
     known = {} if update else read_baseline(baseline)
     _print_plan(chosen, False)
     with tempfile.TemporaryDirectory() as scratch:
+        # Overwrites: a stored run would compare yesterday's code with the baseline.
         outcomes = _run(chosen, out or Path(scratch), device, True)
         if update:
             write_baseline(baseline, outcomes)
@@ -224,6 +228,7 @@ def _show(outcomes: list[Outcome], as_json: bool) -> None:
             miou = percent(o.run.score.mIoU.panoptic) if o.run else ""
             rows.append([o.planned.name, o.planned.dataset, pq, miou, str(o.run.folder) if o.run else str(o.error)])
         print_table("", ["run", "data set", "PQ", "mIoU panoptic", "where"], rows)
+    # Raised after the table, so that one failure does not hide the other results; its class gives the exit code.
     if errors := [o.error for o in outcomes if o.error]:
         raise errors[0]
 

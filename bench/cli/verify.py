@@ -30,8 +30,10 @@ def register(app: typer.Typer) -> None:
 
 def verify_command(
     run: RunName,
-    reference: Annotated[bool, typer.Option("--reference", help="Score the predictions by panopticapi, too.")] = False,
-    predictions: Annotated[Path | None, typer.Option(help="Predictions, where the run kept none.")] = None,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Also score the predictions with panopticapi.")
+    ] = False,
+    predictions: Annotated[Path | None, typer.Option(help="Predictions to check if the run kept none.")] = None,
     dataset: DatasetName = None,
     gt: Gt = None,
     gt_dir: GtDir = None,
@@ -41,7 +43,7 @@ def verify_command(
     results: Results = Path("results"),
     json_: Json = False,
 ) -> None:
-    """Check a run against its stored lines. --reference asks panopticapi, too. Exit code 1 if a check fails."""
+    """Check a run against its stored lines. --reference adds panopticapi. Exit code 1 if a check fails."""
     from bench.analysis.verify import verify
     from bench.results.predictions import open_predictions, saved_predictions
     from bench.results.run import find_run
@@ -61,7 +63,7 @@ def _required(made: PredictionFolder | None, run: Run) -> PredictionFolder:
     from bench.errors import DataError
 
     if made is None:
-        raise DataError(f"{run.folder}: its predictions are not here; {_how_to_predict(run)}")
+        raise DataError(f"{run.folder}: has no saved predictions; {_how_to_predict(run)}")
     return made
 
 
@@ -83,6 +85,7 @@ def _how_to_predict(run: Run) -> str:
 
 def _without_out(command: Sequence[str]) -> list[str]:
     """Return a command without --out and without the options that would prevent new predictions."""
+    # --out would write into the same results again, and --overwrite replace the run that is to be verified.
     dropped = ("--out", "--overwrite", "--again", "--no-save-predictions")
     pairs = zip(command, ["", *command], strict=False)
     kept = [word for word, before in pairs if word not in dropped and before != "--out"]
@@ -106,7 +109,7 @@ def _show(run: Run, checks: Sequence[VerificationCheck], found: Reference | None
     if found:
         _show_differences("Largest differences from panopticapi", found.differences)
         if found.deviation:
-            _show_differences(f"Protocol {run.score.protocol} against panopticapi (meant)", found.deviation)
+            _show_differences(f"Protocol {run.score.protocol} against panopticapi (intended)", found.deviation)
 
 
 def _show_differences(title: str, differences: Sequence[ReferenceDifference]) -> None:

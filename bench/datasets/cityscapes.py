@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.datasets.label_spaces import LabelSpace
-from bench.errors import DataError
+from bench.errors import DataError, error_context
 from bench.io import coco
 from bench.io.images import read_labels
 from bench.io.pictures import Pictures
@@ -48,16 +48,17 @@ def _segment(value: int, space: LabelSpace, pixels: int) -> SegmentInfo | None:
         return None
     index = space.evaluated.index_of.get(label)
     if index is None:
-        raise DataError(f"value {value} ({pixels} pixels) belongs to no label of this space")
+        raise DataError(f"value {value} ({pixels} pixels) is not a label of this space")
     isthing = space.evaluated.items[index].isthing
     if value >= 1000 and not isthing:
-        raise DataError(f"value {value} ({pixels} pixels) numbers an instance of a stuff class")
+        raise DataError(f"value {value} ({pixels} pixels) has an instance number, but its class is stuff")
+    # createPanopticImgs.py: a bare label of a class with instances is a group (iscrowd 1).
     return SegmentInfo(label, iscrowd=isthing and value < 1000, source_id=value)
 
 
 IMAGE_SUFFIX = "_leftImg8bit.png"
 
-Truth = tuple[Callable[[], Panoptic], tuple[Readable, ...]]  # how it is read, and from which files
+Truth = tuple[Callable[[], Panoptic], tuple[Readable, ...]]  # function that reads it, and its files
 
 
 def samples(
@@ -68,9 +69,11 @@ def samples(
     Opens no image; raises DataError if files are missing.
     """
     images = _images(root / "leftImg8bit" / split, remedy)
+    # instanceIds first, as they are part of every download; the JSON is made from them by a script.
     truth_of = _instance_ids(root, split, space) or _panoptic_json(root, split, space)
     if truth_of is None:
         raise DataError(f"{root / 'gtFine' / split}: no *_gtFine_instanceIds.png here.\n{remedy}")
+    # All at once and before any work, as for COCO.
     missing = [image_id for image_id in images if image_id not in truth_of]
     if missing:
         raise DataError(
@@ -100,11 +103,8 @@ def _instance_ids(root: Path, split: str, space: LabelSpace) -> dict[str, Truth]
 
 
 def _read_instances(path: Path, space: LabelSpace) -> Panoptic:
-    try:
+    with error_context(path):
         return panoptic_of(read_labels(path), space)
-    except DataError as error:
-        message = str(error)
-        raise DataError(message if str(path) in message else f"{path}: {message}") from None
 
 
 def _panoptic_json(root: Path, split: str, space: LabelSpace) -> dict[str, Truth] | None:

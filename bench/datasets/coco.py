@@ -28,7 +28,9 @@ class CocoPlaces:
     def __post_init__(self) -> None:
         for place in (*self.json, *self.panoptic, *self.images):
             if PurePosixPath(place).is_absolute():
-                raise UsageError(f"the place {place!r} is not below the root; give --data-root and what lies below it")
+                raise UsageError(
+                    f"the place {place!r} is absolute; write it relative to the root, and give the root by --data-root"
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,7 @@ def samples(
     for fault in outside_space(truth.categories, categories):
         raise DataError(f"{truth.path}: {fault}; write a YAML with `labels: from-file`")
     picture_of = {image_id: _picture(files, truth, image_id) for image_id in truth.annotations}
+    # All at once and before any work: a missing picture should not end a run in its last hour.
     missing = [path for path in picture_of.values() if path is not None and not path.is_file()]
     if missing:
         raise DataError(

@@ -65,7 +65,8 @@ class DatasetSpec:
         if self.layout != "coco" and self.labels == FROM_FILE:
             raise UsageError(f"the layout {self.layout} lists no classes: name a label space in `labels`")
         unsafe = [split for split in splits if not SPLIT.fullmatch(split)]
-        if unsafe:  # folders are called by it, of the data and of results
+        # Folders of the data and of results have this name.
+        if unsafe:
             raise UsageError(f"split {unsafe[0][:80]!r}: write letters, digits, '_', '-' and '.', a letter first")
         if self.bits is not None and not 8 <= self.bits <= 16:
             raise UsageError(f"bits: {self.bits}: pictures have 8 to 16 bits in use")
@@ -104,10 +105,9 @@ class Dataset:
     """Split of a data set: samples in order, and the categories that are evaluated.
 
     `space` is the name of the label space, "" if the data set lists its own classes. `base` and `labels` are the base
-    and the label map of a derived data set. `root` is the folder of the files, `pictures` are those of the whole
-    split. `label_table` is a digest of the labels
-    that the truth is decoded with, void labels and colours included. `origin` are the options of the command line that
-    open it again: `dataset` and `data_root`, or `gt` and `gt_dir`.
+    and the label map of a derived data set. `root` is the folder of the files, `pictures` are those of the whole split.
+    `label_table` is a digest of the labels that the truth is decoded with, void labels and colours included. `origin`
+    are the options of the command line that open it again: `dataset` and `data_root`, or `gt` and `gt_dir`.
     """
 
     name: str
@@ -197,7 +197,7 @@ def coco_files(
     name: str, spec: DatasetSpec, split: str, root: Path | None, on_image: ProgressCallback | None = None
 ) -> coco_panoptic.CocoFiles:
     if split not in spec.files:
-        raise UsageError(f"{name}: `files` says nothing of the split {split!r}; {did_you_mean(split, spec.files)}")
+        raise UsageError(f"{name}: `files` has no entry for split {split!r}; {did_you_mean(split, spec.files)}")
     return coco_panoptic.open_files(spec.ready(name, root, split, on_image), spec.files[split], spec.help())
 
 

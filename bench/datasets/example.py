@@ -11,6 +11,7 @@ from bench.io.files import write_json
 from bench.io.images import write_png
 from bench.types import Panoptic, SegmentInfo
 
+# Ids need neither be contiguous nor begin at 1, and 0 is allowed.
 CLASSES = [{"id": 0, "name": "wall", "isthing": 0}, {"id": 7, "name": "crack", "isthing": 1}]
 NAMES = ("a", "b", "c")
 

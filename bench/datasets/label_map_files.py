@@ -30,7 +30,7 @@ class MapFile:
 def load_map(
     name: str, count: Collection[str] = (), *, source: Categories | None = None, target: Categories | None = None
 ) -> LabelMap:
-    """Load a label map by its shipped name or the path of a YAML; `source` and `target` are meant by `from-file`.
+    """Load a label map by its shipped name or the path of a YAML; `source` and `target` replace `from-file`.
 
     Void labels of the target space can be evaluated as classes. Void labels of the source that the map sends to a class
     are appended to the source categories, so that their pixels become valid.
@@ -46,7 +46,7 @@ def _own(labels: Labels, known: Categories | None) -> Labels:
     if labels != FROM_FILE:
         return labels
     if known is None:
-        raise UsageError(f"{FROM_FILE}: no data set lists its classes here; name a label space")
+        raise UsageError(f"{FROM_FILE}: needs a data set that lists its own classes; name a label space")
     return known.items
 
 
@@ -69,6 +69,7 @@ def _label_map(file: MapFile, source: LabelSpace, target: LabelSpace) -> LabelMa
         raise UsageError(f"the label map does not list the void label {unlisted[0]!r}; map it to {VOID} or a class")
     void = {VOID, *(label.name for label in target.void)}
     names = {label: None if to in void else to for label, to in file.map.items()}
+    # A void label that is mapped to a class has valid pixels in the target, so that it must be read as a class.
     promoted = [label.name for label in source.void if names[label.name] is not None]
     dropped = {label.name for label in source.void} - set(promoted)
     listed = {label: to for label, to in names.items() if label not in dropped}
@@ -77,6 +78,7 @@ def _label_map(file: MapFile, source: LabelSpace, target: LabelSpace) -> LabelMa
 
 def map_digest(labels: LabelMap) -> str:
     """Return the SHA-256 (hex) of a label map: both spaces without their colours, and the names."""
+    # Colours do not change a score.
     spaces = [[(c.id, c.name, c.isthing) for c in space] for space in (labels.source, labels.target)]
     return digest({"source": spaces[0], "target": spaces[1], "names": labels.names})
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.errors import DataError, UsageError
 from bench.types import Categories, Category, Panoptic, Prediction, SegmentInfo
 
-LABELS_VERSION = 1  # goes up with every change that moves a pixel of a mapped label
+LABELS_VERSION = 1  # raised with every change that moves a pixel of a mapped label
 VOID = "void"
 
 
@@ -35,13 +35,13 @@ class LabelMap:
                 raise UsageError(f"the label map does not list the class {name!r}; map it to a class or to {VOID}")
         for name, to in self.names.items():
             if name not in sources:
-                raise UsageError(f"the label map lists {name!r}, which its source space has not")
+                raise UsageError(f"the label map lists {name!r}, which is not in its source space")
             if to is not None and to not in targets:
-                raise UsageError(f"the label map sends {name!r} to {to!r}, which its target space has not")
+                raise UsageError(f"the label map sends {name!r} to {to!r}, which is not in its target space")
             if to is not None and targets[to].isthing and not sources[name].isthing:
                 raise UsageError(
                     f"the label map sends the stuff class {name!r} to the thing {to!r}; "
-                    "its instances are not known: map it to stuff or to void"
+                    "stuff has no instances, so map it to stuff or to void"
                 )
 
     @cached_property
@@ -107,6 +107,7 @@ def _groups(panoptic: Panoptic, labels: LabelMap) -> list[tuple[Category, list[i
     groups: dict[tuple[int, int], tuple[Category, list[int]]] = {}
     for position, category in enumerate(targets):
         if category is not None:
+            # One group of all segments of a fused class, else one for each segment.
             key = (category.id, -1 if category.id in fused else position)
             groups.setdefault(key, (category, []))[1].append(position)
     return list(groups.values())
@@ -120,6 +121,7 @@ def _target(info: SegmentInfo, labels: LabelMap) -> Category | None:
 
 def _fused(panoptic: Panoptic, labels: LabelMap) -> set[int]:
     """Return the ids of stuff classes that merge several classes, or things, in this image."""
+    # A stuff class with one origin keeps its segments: several of them are a fault of the data, not of the map.
     origins: dict[int, set[int]] = {}
     for info in panoptic.segments_info:
         to = labels.category_of[info.category_id]
@@ -135,6 +137,7 @@ def _isthing(category_id: int, labels: LabelMap) -> bool:
 def _joined(panoptic: Panoptic, positions: list[int], to: Category, labels: LabelMap) -> SegmentInfo:
     infos = [panoptic.segments_info[position] for position in positions]
     scores = [info.score for info in infos if info.score is not None]
+    # Declared areas are kept, since protocol coco scores with them; a part without one counts its pixels.
     areas = [
         int(panoptic.areas[position]) if info.declared_area is None else info.declared_area
         for position, info in zip(positions, infos, strict=True)
@@ -159,6 +162,7 @@ def remap_semantic(ids: NDArray[np.int32], labels: LabelMap) -> NDArray[np.int32
     if labels.is_identity:
         return ids
     void = void_id(labels.target)
+    # One index after the largest id, for ids that the source space does not have.
     beyond = max(labels.source.ids, default=0) + 1
     table = np.full(beyond + 1, void, dtype=np.int32)
     for source, to in labels.category_of.items():

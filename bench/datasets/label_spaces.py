@@ -52,6 +52,7 @@ class LabelSpace:
         for name in names:
             if name not in known:
                 raise UsageError(f"the label space has no void label {name!r}; {did_you_mean(name, known)}")
+        # After the others, so that the positions of the evaluated classes stay.
         promoted = tuple(Category(v.id, v.name, v.isthing, v.color) for v in self.void if v.name in names)
         return LabelSpace((*self.categories, *promoted), tuple(v for v in self.void if v.name not in names))
 
@@ -66,7 +67,7 @@ def load_space(labels: str | tuple[Category, ...]) -> LabelSpace:
 
 
 def space_name(labels: str | tuple[Category, ...]) -> str:
-    """Return the name of a label space; of one that has none its first classes and their number."""
+    """Return the name of a label space, or, if it has none, its first classes and their number."""
     if isinstance(labels, str):
         return labels
     return f"{', '.join(category.name for category in labels[:3])}{', …' if len(labels) > 3 else ''} ({len(labels)})"

@@ -54,7 +54,9 @@ def _base(path: Path, derived: DerivedSpec) -> Path:
     with error_context(path):
         base = find_config("datasets", derived.base)
     if "base" in read_yaml(base):
-        raise UsageError(f"{path}: its base {derived.base!r} is derived itself; derive from that one's base")
+        raise UsageError(
+            f"{path}: its base {derived.base!r} is itself derived from a data set; name that one as the base"
+        )
     return base
 
 
@@ -67,6 +69,7 @@ def derive(path: Path, spec: DerivedSpec, split: str, root: Path | None, on_imag
             labels = load_map(spec.labels, spec.count, source=base.categories)
         else:
             labels = load_map(spec.labels, spec.count)
+            # Void labels that the map sends to a class follow the evaluated ones of the source.
             promoted = tuple(c.name for c in labels.source.items[len(load_space(file.source).categories) :])
             base = load_plain(_base(path, spec), split, root, on_image, count=promoted)
         if not same_categories(base.categories, labels.source):
@@ -96,10 +99,8 @@ def _mapped(sample: Sample, labels: LabelMap) -> Sample:
 
 
 def _read_target(image_id: str, read: Callable[[], Panoptic], labels: LabelMap) -> Panoptic:
-    try:
+    with error_context(f"image {image_id!r}"):
         return remap(read(), labels)
-    except DataError as error:
-        raise DataError(f"image {image_id!r}: {error}") from None
 
 
 def _read_semantic(read: Callable[[], NDArray[np.int32]], labels: LabelMap) -> NDArray[np.int32]:
@@ -109,7 +110,7 @@ def _read_semantic(read: Callable[[], NDArray[np.int32]], labels: LabelMap) -> N
 def load_base(dataset: Dataset, root: Path | None, on_image: ProgressCallback | None = None) -> Dataset:
     """Load the base of a derived data set in its own label space, with the same images; UsageError if it has none."""
     if dataset.labels is None:
-        raise UsageError(f"{dataset.name}: its labels are not mapped from another data set's")
+        raise UsageError(f"{dataset.name}: has no label map; name a data set that is derived from another")
     base = load_plain(find_config("datasets", dataset.base), dataset.split, root, on_image)
     return base.only([sample.image_id for sample in dataset.samples])
 

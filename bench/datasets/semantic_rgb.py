@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from bench.datasets.label_maps import void_id
 from bench.datasets.label_spaces import LabelSpace
-from bench.errors import DataError, UsageError
+from bench.errors import DataError, UsageError, error_context
 from bench.io.images import read_rgb
 from bench.io.pictures import Pictures
 from bench.types import RGB, Sample
 
 LABEL_SUFFIX = "_gtFine_labelColor.png"
-NO_PQ = "carries semantic labels only: it has mIoU, but no PQ, since nobody told its instances apart"
+NO_PQ = "has semantic labels only: there is mIoU, but no PQ, since its instances are not labelled"
 
 
 def samples(
@@ -57,17 +57,15 @@ def _no_panoptic(name: str) -> NoReturn:
 
 
 def _read_semantic(path: Path, space: LabelSpace) -> NDArray[np.int32]:
-    try:
+    with error_context(path):
         return semantic_of(read_rgb(path), space)
-    except DataError as error:
-        message = str(error)
-        raise DataError(message if str(path) in message else f"{path}: {message}") from None
 
 
 def semantic_of(rgb: RGB, space: LabelSpace) -> NDArray[np.int32]:
     """Map (H, W, 3) colours to (H, W) category ids, void as `void_id`. Raise DataError for unknown colours."""
     void = void_id(space.evaluated)
     ids = {_packed(label.color): void for label in space.void} | {_packed(c.color): c.id for c in space.categories}
+    # Binary search in the sorted colours: a table of all 2^24 would be larger than most images.
     colors = np.array(sorted(ids), dtype=np.int64)
     pixels = rgb.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])  # (H, W)
     at: NDArray[np.intp] = np.minimum(np.searchsorted(colors, pixels), len(colors) - 1)
@@ -76,8 +74,8 @@ def semantic_of(rgb: RGB, space: LabelSpace) -> NDArray[np.int32]:
         found, counts = np.unique(unknown, return_counts=True)
         most = int(found[counts.argmax()])
         raise DataError(
-            f"colour ({most >> 16}, {most >> 8 & 255}, {most & 255}) of {counts.max()} pixels is no label's "
-            f"({unknown.size} pixels of {len(found)} unknown colours); is it another label table, or a lossy copy?"
+            f"colour ({most >> 16}, {most >> 8 & 255}, {most & 255}) of {counts.max()} pixels is not that of a label "
+            f"({unknown.size} pixels of {len(found)} unknown colours); check the label space, and for lossy compression"
         )
     table = np.array([ids[color] for color in colors.tolist()], dtype=np.int32)
     return table[at]

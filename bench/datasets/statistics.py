@@ -14,7 +14,8 @@ from bench.datasets.dataset import Dataset
 from bench.parallel import ordered_map
 from bench.types import Categories, ProgressCallback, Sample
 
-SMALL_PX = 32 * 32  # below this area COCO calls a segment small
+# The limit of small objects in COCO (cocoeval.py of pycocotools).
+SMALL_PX = 32 * 32
 CROWD, SEGMENT = 1, 0
 
 

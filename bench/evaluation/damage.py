@@ -31,6 +31,7 @@ def damage(truth: Panoptic, categories: Categories, faults: Damage, rng: np.rand
     """Return a prediction made from the ground truth by random errors. Crowd regions are dropped."""
     ids = np.zeros_like(truth.id_map)
     infos: dict[int, SegmentInfo] = {}
+    # Large segments first, so that a moved mask of stuff does not cover the things on it.
     order = sorted(range(len(truth.segments_info)), key=lambda i: -int(truth.areas[i]))
     for position in order:
         info = truth.segments_info[position]
@@ -55,6 +56,7 @@ def _paint(
     score = float(rng.integers(60, 100)) / 100
     same = [i for i, info in infos.items() if info.category_id == category]
     isthing = categories.items[categories.index_of[category]].isthing
+    # A stuff class is one segment of an image, as panopticapi expects it.
     if same and (not isthing or rng.random() < faults.merge):
         ids[mask] = same[-1]
     else:
@@ -82,6 +84,7 @@ def _moved(mask: np.ndarray, jitter: int, rng: np.random.Generator) -> np.ndarra
 
 
 def _compact(ids: IdMap, infos: dict[int, SegmentInfo]) -> Panoptic:
+    # Later segments may have painted over all pixels of an earlier one.
     visible = np.bincount(ids.ravel(), minlength=len(infos) + 1)
     return Panoptic.from_ids(ids, {i: info for i, info in infos.items() if visible[i]})
 
@@ -106,6 +109,7 @@ def damage_dataset(
 
 
 def _damaged(sample: Sample, categories: Categories, faults: Damage, seed: int) -> tuple[Sample, Panoptic]:
+    # From the id and not from the position: an image has the same errors in any subset of the data set.
     key = hashlib.sha256(f"{seed}/{sample.image_id}".encode()).digest()[:8]
     rng = np.random.Generator(np.random.PCG64(int.from_bytes(key, "big")))
     return sample, damage(sample.read_target(), categories, faults, rng)

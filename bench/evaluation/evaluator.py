@@ -21,7 +21,8 @@ from bench.results.image_line import image_line, image_line_from_files
 from bench.results.predictions import Predictions
 from bench.types import Categories, Image, Prediction, ProgressCallback, Sample
 
-FORK_FROM = 50  # images; a fork takes as long as some of them
+# Images: starting the workers takes as long as scoring some dozens of PNGs.
+FORK_FROM = 50
 
 
 Scored = tuple[ScoredLine, Mapping[str, float]]  # the line of an image, and the seconds per stage
@@ -45,6 +46,7 @@ def predict_and_score(
     """
     predicted = session.dataset.categories if labels is None else labels.source
     cuts = session.shard.of(batches(session.dataset.samples, batch_size))
+    # A batch is predicted whole even if some of its lines exist, since padding makes its images depend on each other.
     todo = [cut for cut in cuts if any(sample.image_id not in session.done for sample in cut)]
 
     def finish(item: tuple[Sample, tuple[int, int], Any, dict[str, float]]) -> Scored:
@@ -78,6 +80,7 @@ def score_predictions(
     predicted = session.dataset.categories if labels is None else labels.source
     mine = session.shard.of(session.dataset.samples)
     todo = [sample for sample in mine if sample.image_id not in session.done]
+    # Two panoptic PNGs are scored from their runs, without arrays, unless something needs the pixels.
     fast = session.predictions is None and labels is None and not session.metrics
 
     def finish(sample: Sample) -> Scored:
@@ -97,7 +100,9 @@ def score_predictions(
 
 
 def _should_fork(todo: Sequence[Sample]) -> bool:
-    """Return whether forked workers pay off and are safe: enough images, PNG files (no archives), Linux, no torch."""
+    """Return whether forked workers pay off and are safe."""
+    # Archives have one file position for all processes, the threads of torch do not survive a fork, and macOS's
+    # frameworks may crash in a forked process.
     files = all(isinstance(s.read_target, PanopticFile) and isinstance(s.read_target.png, Path) for s in todo)
     return len(todo) >= FORK_FROM and files and sys.platform == "linux" and "torch" not in sys.modules
 
@@ -107,6 +112,7 @@ def _append_all(
 ) -> None:
     if on_image:
         on_image(len(session.done), total)
+    # Closing stops the threads or processes when an error or Ctrl-C ends the loop.
     with closing(scored):
         for line, seconds in scored:
             session.append(line, seconds)
@@ -140,6 +146,7 @@ def _infer(
             inputs = [next(prepared) for _ in cut]
             start = time.perf_counter()
             outputs = _guarded(adapter, [ready for _, ready, _ in inputs], cut)
+            # The network computes a batch at once, so that each image gets an equal share of its seconds.
             share = (time.perf_counter() - start) / len(cut)
             for sample, (image, _, seconds), output in zip(cut, inputs, outputs, strict=True):
                 yield sample, image.size, output, {**seconds, "infer": share}
@@ -149,7 +156,7 @@ def _guarded(adapter: Adapter, batch: list[Any], cut: Sequence[Sample]) -> Seque
     with _stage("infer", [sample.image_id for sample in cut]):
         outputs = adapter.infer(batch)
         if len(outputs) != len(batch):
-            raise ModelError(f"it gave {len(outputs)} outputs for {len(batch)} images")
+            raise ModelError(f"infer returned {len(outputs)} outputs for {len(batch)} images")
     return outputs
 
 
@@ -163,6 +170,7 @@ def _stage(name: str, image_ids: Sequence[str]) -> Iterator[None]:
         yield
     except PartialRun:
         raise
+    # Code of others may raise anything; the run must still say which image failed and keep its lines.
     except Exception as error:
         reason = describe_error(error)
         memory = "memory" in reason.lower()

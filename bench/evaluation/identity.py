@@ -34,7 +34,8 @@ from bench.models.weights import weights_digest
 from bench.results.image_line import Metrics, truth_digest
 from bench.types import ProgressCallback, Readable, Sample
 
-NAMES = ("name", "split", "base")  # of a data set: what it is called
+# Keys of a data set that name it: a renamed copy of the same content is the same run.
+NAMES = ("name", "split", "base")
 
 
 def run_identity(
@@ -55,9 +56,11 @@ def run_identity(
     predictions; `inputs` is the result of `image_inputs`, None for a result that is not kept (no file is hashed).
     """
     if metrics and "panoptic" not in dataset.carries:
-        raise UsageError(f"--metrics {', '.join(metrics)}: {dataset.name} has no instances; leave it out")
+        raise UsageError(
+            f"--metrics {', '.join(metrics)}: {dataset.name} has no instances, which this metric needs; leave it out"
+        )
     if not name.strip(".") or "/" in name:
-        raise UsageError(f"--name {name!r}: a folder is called so; write a name without '/'")
+        raise UsageError(f"--name {name!r}: is not the name of a folder; write one without '/'")
     return {
         "name": name,
         "model": dict(model),
@@ -134,7 +137,8 @@ def model_identity(
         settings["semantic"] = False
     if spec.fuses_on_device(device):
         settings["postprocess"] = "device"
-    if spec.framework is not None:  # the digest of the weights covers a config that is a file
+    # The name of the config is enough: the digest of the weights covers a config that is a file.
+    if spec.framework is not None:
         settings["framework"] = {**to_plain(spec.framework), "config": Path(spec.framework.config).name}
     return {
         **settings,
@@ -153,6 +157,7 @@ def _adapter(spec: ModelSpec, code: UserCode, digests: FileDigests) -> dict[str,
     module, _, class_name = spec.adapter.rpartition(":")
     if not spec.is_user_adapter:
         return {"name": spec.adapter, "version": adapter_versions().get(module)}
+    # A user's adapter may call any shipped one, so that all of their versions count.
     named = code.names(Path(module))
     found = digests.of([path for _, path in named])
     contents = sorted((name, content) for (name, _), content in zip(named, found, strict=True))
@@ -163,7 +168,7 @@ def _read_digest(path: Path, digests: FileDigests) -> str:
     if path.is_dir():
         return folder_digest(path, digests=digests)
     if not path.is_file():
-        raise ModelError(f"{path}: there is no such file; `reads:` of the model's YAML lists it")
+        raise ModelError(f"{path}: no such file; correct `reads:` in the model's YAML")
     return digests.of([path])[0]
 
 
@@ -181,6 +186,7 @@ def _rules(dataset: Dataset, protocol: Protocol) -> dict[str, Any]:
     if protocol not in DEVIATIONS:
         raise UsageError(f"unknown protocol {protocol!r}; {did_you_mean(protocol, DEVIATIONS)}")
     return {
+        # Names and colours do not change a score.
         "categories": digest([(c.id, c.isthing) for c in dataset.categories])[:16],
         "void": digest(sorted(dataset.void))[:16],
         "protocol": protocol,
@@ -197,7 +203,8 @@ def model_metadata(spec: ModelSpec, adapter: Adapter, identity: Mapping[str, Any
         "device": str(getattr(adapter, "device", device)),
         "threads": getattr(adapter, "threads", torch_threads()),
         "parameters": getattr(adapter, "parameters", None),
-        "multiply_adds": None,  # counted when the images are done, so that it warms nothing up for their timings
+        # Counted after the images: a pass before them would warm up the device for their timings.
+        "multiply_adds": None,
         "revision": getattr(adapter, "revision", None),
         "worker": getattr(adapter, "worker", None),
     }

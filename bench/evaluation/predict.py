@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,6 @@ from bench.types import Categories, Image, Prediction, ProgressCallback
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
 
 
-@dataclass(frozen=True)
-class Predicted:
-    """One image, its visualization, and its segments, largest first."""
-
-    image: Path
-    picture: Path
-    segments: tuple[dict[str, Any], ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"image": str(self.image), "picture": str(self.picture), "segments": list(self.segments)}
-
-
 def image_files(places: Sequence[Path]) -> list[Path]:
     """Return the given images, and those directly inside the given folders by name, in the order of `places`.
 
@@ -41,7 +28,9 @@ def image_files(places: Sequence[Path]) -> list[Path]:
         if place.is_dir():
             below = [p for p in sorted(place.iterdir()) if p.suffix.lower() in SUFFIXES and not p.is_dir()]
         if not below or not below[0].is_file():
-            raise UsageError(f"{place}: there is no image here (known endings: {', '.join(SUFFIXES)})")
+            raise UsageError(
+                f"{place}: no image here; name an image file, or a folder with files that end in {', '.join(SUFFIXES)}"
+            )
         found += below
     return found
 
@@ -60,32 +49,37 @@ def left_out(places: Sequence[Path], files: Sequence[Path]) -> str:
 
 def predict(
     adapter: Adapter, files: Sequence[Path], out: Path, name: str, on_image: ProgressCallback | None = None
-) -> list[Predicted]:
+) -> list[dict[str, Any]]:
     """Write `out`/<image>.png (visualizations) and `out`/predictions/ (COCO panoptic) in the model's own classes.
 
-    Pictures that cannot be read are left out, and raise DataError when the others are written.
+    Return the paths of each image and its visualization, and its segments, largest first. Pictures that cannot be read
+    are left out, and raise DataError when the others are written.
     """
     ids, pictures = image_ids(files), Pictures(files)
-    results: list[Predicted] = []
+    results: list[dict[str, Any]] = []
     broken: dict[str, str] = {}  # image id → why it cannot be read
     with PredictionWriter(out / "predictions", fresh=True) as writer:
         for k, (file, image_id) in enumerate(zip(files, ids, strict=True), 1):
             try:
                 image = pictures.read(image_id, file)
             except DataError as error:
+                # One broken picture must not cost the predictions of the others; its error is raised at the end.
                 broken[image_id] = str(error)
                 continue
             made = _predicted(adapter, image, file)
             writer.write(image_id, made)
             picture = predicted_page(f"{image_id}:  {name}", image.rgb, made.panoptic, adapter.categories)
             path = write(out / f"{safe_file_stem(image_id)}.png", picture)
-            results.append(Predicted(file, path, tuple(_segments(made, adapter.categories))))
+            segments = list(_segments(made, adapter.categories))
+            results.append({"image": str(file), "picture": str(path), "segments": segments})
             if on_image:
                 on_image(k, len(files))
         writer.finish([image_id for image_id in ids if image_id not in broken], adapter.categories)
     if broken:
         some = "\n".join(list(broken.values())[:3])
-        raise DataError(f"{some}\n{len(results)} of {len(files)} images are predicted, in {out}")
+        raise DataError(
+            f"{some}\n{len(results)} of {len(files)} images were predicted into {out}; replace or remove the others"
+        )
     return results
 
 

@@ -78,7 +78,8 @@ def run(
     code = user_code(spec)
     code.require_distinct()
     kind = device_kind(device, spec.env)
-    if device == "auto" and spec.env is None:  # in an environment of its own the model's torch decides
+    # In an environment of its own the torch of the model decides.
+    if device == "auto" and spec.env is None:
         device = kind
     digests, elsewhere = FileDigests(), [Path(out), Path(spec.yaml), *([] if dataset.root is None else [dataset.root])]
     inputs = image_inputs(dataset, digests, pictures=True, on_file=on_file)
@@ -105,7 +106,8 @@ def run(
                 adapter, session, batch_size=batch_size, workers=workers, labels=labels, semantic=semantic,
                 on_image=on_image,
             )  # fmt: skip
-        finally:  # an interrupted run may not be resumed either; a worker may hang, and is not asked
+        finally:
+            # Recorded also for an interrupted run, which must not be resumed then. A worker may hang and is not asked.
             session.set_metadata("unlisted_modules", unlisted())
         session.set_metadata("unlisted_modules", unlisted_modules())
         session.set_metadata("multiply_adds", _macs(adapter, dataset))

@@ -40,7 +40,7 @@ def score(
 ) -> Run:
     """Score prediction files. The run is like that of a model, and contains a copy of the predictions.
 
-    `predictions` is a folder or a JSON in a form of docs/predictions.md, `form` what their files do not say; `name`
+    `predictions` is a folder or a JSON in a form of docs/predictions.md, `form` the options for reading it; `name`
     defaults to the folder's name. Raises DataError before anything is scored if an image has no prediction.
     `on_file(done, total)` is called while files without a cached digest are hashed. If not `identified`, no file is
     hashed; only for a temporary `out`.

@@ -16,7 +16,7 @@ from bench.io.hashing import FileDigests
 from bench.results.accumulator import RunAccumulator, ScoredLine
 from bench.results.predictions import PredictionWriter
 from bench.results.provenance import provenance
-from bench.results.resume import delete_inputs, drop_changed, take_over, write_inputs
+from bench.results.resume import INPUTS, drop_changed, take_over
 from bench.results.run import Run, read_run
 from bench.results.shards import WHOLE, Shard
 from bench.results.writer import RunWriter
@@ -62,6 +62,7 @@ class RunSession:
         self.dataset, self.shard, self.metrics = dataset, shard, identity.get("metrics", ())
         self._folder, self._digests, self._batch_size = folder, digests, identity["batch_size"]
         self._kept, self._overwrite = inputs is not None, overwrite
+        # Code outside any digest may have changed since, so that lines of such a run are never continued.
         fresh = overwrite or _ran_unlisted_code(folder)
         settings = identity_digest(identity, without=["content"])
         if not fresh:
@@ -79,7 +80,8 @@ class RunSession:
             opened.enter_context(self._writer)
             self.done, self.set_metadata = self._writer.done, self._writer.set_metadata
             opened.enter_context(self._errors_with_progress())
-            write_inputs(folder, inputs or {})
+            # Before the first line: `take_over` compares them if the run is interrupted.
+            write_json(folder / INPUTS, dict(inputs or {}))
             self.predictions = PredictionWriter(folder / "predictions", shard=shard) if save_predictions else None
             if self.predictions is not None:
                 opened.enter_context(self.predictions)
@@ -105,6 +107,7 @@ class RunSession:
         Raises PartialRun if a data file changed after it was hashed; lines of its batches are dropped.
         """
         order = [sample.image_id for sample in self.dataset.samples]
+        # The identity of the run names the content that was hashed: lines from other bytes must not count as it.
         if changed := self._digests.changed(input_files(self.dataset, pictures=True)):
             dropped = drop_changed(self._folder, self.shard, self.dataset.samples, changed, self._batch_size)
             self.done -= dropped
@@ -118,7 +121,7 @@ class RunSession:
         if self.predictions is not None:
             self.predictions.finish(order, self.dataset.categories)
         self._accumulator.complete(self._writer, order)
-        delete_inputs(self._folder)
+        (self._folder / INPUTS).unlink(missing_ok=True)
 
     @contextmanager
     def _errors_with_progress(self) -> Iterator[None]:
@@ -126,15 +129,16 @@ class RunSession:
             yield
         except BenchError as error:
             raise type(error)(f"{error}\n{self._progress()}") from error
-        except OSError as error:  # what is read raises DataError: this one is from writing
+        # Reading raises DataError, so that an OSError is one of writing.
+        except OSError as error:
             reason = f"{error.filename or self._folder}: cannot be written ({error.strerror or error})"
             raise PartialRun(f"{reason}; make room or change the permissions\n{self._progress()}") from error
 
     def _progress(self) -> str:
         scored = f"{len(self.done)} of {len(self.dataset.samples)} images are scored"
         if not self._kept:
-            return f"{scored}; without --out none is kept"
+            return f"{scored}; without --out they are not kept"
         if _ran_unlisted_code(self._folder):
-            return f"{scored}; when that is mended, the same command computes them anew"
+            return f"{scored}; after the repair, the same command computes them again"
         again = "the same command without --overwrite" if self._overwrite else "the same command"
-        return f"{scored} and kept; when that is mended, {again} resumes"
+        return f"{scored} and kept; after the repair, {again} resumes"

@@ -33,8 +33,8 @@ class StudyOptions:
 def run_study(study: Study, quick: bool, place: StudyOptions, train: Train, watch: ProgressFactory) -> StudyOutcome:
     """Run every training with every seed, and evaluate each as soon as it is finished.
 
-    `train` writes the weights to a folder, reusing a finished training and resuming an interrupted one; `place.again`
-    repeats only the evaluation. `quick` moves all results to `out`/quick.
+    `train` writes the weights to a folder, reusing a finished training and resuming an interrupted one;
+    `place.overwrite` repeats only the evaluation. `quick` moves all results to `out`/quick.
     """
     if quick:
         place = replace(place, out=place.out / "quick")
@@ -50,6 +50,7 @@ def _one(
     try:
         family = train(training, seed, training.recipe, folder)
     except BenchError as error:
+        # The same class, so that the exit code stays.
         said = type(error)(f"training {training.name}, seed {seed}: {error}")
         return TrainedSeed(training.name, seed, folder, {}, (said,))
     planned = tuple(

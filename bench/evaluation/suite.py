@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.analysis.suite import Outcome, Suite, SuiteRun
-from bench.datasets.dataset import Dataset
 from bench.datasets.registry import load_dataset
 from bench.errors import BenchError
 from bench.evaluation.run import run
@@ -28,6 +27,7 @@ def run_suite(suite: Suite, out: Path, watch: ProgressFactory, *, command: Seque
     for planned in suite.runs:
         try:
             outcomes.append(Outcome(planned, _one(planned, out, watch(planned), command, overwrite, device)))
+        # The other runs are still worth computing; the command raises the first error after all of them.
         except BenchError as error:
             outcomes.append(Outcome(planned, None, error))
     return outcomes
@@ -41,11 +41,6 @@ def _one(planned: SuiteRun, out: Path, on_image: ProgressCallback, command: Sequ
             planned.predictions, data, out, name=planned.name, protocol=planned.protocol,
             save_predictions=False, overwrite=overwrite, command=command, on_image=on_image,
         )  # fmt: skip
-    return _live(planned, data, out, on_image, command, overwrite, device)
-
-
-def _live(planned: SuiteRun, data: Dataset, out: Path, on_image: ProgressCallback, command: Sequence[str],
-          overwrite: bool, device: str) -> Run:  # fmt: skip
     spec = resolve_model(
         planned.model or "", data.name, base=data.base, checkpoint=planned.checkpoint,
         precision=planned.precision, overrides=planned.set,

@@ -18,6 +18,7 @@ from bench.results.latency import STAGES, Latency, write_latency
 from bench.results.provenance import git_state, processor
 from bench.types import Image, ProgressCallback, Sample
 
+# Numbers of images; those of the warm-up are not counted.
 WARM_UP, IMAGES = 10, 100
 
 Clock = Callable[[], float]
@@ -32,7 +33,7 @@ def time_run(
     model's packages and weights must be available.
     """
     if not dataset.samples:
-        raise UsageError(f"{dataset.name}:{dataset.split} has no image to time a model on")
+        raise UsageError(f"{dataset.name}:{dataset.split} has no image to time a model on; name another split")
     adapter = load_adapter(spec, device)
     seconds = measure(adapter, dataset.samples[:IMAGES], on_image=on_image)
     git = git_state(Path(__file__).parent)
@@ -58,6 +59,7 @@ def measure(
 ) -> list[dict[str, float]]:
     """Return the seconds of each stage per sample, after `warm_up` uncounted images (the first samples, repeated)."""
     measured = []
+    # The first images are slower: kernels are chosen and memory is allocated (cuDNN autotuning, caching allocators).
     for k, image in enumerate(_images(samples, warm_up)):
         row = _once(adapter, image, clock)
         if k >= warm_up:
@@ -76,6 +78,7 @@ def _once(adapter: Adapter, image: Image, clock: Clock) -> dict[str, float]:
 
     If the device cannot be synchronized, only "total" is returned: the prediction is in main memory when it ends.
     """
+    # CUDA kernels run asynchronously, so that a clock without synchronization measures only their launch.
     wait: Any = getattr(adapter, "synchronize", None)
     waits = wait is not None or getattr(adapter, "device", "cpu") == "cpu"
     times = [clock()]

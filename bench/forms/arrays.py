@@ -1,7 +1,4 @@
-"""Maps of ids as frameworks dump them: PNG of 8, 16 or 24 bits, npy and npz, segments_info inside or not.
-
-An object array is a pickle, and a pickle is a program: only containers, numbers, text and numpy arrays are built.
-"""
+"""Reading of id maps as frameworks write them: PNG of 8, 16 or 24 bits, npy and npz, with or without segments_info."""
 
 from __future__ import annotations
 
@@ -27,12 +24,13 @@ IdArray = NDArray[np.integer[Any]]
 
 MAP_KEYS = ("panoptic_seg", "segmentation", "sem_seg", "ids", "arr_0")  # detectron2, transformers, mmdetection, savez
 SEGMENT_KEYS = ("segments_info", "segments", "arr_1")
+# Classes and functions that numpy and the standard containers need in a pickle.
 BUILT = {
     ("numpy", "ndarray"), ("numpy", "dtype"), ("collections", "OrderedDict"), ("_codecs", "encode"),
     ("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"),
 }  # fmt: skip
 _NONE = np.zeros(0, dtype=np.int64)
-CORE = ("numpy.core.", "numpy._core.")  # numpy 2 renamed it
+CORE = ("numpy.core.", "numpy._core.")  # renamed in numpy 2
 
 
 def is_rgb(path: Path) -> bool:
@@ -57,15 +55,16 @@ def read_map(path: Path) -> tuple[IdArray, Segments | None]:
         found, segments = _map_and_segments(content)
         return _checked(found), None if segments is None else _listed(segments)
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
+        raise DataError(f"{path}: no such file") from None
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    except Exception as error:  # zipfile, numpy and pickle raise of many kinds for broken files
+    except Exception as error:  # zipfile, numpy and pickle raise exceptions of many classes for broken files
         raise DataError(f"{path}: cannot be read ({type(error).__name__}: {error}); write it again") from None
 
 
 def values_of(ids: IdArray) -> NDArray[np.int64]:
-    """Return the sorted values of a map. Counting is ten times as fast as the sorting of `np.unique`."""
+    """Return the sorted values of a map."""
+    # Counting is ten times as fast as np.unique, which sorts, but needs memory for the whole range of values.
     low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, 0)
     if high - low > MAX_SPAN:
         return np.unique(ids).astype(np.int64)
@@ -84,6 +83,7 @@ def replaced(ids: IdArray, values: NDArray[np.int64], by: Sequence[int]) -> NDAr
 
 def _npz(path: Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
+        # Before reading: a member of a few bytes can inflate to gigabytes.
         large = [info.filename for info in archive.infolist() if info.file_size > _max_bytes()]
         if large:
             raise DataError(f"its array {large[0]!r} declares more than {_max_bytes()} bytes")
@@ -98,6 +98,7 @@ def _npy(content: bytes) -> Any:
     shape, _, dtype = header(stream)
     if dtype.hasobject:
         return _ArrayUnpickler(stream).load()
+    # A header can declare any shape, and numpy would allocate it before reading.
     if int(np.prod(shape, dtype=object)) * dtype.itemsize > len(content):
         raise DataError(f"its header declares {shape} {dtype}, more than the file holds")
     stream.seek(0)
@@ -105,6 +106,9 @@ def _npy(content: bytes) -> Any:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
+    """Builds containers, numbers, text and numpy arrays only."""
+
+    # Object arrays are pickles, and a pickle can call any function: files of others must not run code.
     def find_class(self, module: str, name: str) -> Any:
         inner = module.rpartition(".")[2] if module.startswith(CORE) else module
         if (inner, name) not in BUILT:

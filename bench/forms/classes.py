@@ -1,4 +1,4 @@
-"""Options of a form, and the numbers that stand for categories in the files of a framework."""
+"""Options for reading predictions, and the category numbers that frameworks write."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Format = Literal["auto", "coco", "cityscapes", "ids", "mmdetection", "semantic"]
 Ids = Literal["dataset", "contiguous", "train-ids", "separated"]
 Match = Literal["id", "stem"]
 DIVISOR = 1000
-FORMS_VERSION = 1  # goes up with every change of what is read from a form other than COCO panoptic
+FORMS_VERSION = 1  # raised with every change of what is read from a form other than COCO panoptic
 
 # detectron2: `standard` metadata (MaskFormer, Mask2Former) count all categories in the order of the data set;
 # `separated` ones (Panoptic FPN on COCO) count things from 0 and stuff from 1, stuff 0 being all things together.
@@ -28,10 +28,10 @@ IDS_MEAN = {
 
 @dataclass(frozen=True)
 class Options:
-    """What the files do not say. None is the usual value of a form; `void` are pixel values that mean void.
+    """Options for reading predictions. None is the usual value of a form; `void` are pixel values that mean void.
 
-    `label_map` leads from the label space of the predictions to that of the data set, by name or file. `match` says
-    whether image ids or file names are compared.
+    `label_map` is the name or file of a map from the label space of the predictions to that of the data set. `match` is
+    whether image ids ("id") or file names ("stem") are compared.
     """
 
     format: Format = "auto"
@@ -67,17 +67,17 @@ def category_of(entry: Mapping[str, Any], categories: Categories, ids: Ids) -> i
     isthing = entry.get("isthing")
     if ids == "separated":
         if isthing is None:
-            raise DataError("no `isthing`, by which separated ids are told apart; name other ids by --ids")
+            raise DataError("no `isthing`, which separated ids need; give other ids by --ids")
         kind = [category.id for category in categories if category.isthing == bool(isthing)]
         found = dict(enumerate(kind, start=0 if isthing else 1))
     else:
         found = numbers(categories, ids)
     if number not in found:
-        raise DataError(f"category_id {number} is none of {IDS_MEAN[ids]}; {other_ids([number], categories, ids)}")
+        raise DataError(f"category_id {number} is not among {IDS_MEAN[ids]}; {other_ids([number], categories, ids)}")
     category = categories.items[categories.index_of[found[number]]]
     if isthing is not None and bool(isthing) != category.isthing:
         raise DataError(
-            f"category_id {number} is a {'thing' if isthing else 'stuff'} there, but {category.name!r} by --ids {ids}; "
+            f"category_id {number} is {'thing' if isthing else 'stuff'} there, but {category.name!r} by --ids {ids}; "
             f"{other_ids([number], categories, ids)}"
         )
     return category.id

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from bench.errors import DataError
+from bench.errors import DataError, error_context
 from bench.forms.classes import Ids, Options, category_of, check_isthing
 from bench.io.canonical_json import digest
 from bench.io.coco import PanopticFile
 from bench.io.hashing import FileDigests
 from bench.results.predictions import PredictionFolder
-from bench.types import Categories, Panoptic, Prediction, SegmentInfo
+from bench.types import Categories, Panoptic, Prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,14 +40,12 @@ class RenumberedCoco:
         listed = self.folder.file.segments[image_id]
         source = PanopticFile(png, annotation, {info.category_id for info in listed.values()}, listed=listed)()
         own = {entry["id"]: entry for entry in annotation["segments_info"]}
-        try:
-            infos = tuple(self._segment(info, own[info.source_id], categories) for info in source.segments_info)
-        except DataError as error:
-            raise DataError(f"{png}, image {image_id!r}: {error}") from None
+        with error_context(f"{png}, image {image_id!r}"):
+            infos = tuple(
+                info._replace(category_id=category_of(own[info.source_id], categories, self.ids))
+                for info in source.segments_info
+            )
         return Prediction(Panoptic(source.id_map, infos))
-
-    def _segment(self, info: SegmentInfo, entry: dict[str, object], categories: Categories) -> SegmentInfo:
-        return info._replace(category_id=category_of(entry, categories, self.ids))
 
     def panoptic_only(self, image_id: str, categories: Categories) -> PanopticFile | None:
         return None
@@ -59,8 +57,9 @@ class RenumberedCoco:
 def check_ids(folder: PredictionFolder, categories: Categories) -> None:
     """Raise DataError if the JSON shows that its category ids are not those of `categories`.
 
-    That is where it lists a class of the same name with another id, or where `isthing` contradicts the category.
+    It shows that by a class of the same name with another id, or by an `isthing` that contradicts the category.
     """
+    # Contiguous ids are mostly valid ids of other classes: scored as they are, they would give a low but plausible PQ.
     own = {category.name: category.id for category in categories}
     for category in folder.file.listed or ():
         if own.get(category.name, category.id) != category.id:
@@ -70,7 +69,5 @@ def check_ids(folder: PredictionFolder, categories: Categories) -> None:
             )
     for image_id, annotation in folder.annotations.items():
         for entry in annotation["segments_info"]:
-            try:
+            with error_context(f"{folder.file.path}, image {image_id!r}"):
                 check_isthing(entry, categories)
-            except DataError as error:
-                raise DataError(f"{folder.file.path}, image {image_id!r}: {error}") from None

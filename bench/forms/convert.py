@@ -80,9 +80,12 @@ def convert(
     }[to]
     below = "" if to == "coco" else stem
     listed = [{"id": c.id, "name": c.name, "isthing": int(c.isthing), "color": list(c.color)} for c in data.categories]
+    # PNGs are named like those of the ground truth, which the servers expect.
     names, annotations = _png_names(samples), []
     out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:  # a failure leaves nothing behind
+    # Renamed at the end, so that a failure leaves nothing behind. Beside `out`, since a rename stays in its file
+    # system.
+    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
         part = Path(scratch, "part")
         (part / below).mkdir(parents=True)
         for annotation in ordered_map(partial(_convert, opened, part / below, names), samples, workers):
@@ -126,7 +129,7 @@ def _convert(opened: Opened, pngs: Path, names: Mapping[str, str], sample: Sampl
 
 
 def _listed(sample: Sample) -> Mapping[str, Any]:
-    """Return the annotation of the truth's JSON, {} if the truth is no COCO file."""
+    """Return the annotation of the truth's JSON, {} if the truth is not a COCO file."""
     read = sample.read_target
     return read.annotation if isinstance(read, PanopticFile | ListedImage) else {}
 
@@ -146,7 +149,7 @@ def _check_server(to: Target, data: Dataset) -> None:
     strange = [c for c in data.categories if (c.id, c.name) not in known]
     if strange:
         raise UsageError(
-            f"--to {to}: category {strange[0].id} {strange[0].name!r} of {data.name} is none of {SPACES[to]}; name a "
+            f"--to {to}: category {strange[0].id} {strange[0].name!r} of {data.name} is not in {SPACES[to]}; name a "
             "data set or JSON with the classes of the server"
         )
     numbers = {sample.image_id: _listed(sample).get("image_id") for sample in data.samples}
@@ -160,18 +163,19 @@ def _pack(folder: Path, stem: str) -> None:
     with ZipFile(folder / f"{stem}.zip", "w", ZIP_DEFLATED) as archive:
         archive.write(folder / f"{stem}.json", f"{stem}.json")
         for png in sorted((folder / stem).iterdir()):
+            # PNGs are compressed already.
             archive.write(png, f"{stem}/{png.name}", compress_type=ZIP_STORED)
 
 
 @dataclass(frozen=True, eq=False)
 class ListedImage:
-    """Image of a test set, known by its size alone; its truth cannot be read."""
+    """Image of a test set, of which only the size is known. Calling it raises DataError, since it has no truth."""
 
     annotation: Mapping[str, Any]
     size: tuple[int, int]
 
     def __call__(self) -> Panoptic:
-        raise DataError(f"image {self.annotation['image_id']!r}: the JSON lists no ground truth of it")
+        raise DataError(f"image {self.annotation['image_id']!r}: has no ground truth in the JSON")
 
 
 def open_image_list(file: Path) -> Dataset | None:

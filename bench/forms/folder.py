@@ -18,7 +18,7 @@ MAPS = (".png", ".npy", ".npz")
 NAMED = {
     "cityscapes": ("_instanceIds",),
     "semantic": ("_labelIds", "_labelTrainIds", "_labelColor", "_color"),
-}  # what Cityscapes' scripts and ika's data call their files
+}  # endings in cityscapesScripts and in ika's data
 SUFFIX = re.compile(
     r"_leftImg8bit|(_leftImg8bit)?(_gtFine|_gtCoarse)?(_instanceIds|_labelIds|_labelTrainIds|_labelColor|_color|_panoptic)"
     r"|_(panoptic_)?(seg|pred|prediction|mask)|\.(png|jpe?g|npy|npz|json)"
@@ -32,7 +32,9 @@ def stem_of(name: str) -> str:
     ('aachen_000000_000019', '000000000139')
     """
     stem = PurePosixPath(name.replace("\\", "/")).name
+    # Repeatedly, since a name has several suffixes: _gtFine, _instanceIds, .png.
     while match := re.search(f"(?:{SUFFIX.pattern})$", stem):
+        # A name that consists of a suffix alone stays.
         if match.start() == 0:
             break
         stem = stem[: match.start()]
@@ -74,7 +76,7 @@ class Folder:
         return found
 
     def summary(self) -> str:
-        """Return what lies in the folder: files by kind with their counts, three names."""
+        """Return a text on the files of the folder: counts by ending, and three names."""
         kinds = Counter(path.suffix or "no ending" for path in self.files)
         counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(6))
         names = ", ".join(str(path.relative_to(self.path)) for path in self.files[:3])
@@ -95,6 +97,7 @@ def _below(folder: Path) -> Iterator[Path]:
     entered: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
+        # A link to a folder above would make the walk endless.
         if real in entered:
             folders.clear()
             continue

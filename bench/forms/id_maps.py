@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.datasets.label_spaces import VoidLabel
-from bench.errors import DataError, UsageError
+from bench.errors import DataError, UsageError, error_context
 from bench.forms.arrays import IdArray, Segments, is_rgb, read_map, values_of
 from bench.forms.classes import Ids, Options, category_of, numbers, other_ids
 from bench.io.canonical_json import digest
@@ -33,20 +33,16 @@ Values = NDArray[np.int64]
 class IdMaps:
     """Predictions as maps of ids, one file an image. `listed` are segments_info of JSON files, by image id.
 
-    `void_labels` are the void labels of the label space, which the form `cityscapes` has, too.
+    `void_labels` are the void labels of the label space, which maps of the form `cityscapes` may contain.
     """
 
     name: str
-    coding: Coding
+    form: Coding
     options: Options
     files: Mapping[str, Path]
     listed: Mapping[str, Segments]
     jsons: tuple[Path, ...] = ()
     void_labels: Collection[VoidLabel] = ()
-
-    @property
-    def form(self) -> str:
-        return self.coding
 
     @property
     def image_ids(self) -> Collection[str]:
@@ -56,15 +52,13 @@ class IdMaps:
         path = self.files[image_id]
         ids, segments = read_map(path)
         segments = self.listed.get(image_id) if segments is None else segments
-        try:
-            if segments is None:
-                panoptic = self._decoded(ids, categories)
-                if self.coding == "mmdetection" and is_rgb(path) and not self.options.void:
-                    _check_zero(panoptic)
-                return Prediction(panoptic)
-            return Prediction(_from_segments(ids, segments, categories, self.options))
-        except (DataError, UsageError) as error:
-            raise type(error)(f"{path}, image {image_id!r}: {error}") from None
+        with error_context(f"{path}, image {image_id!r}"):
+            if segments is not None:
+                return Prediction(_from_segments(ids, segments, categories, self.options))
+            panoptic = self._decoded(ids, categories)
+            if self.form == "mmdetection" and is_rgb(path) and not self.options.void:
+                _check_zero(panoptic)
+            return Prediction(panoptic)
 
     def panoptic_only(self, image_id: str, categories: Categories) -> PanopticFile | None:
         return None
@@ -72,23 +66,25 @@ class IdMaps:
     def digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:
         named: list[tuple[str, Readable]] = [(path.name, path) for path in self.jsons]
         named += [(i, path) for i, path in self.files.items() if image_ids is None or i in image_ids]
-        return digest([self.coding, self.options.to_json(), files_digest(named, digests)])
+        return digest([self.form, self.options.to_json(), files_digest(named, digests)])
 
     def _decoded(self, ids: IdArray, categories: Categories) -> Panoptic:
         values = values_of(ids)
-        known = numbers(categories, class_ids(self.coding, self.options))
-        void = is_void(values, self.coding, self.options, known, self.void_labels)
-        number, instance = split(values, self.coding, self.options.divisor)
+        known = numbers(categories, class_ids(self.form, self.options))
+        void = is_void(values, self.form, self.options, known, self.void_labels)
+        number, instance = split(values, self.form, self.options.divisor)
         unknown = [i for i, n in enumerate(number.tolist()) if n not in known and not void[i]]
         if unknown:
-            raise DataError(_unknown(values[unknown], number[unknown], categories, self.coding, self.options))
+            raise DataError(_unknown(values[unknown], number[unknown], categories, self.form, self.options))
         infos = {}
         for value, n, k, empty in zip(values.tolist(), number.tolist(), instance.tolist(), void.tolist(), strict=True):
             if not empty:
                 isthing = categories.items[categories.index_of[known[n]]].isthing
-                if self.coding == "cityscapes" and k >= 0 and not isthing:
-                    raise DataError(f"value {value} numbers an instance of the stuff class {n}; is it another form?")
-                infos[value] = SegmentInfo(known[n], iscrowd=isthing and self.coding == "cityscapes" and k < 0)
+                if self.form == "cityscapes" and k >= 0 and not isthing:
+                    raise DataError(
+                        f"value {value} has an instance number, but class {n} is stuff; name another form by --format"
+                    )
+                infos[value] = SegmentInfo(known[n], iscrowd=isthing and self.form == "cityscapes" and k < 0)
         return _panoptic(ids, infos, values[void].tolist())
 
 
@@ -96,8 +92,8 @@ def _check_zero(panoptic: Panoptic) -> None:
     """Raise DataError for value 0 in a PNG of mmdetection, which writes void as 0: it may be class 0, too."""
     if any(info.source_id == 0 for info in panoptic.segments_info):
         raise DataError(
-            "value 0 is void in the PNGs that mmdetection writes, and class 0 in its maps; name it by --void 0 if it "
-            "is void, or write the maps as npy"
+            "value 0 is void in the PNGs that mmdetection writes, and class 0 in its maps; give --void 0 if it is "
+            "void, or write the maps as npy"
         )
 
 
@@ -125,6 +121,7 @@ def is_void(
     things; and otherwise -1, and 0 where no category has the number 0.
     """
     number, instance = split(values, coding, options.divisor)
+    # detectron2's COCOPanopticEvaluator reserves -1 for void in maps without segments_info.
     usual = (-1,) if 0 in known else (-1, 0)
     void: NDArray[np.bool_] = np.isin(values, options.void or usual)
     if coding == "mmdetection":
@@ -138,7 +135,7 @@ def is_void(
 def _unknown(values: Values, number: Values, categories: Categories, coding: Coding, options: Options) -> str:
     ids = class_ids(coding, options)
     return (
-        f"value {values[0]} is category {number[0]} (form {coding}), which is none of the categories by --ids {ids} "
+        f"value {values[0]} is category {number[0]} (form {coding}), which is not among the categories by --ids {ids} "
         f"({len(values)} such values); {other_ids(number.tolist(), categories, ids)}, --format if it is another form"
     )
 
@@ -151,6 +148,7 @@ def _from_segments(ids: IdArray, segments: Segments, categories: Categories, opt
             raise DataError(f"segments_info has the id {number!r:.80}, not an integer")
         if number in infos:
             raise DataError(f"segments_info lists id {number} twice; ids are unique in an image")
+        # Such entries come from a model and not from a COCO file: its ids are positions, and guessing costs the score.
         if options.ids is None and ("label_id" in entry or "isthing" in entry):
             raise UsageError(
                 f"segments_info has `{'label_id' if 'label_id' in entry else 'isthing'}`: the category ids are those "
@@ -165,9 +163,10 @@ def _from_segments(ids: IdArray, segments: Segments, categories: Categories, opt
 
 
 def _panoptic(ids: IdArray, infos: Mapping[int, SegmentInfo], void: Collection[int]) -> Panoptic:
-    """Return the Panoptic; the values of `void`, which are no segment's, become one."""
+    """Return the Panoptic of a map. The values in `void` are merged into one, which no segment has."""
     one = next(iter(void), min((0, *infos)) - 1)
     if len(void) > 1:
         ids = np.where(np.isin(ids, list(void)), one, ids)
-    fits = ids.size and ids.min() > -ID_LIMIT and ids.max() < ID_LIMIT  # the kernel takes 32 bits
+    # The kernel of from_ids takes 32 bits; larger ids go another way.
+    fits = ids.size and ids.min() > -ID_LIMIT and ids.max() < ID_LIMIT
     return Panoptic.from_ids(ids.astype(np.int32) if fits else ids, infos, void=one)

@@ -42,6 +42,7 @@ class Renamed:
         return self.predictions.panoptic_only(self.own[image_id], categories)
 
     def digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:
+        # The pairs are a part of the digest: other pairs of the same files have another score.
         own = {i: self.own[i] for i in (self.own if image_ids is None else image_ids)}
         return digest([own, self.predictions.digest(digests, own.values())])
 
@@ -72,6 +73,7 @@ def _by_stem(predictions: Predictions, samples: Sequence[Sample]) -> dict[str, s
     made = _unique(predictions.image_ids, [_key(image_id) for image_id in predictions.image_ids])
     for name_of in NAMES:
         keys = [_key(name_of(sample)) for sample in samples]
+        # Only one-to-one: a wrong pair would be scored without an error and look like a bad model.
         if made is not None and len(set(keys)) == len(keys) and set(keys) <= set(made):
             return {sample.image_id: made[key] for sample, key in zip(samples, keys, strict=True)}
     return None
@@ -84,6 +86,7 @@ def _unique(image_ids: Collection[str], keys: Sequence[str]) -> dict[str, str] |
 
 def _key(name: str) -> str:
     stem = stem_of(name)
+    # COCO pads ids in file names to twelve digits, and the JSON has them as numbers.
     return stem.lstrip("0") or "0" if stem.isdecimal() else stem
 
 
@@ -96,18 +99,18 @@ NAMES: tuple[Callable[[Sample], str], ...] = (
 
 def _remedy(predictions: Predictions, samples: Sequence[Sample]) -> str:
     if _by_stem(predictions, samples) is not None:
-        return "their file names agree: --match stem takes them by these"
+        return "their file names agree; match them by --match stem"
     both = sum(sample.image_id in predictions.image_ids for sample in samples)
     if both:
-        return "predict the others, or name those that are to be scored by --images"
-    return "they are of other images, or named otherwise: give the predictions the ids of the images"
+        return "predict the others, or list the images to score by --images"
+    return "they belong to other images or have other names; give the predictions the ids of the images"
 
 
 def _unlike(predictions: Predictions, wanted: Sequence[str], remedy: str) -> str:
     made, known = predictions.image_ids, set(wanted)
     missing = [image_id for image_id in wanted if image_id not in made]
     extra = [image_id for image_id in made if image_id not in known]
-    others = f", {len(extra)} predictions are of no image ({_three(extra)})" if extra else ""
+    others = f", {len(extra)} predictions belong to no image ({_three(extra)})" if extra else ""
     return (
         f"{predictions.name}: {len(missing)} of {len(wanted)} images have no prediction ({_three(missing)}){others}; "
         f"{remedy}. Nothing was scored"

@@ -1,4 +1,4 @@
-"""Which form a folder of predictions has: as named by the options, or found from its files where that is plain."""
+"""Opening of predictions in any form, named by the options or detected from the files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bench.io.files import read_bytes
 from bench.io.images import read_rgb
 from bench.results.predictions import PredictionFolder, Predictions, open_predictions
 
-SAMPLE = 8  # maps that are read to find a form
+SAMPLE = 8  # maps that are read to detect a form
 FORMS: dict[str, str] = {
     "coco": "COCO panoptic: a JSON with `annotations` and its RGB PNGs",
     "cityscapes": "*_instanceIds.png of Cityscapes",
@@ -40,9 +40,9 @@ FORMS: dict[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """Predictions with one for each image of `dataset`. `labels` leads from their categories to those of the data set.
+    """Predictions of every image of `dataset`. `labels` maps their categories to those of the data set, None if equal.
 
-    The data set has its truth as semantic labels where the predictions are such. `options` open the same again.
+    The truth of `dataset` is semantic labels if the predictions are. `options` open the same predictions again.
     """
 
     predictions: Predictions
@@ -87,7 +87,7 @@ def _opened(path: Path, space_of: Callable[[], LabelSpace], options: Options) ->
 
 
 def _coco(path: Path, options: Options) -> PredictionFolder | None:
-    """Open COCO panoptic files: a JSON object with `annotations` and RGB PNGs. Return None if these are none."""
+    """Open COCO panoptic files: a JSON object with `annotations` and RGB PNGs. Return None for other files."""
     if options.format == "coco" or not path.exists():
         return open_predictions(path)
     if options.format != "auto":
@@ -101,7 +101,8 @@ def _coco(path: Path, options: Options) -> PredictionFolder | None:
         return None
     opened = open_predictions(*(usual or jsons))
     name = next((str(one["file_name"]) for one in opened.annotations.values()), "")
-    png = opened.folder / name  # a missing one is reported by the reader of COCO's files
+    # A missing PNG is reported by the reader of COCO files, with its image.
+    png = opened.folder / name
     return opened if not name or not png.is_file() or is_rgb(png) else None
 
 
@@ -126,9 +127,9 @@ def _named_by(lists: Lists, files: Mapping[str, Path], found: Folder) -> dict[st
 
 
 def _space(dataset: Dataset, options: Options) -> LabelSpace:
-    """Return the label space of the predictions with its void labels: of the label map, the data set or a shipped one.
+    """Return the label space of the predictions with its void labels: that of the label map or of the data set.
 
-    The latter where a JSON lists the categories, and those of a shipped label space are the same.
+    If the data set lists its own categories, it is the shipped space with the same ones, or one without void labels.
     """
     if options.label_map is not None:
         return source_space(options.label_map)
@@ -152,6 +153,7 @@ def _form_of(found: Folder, lists: Lists, space: LabelSpace, options: Options) -
         return "ids"
     fit: list[Format] = [form for form in ("cityscapes", "semantic") if found.named(form)]
     fit = fit or _fitting(found.maps, space, options)
+    # Two forms give two scores, and a wrong guess would look like a bad model.
     if len(fit) > 1:
         raise UsageError(
             f"{found.path}: {' and '.join(f'{form} ({FORMS[form]})' for form in fit)} fit; "
@@ -160,7 +162,7 @@ def _form_of(found: Folder, lists: Lists, space: LabelSpace, options: Options) -
     if not fit:
         raise DataError(
             f"{found.path}: no form fits the maps here with --ids {options.ids or 'dataset'}; {found.summary()}. "
-            f"{_known_forms()}; category ids of a model are named by --ids, other classes by --label-map"
+            f"{_known_forms()}; give the category ids of a model by --ids, other classes by --label-map"
         )
     return fit[0]
 
@@ -171,6 +173,7 @@ def _known_forms() -> str:
 
 def _fitting(maps: Sequence[Path], space: LabelSpace, options: Options) -> list[Format]:
     """Return the forms that fit all of some maps, taken evenly."""
+    # Evenly, since neighbouring files are often of one scene with few classes.
     some = maps[:: max(1, len(maps) // SAMPLE)][:SAMPLE]
     if all(is_rgb(path) for path in some) and _are_colors(some, space):
         return ["semantic"]
@@ -178,6 +181,7 @@ def _fitting(maps: Sequence[Path], space: LabelSpace, options: Options) -> list[
     if any(segments is not None for _, segments in read):
         return ["ids"]
     values = [values_of(ids) for ids, _ in read]
+    # Below the divisor no value can hold an instance.
     if not any(one.max(initial=0) >= options.divisor for one in values):
         fits = all(_is_semantic(path, one, space, options) for path, one in zip(some, values, strict=True))
         return ["semantic"] if fits else []
@@ -202,9 +206,9 @@ def _is_semantic(path: Path, values: Values, space: LabelSpace, options: Options
 def _is_coded(values: Values, coding: Coding, space: LabelSpace, options: Options) -> bool:
     """Return whether the values of a map are plausible: known categories, and numbers of instances as usual.
 
-    Stuff has the instance 0 or none. mmdetection numbers the things of an image from 1 without gaps. Void labels do not
-    count as known: the small numbers of another form would pass for them.
+    Stuff has the instance 0 or none. mmdetection numbers the things of an image from 1 without gaps.
     """
+    # Void labels do not count as known here: the small numbers of another form would pass for them.
     known = numbers(space.evaluated, class_ids(coding, options))
     values = values[~is_void(values, coding, options, known)]
     number, instance = split(values, coding, options.divisor)

@@ -14,7 +14,7 @@ from bench.datasets.dataset import Dataset
 from bench.datasets.label_maps import void_id
 from bench.datasets.label_spaces import LabelSpace
 from bench.datasets.semantic_rgb import semantic_of
-from bench.errors import DataError
+from bench.errors import DataError, error_context
 from bench.forms.arrays import is_rgb, read_map, replaced, values_of
 from bench.forms.classes import Ids, Options, numbers, other_ids
 from bench.io.canonical_json import digest, to_plain
@@ -31,7 +31,7 @@ VOID = (-1, 255)  # 255 is void in train ids, and the usual "ignore" of training
 class SemanticMaps:
     """Predictions as semantic labels, one file an image: numbers of categories, or colours of `space`.
 
-    Files that Cityscapes' scripts name `_labelIds` may have its void labels, those named `_labelTrainIds` train ids.
+    Files named `_labelIds`, as in cityscapesScripts, may have its void labels; `_labelTrainIds` have train ids.
     """
 
     name: str
@@ -49,11 +49,8 @@ class SemanticMaps:
 
     def read(self, image_id: str, categories: Categories) -> Prediction:
         path = self.files[image_id]
-        try:
+        with error_context(path):
             semantic = semantic_of(read_rgb(path), self.space) if is_rgb(path) else self._numbered(path, categories)
-        except DataError as error:
-            where = "" if str(path) in str(error) else f"{path}: "
-            raise DataError(f"{where}{error}") from None
         return Prediction(Panoptic(np.zeros(semantic.shape, dtype=np.int32), ()), semantic)
 
     def _numbered(self, path: Path, categories: Categories) -> NDArray[np.int32]:
@@ -66,7 +63,7 @@ class SemanticMaps:
         unknown = [value for value in values.tolist() if value not in known and value not in void]
         if unknown:
             raise DataError(
-                f"label {unknown[0]} is none of the categories by --ids {chosen} ({len(unknown)} such labels); "
+                f"label {unknown[0]} is not among the categories by --ids {chosen} ({len(unknown)} such labels); "
                 f"{other_ids(unknown, categories, chosen)}, --void {unknown[0]} if it means void"
             )
         table = [known.get(value, void_id(categories)) for value in values.tolist()]
@@ -89,7 +86,7 @@ def ids_of(path: Path, options: Options) -> Ids:
 
 
 def semantic_only(dataset: Dataset) -> Dataset:
-    """Return the data set with its truth as semantic labels: what predictions without instances are scored against."""
+    """Return the data set with its truth as semantic labels, for predictions without instances."""
     if "panoptic" not in dataset.carries:
         return dataset
     samples = tuple(

@@ -9,7 +9,8 @@ from bench.metrics.errors import ERROR_TYPES
 from bench.metrics.pq import GROUPS
 from bench.reports.tables import UNDEFINED, Table, interval_tables, percent
 
-HEADERS = {"misclassified": "wrong class"}  # narrower
+# Shorter names, so that the table fits into a terminal.
+HEADERS = {"misclassified": "wrong class"}
 
 
 def error_tables(found: Mapping[str, Any]) -> list[Table]:
@@ -18,6 +19,7 @@ def error_tables(found: Mapping[str, Any]) -> list[Table]:
     losses = tuple(
         (name, percent(row["PQ"]), *(percent(row["loss"][kind]) for kind in ERROR_TYPES)) for name, row in rows
     )
+    # Without the first type, mask quality: it is the loss of matched segments, which are neither missed nor too many.
     counts = tuple(
         (
             name,

@@ -12,6 +12,7 @@ from bench.reports.tables import UNDEFINED, Table, to_markdown_table
 def moved_table(verdict: GateResult) -> Table:
     """Return the metrics that exceed their tolerance, largest change first, in percentage points."""
     columns = ("run", "metric", "before", "now", "moved", "tolerance")
+    # A metric that became undefined has no difference and comes first.
     ordered = sorted(verdict.failed, key=lambda check: -abs(check.delta or float("inf")))
     return Table("Moved", columns, tuple(_row(check) for check in ordered))
 
@@ -59,7 +60,8 @@ def to_markdown(verdict: GateResult) -> str:
 
 
 def write_junit(verdict: GateResult, path: Path) -> None:
-    """Write JUnit XML with a test suite per run and a test case per metric, for Jenkins, GitLab and GitHub."""
+    """Write JUnit XML with a test suite per run and a test case per metric."""
+    # The layout that Jenkins, GitLab and the actions of GitHub read: testsuites, testsuite, testcase, failure.
     root = ElementTree.Element("testsuites", name="panoptic-bench")
     for run, spent in verdict.seconds.items():
         mine = [check for check in verdict.checks if check.run == run]

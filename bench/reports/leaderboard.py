@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.ranking import DIRTY, Board, Row, leaderboard
+from bench.analysis.ranking import DIRTY, Board, Row
 from bench.errors import DataError
 from bench.io import files
 from bench.reports.tables import UNDEFINED, Table, giga, millions, percent, to_markdown_table
-
-__all__ = ["is_current", "leaderboard", "to_csv", "to_json", "to_markdown", "to_tables", "write_between_markers"]
 
 BEGIN = "<!-- leaderboard:begin -->"
 END = "<!-- leaderboard:end -->"
@@ -25,7 +23,7 @@ COLUMNS = (
     "mIoU panoptic", "published PQ", "params (M)", "multiply-adds (G)", "latency p50 / p95 (ms)", "device",
     "input (px)", "fusion", "verified", "date", "commit",
 )  # fmt: skip
-# A narrow terminal leaves out the last ones.
+# By importance: columns that do not fit into a terminal are left out from the end.
 TERMINAL = (
     "#", "model", "PQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic", "rank 95 %", "PQ 95 %", "params (M)",
     "multiply-adds (G)", "latency p50 / p95 (ms)", "checkpoint",
@@ -42,6 +40,7 @@ def _markdown(board: Board, columns: Sequence[str]) -> str:
     table = to_markdown_table(_table("", board, columns), set(TEXT) & set(columns))
     images = "1 image" if board.images == 1 else f"{board.images} images"
     about = f"{images}, protocol `{board.protocol}`, truth and rules `{board.key}`; qualities in percent"
+    # A column is explained only on a board that has values in it.
     if "multiply-adds (G)" in columns and any(row.multiply_adds for row in board.rows):
         about += ";\nmultiply-adds: matrix multiplications and convolutions of the network for the first image"
     if "rank 95 %" in columns and any(row.rank_low is not None for row in board.rows):
@@ -140,6 +139,7 @@ def write_between_markers(path: Path, text: str) -> Path:
 
 def is_current(path: Path, text: str) -> bool:
     """Return whether writing `text` would leave the file unchanged, byte for byte."""
+    # As bytes: reading as text would turn CRLF into LF and hide the difference.
     return path.is_file() and path.read_bytes() == updated(path, text).encode("utf-8")
 
 
@@ -147,12 +147,12 @@ def updated(path: Path, text: str) -> str:
     try:
         old = files.read_bytes(path).decode("utf-8") if path.is_file() else ""
     except ValueError as error:
-        raise DataError(f"{path}: is no UTF-8 text ({error}); name another file") from None
+        raise DataError(f"{path}: is not UTF-8 text ({error}); name another file") from None
     markdown = path.suffix.lower() == ".md"
     if BEGIN in old or END in old:
         return _between(path, old, text)
     if markdown and old.strip():
-        raise DataError(f"{path}: add the lines {BEGIN} and {END} where the leaderboard shall stand")
+        raise DataError(f"{path}: add the lines {BEGIN} and {END} where the leaderboard belongs")
     return f"# Leaderboard\n\n{BEGIN}\n{text.strip()}\n{END}\n" if markdown else text
 
 

@@ -51,7 +51,7 @@ def report(
 
     The other files are tables (md, csv, tex), figures (png, svg) and overlays/. Raises NotComparable unless all runs
     were scored on the same ground truth by the same rules. Pictures need the data set and runs with saved predictions;
-    without them the rest is written, and the page and `notify` have `why` and the remedy.
+    without them the rest is written, and the page and `notify` give the reason `why` and the remedy.
     """
     if not 1 <= len(runs) <= len(PALETTE):
         raise UsageError(f"a report takes 1 to {len(PALETTE)} runs, not {len(runs)}")
@@ -138,7 +138,7 @@ def _markdown(views: Sequence[RunView], path: Path, pictures: Iterable[Path]) ->
 
 
 def _map(one: MapView) -> str:
-    missing = [f"{one.missing} The data tell it: `{one.remedy}`"] if one.missing else []
+    missing = [f"{one.missing} Measure it by: `{one.remedy}`"] if one.missing else []
     return f"{_section(one.table(), ('class', 'made of'))}\n{' '.join([*one.sentences, *missing])}\n"
 
 

@@ -26,6 +26,7 @@ class Table:
 
 def percent(fraction: float | None) -> str:
     """Format a fraction as percent: 0.6234 → 62.3."""
+    # One decimal, as papers report PQ.
     return UNDEFINED if fraction is None else f"{100 * fraction:.1f}"
 
 
@@ -68,7 +69,7 @@ def ignored_line(score: Score) -> str:
     if found is None:
         return ""
     return (
-        f"forgiven: {found.on_void + found.on_crowd} of {found.predicted_segments} predicted segments "
+        f"ignored: {found.on_void + found.on_crowd} of {found.predicted_segments} predicted segments "
         f"({found.on_void} on void, {found.on_crowd} on crowds); void: {percent(found.void_share)} % of the truth"
     )
 
@@ -78,6 +79,7 @@ def warnings_on(score: Score) -> list[str]:
     found, warnings = score.ignored, []
     means = [quality for group in (score.PQ.all, score.PQ.things, score.PQ.stuff) for quality in (group.PQ, group.SQ)]
     best = max(value or 0 for value in [*means, *(row.SQ for row in score.per_class)])
+    # panopticapi divides by the union of declared areas, which may then be smaller than the intersection.
     unlike = found.areas_unlike_pixels if found is not None and score.protocol == "coco" else 0
     if unlike or best > 1:
         share = f" of {unlike} of {found.truth_segments} segments" if found is not None and unlike else ""
@@ -174,7 +176,8 @@ def interval(estimate: Estimate, sign: str = "") -> str:
 
 
 def chance(share: float | None, replicates: int) -> str:
-    """Format a share of replicates. Shares near 0 or 1 become bounds such as "< 0.001": replicates are finite."""
+    """Format a share of replicates; shares near 0 or 1 become bounds such as "< 0.001"."""
+    # With n replicates a share of 0 means less than about 1/n, not impossible.
     if share is None:
         return UNDEFINED
     digits = max(1, math.ceil(math.log10(replicates)) - 1)
@@ -188,6 +191,7 @@ def chance(share: float | None, replicates: int) -> str:
 
 def places(estimates: Iterable[Estimate]) -> int:
     """Return the decimals of a column of percentages: those of its widest interval, at least 1."""
+    # One precision for a column, so that its decimal points align.
     widths = [(e.low, e.high) for e in estimates if e.low is not None and e.high is not None and e.high > e.low]
     return max(1, decimals(*max(widths, key=lambda ends: ends[1] - ends[0]))) if widths else 1
 

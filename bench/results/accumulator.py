@@ -38,6 +38,7 @@ class RunAccumulator:
     def score_line(self, line: Line) -> ScoredLine:
         """Return the statistics of an image line. Changes no state, so threads and forked processes may call it."""
         statistics = statistics_of_line(line, self._categories, self._rules["protocol"])
+        # The line itself is large, and workers would pickle it for nothing.
         kept = line if self._metrics else None
         return ScoredLine(str(line["image_id"]), str(line.get("truth")), json_line(line), statistics, kept)
 

@@ -18,8 +18,8 @@ from bench.overlap import Overlap
 from bench.results.line_digests import json_line
 from bench.types import Categories, Panoptic, Prediction, Sample, SegmentInfo
 
-Metrics = Sequence[str]  # what is computed only when asked for: "boundary"
-Truth = Panoptic | NDArray[np.int32]  # the latter (H, W) category ids, any other id being void
+Metrics = Sequence[str]  # optional metrics: "boundary"
+Truth = Panoptic | NDArray[np.int32]  # segments, or (H, W) category ids with any other id as void
 
 
 def truth_digest(truth: Truth) -> str:
@@ -33,7 +33,8 @@ def truth_digest(truth: Truth) -> str:
 
 
 def _panoptic_digest(size: tuple[int, int], infos: Sequence[SegmentInfo], runs: NDArray[np.int32]) -> str:
-    """Return the digest of a panoptic truth, hashed as runs since there are far fewer of them than pixels."""
+    """Return the digest of a panoptic truth."""
+    # Runs of equal ids are far fewer than pixels. Scores and source ids are left out: they do not change a score.
     segments = [[s.category_id, s.iscrowd, s.declared_area] for s in infos]
     hasher = hashlib.blake2b(json_line([list(size), segments]).encode(), digest_size=8)
     hasher.update(runs.astype("<i4").tobytes())
@@ -92,8 +93,8 @@ def _class_positions(truth: Truth, categories: Categories) -> NDArray[np.int32]:
 def _check_fits(sample: Sample, truth: Truth, prediction: Prediction) -> None:
     if not isinstance(truth, Panoptic) and prediction.semantic is None:
         raise DataError(
-            f"image {sample.image_id!r}: its truth is semantic and the prediction has no semantic map, so there is "
-            "neither PQ nor mIoU to compute; take a model with a semantic output, or a data set with instances"
+            f"image {sample.image_id!r}: its truth is semantic and the prediction has no semantic map, so that neither "
+            "PQ nor mIoU can be computed; take a model with a semantic output, or a data set with instances"
         )
     size = truth.size if isinstance(truth, Panoptic) else truth.shape
     maps = {"panoptic prediction": prediction.panoptic.id_map, "semantic prediction": prediction.semantic}
@@ -101,5 +102,5 @@ def _check_fits(sample: Sample, truth: Truth, prediction: Prediction) -> None:
         if map_ is not None and map_.shape != size:
             raise DataError(
                 f"image {sample.image_id!r}: the ground truth is {size} and the {name} {map_.shape} (H, W) px; "
-                "both must have the size of the image: replace the one that has not"
+                "both must have the size of the image; replace the wrong one"
             )

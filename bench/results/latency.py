@@ -13,6 +13,7 @@ from bench.errors import DataError
 from bench.io.config import read_record
 from bench.io.files import write_json
 
+# A file of its own: latency depends on the machine, and is not a part of the checksum.
 FILE = "timing.json"
 MEASURE_AGAIN = "measure again with bench run --timing"
 STAGES = ("preprocess", "infer", "postprocess", "total")
@@ -36,12 +37,13 @@ class Latency:
 
     def __post_init__(self) -> None:
         if not self.seconds.get("total"):
-            raise DataError("there are no seconds of `total`")
+            raise DataError("`seconds` has no values for `total`")
 
     @property
     def n(self) -> int:
         return len(self.seconds["total"])
 
+    # Median and 95th percentile: a mean would follow single images that another process delayed.
     @property
     def p50(self) -> float:
         """Median seconds per image, from its pixels to its prediction."""

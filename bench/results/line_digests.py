@@ -11,7 +11,7 @@ from bench.errors import DataError
 from bench.io.canonical_json import digest
 from bench.overlap import Overlap
 
-Line = Mapping[str, Any]  # what "overlap" holds is an Overlap, or the JSON of one
+Line = Mapping[str, Any]  # "overlap" is an Overlap or its JSON
 
 
 def lines_digest(lines: Iterable[Line]) -> str:
@@ -45,6 +45,7 @@ class LineDigests:
     def digest(self) -> str:
         """Return the sha256 (hex) over the lines in image-id order."""
         hasher = hashlib.sha256()
+        # In the order of the image ids, so that threads and shards, which append in any order, give one checksum.
         for _, line_digest in sorted(self._digests):
             hasher.update(line_digest)
         return hasher.hexdigest()
@@ -56,8 +57,8 @@ class LineDigests:
         """
         if set(self._truth) != set(order):
             strange = sorted(set(self._truth) ^ set(order))[0]
-            where = "is in the run or in the data set, but not in both"
-            raise DataError(f"image {strange!r} {where}; repeat the run with --overwrite")
+            where = "the run" if strange in self._truth else "the data set"
+            raise DataError(f"image {strange!r} is only in {where}; repeat the run with --overwrite")
         return {"truth": digest([(image_id, self._truth[image_id]) for image_id in order]), **rules}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,11 @@ from bench.results.run import Run, read_run
 from bench.results.shards import WHOLE
 from bench.results.writer import RunWriter
 
+# Keys of run.json in which shards of one run agree.
 SAME = ("name", "dataset", "rules", "code", "batch_size", "label_map", "metrics", "device_kind", "identity")
 
 
-@dataclass(frozen=True)
-class _Found:
-    """An image line as stored, and its file."""
-
-    file: Path
-    text: str
+Found = tuple[Path, str]  # file and text of a stored line
 
 
 def merge(folders: Sequence[Path]) -> Run:
@@ -51,6 +46,7 @@ def merge(folders: Sequence[Path]) -> Run:
         for line in read_lines(writer.folder / f"images-{WHOLE.name}.jsonl"):
             accumulator.add_stored(line)
         accumulator.complete(writer, order)
+    # After done.json: an interrupted merge finds all shards again.
     _clear(first.folder)
     return read_run(first.folder)
 
@@ -58,6 +54,7 @@ def merge(folders: Sequence[Path]) -> Run:
 def _demand_same(first: Run, other: Run) -> None:
     ours, theirs = _stored(first), _stored(other)
     differing = [key for key in SAME if ours.get(key) != theirs.get(key)]
+    # `source` may be a local path, which differs between machines; the digest of the weights is compared.
     if {**ours["model"], "source": None} != {**theirs["model"], "source": None}:
         differing.append("model")
     if differing:
@@ -79,41 +76,45 @@ def _order(runs: Sequence[Run]) -> list[str]:
             order = [str(image_id) for image_id in read_json(run.folder / "image_ids.json")]
             if digest(order)[:16] == run.meta.dataset.image_ids:
                 return order
-            raise DataError(f"{run.folder / 'image_ids.json'}: is not of this run; repeat a shard to write it anew")
+            raise DataError(
+                f"{run.folder / 'image_ids.json'}: belongs to another run; repeat a shard to write it again"
+            )
     raise PartialRun(f"{runs[0].folder}: no shard has finished here; `bench run --shard 0/2` writes one of two")
 
 
-def _united(runs: Sequence[Run], kind: str) -> dict[str, _Found]:
-    """Return image id → line over all files of a kind; a line left by an interrupted merge is no duplicate."""
-    found: dict[str, _Found] = {}
+def _united(runs: Sequence[Run], kind: str) -> dict[str, Found]:
+    """Return image id → line over all files of a kind. Raise DataError if two shards have an image."""
+    found: dict[str, Found] = {}
     for file in _files(runs, kind):
         for line in read_lines(file):
             image_id, text = str(line["image_id"]), canonical_json(line)
-            seen = found.setdefault(image_id, _Found(file, text))
-            merged_before = WHOLE.name in seen.file.name and seen.file.parent == file.parent
-            if seen.file != file and not (merged_before and seen.text == text) and kind == "images":
-                raise DataError(f"image {image_id!r} is in {seen.file} and in {file}; remove one of the two shards")
+            first, stored = found.setdefault(image_id, (file, text))
+            # A merge that was interrupted leaves the joined file beside the shards: its equal lines are no duplicates.
+            merged_before = WHOLE.name in first.name and first.parent == file.parent
+            if first != file and not (merged_before and stored == text) and kind == "images":
+                raise DataError(f"image {image_id!r} is in {first} and in {file}; remove one of the two shards")
     return found
 
 
 def _files(runs: Sequence[Run], kind: str) -> Iterator[Path]:
+    # A file of the whole run comes first, see `_united`.
     for folder in dict.fromkeys(run.folder.resolve() for run in runs):
         yield from sorted(folder.glob(f"{kind}-*.jsonl"), key=lambda file: (WHOLE.name not in file.name, file.name))
 
 
-def _demand_all(folder: Path, order: Sequence[str], lines: dict[str, _Found]) -> None:
+def _demand_all(folder: Path, order: Sequence[str], lines: dict[str, Found]) -> None:
     missing = [image_id for image_id in order if image_id not in lines]
     if missing:
         more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
         raise PartialRun(f"{folder}: image {missing[0]!r}{more} in no shard; run or resume the shard, then merge")
     strange = sorted(set(lines) - set(order))
     if strange:
-        raise DataError(f"{lines[strange[0]].file}: image {strange[0]!r} is not of the data set; remove this file")
+        raise DataError(f"{lines[strange[0]][0]}: image {strange[0]!r} is not in the data set; remove this file")
 
 
-def _write(path: Path, order: Sequence[str], lines: dict[str, _Found]) -> None:
+def _write(path: Path, order: Sequence[str], lines: dict[str, Found]) -> None:
     with write_atomic(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        stream.writelines(lines[image_id].text + "\n" for image_id in order if image_id in lines)
+        stream.writelines(lines[image_id][1] + "\n" for image_id in order if image_id in lines)
 
 
 def _merge_predictions(runs: Sequence[Run], order: Sequence[str]) -> None:

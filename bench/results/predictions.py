@@ -32,7 +32,8 @@ from bench.results.run import Run
 from bench.results.shards import WHOLE, Shard
 from bench.types import Categories, Panoptic, Prediction, Readable
 
-PLAIN = re.compile(r"[a-z0-9_-](?:[a-z0-9._-]{0,99}[a-z0-9_-])?")  # one name on every file system
+# Names that every file system stores as they are.
+PLAIN = re.compile(r"[a-z0-9_-](?:[a-z0-9._-]{0,99}[a-z0-9_-])?")
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")  # by Windows, with any ending
 STEM_BYTES = 120  # of the legible part of any other name
 
@@ -40,9 +41,10 @@ STEM_BYTES = 120  # of the legible part of any other name
 def safe_file_stem(image_id: str) -> str:
     """Return a file name for an image id, without ending; no two ids have one, on any file system.
 
-    A plain id is its own name. Of any other one the letters and digits of all scripts are kept, then come `~` and a
-    digest of the id, since file systems differ in upper case, in the normal form of Unicode, and in length.
+    A plain id is its own name. Any other keeps its letters and digits, followed by `~` and a digest of the id.
     """
+    # File systems differ in upper case (macOS, Windows), in the normal form of Unicode (macOS), in length and in
+    # reserved names, so that only the digest tells such ids apart everywhere.
     if PLAIN.fullmatch(image_id) and not RESERVED.fullmatch(image_id):
         return image_id
     kept = (c if c.isalnum() or c in "._- " else "_" for c in unicodedata.normalize("NFC", image_id))
@@ -73,7 +75,8 @@ class PredictionWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        with suppress(OSError):  # every line was flushed
+        # Every line was flushed: an error here, as of a full disk, was raised by `write` already.
+        with suppress(OSError):
             self._annotations.close()
 
     def write(self, image_id: str, prediction: Prediction) -> None:
@@ -83,6 +86,7 @@ class PredictionWriter:
             dtype = np.uint8 if prediction.semantic.max(initial=0) < 256 else np.uint16
             target = self.folder / "semantic" / f"{safe_file_stem(image_id)}.png"
             write_png(target, prediction.semantic.astype(dtype))
+        # Threads write PNGs in parallel, but lines of one file must not interleave.
         with self._lock:
             self._annotations.write(json.dumps(annotation) + "\n")
             self._annotations.flush()
@@ -100,9 +104,10 @@ class PredictionWriter:
         files = sorted(self.folder.glob("annotations*.jsonl"))
         by_id = {str(line["image_id"]): line for file in files for line in read_lines(file)}
         order = list(order)
-        if not set(order) <= set(by_id):  # an earlier part of the run kept none
+        # An earlier part of the run may have been made with --no-save-predictions.
+        if not set(order) <= set(by_id):
             return
-        ordered = [by_id[image_id] for image_id in order if image_id in by_id]
+        ordered = [by_id[image_id] for image_id in order]
         write_json(
             self.folder / "predictions.json", {"annotations": ordered, "categories": coco_categories(categories)}
         )
@@ -178,9 +183,9 @@ class PredictionFolder:
         return coco.PanopticFile(self.folder / annotation["file_name"], annotation, categories.index_of, listed=listed)
 
     def _semantic(self, image_id: str) -> Path:
-        """Return the path of the semantic map of an image.
+        """Return the path of the semantic map of an image, which need not exist.
 
-        If the file of our name is missing, one that is called by the id itself or, in an older run, like its PNG.
+        Its stem is `safe_file_stem`, else the image id itself, else, in a run of an older version, that of the PNG.
         """
         names = [f"{stem}.png" for stem in (safe_file_stem(image_id), image_id, _old_file_stem(image_id))]
         png = self.annotations.get(image_id, {}).get("file_name")
@@ -198,16 +203,14 @@ class PredictionFolder:
 
 
 def open_predictions(path: Path) -> PredictionFolder:
-    """Open a COCO panoptic JSON, or a folder with predictions.json or a single JSON, whatever its name.
+    """Open a COCO panoptic JSON, or a folder with predictions.json or a single JSON of any name.
 
-    The PNGs lie in a folder of the JSON's name, beside the JSON, or in the only folder there that has them. Raises
+    The PNGs are in a folder of the JSON's name (as in COCO), beside the JSON, or in another folder there. Raises
     DataError if there is no such JSON.
     """
     file = _json_in(path) if path.is_dir() else path
     if not file.is_file():
-        raise DataError(
-            f"{file}: there are no predictions here; `bench run` and `bench data damage` write such folders"
-        )
+        raise DataError(f"{file}: no predictions here; name a COCO panoptic JSON, or the folder `predictions` of a run")
     opened = coco.load_json(file)
     return PredictionFolder(file.parent.resolve().name, _png_folder(opened, file), opened)
 
@@ -219,6 +222,7 @@ def _json_in(folder: Path) -> Path:
 
 
 def _png_folder(opened: coco.CocoPanoptic, file: Path) -> Path:
+    # COCO: panoptic_val2017.json and the folder panoptic_val2017 beside it.
     named = file.parent / file.stem
     others = (place for place in sorted(file.parent.iterdir()) if place.is_dir() and place.name != "semantic")
     places = [named, file.parent, *others]

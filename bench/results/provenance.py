@@ -11,7 +11,8 @@ from typing import Any
 
 from bench.__version__ import __version__
 
-HEAD = "# branch.oid "  # before the commit, in what git says
+HEAD = "# branch.oid "  # before the commit in the output of `git status --porcelain=v2`
+# Packages whose version can change a number or a time.
 PACKAGES = ("numpy", "pillow", "torch", "transformers", "scipy", "safetensors", "panopticapi-lite")
 
 
@@ -51,9 +52,12 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
     None if `folder` is not in a git repository with a commit.
     """
+    # Runs write below results/, and the leaderboard into the README: neither changes the code that computes a number.
     own = (":/", ":(top,exclude)results", ":(top,exclude)README.md")
-    said = _git(folder, "status", "--porcelain=v2", "--branch", "--", *own)  # one call: a process takes its time
-    if said is None or not said.startswith(HEAD) or said.startswith(f"{HEAD}("):  # (initial): nothing committed yet
+    # One call for commit and state, since starting a process is a part of the time of a short run.
+    said = _git(folder, "status", "--porcelain=v2", "--branch", "--", *own)
+    # A repository without a commit has "(initial)" in place of one.
+    if said is None or not said.startswith(HEAD) or said.startswith(f"{HEAD}("):
         return None
     first, *others = said.splitlines()
     return {"commit": first.removeprefix(HEAD), "dirty": any(not line.startswith("# ") for line in others)}

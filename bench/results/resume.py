@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError
-from bench.io.files import read_json, read_lines, write_atomic, write_json
+from bench.io.files import read_json, read_lines, write_atomic
 from bench.results.line_digests import json_line
 from bench.results.shards import Shard
 from bench.types import Sample
@@ -35,13 +35,16 @@ def take_over(folder: Path, settings: str, inputs: Mapping[str, str], batch_size
             if (found / "done.json").exists() or read_json(found / "run.json").get("settings") != settings:
                 continue
             keep = _unchanged(read_json(found / INPUTS), inputs, batch_size)
-            if 2 * len(keep) < len(inputs):  # these are other data, not mended ones
+            # With most images changed these are other data, and their run stays where it is.
+            if 2 * len(keep) < len(inputs):
                 continue
+            # Another process may be writing the run; its lock is then refused, and the run is left alone.
             for lock in found.glob(".lock*"):
                 fcntl.flock(locks.enter_context(lock.open("w")), fcntl.LOCK_EX | fcntl.LOCK_NB)
             for path in (*found.glob("images-*.jsonl"), *found.glob("timings-*.jsonl")):
                 _rewrite(path, [line for line in read_lines(path) if line["image_id"] in keep])
-            (found / "run.json").unlink()  # the new run writes its own
+            # The new run writes its own run.json, with the new identity.
+            (found / "run.json").unlink()
             found.rename(folder)
             return
 
@@ -54,6 +57,7 @@ def drop_changed(
     now = {name: "changed" if own & set(changed) else "" for name, own in files.items()}
     keep = _unchanged(dict.fromkeys(now, ""), now, batch_size)
     dropped = set()
+    # Timings first: a line without a timing is complete, a timing without a line fails verification.
     for kind in ("timings", "images"):
         path = folder / f"{kind}-{shard.name}.jsonl"
         lines = list(read_lines(path))
@@ -64,6 +68,7 @@ def drop_changed(
 
 def _unchanged(before: Mapping[str, str], inputs: Mapping[str, str], batch_size: int) -> set[str]:
     """Return the image ids whose batch has the same input digests as `before`."""
+    # Whole batches: padding makes the prediction of an image depend on the others in its batch.
     order = list(inputs)
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     same = [batch for batch in batches if all(before.get(name) == inputs[name] for name in batch)]
@@ -73,12 +78,3 @@ def _unchanged(before: Mapping[str, str], inputs: Mapping[str, str], batch_size:
 def _rewrite(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     with write_atomic(path) as temporary:
         temporary.write_text("".join(f"{json_line(line)}\n" for line in lines), encoding="utf-8")
-
-
-def write_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
-    """Write inputs.json, which `take_over` compares."""
-    write_json(folder / INPUTS, dict(inputs))
-
-
-def delete_inputs(folder: Path) -> None:
-    (folder / INPUTS).unlink(missing_ok=True)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 KINDS = ("semantic", "panoptic")
-REMEDY = f"{RERUN_HINT}, or copy its folder anew"
-CANDIDATES = 12  # runs that the message on an ambiguous name lists
+REMEDY = f"{RERUN_HINT}, or copy its folder again"
+CANDIDATES = 12  # runs listed in the message on an ambiguous name
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Run:
         """Rule of mIoU. Raises DataError if run.json has none."""
         rule = self.meta.rules.get("semantic_rule")
         if rule not in get_args(Rule):
-            raise DataError(f"{self.folder / 'run.json'}: its rule of mIoU is unknown; {RERUN_HINT}")
+            raise DataError(f"{self.folder / 'run.json'}: unknown rule of mIoU (`semantic_rule`); {RERUN_HINT}")
         return cast(Rule, rule)
 
     @property
@@ -83,7 +83,7 @@ class Run:
 
         Columns: category_id, name, isthing, PQ, SQ, RQ, TP, FP, FN, IoU_semantic, IoU_panoptic.
         """
-        import pandas as pd  # here, since it takes half a second
+        import pandas as pd  # imported here, since it takes half a second
 
         ious = {f"IoU_{kind}": [getattr(row.IoU, kind) for row in self.score.per_class] for kind in KINDS}
         frame = pd.DataFrame(list(map(vars, self.score.per_class))).drop(columns="IoU").assign(**ious)
@@ -98,6 +98,7 @@ class Run:
         return self._all("timings")
 
     def _all(self, kind: str) -> Iterator[dict[str, Any]]:
+        # Until it is complete, a run may consist of several shards.
         whole = self.folder / f"{kind}-{WHOLE.name}.jsonl"
         for path in [whole] if self.done is not None else sorted(self.folder.glob(f"{kind}-*.jsonl")):
             yield from read_lines(path)
@@ -126,12 +127,13 @@ def find_run(asked: str, results: Path) -> Run:
     """
     folders = [] if Path(asked).exists() else [path.parent for path in sorted(results.glob("**/run.json"))]
     called = {folder: ("/".join(folder.parts[-3:]), folder.parent.name, folder.name) for folder in folders}
+    # A whole name wins, since it may be the beginning of another one: mask2former, mask2former-tiny.
     whole = [folder for folder, names in called.items() if asked in names]
     found = whole or [folder for folder, names in called.items() if any(name.startswith(asked) for name in names)]
     if len(found) > 1:
         listed = "\n".join(f"  {folder}" for folder in found[:CANDIDATES])
         more = f"\n  and {len(found) - CANDIDATES} more" if len(found) > CANDIDATES else ""
-        raise UsageError(f"{asked}: {len(found)} runs are called so; name one by its hash or folder:\n{listed}{more}")
+        raise UsageError(f"{asked}: the name fits {len(found)} runs; name one by its hash or folder:\n{listed}{more}")
     return read_run(found[0] if found else Path(asked))
 
 

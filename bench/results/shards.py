@@ -25,7 +25,8 @@ class Shard:
         return f"{self.index}-of-{self.count}"
 
     def of(self, cuts: Sequence[T]) -> Sequence[T]:
-        """Return every `count`-th batch. Sharding by batches keeps the content of each batch independent of `count`."""
+        """Return every `count`-th batch."""
+        # Sharding by images would put others into a batch, and padding makes predictions depend on these.
         return cuts[self.index :: self.count]
 
 
@@ -36,5 +37,5 @@ def parse_shard(text: str) -> Shard:
     """Parse `I/N` as given on the command line: `1/4` is the second of four. Raises UsageError if invalid."""
     found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
     if not found or not int(found[1]) < int(found[2]):
-        raise UsageError(f"--shard {text}: is no part; shards count from 0: 0/4, 1/4, 2/4, 3/4 are four parts")
+        raise UsageError(f"--shard {text}: is not I/N with I below N; the parts of four are 0/4, 1/4, 2/4, 3/4")
     return Shard(int(found[1]), int(found[2]))

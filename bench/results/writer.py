@@ -32,6 +32,7 @@ def _lock(folder: Path, shard: Shard) -> ExitStack:
         for name, kind in kinds.items():
             stream = locks.enter_context((folder / name).open("w"))
             try:
+                # flock and not a lock file: the kernel releases it when a process is killed.
                 fcntl.flock(stream, kind | fcntl.LOCK_NB)
             except OSError:
                 raise PartialRun(f"{folder}: another process writes this run; wait for it or stop it") from None
@@ -39,9 +40,11 @@ def _lock(folder: Path, shard: Shard) -> ExitStack:
 
 
 def _empty(folder: Path, shard: Shard) -> None:
-    """Delete an earlier run, or the files of one shard. done.json goes first, since it marks the run as complete."""
+    """Delete an earlier run, or the files of one shard."""
+    # First, since it marks the run as complete: an interruption must not leave a complete run without lines.
     (folder / "done.json").unlink(missing_ok=True)
-    own = [path for name in (shard.name, WHOLE.name) for path in folder.glob(f"*-{name}.jsonl")]  # merged lines, too
+    # A shard that is computed again makes the lines of an earlier merge stale, too.
+    own = [path for name in (shard.name, WHOLE.name) for path in folder.glob(f"*-{name}.jsonl")]
     for path in folder.iterdir() if shard == WHOLE else own:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -88,7 +91,8 @@ class RunWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        with suppress(OSError):  # every line was flushed: closing a full disk's file has no news
+        # Every line was flushed: an error here, as of a full disk, was raised by `append` already.
+        with suppress(OSError):
             self._opened.close()
 
     def set_metadata(self, name: str, value: Any) -> None:
@@ -105,6 +109,7 @@ class RunWriter:
         """
         if image_id in self.done:
             return False
+        # The timing first: resuming skips images with a line, so that a line must not come before the rest.
         self._timings.write(json_line({"image_id": image_id, "seconds": timing}) + "\n")
         self._timings.flush()
         self._images.write(text + "\n")

@@ -24,7 +24,10 @@ def arm_of(name: str, pq: Sequence[float], noise: float = 0.001) -> Arm:
 
 
 BASE = arm_of("base", [0.30, 0.32])
-BEYOND, INSIDE = "beyond the interval over images and what seeds do", "seeds alone move it as far"
+BEYOND, INSIDE = (
+    "larger than the interval over images and the effect of seeds",
+    "seeds alone cause as large a difference",
+)
 
 
 @pytest.mark.parametrize(

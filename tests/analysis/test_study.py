@@ -23,14 +23,14 @@ from bench.training.study_arm import arm_recipe
             "contrast 'gradient clip': there is no training 'clip-2'",
         ),
         ("arms: [base, clip-1]", "arms: [base]", "needs at least two arms"),
-        ("arms: [base, clip-1]", "arms: [base, base]", "arm 'base' is there twice"),
-        ("name: clip-1", "name: base", "training 'base' is there twice; names must differ"),
+        ("arms: [base, clip-1]", "arms: [base, base]", "arm 'base' occurs twice"),
+        ("name: clip-1", "name: base", "training 'base' occurs twice; names must differ"),
         ("name: clip-1", "name: ../up", "training '../up': write letters"),
-        ("seeds: [0, 1]", "seeds: [1, 1]", "training 'base': seed 1 is there twice"),
+        ("seeds: [0, 1]", "seeds: [1, 1]", "training 'base': seed 1 occurs twice"),
         ("seeds: [0, 1]", "seeds: []", "needs at least one seed"),
         ("optimizer.clip_norm: 0.001", "seed: 4", "`set` names a seed; write it in `seeds`"),
         ("training: base", "training: bass", "run on cityscapes-ika: there is no training 'bass'; did you mean 'base'"),
-        ("dataset: cityscapes-ika", "dataset: cityscapes", "run 'base on cityscapes' is there twice"),
+        ("dataset: cityscapes-ika", "dataset: cityscapes", "run 'base on cityscapes' occurs twice"),
         ("recipe: recipe.yaml, seeds: [3]", "recipes: recipe.yaml", "unknown key 'recipes'; did you mean 'recipe'"),
         ("limit: 2", "limit: 0", "quick: `limit` must be at least 1, not 0"),
     ],
@@ -58,7 +58,7 @@ def test_a_study_without_a_quick_look_says_so(tmp_path: Path) -> None:
 
 def test_gate_suites_are_none() -> None:
     assert not is_study(find_config("suites", "ci")) and is_study(find_config("suites", "study"))
-    with pytest.raises(UsageError, match="trains nothing, so it has no quick look"):
+    with pytest.raises(UsageError, match="is a suite without trainings"):
         load_study(find_config("suites", "ci"), quick=True)
 
 

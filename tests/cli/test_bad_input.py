@@ -37,7 +37,7 @@ CASES = [
     Case("corrupt image", spoil.corrupt_image, 3, (f"{AT}_leftImg8bit.png", "cannot be read", "replace"), 3),
     Case("torn image", spoil.torn_image, 3, (f"{AT}_leftImg8bit.png", "cannot be read", "replace"), 3),
     Case("torn label", spoil.torn_label, 3, (f"{AT}_gtFine_instanceIds.png", "cannot be read", "replace"), 3),
-    Case("unknown label", spoil.unknown_label, 3, (f"{AT}_gtFine_instanceIds.png", "value 77", "no label"), 3),
+    Case("unknown label", spoil.unknown_label, 3, (f"{AT}_gtFine_instanceIds.png", "value 77", "is not a label"), 3),
     Case("label in colour", spoil.colour_label, 3, (f"{AT}_gtFine_instanceIds.png", "one channel"), 3),
     Case("label of another size", spoil.small_label, 3, (AT, "(16, 64)", "(32, 64)", "replace"), 3),
     Case("missing label", spoil.missing_label, 3, ("gtFine/val", AT, "unpack the annotations again")),

@@ -119,7 +119,7 @@ def test_the_zip_for_coco_has_its_names_and_numbers(place: Place, call: Call) ->
 def test_what_a_server_would_refuse_is_told(place: Place, call: Call, made: Path) -> None:
     wrong = convert(call, place, made, "--to", "coco-server")
     assert (wrong.code, wrong.out) == (2, "")
-    assert "category 7 'road' of cityscapes is none of coco-133" in wrong.err
+    assert "category 7 'road' of cityscapes is not in coco-133" in wrong.err
     np.savez(sorted(made.iterdir())[0], np.full((8, 8), 7000))
     size = convert(call, place, made)
     assert size.code == 3

@@ -89,7 +89,10 @@ def test_boundaries_only_where_asked_for(place: Place, scored: Path, call: Call)
 
 def test_shards_are_merged(place: Place, scored: Path, call: Call) -> None:
     first = call(*place.arguments("--shard", "1/2"))
-    assert (first.code, first.out) == (0, f"shard 1-of-2 is done; 3 of 6 images are there: bench merge {place.run}\n")
+    assert (first.code, first.out) == (
+        0,
+        f"shard 1-of-2 is done; 3 of 6 images are scored; join them by: bench merge {place.run}\n",
+    )
     early = call("merge", place.run)
     assert early.code == 5 and place.images[0] in early.err
     second = json.loads(call(*place.arguments("--shard", "0/2", "--json")).out)

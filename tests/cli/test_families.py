@@ -97,7 +97,7 @@ def test_the_contract_of_a_network_as_a_table(tmp_path: Path, call: Call) -> Non
     answer = call("models", "check", "eomt", "--dataset", "minicity", *options("eomt", folder))
     assert answer.code == 0, answer.err
     assert "a batch of two sizes" in answer.out
-    assert "eomt/eomt: keeps the contract" in answer.out
+    assert "eomt/eomt: fulfils the contract" in answer.out
 
 
 def test_the_contract_of_a_checkpoint_that_is_not_there(tmp_path: Path, call: Call) -> None:

@@ -168,9 +168,9 @@ def test_separated_ids_of_detectron2(place: Place, call: Call, drawn: dict[str, 
     ("change", "options", "code", "says"),
     [
         (lambda ids: np.where(ids == 19, 19, ids % 1000 + 1000), (), 3, ("no form fits", "mmdetection", "6 .npy")),
-        (lambda ids: ids, ("--format", "ids"), 3, ("--ids dataset", "none of the categories", "--ids contiguous")),
+        (lambda ids: ids, ("--format", "ids"), 3, ("--ids dataset", "not among the categories", "--ids contiguous")),
         (lambda ids: ids, ("--format", "cityscapes"), 3, ("is category", "form cityscapes")),
-        (lambda ids: ids, ("--format", "semantic", "--ids", "contiguous"), 3, ("is none of the categories", "--void")),
+        (lambda ids: ids, ("--format", "semantic", "--ids", "contiguous"), 3, ("not among the categories", "--void")),
         (lambda ids: ids, ("--format", "coco"), 3, ("predictions.json", "no predictions here")),
         (lambda ids: ids.astype(np.float32), (), 3, ("float32", "integers were expected")),
         (lambda ids: np.zeros((2, 2, 2), int), (), 3, ("(2, 2, 2)", "integers were expected")),
@@ -229,7 +229,7 @@ def rename(folder: Path, change: Callable[[str], str]) -> None:
     ("change", "remedy"),
     [
         (lambda image_id: f"val/{image_id}_leftImg8bit.png", "--match stem"),
-        (lambda image_id: image_id.replace("_000019", ""), "of other images, or named otherwise"),
+        (lambda image_id: image_id.replace("_000019", ""), "belong to other images or have other names"),
         (lambda image_id: image_id if image_id.startswith("bonn") else "x" + image_id, "--images"),
     ],
 )

@@ -81,7 +81,7 @@ def test_semantic_truth_has_miou_and_no_pq(place: Place, ika: Path, call: Call) 
     arguments = ["--model", place.model, "--dataset", "ika", "--data-root", ika, "--out", place.out]
     answer = call("run", *arguments, "--checkpoint", "plain", "--json")
     assert answer.code == 0, answer.err
-    assert "ika carries semantic labels only: it has mIoU, but no PQ" in answer.err
+    assert "ika has semantic labels only: there is mIoU, but no PQ" in answer.err
     score = json.loads(answer.out)
     assert score["PQ"]["all"] == {"PQ": None, "SQ": None, "RQ": None, "n": 0}
     assert score["mIoU"]["panoptic"] is None

@@ -79,7 +79,7 @@ def test_files_scored_against_files_have_a_gallery(own: Path, call: Call) -> Non
     files = ["--gt", data / "gt.json", "--gt-dir", data / "gt", "--pred", data / "gt.json", "--pred-dir", data / "gt"]
     assert call("score", *files, "--name", "perfect", "--out", "results").code == 0
     grey = call("report", "perfect", "--out", "grey")
-    assert grey.code == 0 and "drawn on grey; --image-dir DIR names their folder" in grey.err
+    assert grey.code == 0 and "drawn on grey; give their folder by --image-dir" in grey.err
     real = call("report", "perfect", "--image-dir", data / "images", "--out", "real")
     assert real.code == 0 and real.err == ""
     named = call("report", "perfect", "--gt", data / "gt.json", "--image-dir", data / "images", "--out", "named")
@@ -98,7 +98,7 @@ def test_runs_are_found_by_name_hash_and_beginning(own: Path, call: Call) -> Non
     assert [one.code for one in shown] == [0, 0, 0, 0] and {one.out for one in shown} == {shown[0].out}
     assert call("compare", "base", "base-2").code == 0 and call("verify", "base-2").code == 0
     several = call("show", "bas")
-    assert several.code == 2 and "bas: 2 runs are called so" in several.err and str(folder) in several.err
+    assert several.code == 2 and "bas: the name fits 2 runs" in several.err and str(folder) in several.err
     assert call("show", "none").code == 3
     refused = call("score", *files, "--name", "a/b", "--out", "results")
     assert refused.code == 2 and "--name 'a/b'" in refused.err

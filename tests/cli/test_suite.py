@@ -51,7 +51,7 @@ def test_a_suite_names_the_code_that_no_import_names(suite: Path, call: Call) ->
     (suite.parent / "hidden.py").touch()
     answer = call("suite", suite, "--out", suite.parent / "out", "--json")
     assert answer.code == 0
-    assert answer.err.count("hidden.py): this run is computed anew each time") == 2  # of three runs, two of the model
+    assert answer.err.count("hidden.py); changes there are not detected") == 2  # of three runs, two of the model
 
 
 def test_the_gate_passes_unchanged_code_and_catches_a_changed_model(suite: Path, call: Call) -> None:
@@ -147,4 +147,4 @@ def test_the_gate_catches_half_a_point_lost_in_the_fusion(
 
 def test_a_list_of_runs_has_no_shards(suite: Path, call: Call) -> None:
     refused = call("suite", suite, "--shard", "1/2")
-    assert refused.code == 2 and "trains nothing" in refused.err
+    assert refused.code == 2 and "without trainings" in refused.err

@@ -114,7 +114,7 @@ def test_what_is_missing_is_said(tree: Path, fault: Callable[[Path], None], said
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(60, "value 60 (1 pixels)"), (34000, "value 34000"), (7001, "instance of a stuff class")]
+    ("value", "said"), [(60, "value 60 (1 pixels)"), (34000, "value 34000"), (7001, "its class is stuff")]
 )
 def test_a_value_of_no_label_is_an_error(value: int, said: str) -> None:
     ids = INSTANCES.copy()

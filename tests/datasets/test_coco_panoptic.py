@@ -237,5 +237,5 @@ def test_a_split_without_places_is_a_usage_error(tmp_path: Path) -> None:
         shipped_configs("datasets")["ade20k"].read_text().replace("splits: [train, val]", "splits: [train, val, test]")
     )
     (tmp_path / "mine.yaml").write_text(text.replace("default_split: val", "default_split: test"))
-    with pytest.raises(UsageError, match="says nothing of the split 'test'"):
+    with pytest.raises(UsageError, match="has no entry for split 'test'"):
         load_dataset(str(tmp_path / "mine.yaml"), tmp_path)

@@ -86,14 +86,14 @@ def test_the_base_is_as_it_was(tree: Path) -> None:
     assert np.array_equal(base.samples[0].read_target().id_map == 0, np.isin(INSTANCES, [1, 4, 15, 29000, 30001]))
     again = load_base(load_dataset("cityscapes-ika", tree), tree)
     assert np.array_equal(again.samples[0].read_target().id_map, base.samples[0].read_target().id_map)
-    with pytest.raises(UsageError, match="not mapped"):
+    with pytest.raises(UsageError, match="has no label map"):
         load_base(base, tree)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("base: cityscapes-ika\nlabels: cityscapes-to-ika\n", "is derived itself"),
+        ("base: cityscapes-ika\nlabels: cityscapes-to-ika\n", "is itself derived"),
         ("base: cityscapes\nlabels: coco-to-cityscapes\n", "starts at coco-133"),
         ("base: cityscape\nlabels: cityscapes-to-ika\n", "did you mean 'cityscapes'"),
         ("base: cityscapes\nlabels: cityscapes-to-ikea\n", "did you mean 'cityscapes-to-ika'"),

@@ -58,8 +58,8 @@ def test_the_digest_is_of_what_the_map_says(tmp_path: Path) -> None:
     [
         ({"train": None}, "does not list the class 'train'"),
         ({"caravan": None}, "does not list the void label 'caravan'"),
-        ({"car": "cart"}, "'cart', which its target space has not"),
-        ({"tram": "bus"}, "lists 'tram', which its source space has not"),
+        ({"car": "cart"}, "'cart', which is not in its target space"),
+        ({"tram": "bus"}, "lists 'tram', which is not in its source space"),
         ({"sky": "person"}, "sends the stuff class 'sky' to the thing 'person'"),
     ],
 )

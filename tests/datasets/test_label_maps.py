@@ -200,8 +200,8 @@ def test_semantic_maps_follow() -> None:
     [
         ({"Car": "Van"}, "does not list the class 'road'"),
         ({"Car": "Van", "road": "Van"}, "sends the stuff class 'road' to the thing 'Van'"),
-        ({"Car": "Van", "road": "lane"}, "'lane', which its target space has not"),
-        ({"Car": "Van", "road": None, "tree": None}, "lists 'tree', which its source space has not"),
+        ({"Car": "Van", "road": "lane"}, "'lane', which is not in its target space"),
+        ({"Car": "Van", "road": None, "tree": None}, "lists 'tree', which is not in its source space"),
     ],
 )
 def test_a_map_that_is_not_one_is_refused(names: dict[str, str | None], said: str) -> None:

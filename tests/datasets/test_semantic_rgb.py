@@ -46,7 +46,7 @@ def test_none_can_count(tree: Path, tmp_path: Path) -> None:
 
 
 def test_asking_for_instances_says_why_there_are_none(tree: Path) -> None:
-    with pytest.raises(UsageError, match="ika carries semantic labels only: it has mIoU, but no PQ"):
+    with pytest.raises(UsageError, match="ika has semantic labels only: there is mIoU, but no PQ"):
         load_dataset("ika", tree).samples[0].read_target()
 
 

@@ -80,14 +80,14 @@ def test_images_of_unlisted_code_are_not_called_kept(
     code = tmp_path / "mine.py"
     code.write_text(code.read_text("utf-8") + HIDDEN, "utf-8")
     monkeypatch.setenv("FAKE_FAULT", f"{data.samples[2].image_id}=infer")
-    with pytest.raises(ModelError, match=r"2 of 4 images are scored; .*computes them anew"):
+    with pytest.raises(ModelError, match=r"2 of 4 images are scored; .*computes them again"):
         run(yaml, data, tmp_path / "out")
 
 
 def test_a_score_in_a_temporary_folder_keeps_nothing(data: Dataset, yaml: str, tmp_path: Path) -> None:
     made = run(yaml, data, tmp_path / "out").folder / "predictions"
     (made / f"{safe_file_stem(data.samples[1].image_id)}.png").write_bytes(b"no PNG")
-    with pytest.raises(DataError, match=r"\n1 of 4 images are scored; without --out none is kept$"):
+    with pytest.raises(DataError, match=r"\n1 of 4 images are scored; without --out they are not kept$"):
         score(made, data, tmp_path / "scratch", save_predictions=False, identified=False)
 
 

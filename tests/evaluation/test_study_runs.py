@@ -30,7 +30,7 @@ def test_a_study_trains_scores_resumes_and_writes_its_page(study: Path, call: Ca
 
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "A little &lt;b&gt;study&lt;/b&gt;" in page and "Two steps &amp; no more." in page
-    assert page.count("<svg") == len(list(out.glob("figures/*.svg"))) == 4 and "concludes nothing" not in page
+    assert page.count("<svg") == len(list(out.glob("figures/*.svg"))) == 4 and "allows no conclusion" not in page
     assert "gradient clip" in (out / "study.md").read_text(encoding="utf-8")
 
     weights = {path: path.stat().st_mtime_ns for path in out.glob("trainings/*/*/model.safetensors")}
@@ -51,7 +51,7 @@ def test_a_quick_look_stands_apart_and_concludes_nothing(tmp_path: Path, call: C
     assert code == 0, err
     assert [path.name for path in out.iterdir()] == ["quick"]
     assert {one["verdict"] for one in json.loads(said)["contrasts"]} == {"none (quick look)"}
-    assert "concludes nothing" in (out / "quick" / "index.html").read_text(encoding="utf-8")
+    assert "allows no conclusion" in (out / "quick" / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_plan_alone_trains_nothing(study: Path, call: Call) -> None:

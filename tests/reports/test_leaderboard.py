@@ -11,9 +11,10 @@ import pytest
 from report_runs import GIT, MODEL, finished, line, meta, total, values
 
 from bench.analysis.breakdown import intervals
+from bench.analysis.ranking import leaderboard
 from bench.errors import DataError
 from bench.overlap import Overlap
-from bench.reports.leaderboard import is_current, leaderboard, to_csv, to_json, to_markdown, write_between_markers
+from bench.reports.leaderboard import is_current, to_csv, to_json, to_markdown, write_between_markers
 from bench.results.latency import Latency, write_latency
 from bench.results.run import Run
 from bench.types import Panoptic, SegmentInfo

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from page_runs import EVIL, IMAGES, dataset, image_id, prediction, run_of, truth, two_runs, written
 from report_runs import MODEL
 
@@ -19,7 +23,7 @@ from bench.metrics.error_map import error_map, pair_codes
 from bench.metrics.pq import match
 from bench.overlap import Overlap
 from bench.reports.page.gallery import gallery
-from bench.reports.page.payload import box_of, packed, unpacked
+from bench.reports.page.payload import box_of, packed
 from bench.reports.page.picks import picks
 from bench.reports.report import report
 from bench.reports.tables import Table, to_latex_table
@@ -29,6 +33,11 @@ from bench.reports.views.runs import labels, run_views
 from bench.reports.views.training import training_log
 from bench.results.records import ModelRecord, PredictionsRecord
 from bench.results.run import Run
+
+
+def unpacked(text: str, shape: tuple[int, ...]) -> NDArray[np.uint16]:
+    """Decode an array made by `packed`, as the page's script does."""
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<u2").reshape(shape)
 
 
 @pytest.fixture(scope="module")

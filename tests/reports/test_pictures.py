@@ -216,7 +216,7 @@ def test_a_report_without_data_set_or_predictions_leaves_the_overlays_out(
     for paths in (report([run], tmp_path / "x"), report([bare], tmp_path / "y", data)):
         assert "index.html" in [path.name for path in paths]
         assert not any("overlays" in path.parts for path in paths)
-        assert "not at hand" in paths[0].read_text(encoding="utf-8")
+        assert "missing" in paths[0].read_text(encoding="utf-8")
 
 
 def test_reports_never_import_torch() -> None:

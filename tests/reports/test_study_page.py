@@ -98,7 +98,7 @@ def test_tables_and_files_say_the_same(made: StudyReport) -> None:
 def test_a_quick_look_says_so_on_top(tmp_path: Path) -> None:
     made = study_report(outcome(tmp_path, {"base": (0,), "other": (1,)}, quick=True))
     page = made.paths[0].read_text(encoding="utf-8")
-    assert page.index("concludes nothing") < page.index('id="contrasts"') and "none (quick look)" in page
+    assert page.index("allows no conclusion") < page.index('id="contrasts"') and "none (quick look)" in page
 
 
 def test_a_study_of_which_nothing_succeeded_still_has_a_page(tmp_path: Path) -> None:

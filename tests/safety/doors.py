@@ -32,6 +32,7 @@ from sound import (
 )
 
 import bench
+from bench.analysis.ranking import leaderboard
 from bench.analysis.reference import verify_reference
 from bench.analysis.verify import verify
 from bench.cli import main
@@ -48,7 +49,7 @@ from bench.io.config import load_yaml
 from bench.metrics.score import score
 from bench.models.resolve import resolve_model
 from bench.models.weights import check_available
-from bench.reports.leaderboard import leaderboard, to_csv, to_json, to_markdown, to_tables
+from bench.reports.leaderboard import to_csv, to_json, to_markdown, to_tables
 from bench.reports.pictures.overlays import overlays
 from bench.reports.tables import class_table, headline, semantic_table
 from bench.results.predictions import open_coco_predictions, open_predictions, saved_predictions

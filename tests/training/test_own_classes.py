@@ -49,7 +49,7 @@ def test_own_classes_are_source_and_target_of_a_map(data: Path, tmp_path: Path) 
     file.write_text(json.dumps(content), encoding="utf-8")
     found = find_label_map(("cityscapes-19", classes), ("mine", own.categories), str(file))
     assert found is not None and found.target == own.categories and found.names["person"] == "crack"
-    with pytest.raises(UsageError, match=r"map\.yaml: from-file: no data set lists its classes here"):
+    with pytest.raises(UsageError, match=r"map\.yaml: from-file: needs a data set that lists its own classes"):
         load_map(str(file))
 
 

@@ -19,7 +19,7 @@ from bench.io.pictures import Pictures
 from bench.metrics.pq import PQStat
 
 LABEL_SUFFIX = "_gtFine_instanceIds.png"
-TRAIN_IDS = frozenset([*range(19), 255])
+TRAIN_IDS = frozenset([*range(19), 255])  # labels.py of cityscapesScripts
 
 
 def check_cityscapes(
@@ -43,9 +43,9 @@ def _files(folder: Path, suffix: str) -> dict[str, list[Path]]:
 
 def _pairs(pictures: Mapping[str, list[Path]], labels: Mapping[str, list[Path]]) -> Iterator[Finding]:
     for image_id in sorted(pictures.keys() - labels.keys()):
-        yield Finding("picture-without-label", f"no *{LABEL_SUFFIX} of it", image_id, str(pictures[image_id][0]))
+        yield Finding("picture-without-label", f"it has no *{LABEL_SUFFIX}", image_id, str(pictures[image_id][0]))
     for image_id in sorted(labels.keys() - pictures.keys()):
-        yield Finding("label-without-picture", f"no *{IMAGE_SUFFIX} of it", image_id, str(labels[image_id][0]))
+        yield Finding("label-without-picture", f"it has no *{IMAGE_SUFFIX}", image_id, str(labels[image_id][0]))
 
 
 def _twice(*files: Mapping[str, list[Path]]) -> Iterator[Finding]:
@@ -79,6 +79,7 @@ def _read(path: Path) -> tuple[NDArray[np.int32] | None, list[Finding]]:
         return read_labels(path), []
     except DataError as error:
         try:
+            # A PNG that decodes as colours is intact, but the wrong kind of label.
             read_rgb(path)
         except DataError:
             return None, [Finding("label-unreadable", str(error))]
@@ -89,6 +90,7 @@ def _values(labels: NDArray[np.int32], space: LabelSpace) -> list[Finding]:
     values, counts = np.unique(labels, return_counts=True)
     pairs = list(zip(values.tolist(), counts.tolist(), strict=True))
     found = [finding for value, pixels in pairs if (finding := _value(value, pixels, space)) is not None]
+    # Train ids are valid label ids of other classes: single findings would hide the cause.
     if found and set(values.tolist()) <= TRAIN_IDS:
         pixels = int(counts[values != 255].sum())
         return [Finding("label-train-ids", f"the values are {values.tolist()}", pixels=pixels)]
@@ -101,7 +103,7 @@ def _value(value: int, pixels: int, space: LabelSpace) -> Finding | None:
         return None
     index = space.evaluated.index_of.get(label)
     if index is None:
-        return Finding("label-unknown", f"value {value} belongs to no label", pixels=pixels)
+        return Finding("label-unknown", f"value {value} is not a label of this space", pixels=pixels)
     if value >= 1000 and not space.evaluated.items[index].isthing:
-        return Finding("stuff-instance", f"value {value} numbers an instance of stuff", pixels=pixels)
+        return Finding("stuff-instance", f"value {value} has an instance number, but its class is stuff", pixels=pixels)
     return None

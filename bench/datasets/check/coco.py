@@ -30,7 +30,8 @@ def _pairs(tables: CocoTables) -> Iterator[Finding]:
     images, annotations = tables.images, tables.annotations
     for image_id in sorted(images.keys() - annotations.keys()):
         yield Finding("image-without-annotation", "`images` lists it, `annotations` does not", image_id)
-    if images:  # a file without the list says so once
+    # A file without `images` has one finding for that, not one per annotation.
+    if images:
         for image_id in sorted(annotations.keys() - images.keys()):
             yield Finding("annotation-without-image", "`annotations` lists it, `images` does not", image_id)
 
@@ -94,7 +95,7 @@ def _strays(files: CocoFiles, tables: CocoTables) -> Iterator[Finding]:
     listed = {str(entry.get("file_name")) for entry in tables.images.values()}
     for name in files_in(files.images):
         if name.lower().endswith(PICTURES) and name not in listed and str(files.images / name) not in pictures:
-            yield Finding("picture-without-annotation", "no annotation is of it", file=str(files.images / name))
+            yield Finding("picture-without-annotation", "no annotation refers to it", file=str(files.images / name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +135,7 @@ def _check_image(
     if read is not None:
         findings += _sizes(read, tables.images.get(image_id))
         panoptic = _panoptic(read, segments, categories)
+        # If only unlisted ids are left out, these are the finding, and not that all is void.
         findings += check_void(panoptic) if set(read.counts) == {0} else []
     return ImageCheck(
         tuple(finding.at(image_id, png) for finding in findings),

@@ -51,6 +51,7 @@ def check_picture(image_id: str, picture: File, pictures: Pictures, label: Size 
         what = f"{pictures.bits} bits are in use in the pictures of the data set"
         found.append(Finding("picture-16-bit", what, file=str(picture)))
     if header.orientation == 1:
+        # Orientation 1 is upright: size and label are compared as they are.
         return found + ([] if label is None else check_size(label, (height, width), "size-picture", "the picture"))
     what = f"its EXIF orientation is {header.orientation}: it is read as {_hw((height, width))}"
     turned = label is None or label == (height, width)

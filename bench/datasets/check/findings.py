@@ -39,15 +39,15 @@ FAULTS: Mapping[str, Fault] = {
     "annotation-without-image": Fault("error", "list the image in `images` or remove the annotation"),
     "file-name-unsafe": Fault("error", "name a file inside the folder, without .. or a leading /"),
     # files
-    "png-missing": Fault("error", "unpack the PNGs again, or mend file_name"),
+    "png-missing": Fault("error", "unpack the PNGs again, or correct file_name"),
     "png-unreadable": Fault("error", AGAIN),
     "png-format": Fault("error", "write ids as 8 bit RGB: id = R + 256 G + 65536 B"),
     "png-shared": Fault("error", "give every annotation a PNG of its own"),
     "png-without-annotation": Fault("warning", "remove the PNG, or add its annotation"),
-    "picture-missing": Fault("error", "unpack the pictures again, or mend file_name"),
+    "picture-missing": Fault("error", "unpack the pictures again, or correct file_name"),
     "picture-unreadable": Fault("error", AGAIN),
-    "picture-turned": Fault("note", "nothing: it is read as viewers show it, and its label fits"),
-    "picture-16-bit": Fault("note", "write `bits:` into the data set's YAML, so that other pictures do not change it"),
+    "picture-turned": Fault("note", "nothing to do: it is read as viewers show it, and its label fits"),
+    "picture-16-bit": Fault("note", "write `bits:` into the data set's YAML; without it they depend on all pictures"),
     "label-unturned": Fault("error", "turn the label as well, or remove the orientation from the picture"),
     "picture-twice": Fault("error", "rename one: image ids are unique in a split"),
     "picture-without-label": Fault("error", "unpack the annotations again, or remove the picture"),
@@ -66,9 +66,11 @@ FAULTS: Mapping[str, Fault] = {
     "area-wrong": Fault("error", "write the counted area: the `coco` protocol scores with the declared one"),
     "area-missing": Fault("warning", "write the area: panopticapi stops without it"),
     "category-undeclared": Fault("error", "declare it in `categories`, or map it to one that is"),
+    # The panoptic format of COCO has one segment per stuff class and image (Kirillov et al., 2019).
     "stuff-several": Fault("warning", "a stuff class is one segment an image: merge them, or make it a thing"),
     "stuff-crowd": Fault("warning", "stuff has no crowds: set iscrowd to 0"),
-    "crowd-several": Fault("warning", "merge them: the `coco` protocol forgives in the last one alone"),
+    # panopticapi/evaluation.py keeps one crowd region per category and image, the last.
+    "crowd-several": Fault("warning", "merge them: with the `coco` protocol only the last one is ignored"),
     "label-unknown": Fault("error", "map the label to one of this space, or to a void label"),
     "label-train-ids": Fault("error", "these look like train ids; take label ids (*_instanceIds.png)"),
     "stuff-instance": Fault("error", "stuff is the bare label id, below 1000"),
@@ -77,10 +79,10 @@ FAULTS: Mapping[str, Fault] = {
     "size-picture": Fault("error", "label and picture do not belong together, or one was resized"),
     "map-transposed": Fault("error", "transpose the label: rows are y"),
     "much-void": Fault("warning", "predictions there are not counted as wrong; list a background as a stuff class"),
-    "all-void": Fault("warning", "the image counts nothing; leave it out, or label it"),
+    "all-void": Fault("warning", "the image does not count; leave it out, or label it"),
     # all together
     "no-images": Fault("error", "the split is empty; unpack it again"),
-    "self-score": Fault("error", "mend what else was found: truth scored against itself is PQ 1"),
+    "self-score": Fault("error", "correct the other findings: truth scored against itself has PQ 1"),
     "class-absent": Fault("note", "their PQ is undefined and left out of means"),
 }
 
@@ -179,6 +181,7 @@ class CheckAccumulator:
 
 def _self_score(tallies: Mapping[int, PQStat], categories: Categories) -> Iterable[Finding]:
     known = {category_id: part for category_id, part in tallies.items() if category_id in categories.index_of}
+    # Any fault that changes a score also keeps the truth from matching itself: a last check for unknown faults.
     for category, row in zip(categories, pq_table(known, categories).per_class, strict=True):
         if row.PQ is not None and row.PQ != 1:
             yield Finding("self-score", f"{category.name}: PQ of the truth against itself is {row.PQ:.6f}")

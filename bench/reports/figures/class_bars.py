@@ -32,6 +32,7 @@ def class_bars(runs: Sequence[Run]) -> Plot:
     groups = {"Things": np.flatnonzero(isthing), "Stuff": np.flatnonzero(~isthing)}
     groups = {name: rows for name, rows in groups.items() if len(rows)}
     bars = [len(rows) * (len(runs) + GAP_BARS) for rows in groups.values()]
+    # The height follows the number of bars: forty classes of eight runs need another page than ten of one.
     size = 2 * len(measures) + 1, 0.6 + 0.2 * len(runs) + 0.6 * len(groups) + BAR_INCHES * sum(bars)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(groups), len(measures), squeeze=False, height_ratios=bars)

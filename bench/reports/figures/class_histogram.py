@@ -51,6 +51,7 @@ def _panel(axes: Axes, title: str, values: Sequence[int], rows: Sequence[ClassSt
     axes.grid(axis="x")
     axes.spines["left"].set_visible(False)
     colors = [KINDS["things" if row.isthing else "stuff"] for row in rows]
+    # A logarithmic axis has no 0: classes without images or segments end at the left edge.
     axes.barh(np.arange(len(rows)), [max(value, 0.5) for value in values], height=0.78, color=colors, linewidth=0)
     for place, value in enumerate(values):
         axes.text(max(value, 0.5) * 1.15, place, _short(value), va="center_baseline", fontsize=6.5, color="#222222",

@@ -25,6 +25,7 @@ STYLE: Any = {  # rcParams; their type names every key of one version of matplot
     "grid.color": "black", "grid.alpha": 0.14, "grid.linewidth": 0.6,
     "legend.frameon": False, "legend.fontsize": 8.5, "svg.fonttype": "none", "svg.hashsalt": "",
 }  # fmt: skip
+# Characters that XML 1.0 forbids even as references; one in a label would make the whole page invalid.
 NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -46,7 +47,10 @@ class Plot:
         """The SVG file: transparent, text as text, tooltips as `<title>`. Equal figures give equal bytes."""
         stream = io.StringIO()
         with matplotlib.rc_context(STYLE):
+            # Date and version of matplotlib would make equal figures different files.
             self.figure.savefig(stream, format="svg", facecolor="none", metadata={"Date": None, "Creator": None})
+        # The layout is a third of the time, and the PNG has the same.
+        self.figure.set_layout_engine("none")
         titled = re.sub(
             r'<g id="tip-(\d+)">',
             lambda found: f"{found[0]}<title>{escape(self.tips[int(found[1])])}</title>",
@@ -60,6 +64,7 @@ class Plot:
         Ids begin with the plot's name, black is the colour of the page's text, and the style sheet, which would apply
         to the whole page, is gone.
         """
+        # Several plots share a page: equal ids would make the clip paths and glyphs of one apply to all.
         root = ElementTree.fromstring(self.svg)
         for parent in list(root.iter()):
             for child in [child for child in parent if child.tag.endswith(("}metadata", "}style"))]:
@@ -82,8 +87,9 @@ class Plot:
     def save(self, path: Path) -> Path:
         """Write PNG or SVG by the suffix of `path`. Equal figures give equal bytes."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        svg = self.svg
         if path.suffix == ".svg":
-            path.write_text(self.svg, encoding="utf-8", newline="\n")
+            path.write_text(svg, encoding="utf-8", newline="\n")
         else:
             with matplotlib.rc_context(STYLE):
                 self.figure.savefig(path, dpi=DPI, facecolor="white", metadata={"Software": None})

@@ -61,6 +61,7 @@ def error_stacks(name: str, title: str, rows: Sequence[Stack]) -> Plot:
         start = 0.0
         for kind, share in (("PQ", stack.pq), *stack.losses):
             width = 100 * share
+            # Thinner parts are invisible, and each tooltip adds to the page.
             if width >= 0.05:
                 part = axes.add_patch(Rectangle((start, y - 0.41), width, 0.82, color=KIND_COLORS[kind], linewidth=0))
                 plot.tip(part, f"{stack.name}: {kind} {width:.1f}")
@@ -93,6 +94,7 @@ def cost_scatter(one: Scatter) -> Plot:
         marks.append((mark, point.label))
     low, high = (end(point.cost for point in one.points) for end in (min, max))
     axes.set(xscale="log", xlim=(low / 2, high * 2), xlabel=cost.title, ylabel="PQ (percent)")
+    # From 0, so that the height of a point is not exaggerated by a cut axis.
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -136,7 +138,7 @@ def _with_legend(plot: Plot, entries: Sequence[tuple[Line2D, str]]) -> Plot:
 
 @matplotlib.rc_context(STYLE)
 def forest(said: Sequence[Verdict]) -> Plot:
-    """Draw differences in PQ with their intervals, in points, over what seeds do to both sides of zero."""
+    """Draw differences in PQ with their intervals, in points, over the band of seed variation around zero."""
     figure = Figure(figsize=(WIDTH, 1.1 + 0.42 * len(said)), layout="constrained")
     plot = Plot("contrasts", "Differences in PQ, points", figure)
     axes = figure.subplots()

@@ -40,7 +40,7 @@ def gallery(views: Sequence[RunView], dataset: Dataset | None, cap_mb: float = C
     notes = [note for view in views if (note := _missing(view))]
     shown = [view for view in views if not _missing(view)]
     if dataset is None or "panoptic" not in dataset.carries:
-        reason = why or "the data set has no panoptic truth" if dataset else why or "the data set is not at hand"
+        reason = why or "the data set has no panoptic truth" if dataset else why or "the data set is missing"
         return Gallery(notes=(f"No pictures: {reason}.", *notes))
     if not shown:
         return Gallery(notes=tuple(notes))
@@ -50,11 +50,11 @@ def gallery(views: Sequence[RunView], dataset: Dataset | None, cap_mb: float = C
 def _missing(view: RunView) -> str:
     """Return why a run has no pictures, or "" if it has."""
     if not view.score.PQ.all.n or not view.views:
-        return f"{view.label}: has no segments, or its image lines are not at hand."
+        return f"{view.label}: has no segments, or its image lines are missing."
     if saved_predictions(view.run) is None:
         return (
-            f"{view.label}: its predictions are not at hand (they are large and stay out of version control). "
-            "Repeat its command, which stands under Provenance, with --overwrite, and write the report again."
+            f"{view.label}: its predictions are missing (they are large and not under version control). "
+            "Repeat its command (see Provenance) with --overwrite, then write the report again."
         )
     return ""
 
@@ -94,6 +94,7 @@ def _filled(source: _Source, cap_bytes: int, notes: tuple[str, ...]) -> Gallery:
             size = len(canonical_json(image))
             if total + size > cap_bytes:
                 left_out += 1
+                # No break: a later image may be smaller and still fit.
                 continue
             total += size
             places[pick.image_id] = len(images)

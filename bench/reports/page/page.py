@@ -46,6 +46,7 @@ def write_page(
 
 def write_rendered(path: Path, template: str, values: Mapping[str, Any], own: Sequence[Path] = ()) -> Path:
     """Render a template and write the result atomically. Templates are searched in `own`, then in this package."""
+    # Escaped by default: names of runs and classes come from files of others. An undefined variable is an error.
     environment = Environment(
         loader=FileSystemLoader([*own, TEMPLATES]), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from bench.reports.pictures.images import ImageView
 from bench.types import RGB, Categories, Panoptic
 
 LONGER_PX = 1024
-QUALITY = 82  # of the JPEG
+QUALITY = 82
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom (px of the shown size), right and bottom exclusive
 
@@ -76,16 +76,13 @@ def _semantic(ids: NDArray[np.int32] | None, size: tuple[int, int], categories: 
 
 def packed(values: NDArray[np.integer[Any]]) -> str:
     """Encode an array of integers below 65536: little-endian uint16, row-major, zlib, base64."""
+    # Level 9: a page is written once and opened many times.
     return base64.b64encode(zlib.compress(values.astype("<u2").tobytes(), 9)).decode("ascii")
-
-
-def unpacked(text: str, shape: Sequence[int]) -> NDArray[np.uint16]:
-    """Decode an array made by `packed`, as the page's script does."""
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<u2").reshape(shape)
 
 
 def box_of(panoptic: Panoptic, dense_id: int) -> Box:
     """Return the bounding box of a segment at the displayed size."""
+    # The far edges round up, so that the box covers segments of a pixel.
     rows, columns = np.nonzero(panoptic.id_map == dense_id)
     (height, width), (shown_h, shown_w) = panoptic.size, shown_size(panoptic.size)
     return (

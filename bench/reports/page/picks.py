@@ -47,6 +47,7 @@ class GalleryItem:
 def picks(views: Sequence[RunView]) -> list[GalleryItem]:
     """Return the gallery items of all runs, most important first, so that a size limit drops the least important."""
     queues = [queue for view in views for queue in _queues(view)]
+    # In turn from each queue: a size limit then cuts all kinds and runs alike.
     return [pick for turn in zip_longest(*queues) for pick in turn if pick is not None]
 
 
@@ -54,6 +55,7 @@ def _queues(view: RunView) -> Iterator[list[GalleryItem]]:
     """Yield the worst images, the best images, then the segments of each error type."""
     ranked = ranked_images(view.run)
     images = [GalleryItem(view.color_index, "", image.image_id, image.pq, image.place) for image in ranked]
+    # With few images each is shown once, as one of the worst or of the best.
     half = min(IMAGES, len(images) // 2 + len(images) % 2)
     yield [_as(pick, "worst") for pick in images[::-1][:half]]
     yield [_as(pick, "best") for pick in images[: min(IMAGES, len(images) - half)]]

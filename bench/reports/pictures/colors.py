@@ -34,6 +34,7 @@ ERROR_COLORS: Mapping[Error, tuple[int, int, int]] = {
 def scaled_size(size: tuple[int, int], longer_px: int) -> tuple[int, int]:
     """Return (H, W) with the longer side at most `longer_px`; small images grow by whole factors only."""
     longer = max(size)
+    # Whole factors keep pixels square, so that a thin segment does not vary in width.
     factor = longer_px // longer if longer <= longer_px else longer_px / longer
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
@@ -47,6 +48,7 @@ def scaled_rgb(rgb: RGB, size: tuple[int, int]) -> RGB:
 
 def scaled_ids(ids: NDArray[Ids], size: tuple[int, int]) -> NDArray[Ids]:
     """Resize an (H, W) map of integers by nearest pixel."""
+    # No interpolation: an average of two ids would be a third segment.
     rows = np.arange(size[0]) * ids.shape[0] // size[0]
     columns = np.arange(size[1]) * ids.shape[1] // size[1]
     scaled: NDArray[Ids] = ids[rows[:, None], columns[None, :]]
@@ -97,10 +99,8 @@ def _blend(rgb: RGB, colors: RGBFloat, opacity: float) -> RGB:
 
 
 def _borders(ids: IdMap, things: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return an (H, W) mask: the segment to the right or below differs, and one of the two is a thing.
-
-    Borders of stuff would cover thin classes such as distant poles.
-    """
+    """Return an (H, W) mask: the segment to the right or below differs, and one of the two is a thing."""
+    # Borders between stuff would cover thin classes such as distant poles.
     edge = np.zeros(ids.shape, dtype=bool)
     edge[:, :-1] |= (ids[:, :-1] != ids[:, 1:]) & (things[:, :-1] | things[:, 1:])
     edge[:-1] |= (ids[:-1] != ids[1:]) & (things[:-1] | things[1:])

@@ -88,6 +88,7 @@ def read_view(
     made = predictions.read(pick.image_id, run.categories)
     overlap = Overlap.of(truth, made.panoptic)
     protocol: Protocol = run.score.protocol
+    # A picture of other predictions than the scored ones would illustrate a number that it does not show.
     if _pq(overlap, run.categories, protocol) != pick.pq:
         raise DataError(
             f"{predictions.folder}: the files of image {pick.image_id!r} do not give the stored PQ of "

@@ -59,6 +59,7 @@ def side_by_side(runs: Sequence[Run], labels: Sequence[str], dataset: Dataset, p
     """
     opened = [_predictions(run) for run in runs]
     ranked = [{pick.image_id: pick for pick in ranked_images(run)} for run in runs]
+    # An image is shown only if its PQ is defined for every run, so that the mean is over all of them.
     shared = {
         image_id: sum(picks[image_id].pq for picks in ranked) / len(runs)
         for image_id in ranked[0]

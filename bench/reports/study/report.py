@@ -122,6 +122,7 @@ def page_values(made: StudyReport, views: Sequence[ContrastView], differences: P
     """Return the variables of the template. Only the shipped CSS and the plots are not escaped."""
     outcome, scored = made.outcome, made.scored
     base = base_views(scored)
+    # The page of a study is the page of a report with some rules of its own.
     css = [(TEMPLATES / "page.css").read_text(encoding="utf-8"), (OWN / "study.css").read_text(encoding="utf-8")]
     return {
         "title": outcome.study.title,

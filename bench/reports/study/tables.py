@@ -35,6 +35,7 @@ def transfers(outcome: StudyOutcome) -> list[Transfer]:
     wanted = [run for run in outcome.study.all_runs() if run.training in beyond]
     found = [(run, [one.runs[run.dataset] for one in outcome.seeds_of(run.training, run.dataset)]) for run in wanted]
     scored = [(run, runs) for run, runs in found if runs]
+    # The largest label space among the runs is the full one; the others are mapped to fewer classes.
     most = max((len(runs[0].categories) for _, runs in scored), default=0)
     return [
         Transfer(
@@ -124,7 +125,7 @@ def _defined(value: float) -> float | None:
 
 PRODUCT_NOTE = (
     "PQ is the mean over classes of each class's SQ times RQ; the mean of products is not the product of the means, "
-    "unless SQ and RQ do not vary together. The table shows both numbers for each training."
+    "unless SQ and RQ are uncorrelated over the classes. The table shows both numbers for each training."
 )
 
 
@@ -139,5 +140,5 @@ def quick_note(outcome: StudyOutcome) -> str:
     told = ", ".join(f"{key} {value}" for key, value in changes.items())
     return (
         f"A quick look ({told}; at most {outcome.study.limit} images scored). It shows that everything runs, and "
-        "concludes nothing: no network here has learned enough for its numbers to mean anything."
+        "allows no conclusion: no network here was trained long enough for its numbers to mean anything."
     )

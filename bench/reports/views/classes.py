@@ -24,12 +24,14 @@ class Cell:
 
     @property
     def tint(self) -> str:
-        """CSS colours for the value in cividis, which stays readable with colour vision deficiencies."""
+        """CSS colours of the value, background and text."""
         if self.value is None:
             return ""
         import matplotlib
 
+        # cividis is made to look alike with and without colour vision deficiency (Nuñez et al., 2018).
         red, green, blue, _ = matplotlib.colormaps["cividis"](self.value, bytes=True)
+        # Luma of BT.601; dark text above the middle of the range.
         ink = "#000" if 0.299 * red + 0.587 * green + 0.114 * blue > 125 else "#fff"
         return f"background:rgb({red},{green},{blue});color:{ink}"
 

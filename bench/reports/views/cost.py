@@ -52,7 +52,7 @@ COSTS = (
         lambda view: view.row["parameters"],
     ),
     Cost(
-        "multiply-adds", "Multiply-adds an image", "", "predictions have none, and a model's are counted anew by",
+        "multiply-adds", "Multiply-adds an image", "", "predictions have none, and a model's are counted by",
         lambda view: view.row["multiply_adds"], "bench run --overwrite",
     ),
     Cost(

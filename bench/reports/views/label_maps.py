@@ -60,12 +60,13 @@ class MapView:
         if self.missing:
             return said
         pq, miou = (percent(value) for value in self.ceiling)
-        return [*said, f"Ceiling of a model that is right in every class it has: PQ {pq}, mIoU {miou}."]
+        return [*said, f"Ceiling of a model that predicts every class of its own correctly: PQ {pq}, mIoU {miou}."]
 
     @property
     def missing(self) -> str:
         """What was not measured, or "". `remedy` is the command that measures it."""
-        lost = "what the map made void of the truth, and the ceiling: the stored lines hold the truth as mapped"
+        # A report reads the stored run alone, and its lines hold the truth after mapping.
+        lost = "the pixels that the map turns into void, and the ceiling: the stored lines hold the mapped truth"
         return f"Not measured: {lost}." if "truth" in self.of and self.audit is None else ""
 
     @property
@@ -95,7 +96,7 @@ def _measured(audit: StoredAudit) -> list[str]:
     return [
         f"Of the pixels, {covered} % are of a class, {lost} % became void "
         f"({', '.join(gone) or 'none'}) and {gained} % were void before.",
-        f"Ceiling of a model that gets every class of the unmapped data right: PQ {percent(ceiling.PQ)}, "
+        f"Ceiling of a model that predicts every class of the unmapped data correctly: PQ {percent(ceiling.PQ)}, "
         f"mIoU {percent(ceiling.mIoU)}.",
     ]
 
@@ -143,5 +144,6 @@ def _shares(view: RunView) -> list[float | None]:
 
 def _reached(rows: Sequence[ClassReach], there: Sequence[float | None]) -> float | None:
     """Return the share of the occurring classes that any source class maps to."""
+    # A reachable class can have PQ or IoU 1 and any other has 0, so that the share is also the best possible mean.
     occurring = [bool(row.origins) for row, amount in zip(rows, there, strict=True) if amount]
     return sum(occurring) / len(occurring) if occurring else None

@@ -39,9 +39,9 @@ def _facts(view: RunView) -> dict[str, str]:
         "Threads": str(meta.threads or ""),
         "Data": f"{view.run.dataset}, {view.score.images} images, ids {meta.dataset.image_ids or UNDEFINED}",
         "Truth and rules": digest(done.key),
-        "Protocol": f"{view.score.protocol}; departs from panopticapi: "
-        + ("; ".join(view.score.reference_deviations) or "nowhere"),
-        "Forgiven": ignored_line(view.score),
+        "Protocol": f"{view.score.protocol}; differences from panopticapi: "
+        + ("; ".join(view.score.reference_deviations) or "none"),
+        "Ignored": ignored_line(view.score),
         "Stored lines": stored_lines(view.run),
         "Commit": str(view.row["commit"] or ""),
         "Finished": done.finished,
@@ -56,7 +56,7 @@ def stored_lines(run: Run) -> str:
     """Return whether the image lines still have the checksum in done.json, as text."""
     lines = list(run.lines())
     if not lines:
-        return "not at hand"
+        return "missing"
     intact = lines_digest(lines) == run.complete.images_sha256
     return f"{len(lines)} images, {'intact' if intact else 'CHANGED since they were scored'}"
 
@@ -88,6 +88,7 @@ def _seed_row(name: str, seed: int, run: Run) -> tuple[str, ...]:
 
 def recipe_digest(folder: Path) -> str:
     """Return the first 12 hex digits of the digest of recipe.json beside the weights, or "–" if it is missing."""
+    # Weights from elsewhere have no recipe.json.
     with suppress(OSError, ValueError):
         return digest(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))[:12]
     return UNDEFINED

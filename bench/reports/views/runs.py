@@ -77,6 +77,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
 def _views(run: Run) -> dict[str, Mapping[str, Any]]:
     """Return the breakdowns for the page, empty without image lines. Without segments: confusion and intervals only."""
+    # A run that was copied without its image lines still has its totals.
     if next(iter(run.lines()), None) is None:
         return {}
     segments = ("errors", "by_size") if run.score.PQ.all.n else ()

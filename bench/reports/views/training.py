@@ -92,9 +92,10 @@ def training_log(model: ModelRecord | PredictionsRecord) -> Sequence[Row]:
     shipped = Path(str(files("bench.adapters"))) / model.source
     folder = shipped if shipped.is_dir() else Path(model.source)
     log = folder / "training.jsonl"
+    # A log beside other weights would show the curve of another training.
     if not log.is_file() or folder_digest(folder, model.files) != model.weights:
         return []
     rows: list[Any] = []
-    with suppress(OSError, ValueError):  # what a training that was cut short left unfinished ends the curve
+    with suppress(OSError, ValueError):  # an interrupted training may leave an incomplete last line
         rows.extend(loads_strict(line) for line in iter_lines(log))
     return [row for row in rows if isinstance(row, dict) and "step" in row]
