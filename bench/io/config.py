@@ -159,7 +159,7 @@ def from_dict(cls: type[T], data: Any, where: str, unknown: Unknown = "error") -
 
 @cache  # resolving the annotations takes longer than converting the values
 def _fields(cls: type) -> tuple[dict[str, Any], list[str]]:
-    """Return key â type of a dataclass, and the keys without a default."""
+    """Return key → type of a dataclass, and the keys without a default."""
     hints, none = typing.get_type_hints(cls), dataclasses.MISSING
     fields = [field for field in dataclasses.fields(cls) if field.init]
     required = [field.name for field in fields if field.default is none and field.default_factory is none]

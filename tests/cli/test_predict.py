@@ -50,7 +50,7 @@ def test_names_of_all_scripts_and_one_broken_picture(place: Place, call: Call) -
     said = call("predict", folder, "--model", place.model, "--checkpoint", "plain", "--out", out)
     assert said.code == 3
     assert "image 'broken'" in said.err and "broken.tif" in said.err and "5 of 6 images were predicted" in said.err
-    assert "2 .txt, 1 folder, 1 .gif (below.png, more.txt, notes.txt, â¦)" in said.err
+    assert "2 .txt, 1 folder, 1 .gif (below.png, more.txt, notes.txt, …)" in said.err
     assert len(list(out.glob("*.png"))) == len(list((out / "predictions").glob("*.png"))) == 5
     assert set(load_json(out / "predictions" / "predictions.json").annotations) == {"街道", "城市", "a b", "a_b", "é"}
 
