@@ -120,7 +120,7 @@ def print_origin(run: Run, save_predictions: bool) -> None:
         finished = datetime.fromisoformat(run.complete.finished).astimezone()
         today = finished.date() == datetime.now().astimezone().date()
         when = f"{finished:%H:%M}" if today else f"{finished:%Y-%m-%d %H:%M}"
-        print_status(f"finished {when}, stored result; --overwrite computes it again")
+        print_status(f"finished {when}, shown again; --overwrite computes it again")
     if save_predictions and run.done is not None and not (run.folder / "predictions" / "predictions.json").is_file():
         print_status(f"{run.folder}: not all predictions were kept; --overwrite computes the run again and keeps them")
     print_unlisted_code(run)

@@ -118,7 +118,7 @@ def test_the_audit_of_a_map(place: Place, call: Call) -> None:
     assert "ceiling: PQ 100.0, mIoU 100.0" in said
     answer = call("data", "map", "cityscapes", "--data-root", place.data)
     assert answer.code == 2
-    assert "not mapped" in answer.err
+    assert "has no label map" in answer.err
 
 
 def test_an_audit_is_kept_beside_a_run_on_the_mapped_truth(place: Place, scored: Path, call: Call) -> None:

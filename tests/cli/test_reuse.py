@@ -263,7 +263,7 @@ def test_the_number_is_that_of_the_code_beside(world: World, call: Call) -> None
 def test_a_finished_run_says_when_it_was_made(world: World, call: Call) -> None:
     call(*world.command)
     answer = call(*world.command)
-    assert "stored result; --overwrite computes it again" in answer.err
+    assert "shown again; --overwrite computes it again" in answer.err
     world.options.append("--overwrite")
     assert not reused(call, world)
 
