@@ -18,7 +18,7 @@ from bench.metrics.score import totals
 from bench.metrics.semantic import SEMANTIC_VERSION, category_indices, confusion_of
 from bench.overlap import Overlap, PredictedSegment
 from bench.results.line_digests import digests_of, lines_digest
-from bench.results.predictions import PredictionFolder
+from bench.results.predictions import PredictionFolder, saved_predictions
 from bench.results.run import Run
 from bench.types import Categories, Prediction
 
@@ -49,7 +49,7 @@ class VerificationCheck:
 def verify(run: Run, predictions: PredictionFolder | None = None) -> list[VerificationCheck]:
     """Run every check that needs no data set. Raises PartialRun if the run is not complete.
 
-    `predictions` are compared with the image lines: those saved by the run, or repeated ones. Skipped if None.
+    `predictions` are compared with the image lines, those saved by the run if None. Skipped if there are none.
     """
     # Raises PartialRun.
     _ = run.score
@@ -63,7 +63,7 @@ def verify(run: Run, predictions: PredictionFolder | None = None) -> list[Verifi
         _tried("checksum", lambda: _checksum(run, lines)),
         totals_check(run, lambda: lines),
         _tried("key", lambda: _key(run, lines)),
-        _tried("predictions", lambda: _predictions(run, lines, predictions)),
+        _tried("predictions", lambda: _predictions(run, lines, predictions or saved_predictions(run))),
     ]
 
 

@@ -41,6 +41,10 @@ IdsName = Annotated[
 Divisor = Annotated[int, typer.Option(min=2, help="Divisor of category and instance in one number.")]
 Void = Annotated[list[int] | None, typer.Option(help="Value of void in the maps; may be repeated.")]
 LabelMapName = Annotated[str | None, typer.Option(help="Map from the predictions' classes to the data set's.")]
+KeepName = Annotated[
+    Literal["copy", "link", "reference", "none"],
+    typer.Option(help="With --out, how predictions are kept: copied, as hard links, where they lie, or not at all."),
+]
 MatchName = Annotated[Literal["id", "stem"], typer.Option(help="Find predictions by image id, or by file name.")]
 
 
@@ -72,6 +76,7 @@ def score_command(
     max_pixels: MaxPixels = None,
     protocol: ProtocolName = "coco",
     out: Annotated[Path | None, typer.Option(help="Keep the score as a run below this folder.")] = None,
+    keep_predictions: KeepName = "copy",
     metrics: Metric = None,
     shard: Part = "0/1",
     overwrite: Overwrite = False,
@@ -84,16 +89,16 @@ def score_command(
     part, made = _part(shard, out), _made(predictions, pred, pred_dir)
     truth = select(_truth(dataset, gt, gt_dir, data_root), limit, images)
     options = Options(format_, ids, divisor, tuple(void or ()), label_map, match)
-    opened = _opened(made, truth, options)
+    opened, keep = _opened(made, truth, options), "none" if out is None else keep_predictions
     # Without --out the run is scored in a temporary folder, so that there is one way to a score.
     with tempfile.TemporaryDirectory() as scratch, run_progress("scoring") as (on_file, on_image):
         done = score(
             opened.predictions, opened.dataset, out or Path(scratch), name=name, form=opened.options, workers=workers,
-            protocol=protocol, overwrite=overwrite, save_predictions=out is not None,
+            protocol=protocol, overwrite=overwrite, keep_predictions=keep,
             metrics=[metrics] if metrics else [], shard=part, command=["bench", *sys.argv[1:]], on_image=on_image,
-            on_file=on_file, identified=out is not None,
+            on_file=on_file, on_notice=print_status, identified=out is not None,
         )  # fmt: skip
-        print_origin(done, save_predictions=out is not None)
+        print_origin(done, save_predictions=keep != "none")
     if done.done is None:
         render.render_run_or_shard(done, part, json_)
     else:

@@ -49,10 +49,11 @@ def verify_command(
     from bench.results.run import find_run
 
     done = find_run(run, results)
-    made = open_predictions(predictions) if predictions else saved_predictions(done)
-    checks, found = verify(done, made), None
+    given = open_predictions(predictions) if predictions else None
+    checks, found = verify(done, given), None
     if reference:
-        found = _by_reference(done, _required(made, done), open_truth(done, dataset, gt, gt_dir, data_root), workers)
+        made = _required(given or saved_predictions(done), done)
+        found = _by_reference(done, made, open_truth(done, dataset, gt, gt_dir, data_root), workers)
         checks += found.checks
     print_json(_json(done, checks, found)) if json_ else _show(done, checks, found)
     raise typer.Exit(1 if any(check.result == "failed" for check in checks) else 0)

@@ -18,7 +18,7 @@ from bench.models.adapter import Adapter
 from bench.parallel import batches, forked_map, ordered_map
 from bench.results.accumulator import ScoredLine
 from bench.results.image_line import image_line, image_line_from_files
-from bench.results.predictions import Predictions
+from bench.results.predictions import CocoFiles, Keep, PredictionFolder, Predictions, PredictionWriter
 from bench.types import Categories, Image, Prediction, ProgressCallback, Sample
 
 # Images: starting the workers takes as long as scoring some dozens of PNGs.
@@ -59,7 +59,8 @@ def predict_and_score(
                 prediction = replace(prediction, semantic=None)
             if labels is not None:
                 prediction = remap_prediction(prediction, labels)
-        return _score(sample, prediction, {**seconds, "postprocess": time.perf_counter() - start}, session)
+        seconds = {**seconds, "postprocess": time.perf_counter() - start}
+        return _score(sample, prediction, seconds, session, session.predictions)
 
     with closing(_infer(adapter, todo, workers)) as outputs:
         _append_all(session, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
@@ -71,32 +72,61 @@ def score_predictions(
     *,
     workers: int = 2,
     labels: LabelMap | None = None,
+    keep: Keep = "copy",
     on_image: ProgressCallback | None = None,
-) -> None:
+) -> str:
     """Score the prediction files of the images that the run lacks; only the images of the session's shard.
 
-    `labels` maps their label space to that of the data set; None if they are the same.
+    `labels` maps their label space to that of the data set; None if they are the same. If the session saves
+    predictions, COCO panoptic files are kept as they are, by `keep`; others are written as such. Return why they are
+    kept otherwise than by `keep`, or "".
     """
     predicted = session.dataset.categories if labels is None else labels.source
     mine = session.shard.of(session.dataset.samples)
     todo = [sample for sample in mine if sample.image_id not in session.done]
-    # Two panoptic PNGs are scored from their runs, without arrays, unless something needs the pixels.
-    fast = session.predictions is None and labels is None and not session.metrics
+    ready = {} if labels is not None or session.predictions is None else _ready(predictions, mine, predicted)
+    writer = None if ready else session.predictions
 
     def finish(sample: Sample) -> Scored:
         start = time.perf_counter()
-        plain = predictions.panoptic_only(sample.image_id, predicted) if fast else None
-        line = None if plain is None else image_line_from_files(sample, plain)
-        if line is not None:
-            return session.score_line(line), {"score": time.perf_counter() - start}
+        # Semantic maps and boundaries are counted from arrays.
+        runs = labels is None and writer is None and not session.metrics
+        files = predictions.coco_files(sample.image_id, predicted) if runs else None
+        if files is not None and files.semantic is None:
+            line = image_line_from_files(sample, files.panoptic)
+            if line is not None:
+                return session.score_line(line), {"score": time.perf_counter() - start}
         prediction = predictions.read(sample.image_id, predicted)
         if labels is not None:
             prediction = remap_prediction(prediction, labels)
-        return _score(sample, prediction, {}, session)
+        return _score(sample, prediction, {}, session, writer)
 
-    forked = fast and workers > 1 and _should_fork(todo)
+    forked = writer is None and workers > 1 and _should_fork(todo)
     scored = forked_map(finish, todo, workers) if forked else ordered_map(finish, todo, workers)
     _append_all(session, scored, len(mine), on_image)
+    return _keep(predictions, ready, keep, session)
+
+
+def _ready(predictions: Predictions, mine: Sequence[Sample], categories: Categories) -> dict[str, CocoFiles]:
+    """Return image id → COCO panoptic files that can be kept as they are; {} unless all images have them."""
+    found = {sample.image_id: predictions.coco_files(sample.image_id, categories) for sample in mine}
+    ready = {image_id: files for image_id, files in found.items() if files is not None}
+    return ready if len(ready) == len(found) else {}
+
+
+def _keep(predictions: Predictions, ready: Mapping[str, CocoFiles], keep: Keep, session: RunSession) -> str:
+    """Keep the files of all images, those of an interrupted run included. Return why not by `keep`, or ""."""
+    if session.predictions is None:
+        return ""
+    if not ready:
+        return (
+            "" if keep == "copy" else "they are not COCO panoptic files of the data set's classes, and written as such"
+        )
+    by = predictions if keep == "reference" and isinstance(predictions, PredictionFolder) else None
+    reason = session.keep(ready, link=keep == "link", by=by)
+    if reason:
+        return f"hard links are not possible here ({reason}), so that they are copies"
+    return "" if by or keep != "reference" else "they are matched by file name, so that they are copies"
 
 
 def _should_fork(todo: Sequence[Sample]) -> bool:
@@ -120,9 +150,12 @@ def _append_all(
                 on_image(len(session.done), total)
 
 
-def _score(sample: Sample, prediction: Prediction, seconds: Mapping[str, float], session: RunSession) -> Scored:
-    if session.predictions is not None:
-        session.predictions.write(sample.image_id, prediction)
+def _score(
+    sample: Sample, prediction: Prediction, seconds: Mapping[str, float], session: RunSession,
+    writer: PredictionWriter | None,
+) -> Scored:  # fmt: skip
+    if writer is not None:
+        writer.write(sample.image_id, prediction)
     start = time.perf_counter()
     line = session.score_line(image_line(sample, prediction, session.dataset.categories, session.metrics))
     return line, {**seconds, "score": time.perf_counter() - start}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.datasets.dataset import Dataset
+from bench.errors import PartialRun
 from bench.evaluation.evaluator import score_predictions
 from bench.evaluation.identity import image_inputs, run_identity
 from bench.evaluation.session import RunSession, finished_run, run_folder
@@ -14,7 +15,7 @@ from bench.forms.opening import open_matched
 from bench.io.hashing import FileDigests
 from bench.metrics.pq import Protocol
 from bench.results.image_line import Metrics
-from bench.results.predictions import Predictions
+from bench.results.predictions import Keep, Predictions
 from bench.results.run import Run, read_run
 from bench.results.shards import WHOLE, Shard
 from bench.types import ProgressCallback
@@ -29,19 +30,22 @@ def score(
     form: Options = AUTO,
     workers: int = 2,
     protocol: Protocol = "coco",
-    save_predictions: bool = True,
+    keep_predictions: Keep = "copy",
     overwrite: bool = False,
     metrics: Metrics = (),
     shard: Shard = WHOLE,
     command: Sequence[str] = (),
     on_image: ProgressCallback | None = None,
     on_file: ProgressCallback | None = None,
+    on_notice: Callable[[str], None] | None = None,
     identified: bool = True,
 ) -> Run:
-    """Score prediction files. The run is like that of a model, and contains a copy of the predictions.
+    """Score prediction files. The run is like that of a model, and keeps the predictions.
 
     `predictions` is a folder or a JSON in a form of docs/predictions.md, `form` the options for reading it; `name`
     defaults to the folder's name. Raises DataError before anything is scored if an image has no prediction.
+    COCO panoptic files are kept as they are: as copies, hard links, or by a reference to their folder; others are
+    written as such. `on_notice` is called with the reason if they are kept otherwise than by `keep_predictions`.
     `on_file(done, total)` is called while files without a cached digest are hashed. If not `identified`, no file is
     hashed; only for a temporary `out`.
 
@@ -63,7 +67,15 @@ def score(
         return finished
     with RunSession(
         folder, data, identity, inputs, digests,
-        save_predictions=save_predictions, overwrite=overwrite, shard=shard, command=command,
+        save_predictions=keep_predictions != "none", overwrite=overwrite, shard=shard, command=command,
     ) as session:  # fmt: skip
-        score_predictions(made, session, workers=workers, labels=labels, on_image=on_image)
+        notice = score_predictions(
+            made, session, workers=workers, labels=labels, keep=keep_predictions, on_image=on_image
+        )
+        # By content, since making or removing a hard link moves the times of the file that it leads to.
+        if inputs and made.digest(digests, inputs) != model["predictions"]:
+            session.discard()
+            raise PartialRun(f"{made.name}: the predictions changed while they were scored; repeat the command")
+    if notice and on_notice:
+        on_notice(f"--keep-predictions {keep_predictions}: {notice}")
     return read_run(folder)

@@ -14,7 +14,7 @@ from bench.evaluation.identity import identity_digest, input_files
 from bench.io.files import read_json, write_json
 from bench.io.hashing import FileDigests
 from bench.results.accumulator import RunAccumulator, ScoredLine
-from bench.results.predictions import PredictionWriter
+from bench.results.predictions import CocoFiles, PngFolder, PredictionFolder, PredictionWriter
 from bench.results.provenance import provenance
 from bench.results.resume import INPUTS, drop_changed, take_over
 from bench.results.run import Run, read_run
@@ -79,6 +79,7 @@ class RunSession:
             )
             opened.enter_context(self._writer)
             self.done, self.set_metadata = self._writer.done, self._writer.set_metadata
+            self.discard = self._writer.discard
             opened.enter_context(self._errors_with_progress())
             # Before the first line: `take_over` compares them if the run is interrupted.
             write_json(folder / INPUTS, dict(inputs or {}))
@@ -100,6 +101,18 @@ class RunSession:
         """Append the line of an image, with its seconds per stage, and add it to the totals."""
         if self._writer.append(scored.image_id, scored.text, seconds):
             self._accumulator.add(scored)
+
+    def keep(self, found: Mapping[str, CocoFiles], *, link: bool = False, by: PredictionFolder | None = None) -> str:
+        """Keep the predictions of all images as they are: as copies, hard links, or by reference to the folder `by`.
+
+        Return why they are copies in place of links, or "".
+        """
+        assert self.predictions is not None
+        if by is None:
+            return self.predictions.keep(found, link=link)
+        ids = {sample.image_id for sample in self.dataset.samples}
+        self.predictions.refer(found, PngFolder(str(by.folder.absolute()), by.png_digest(self._digests, ids)))
+        return ""
 
     def _finish(self) -> None:
         """Write predictions.json and the totals; for a shard, write image_ids.json for the merge.

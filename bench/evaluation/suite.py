@@ -39,7 +39,7 @@ def _one(planned: SuiteRun, out: Path, on_image: ProgressCallback, command: Sequ
     if planned.predictions is not None:
         return score(
             planned.predictions, data, out, name=planned.name, protocol=planned.protocol,
-            save_predictions=False, overwrite=overwrite, command=command, on_image=on_image,
+            keep_predictions="none", overwrite=overwrite, command=command, on_image=on_image,
         )  # fmt: skip
     spec = resolve_model(
         planned.model or "", data.name, base=data.base, checkpoint=planned.checkpoint,

@@ -10,7 +10,7 @@ from bench.forms.classes import Ids, Options, category_of, check_isthing
 from bench.io.canonical_json import digest
 from bench.io.coco import PanopticFile
 from bench.io.hashing import FileDigests
-from bench.results.predictions import PredictionFolder
+from bench.results.predictions import CocoFiles, PredictionFolder
 from bench.types import Categories, Panoptic, Prediction
 
 
@@ -47,7 +47,7 @@ class RenumberedCoco:
             )
         return Prediction(Panoptic(source.id_map, infos))
 
-    def panoptic_only(self, image_id: str, categories: Categories) -> PanopticFile | None:
+    def coco_files(self, image_id: str, categories: Categories) -> CocoFiles | None:
         return None
 
     def digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:

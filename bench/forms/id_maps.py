@@ -20,9 +20,9 @@ from bench.errors import DataError, UsageError, error_context
 from bench.forms.arrays import IdArray, Segments, is_rgb, read_map, values_of
 from bench.forms.classes import Ids, Options, category_of, numbers, other_ids
 from bench.io.canonical_json import digest
-from bench.io.coco import PanopticFile
 from bench.io.coco_json import ID_LIMIT, SCORE_LIMIT
 from bench.io.hashing import FileDigests, files_digest
+from bench.results.predictions import CocoFiles
 from bench.types import Categories, Panoptic, Prediction, Readable, SegmentInfo
 
 Coding = Literal["cityscapes", "ids", "mmdetection"]
@@ -60,7 +60,7 @@ class IdMaps:
                 _check_zero(panoptic)
             return Prediction(panoptic)
 
-    def panoptic_only(self, image_id: str, categories: Categories) -> PanopticFile | None:
+    def coco_files(self, image_id: str, categories: Categories) -> CocoFiles | None:
         return None
 
     def digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:

@@ -10,9 +10,8 @@ from bench.errors import DataError
 from bench.forms.classes import Match
 from bench.forms.folder import stem_of
 from bench.io.canonical_json import digest
-from bench.io.coco import PanopticFile
 from bench.io.hashing import FileDigests
-from bench.results.predictions import Predictions
+from bench.results.predictions import CocoFiles, Predictions
 from bench.types import Categories, Prediction, Sample
 
 
@@ -38,8 +37,8 @@ class Renamed:
     def read(self, image_id: str, categories: Categories) -> Prediction:
         return self.predictions.read(self.own[image_id], categories)
 
-    def panoptic_only(self, image_id: str, categories: Categories) -> PanopticFile | None:
-        return self.predictions.panoptic_only(self.own[image_id], categories)
+    def coco_files(self, image_id: str, categories: Categories) -> CocoFiles | None:
+        return self.predictions.coco_files(self.own[image_id], categories)
 
     def digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:
         # The pairs are a part of the digest: other pairs of the same files have another score.

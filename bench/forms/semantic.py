@@ -18,10 +18,10 @@ from bench.errors import DataError, error_context
 from bench.forms.arrays import is_rgb, read_map, replaced, values_of
 from bench.forms.classes import Ids, Options, numbers, other_ids
 from bench.io.canonical_json import digest, to_plain
-from bench.io.coco import PanopticFile
 from bench.io.hashing import FileDigests, files_digest
 from bench.io.images import read_rgb
 from bench.metrics.semantic import semantic_from_panoptic
+from bench.results.predictions import CocoFiles
 from bench.types import Categories, Panoptic, Prediction, Readable
 
 VOID = (-1, 255)  # 255 is void in train ids, and the usual "ignore" of training code
@@ -69,7 +69,7 @@ class SemanticMaps:
         table = [known.get(value, void_id(categories)) for value in values.tolist()]
         return replaced(ids, values, table)
 
-    def panoptic_only(self, image_id: str, categories: Categories) -> PanopticFile | None:
+    def coco_files(self, image_id: str, categories: Categories) -> CocoFiles | None:
         return None
 
     def digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:

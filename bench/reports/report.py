@@ -15,7 +15,7 @@ from bench.reports.breakdown_tables import breakdown_tables
 from bench.reports.figures.class_bars import class_bars
 from bench.reports.figures.plot import PALETTE
 from bench.reports.figures.summary import plots
-from bench.reports.page.gallery import CAP_MB, gallery
+from bench.reports.page.gallery import CAP_MB, gallery, missing
 from bench.reports.page.page import write_page
 from bench.reports.pictures.overlays import overlays, side_by_side
 from bench.reports.tables import (
@@ -32,7 +32,7 @@ from bench.reports.tables import (
 )
 from bench.reports.views.label_maps import MapView, map_views
 from bench.reports.views.runs import RunView, run_views
-from bench.results.predictions import safe_file_stem, saved_predictions
+from bench.results.predictions import safe_file_stem
 from bench.results.run import Run
 
 PAGE = "index.html"
@@ -113,7 +113,7 @@ def _overlays(views: Sequence[RunView], out: Path, dataset: Dataset | None) -> l
     """Write overlays of every run with saved predictions, in one folder per run and side by side if several."""
     if dataset is None or "panoptic" not in dataset.carries:
         return []
-    kept = [view for view in views if saved_predictions(view.run) is not None]
+    kept = [view for view in views if not missing(view)]
     together = []
     if len(kept) > 1:
         runs, labels = [view.run for view in kept], [view.label for view in kept]

@@ -3,6 +3,7 @@
 annotations.jsonl      one line per image, appended during a run; annotations-0-of-4.jsonl for a shard
 <image_id>.png         the name by `safe_file_stem`; id = R + 256 G + 65536 B
 semantic/<image_id>.png  category ids, 8 or 16 bit; an id without a category is void
+png_folder.json        of a run that keeps predictions by reference: the folder of its PNGs, which are not here
 predictions.json       the COCO file, written last
 """
 
@@ -10,14 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import threading
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -25,7 +28,8 @@ from bench.errors import DataError
 from bench.io import coco
 from bench.io.archive import exists
 from bench.io.coco_writer import coco_categories, write_panoptic
-from bench.io.files import open_append, read_lines, write_json
+from bench.io.config import read_record
+from bench.io.files import RERUN_HINT, open_append, read_lines, write_atomic, write_json
 from bench.io.hashing import FileDigests, files_digest
 from bench.io.images import read_labels, write_png
 from bench.results.run import Run
@@ -36,6 +40,26 @@ from bench.types import Categories, Panoptic, Prediction, Readable
 PLAIN = re.compile(r"[a-z0-9_-](?:[a-z0-9._-]{0,99}[a-z0-9_-])?")
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")  # by Windows, with any ending
 STEM_BYTES = 120  # of the legible part of any other name
+
+Keep = Literal["copy", "link", "reference", "none"]  # how a run keeps predictions that are COCO panoptic files already
+PNG_FOLDER = "png_folder.json"
+
+
+@dataclass(frozen=True)
+class CocoFiles:
+    """Files of one prediction in COCO panoptic format, unread. `semantic` is None without a semantic map."""
+
+    png: Path
+    semantic: Path | None
+    panoptic: coco.PanopticFile
+
+
+@dataclass(frozen=True)
+class PngFolder:
+    """Content of png_folder.json: the absolute path of the PNGs, and the digest of those that were scored."""
+
+    folder: str
+    digest: str
 
 
 def safe_file_stem(image_id: str) -> str:
@@ -91,6 +115,41 @@ class PredictionWriter:
             self._annotations.write(json.dumps(annotation) + "\n")
             self._annotations.flush()
 
+    def keep(self, found: Mapping[str, CocoFiles], *, link: bool) -> str:
+        """Keep COCO panoptic files as they are, as copies or hard links, in place of what was kept before.
+
+        Return why they are copies in place of links, or "".
+        """
+        self._forget()
+        reason = ""
+        for image_id, files in found.items():
+            name = f"{safe_file_stem(image_id)}.png"
+            places = [(files.png, self.folder / name), (files.semantic, self.folder / "semantic" / name)]
+            for source, target in places:
+                if source is not None:
+                    reason = reason or (_link(source, target) if link else "")
+                    if reason or not link:
+                        _copy(source, target)
+            self._annotate(image_id, files, name)
+        self._annotations.flush()
+        return reason
+
+    def refer(self, found: Mapping[str, CocoFiles], folder: PngFolder) -> None:
+        """Keep the annotations and the folder of the PNGs, in place of what was kept before."""
+        self._forget()
+        write_json(self.folder / PNG_FOLDER, vars(folder))
+        for image_id, files in found.items():
+            self._annotate(image_id, files, files.panoptic.annotation["file_name"])
+        self._annotations.flush()
+
+    def _forget(self) -> None:
+        (self.folder / PNG_FOLDER).unlink(missing_ok=True)
+        self._annotations.truncate(0)
+
+    def _annotate(self, image_id: str, files: CocoFiles, name: str) -> None:
+        annotation = {**files.panoptic.annotation, "image_id": image_id, "file_name": name}
+        self._annotations.write(json.dumps(annotation) + "\n")
+
     def _write_png(self, image_id: str, panoptic: Panoptic) -> dict[str, Any]:
         name = f"{safe_file_stem(image_id)}.png"
         annotation = write_panoptic(self.folder / name, panoptic)
@@ -113,6 +172,23 @@ class PredictionWriter:
         )
 
 
+def _copy(source: Path, target: Path) -> None:
+    # By a new file: the target may be a hard link to a file of the user.
+    with write_atomic(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def _link(source: Path, target: Path) -> str:
+    """Make a hard link, and return ""; return the reason if the file system does not allow it."""
+    try:
+        with write_atomic(target) as temporary:
+            # os.link would link a symbolic link itself.
+            os.link(source.resolve(), temporary)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
 class Predictions(Protocol):
     """Predictions made elsewhere, in any form, read on demand."""
 
@@ -131,8 +207,8 @@ class Predictions(Protocol):
     def read(self, image_id: str, categories: Categories) -> Prediction:
         """Return the prediction of one image in `categories`. Raises DataError if it is missing or broken."""
 
-    def panoptic_only(self, image_id: str, categories: Categories) -> coco.PanopticFile | None:
-        """Return the COCO panoptic file that is the whole prediction of an image, unread; None in any other form."""
+    def coco_files(self, image_id: str, categories: Categories) -> CocoFiles | None:
+        """Return the COCO panoptic files of an image that are its prediction as they are; None in any other form."""
 
     def digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:
         """Return the sha256 of the files of `image_ids` (None: of all images) and of the options of the form."""
@@ -163,19 +239,28 @@ class PredictionFolder:
 
         A missing PNG raises no error here, only in `read`.
         """
-        named: list[tuple[str, Readable]] = [("json", self.file.path)]
-        for image_id, annotation in self.annotations.items():
-            if image_ids is not None and image_id not in image_ids:
-                continue
-            named.append((f"panoptic/{annotation['file_name']}", self.folder / annotation["file_name"]))
-            named.append((f"semantic/{image_id}", self._semantic(image_id)))
-        return files_digest(named, digests)
+        json_: list[tuple[str, Readable]] = [("json", self.file.path)]
+        return files_digest(json_ + self._pngs(image_ids), digests)
 
-    def panoptic_only(self, image_id: str, categories: Categories) -> coco.PanopticFile | None:
-        """Return the panoptic file of one image, unread; None if it is missing or has a semantic map beside it."""
-        if image_id not in self.annotations or self._semantic(image_id).is_file():
+    def png_digest(self, digests: FileDigests, image_ids: Collection[str] | None = None) -> str:
+        """Return the sha256 of the PNGs and semantic maps of `image_ids`, or of all images if None."""
+        return files_digest(self._pngs(image_ids), digests)
+
+    def _pngs(self, image_ids: Collection[str] | None) -> list[tuple[str, Readable]]:
+        named: list[tuple[str, Readable]] = []
+        for image_id, annotation in self.annotations.items():
+            if image_ids is None or image_id in image_ids:
+                named.append((f"panoptic/{annotation['file_name']}", self.folder / annotation["file_name"]))
+                named.append((f"semantic/{image_id}", self._semantic(image_id)))
+        return named
+
+    def coco_files(self, image_id: str, categories: Categories) -> CocoFiles | None:
+        """Return the files of one image, unread; None if it has no prediction."""
+        if image_id not in self.annotations:
             return None
-        return self._panoptic(image_id, categories)
+        semantic = self._semantic(image_id)
+        png = self.folder / self.annotations[image_id]["file_name"]
+        return CocoFiles(png, semantic if semantic.is_file() else None, self._panoptic(image_id, categories))
 
     def _panoptic(self, image_id: str, categories: Categories) -> coco.PanopticFile:
         annotation = self.annotations[image_id]
@@ -237,6 +322,20 @@ def open_coco_predictions(file: Path, folder: Path, name: str) -> PredictionFold
 
 
 def saved_predictions(run: Run) -> PredictionFolder | None:
-    """Return the predictions saved with a run, or None if they were not saved."""
-    folder = run.folder / "predictions"
-    return open_predictions(folder) if (folder / "predictions.json").is_file() else None
+    """Return the predictions saved with a run, or None if they were not saved.
+
+    Raises DataError if they are kept by reference, and the folder of their PNGs is gone or has changed.
+    """
+    file = run.folder / "predictions" / "predictions.json"
+    if not file.is_file():
+        return None
+    if not (reference := file.with_name(PNG_FOLDER)).is_file():
+        return open_predictions(file.parent)
+    stored = read_record(reference, PngFolder, RERUN_HINT)
+    made = open_coco_predictions(file, Path(stored.folder), file.parent.name)
+    where = f"{made.folder}: the predictions of {run.folder} are kept by reference, and"
+    if not made.folder.is_dir():
+        raise DataError(f"{where} this folder is gone; put it back, or score a copy of it")
+    if made.png_digest(FileDigests()) != stored.digest:
+        raise DataError(f"{where} the PNGs there have changed since they were scored; put them back, or score them")
+    return made

@@ -117,6 +117,11 @@ class RunWriter:
         self.done.add(image_id)
         return True
 
+    def discard(self) -> None:
+        """Delete the lines of this run, or of its shard."""
+        self._images.truncate(0)
+        self.done.clear()
+
     def finish(self, score: Mapping[str, Any], key: Mapping[str, Any], images_sha256: str | None = None) -> None:
         """Write done.json with totals, checksum and comparability key, which completes the run.
 

@@ -37,7 +37,7 @@ def write(root: Path, images: int) -> None:
 def scored(root: Path, out: str, workers: int) -> tuple[bytes, object]:
     made = open_coco_predictions(root / "pred.json", root / "pred", "pred")
     truth = load_coco_files(root / "gt.json", root / "gt")
-    run = score(made, truth, root / out, save_predictions=False, workers=workers)
+    run = score(made, truth, root / out, keep_predictions="none", workers=workers)
     return (run.folder / "images-0-of-1.jsonl").read_bytes(), run.score
 
 

@@ -88,7 +88,7 @@ def test_a_score_in_a_temporary_folder_keeps_nothing(data: Dataset, yaml: str, t
     made = run(yaml, data, tmp_path / "out").folder / "predictions"
     (made / f"{safe_file_stem(data.samples[1].image_id)}.png").write_bytes(b"no PNG")
     with pytest.raises(DataError, match=r"\n1 of 4 images are scored; without --out they are not kept$"):
-        score(made, data, tmp_path / "scratch", save_predictions=False, identified=False)
+        score(made, data, tmp_path / "scratch", keep_predictions="none", identified=False)
 
 
 def test_lines_of_changed_files_do_not_count_as_kept(data: Dataset, yaml: str, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def outcome(root: Path, out: str) -> tuple[str, bytes]:
     made = open_coco_predictions(root / "pred.json", root / "pred", "pred")
     try:
         run = score(
-            made, load_coco_files(root / "gt.json", root / "gt"), root / out, save_predictions=False, overwrite=True
+            made, load_coco_files(root / "gt.json", root / "gt"), root / out, keep_predictions="none", overwrite=True
         )
     except BenchError as error:
         return re.sub(r" at 0x\w+", "", str(error)), b""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.datasets.dataset import Dataset
+from bench.errors import DataError
 from bench.io.canonical_json import canonical_json
 from bench.metrics.errors import ERROR_TYPES
 from bench.reports.page.payload import box_of, payload
@@ -37,8 +38,8 @@ def gallery(views: Sequence[RunView], dataset: Dataset | None, cap_mb: float = C
 
     Raises DataError if the data set or the predictions contradict the stored numbers.
     """
-    notes = [note for view in views if (note := _missing(view))]
-    shown = [view for view in views if not _missing(view)]
+    notes = [note for view in views if (note := missing(view))]
+    shown = [view for view in views if not missing(view)]
     if dataset is None or "panoptic" not in dataset.carries:
         reason = why or "the data set has no panoptic truth" if dataset else why or "the data set is missing"
         return Gallery(notes=(f"No pictures: {reason}.", *notes))
@@ -47,11 +48,15 @@ def gallery(views: Sequence[RunView], dataset: Dataset | None, cap_mb: float = C
     return _filled(_Source(shown, dataset), round(cap_mb * 1e6), tuple(notes))
 
 
-def _missing(view: RunView) -> str:
+def missing(view: RunView) -> str:
     """Return why a run has no pictures, or "" if it has."""
     if not view.score.PQ.all.n or not view.views:
         return f"{view.label}: has no segments, or its image lines are missing."
-    if saved_predictions(view.run) is None:
+    try:
+        saved = saved_predictions(view.run)
+    except DataError as error:  # a folder that is kept by reference is gone or has changed
+        return f"{view.label}: {error}."
+    if saved is None:
         return (
             f"{view.label}: its predictions are missing (they are large and not under version control). "
             "Repeat its command (see Provenance) with --overwrite, then write the report again."
