@@ -1,11 +1,13 @@
 """Scoring of two sets of panoptic PNGs: this tool against other evaluators, each in a fresh process on the same files.
 
     python benchmarks/evaluator.py [--only coco400 coco5000 city200] [--peers hotcoco panopticapi cityscapes] [--json]
+    python benchmarks/evaluator.py --only coco400 city200distinct --kept copy link reference none [--repeats 5]
 
 Generated scenes with as many runs of equal pixels a row as COCO's annotations (14-23), kept in the cache; large sets
 list the same files several times. `bench score` computes PQ, mIoU and the stored lines; the others compute PQ only.
 Wall and processor seconds (of all its processes) and the peak memory of the first process (Linux); ratios are of wall
-time. The peers come with `pip install 'panoptic-bench[peers]'`.
+time. The peers come with `pip install 'panoptic-bench[peers]'`. With `--kept`, `bench score` alone, by turns without
+--out and with --out into a fresh folder for each way to keep the predictions: medians; the column `kept` is the ratio.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ import argparse
 import importlib.util
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -80,6 +84,7 @@ SETS = {
     "coco5000": Set(5000, 400, 480, 640, 30, 6.0),
     "city20": Set(20, 20, 1024, 2048, 40, 3.5),
     "city200": Set(200, 20, 1024, 2048, 40, 3.5),
+    "city200distinct": Set(200, 200, 1024, 2048, 40, 3.5),
 }
 
 
@@ -147,22 +152,22 @@ def annotated(path: Path, ids: NDArray[np.int32], classes: NDArray[np.int64], nu
     return {"image_id": number, "file_name": path.name, "segments_info": infos}
 
 
-def command(peer: str, folder: Path, workers: int) -> list[str]:
+def command(peer: str, folder: Path, workers: int, kept: Sequence[str] = ()) -> list[str]:
     files = [folder / "gt.json", folder / "pred.json", folder / "gt", folder / "pred"]
     if peer == "bench":
         options = zip(("--gt", "--pred", "--gt-dir", "--pred-dir"), files, strict=True)
         flat = [str(part) for pair in options for part in pair]
-        return [sys.executable, "-m", "bench", "score", *flat, "--workers", str(workers), "--json"]
+        return [sys.executable, "-m", "bench", "score", *flat, "--workers", str(workers), "--json", *kept]
     return [sys.executable, "-c", PEERS[peer].program, *map(str, files)]
 
 
-def timed(peer: str, folder: Path, workers: int) -> dict[str, float]:
+def timed(peer: str, folder: Path, workers: int, kept: Sequence[str] = ()) -> dict[str, float]:
     """Run one evaluator in a fresh process; return wall and processor seconds and peak MB."""
     environment = {**os.environ, "RAYON_NUM_THREADS": str(workers), "OMP_NUM_THREADS": "1"}
     start = time.perf_counter()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            command(peer, folder, workers), stdout=subprocess.DEVNULL, stderr=said, env=environment
+            command(peer, folder, workers, kept), stdout=subprocess.DEVNULL, stderr=said, env=environment
         )
         peak = 0
         while True:
@@ -205,15 +210,39 @@ def rows_of(name: str, peers: list[str], repeats: int) -> list[dict[str, object]
     ]  # fmt: skip
 
 
+def kept_rows(name: str, ways: list[str], repeats: int) -> list[dict[str, object]]:
+    """Return the median times of bench without --out and for each way to keep predictions, measured by turns."""
+    folder = made(name)
+    found: dict[str, list[dict[str, float]]] = {"no --out": [], **{way: [] for way in ways}}
+    for number in range(repeats + 1):
+        for way, times in found.items():
+            with tempfile.TemporaryDirectory(dir=folder) as out:  # on one file system with the files, for hard links
+                kept = [] if way == "no --out" else ["--out", out, "--keep-predictions", way]
+                one = timed("bench", folder, 2, kept)
+            times += [one] if number else []  # the first hashes the files
+    middle = {
+        way: {key: statistics.median(one[key] for one in times) for key in times[0]} for way, times in found.items()
+    }
+    bare = middle["no --out"]["wall_s"]
+    return [
+        {"set": name, "pairs": SETS[name].pairs, "predictions": way, **one, "kept": one["wall_s"] / bare}
+        for way, one in middle.items()
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=SETS, default=["coco400", "coco5000", "city200"])
     parser.add_argument("--peers", nargs="+", choices=list(PEERS)[1:], default=["hotcoco", "panopticapi"])
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--kept", nargs="+", choices=["copy", "link", "reference", "none"], help="ways to keep them")
+    parser.add_argument("--repeats", type=int, help="default 3, with --kept 5")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     peers = ["bench", *(peer for peer in asked.peers if importlib.util.find_spec(PEERS[peer].module))]
-    rows = [row for name in asked.only for row in rows_of(name, peers, asked.repeats)]
+    if asked.kept:
+        rows = [row for name in asked.only for row in kept_rows(name, asked.kept, asked.repeats or 5)]
+    else:
+        rows = [row for name in asked.only for row in rows_of(name, peers, asked.repeats or 3)]
     if asked.json:
         print(json.dumps(rows, indent=1))
         return

@@ -43,7 +43,7 @@ Void = Annotated[list[int] | None, typer.Option(help="Value of void in the maps;
 LabelMapName = Annotated[str | None, typer.Option(help="Map from the predictions' classes to the data set's.")]
 KeepName = Annotated[
     Literal["copy", "link", "reference", "none"],
-    typer.Option(help="With --out, how predictions are kept: copied, as hard links, where they lie, or not at all."),
+    typer.Option(help="How --out keeps COCO panoptic predictions."),
 ]
 MatchName = Annotated[Literal["id", "stem"], typer.Option(help="Find predictions by image id, or by file name.")]
 
