@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.analysis.reference import verify_reference
 from bench.analysis.verify import verify
 from bench.datasets.registry import load_coco_files
 from bench.errors import DataError, PartialRun
@@ -19,6 +20,8 @@ from bench.evaluation.score import score
 from bench.forms.classes import Options
 from bench.io.coco_writer import write_panoptic
 from bench.io.images import write_png
+from bench.reports.page.gallery import missing
+from bench.reports.views.runs import run_views
 from bench.results.merge import merge
 from bench.results.predictions import Keep, open_coco_predictions, safe_file_stem, saved_predictions
 from bench.results.run import Run, read_run
@@ -85,6 +88,16 @@ def test_kept_predictions_are_those_that_were_scored(root: Path, keep: Keep, sem
         source = root / "pred" / f"pred-{number}.png"
         assert files.png.read_bytes() == source.read_bytes()
         assert files.png.samefile(source) == (keep != "copy")
+
+
+@pytest.mark.parametrize("keep", KEPT)
+def test_the_reference_scores_what_is_kept(root: Path, keep: Keep) -> None:
+    pytest.importorskip("panopticapi.evaluation")
+    run = scored(root, keep)
+    made = saved_predictions(run)
+    assert made is not None and missing(run_views([run])[0]) == ""
+    found = verify_reference(run, load_coco_files(root / "gt.json", root / "gt"), made)
+    assert [check.result for check in found.checks if check.result == "failed"] == []
 
 
 def test_nothing_is_kept_if_so_asked(root: Path) -> None:
@@ -173,6 +186,7 @@ def test_a_folder_kept_by_reference_is_named_when_it_changed_or_is_gone(root: Pa
     (root / "pred").rename(root / "moved")
     with pytest.raises(DataError, match=r"pred: .*kept by reference, and this folder is gone"):
         saved_predictions(run)
+    assert "this folder is gone" in missing(run_views([run])[0])
     failed = verify(read_run(run.folder))[-1]
     assert failed.result == "failed" and "this folder is gone" in failed.findings[0]
 
