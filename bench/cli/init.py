@@ -20,14 +20,14 @@ def register(app: typer.Typer) -> None:
 
 
 def model_command(path: File = Path("model.yaml")) -> None:
-    """Write the YAML of a model and its adapter, a Python file of the same name."""
+    """Write the YAML of a model and its adapter in Python."""
     adapter = path.with_suffix(".py")
     _write({path: _start("model.yaml").replace("ADAPTER", adapter.name), adapter: _start("model.py.txt")})
     print_text(f"{path}\n{adapter}\nCheck it: bench models check {path}")
 
 
 def dataset_command(path: File = Path("data.yaml")) -> None:
-    """Write the YAML of a data set and three example pictures in the folder `example` beside it."""
+    """Write the YAML of a data set, with example pictures."""
     from bench.datasets.example import write_example
 
     folder = path.parent / "example"

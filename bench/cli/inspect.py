@@ -160,7 +160,7 @@ def _data_of(
         # A report without pictures is still a report, unless the user named data for them.
         if dataset or gt or root:
             raise
-        return None, str(error).splitlines()[0]
+        return None, f"{str(error).splitlines()[0].rstrip('.')}; give data that moved by --data-root, --dataset or --gt"
     if "gt" not in data.origin or pictures is not None:
         return data, ""
     print_status("the ground truth has no pictures: the gallery is drawn on grey; give their folder by --image-dir")

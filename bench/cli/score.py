@@ -179,7 +179,7 @@ def _truth(dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path
         return open_data(dataset, root, None, None)
     if gt is None or dataset is not None:
         raise UsageError("give the ground truth either by --dataset or by --gt with --gt-dir")
-    return load_coco_files(gt, gt_dir or gt.with_suffix(""))
+    return load_coco_files(gt, gt_dir or _folder_of(gt, "--gt-dir"))
 
 
 def _made(predictions: Path | None, pred: Path | None, pred_dir: Path | None) -> Any:
@@ -190,4 +190,13 @@ def _made(predictions: Path | None, pred: Path | None, pred_dir: Path | None) ->
         return predictions
     if pred is None or predictions is not None:
         raise UsageError("give the predictions either by --predictions or by --gt with --pred")
-    return open_coco_predictions(pred, pred_dir or pred.with_suffix(""), pred.stem)
+    return open_coco_predictions(pred, pred_dir or _folder_of(pred, "--pred-dir"), pred.stem)
+
+
+def _folder_of(file: Path, option: str) -> Path:
+    """Return the folder of the PNGs that a COCO panoptic JSON has by default. Raises DataError if there is none."""
+    from bench.errors import DataError
+
+    if file.is_file() and not file.with_suffix("").is_dir():
+        raise DataError(f"{file.with_suffix('')}: there is no such folder of PNGs; give it by {option}")
+    return file.with_suffix("")

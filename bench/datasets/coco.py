@@ -68,6 +68,8 @@ def _first(root: Path, places: tuple[str, ...], what: str, remedy: str) -> File:
         file = locate(root, place)
         if exists(file):
             return file
+    if not root.exists():
+        raise DataError(f"{root}: there is no such folder.\n{remedy}")
     raise DataError(f"{root}: no {what}; looked for {', '.join(places)}.\n{remedy}")
 
 

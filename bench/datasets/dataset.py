@@ -90,11 +90,16 @@ class DatasetSpec:
         for variable, folder in self.roots.items():
             if os.environ.get(variable):
                 return Path(os.environ[variable]) / folder
-        ways = f"set one of {', '.join(self.roots)}" if self.roots else "write `root:` into its YAML"
-        raise DataError(f"{name}: no data root. Give --data-root or {ways}.\n{self.help()}")
+        ways = f" Give --data-root or set one of {', '.join(self.roots)}." if self.roots else ""
+        raise DataError(f"{name}: no data root.{ways}\n{self.help()}")
 
     def help(self) -> str:
-        """Return how to obtain the data, the expected folder layout, and a data set that needs no download."""
+        """Return how to obtain the data, the expected folder layout, and a data set that needs no download.
+
+        For a user's data set it is the key of its YAML that names the folder.
+        """
+        if not self.roots and not self.embedded:
+            return "Write the folder into its YAML (`root`, and `files` below it), or give --data-root"
         get = f"Get it: {self.obtain}\n" if self.obtain else ""
         tree = f"Expected below the root:\n{self.tree.rstrip()}\n" if self.tree else ""
         return f"{get}{tree}To try the tool without any download: --dataset minicity"

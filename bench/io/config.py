@@ -52,7 +52,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         data = parse_yaml(read_bytes(path, MAX_YAML).decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error}); correct the file or name another") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path}: cannot be read ({reason}); correct the file or name another") from None
     except NOT_YAML as error:
         raise UsageError(f"{path}: is not valid YAML: {' '.join(str(error).split())[:300]}") from None
     if not isinstance(data, dict):
@@ -251,6 +252,8 @@ def find_config(kind: str, name: str) -> Path:
     """Return the YAML file for `name`: a path if it ends in .yaml or .yml, else a shipped file of that name."""
     if name.endswith((".yaml", ".yml")):
         return Path(name)
+    if name.endswith(".py"):
+        raise UsageError(f"{name}: name the YAML that has it as `adapter:`; `bench init model` writes one")
     known = shipped_configs(kind)
     if name not in known:
         raise UsageError(f"there is no {KIND_NAMES[kind]} {name!r}; {did_you_mean(name, known)}")

@@ -85,7 +85,7 @@ def resolve_model(
     there is none, with ways to the label space `space`.
     A `part` of a composed model must not be composed itself.
     """
-    family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml")) else (name, "", "")
+    family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml", ".py")) else (name, "", "")
     if family not in shipped_configs("models") and Path(name).is_dir():
         family, named = family_of(Path(name)), ""
         checkpoint = checkpoint or name

@@ -16,16 +16,20 @@ from bench.models.spec import ModelSpec
 def check_available(spec: ModelSpec) -> None:
     """Raise ModelError if packages, weights or the Python of an environment are missing, before any import or download.
 
-    The folder of a user's own adapter is not checked.
+    Of a user's own adapter only the existence of its path is checked.
     """
     require_packages(f"{spec.name}/{spec.checkpoint}", spec.needs)
     for part in spec.parts.values():
         check_available(part)
     if spec.env is not None:
         interpreter(spec.env)
-    if not spec.local or spec.is_user_adapter or spec.parts or spec.weightless:
+    if not spec.local or spec.parts or spec.weightless:
         return
     folder = Path(spec.source)
+    if spec.is_user_adapter:
+        if not folder.exists():
+            raise ModelError(f"{folder}: there is no such path; correct `path:` or write `weights: none`")
+        return
     if spec.framework is not None:
         if not folder.is_file():
             fetch = f"download {spec.url} to there" if spec.url else "copy it there"

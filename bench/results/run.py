@@ -111,8 +111,8 @@ def read_run(folder: Path) -> Run:
         if not below:
             raise DataError(f"{folder}: no run here (no run.json); `bench leaderboard` lists the runs below results/")
         if len(below) > 1:
-            some = ", ".join(str(path.parent) for path in below[:3])
-            raise DataError(f"{folder}: {len(below)} runs here ({some} ...); name one")
+            some = ", ".join([*(str(path.parent) for path in below[:3]), *(["…"] if len(below) > 3 else [])])
+            raise DataError(f"{folder}: {len(below)} runs here ({some}); name one")
         folder = below[0].parent
     meta = read_record(folder / "run.json", RunMetadata, REMEDY)
     done = read_record(folder / "done.json", Done, REMEDY) if (folder / "done.json").exists() else None

@@ -69,9 +69,29 @@ def test_a_root_that_moved_is_named_and_the_remedy(own: Path, call: Call) -> Non
     shutil.move(own / "data", own / "moved")
     told = call("report", "mine")
     assert told.code == 0 and "No pictures: " in told.err and str(own / "data" / "mine.yaml") in told.err
+    assert "--data-root, --dataset or --gt" in told.err
+    gone = call("data", "check", own / "moved" / "mine.yaml", "--data-root", "nowhere")
+    assert gone.code == 3 and "nowhere: there is no such folder" in gone.err and "minicity" not in gone.err
     again = call("report", "mine", "--dataset", own / "moved" / "mine.yaml", "--out", "report")
     assert again.code == 0 and "pictures" not in again.err and Path("report/overlays").is_dir()
     assert call("report", "mine", "--dataset", own / "moved" / "none.yaml").code == 2
+
+
+def test_an_adapter_in_place_of_its_yaml_and_a_missing_folder_of_weights(own: Path, call: Call) -> None:
+    told = call("models", "check", own / "model" / "mine.py")
+    assert told.code == 2 and "mine.py: name the YAML" in told.err
+    file = own / "model" / "mine.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("weights: none", "path: nowhere"), encoding="utf-8")
+    told = call("models", "check", file)
+    assert told.code == 4 and f"{own / 'model' / 'nowhere'}: there is no such path" in told.err
+
+
+def test_a_default_folder_of_pngs_that_is_missing_is_named_with_its_option(own: Path, call: Call) -> None:
+    data = own / "data"
+    truth = ["--gt", data / "gt.json", "--gt-dir", data / "gt"]
+    shutil.copy(data / "gt.json", own / "made.json")
+    told = call("score", *truth, "--pred", own / "made.json")
+    assert told.code == 3 and f"{own / 'made'}: there is no such folder" in told.err and "--pred-dir" in told.err
 
 
 def test_files_scored_against_files_have_a_gallery(own: Path, call: Call) -> None:
