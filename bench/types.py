@@ -211,7 +211,7 @@ def _dense(ids: NDArray[np.integer[Any]], listed: Sequence[int], void: int) -> t
     low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, 0)
     low, high = min(low, void, *listed, 0), max(high, void, *listed, 0)
     if high - low > MAX_SPAN:
-        raise DataError(f"segment ids span {low}..{high}; a panoptic PNG holds 24 bits")
+        raise DataError(f"segment ids span {low}..{high}; a panoptic PNG holds 24 bits; number them from 1")
     # Zeros stand for unlisted ids, since the pages of a zeroed table that no id touches are never allocated.
     table = np.zeros(high - low + 1, dtype=np.int32)
     table[void - low] = 1

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from bench.errors import DataError
 from bench.io import files
 from bench.io.coco import read_ids
-from bench.io.images import max_pixels, read_labels
+from bench.io.coco_json import ID_LIMIT
+from bench.io.images import PNG_START, max_pixels, read_labels
 from bench.types import MAX_SPAN
 
 Segments = Sequence[Mapping[str, Any]]
 IdArray = NDArray[np.integer[Any]]
 
-MAP_KEYS = ("panoptic_seg", "segmentation", "sem_seg", "ids", "arr_0")  # detectron2, transformers, mmdetection, savez
+MAP_KEYS = ("panoptic_seg", "segmentation")  # of detectron2 and transformers, beside other maps, too
+LONE_KEYS = ("sem_seg", "ids", "arr_0")  # of mmdetection and savez: "sem_seg" beside another map is semantic
 SEGMENT_KEYS = ("segments_info", "segments", "arr_1")
 # Classes and functions that numpy and the standard containers need in a pickle.
 BUILT = {
@@ -35,11 +37,21 @@ CORE = ("numpy.core.", "numpy._core.")  # renamed in numpy 2
 
 def is_rgb(path: Path) -> bool:
     """Return whether a file is a PNG of three or four channels, from its header."""
-    if path.suffix != ".png":
-        return False
+    return _color_type(path) in (b"\x02", b"\x06")
+
+
+def has_palette(path: Path) -> bool:
+    """Return whether a file is a PNG with a palette, from its header."""
+    return _color_type(path) == b"\x03"
+
+
+def _color_type(path: Path) -> bytes:
+    """Return the byte of a PNG's header that tells its channels; none for other files."""
+    if path.suffix.lower() != ".png":
+        return b""
     with path.open("rb") as stream:
         head = stream.read(26)
-    return head[:8] == b"\x89PNG\r\n\x1a\n" and head[25:26] in (b"\x02", b"\x06")
+    return head[25:26] if head[:8] == PNG_START else b""
 
 
 def _max_bytes() -> int:
@@ -48,10 +60,10 @@ def _max_bytes() -> int:
 
 def read_map(path: Path) -> tuple[IdArray, Segments | None]:
     """Return the (H, W) integer map of a file, and segments_info if the file holds them. An RGB PNG is 24-bit ids."""
-    if path.suffix == ".png":
+    if path.suffix.lower() == ".png":
         return (read_ids(path) if is_rgb(path) else read_labels(path)), None
     try:
-        content = _npz(path) if path.suffix == ".npz" else _npy(files.read_bytes(path, _max_bytes()))
+        content = _npz(path) if path.suffix.lower() == ".npz" else _npy(files.read_bytes(path, _max_bytes()))
         found, segments = _map_and_segments(content)
         return _checked(found), None if segments is None else _listed(segments)
     except FileNotFoundError:
@@ -128,23 +140,38 @@ def _map_and_segments(content: Any) -> tuple[Any, Any]:
         return content[0], content[1]
     if not isinstance(content, Mapping):
         return content, None
-    segments = next((content[key] for key in SEGMENT_KEYS if key in content), None)
+    lists = [value for value in content.values() if _is_segments(value)]
+    segments = next((content[key] for key in SEGMENT_KEYS if key in content), lists[0] if len(lists) == 1 else None)
     found = next((content[key] for key in MAP_KEYS if key in content), None)
     if found is None:
         maps = [value for value in content.values() if isinstance(value, np.ndarray) and value.ndim in (2, 3)]
-        if len(maps) != 1:
-            raise DataError(f"it holds {sorted(content)[:6]}; name the map panoptic_seg")
-        found = maps[0]
+        lone = [content[key] for key in LONE_KEYS if key in content]
+        if len(maps) > 1 or not maps + lone:
+            raise DataError(f"it holds {sorted(content)[:6]}; save one file for each image, the map as panoptic_seg")
+        found = (lone + maps)[0]
     inner = _map_and_segments(found) if not (isinstance(found, np.ndarray) and found.dtype != object) else (found, None)
     return inner[0], segments if inner[1] is None else inner[1]
+
+
+def _is_segments(value: Any) -> bool:
+    """Return whether a value is a list of objects, or an array of them."""
+    rows = value.tolist() if isinstance(value, np.ndarray) and value.dtype == object else value
+    return isinstance(rows, (list, tuple)) and bool(rows) and all(isinstance(one, Mapping) for one in rows)
 
 
 def _checked(found: Any) -> IdArray:
     ids = np.asarray(found)
     if ids.ndim == 3 and ids.shape[0] == 1:  # mmdetection's sem_seg
         ids = ids[0]
+    if ids.ndim == 2 and np.issubdtype(ids.dtype, np.floating):
+        exact = min(ID_LIMIT, 2 << np.finfo(ids.dtype).nmant)  # above it a float stands for several numbers
+        if (np.abs(ids) < exact).all() and (ids == np.rint(ids)).all():
+            ids = ids.astype(np.int32)
     if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
-        raise DataError(f"its map is {ids.shape} {ids.dtype}; (H, W) integers were expected")
+        raise DataError(
+            f"its map is {ids.shape} {ids.dtype}; (H, W) integers were expected: save the ids of one image, "
+            "as panoptic_seg.astype(np.int32)"
+        )
     if ids.size > max_pixels():
         raise DataError(f"its map has {ids.size} pixels, more than {max_pixels()}; give --max-pixels {ids.size}")
     return ids.astype(np.int64) if ids.dtype.itemsize == 8 else ids  # of any byte order, or unsigned

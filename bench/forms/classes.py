@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.errors import DataError
+from bench.io.coco_json import integer
 from bench.types import Categories
 
 Format = Literal["auto", "coco", "cityscapes", "ids", "mmdetection", "semantic"]
 Ids = Literal["dataset", "contiguous", "train-ids", "separated"]
 Match = Literal["id", "stem"]
 DIVISOR = 1000
-FORMS_VERSION = 1  # raised with every change of what is read from a form other than COCO panoptic
+FORMS_VERSION = 2  # raised with every change of what is read from a form other than COCO panoptic
 
 # detectron2: `standard` metadata (MaskFormer, Mask2Former) count all categories in the order of the data set;
 # `separated` ones (Panoptic FPN on COCO) count things from 0 and stuff from 1, stuff 0 being all things together.
@@ -61,10 +62,8 @@ def category_of(entry: Mapping[str, Any], categories: Categories, ids: Ids) -> i
 
     Raises DataError if the number stands for no category, or `isthing` contradicts the category.
     """
-    number = entry.get("category_id", entry.get("label_id"))
-    if type(number) is not int:
-        raise DataError(f"category_id is {number!r:.80}, not an integer")
-    isthing = entry.get("isthing")
+    number = integer(entry, "category_id" if "category_id" in entry else "label_id")
+    isthing = None if entry.get("isthing") is None else integer(entry, "isthing")
     if ids == "separated":
         if isthing is None:
             raise DataError("no `isthing`, which separated ids need; give other ids by --ids")
@@ -85,14 +84,12 @@ def category_of(entry: Mapping[str, Any], categories: Categories, ids: Ids) -> i
 
 def other_ids(values: list[int], categories: Categories, ids: Ids) -> str:
     """Return the remedy for numbers that are not among those of `ids`: other ids that have them, or a label map."""
-    others: list[Ids] = ["dataset", "contiguous", "train-ids", "separated"]
-    fit = [name for name in others if name != ids and set(values) <= {*numbers(categories, name), 255}]
+    same: tuple[Ids, ...] = ("contiguous", "train-ids")
+    others: tuple[Ids, ...] = ("dataset", "separated") if ids in same else (*same, "separated")
+    meant = set(values) - {255}
+    fit = [name for name in others if name != ids and meant and meant <= set(numbers(categories, name))]
     choice = " or ".join(f"--ids {name}" for name in fit)
-    return (
-        f"try {choice}, or " + "give --label-map FILE if they are other classes"
-        if fit
-        else ("give --label-map FILE if they are other classes, --void N if it means void")
-    )
+    return (f"try {choice}, or " if fit else "") + "give --label-map FILE if they are other classes"
 
 
 def check_isthing(entry: Mapping[str, Any], categories: Categories) -> None:

@@ -20,8 +20,9 @@ NAMED = {
     "semantic": ("_labelIds", "_labelTrainIds", "_labelColor", "_color"),
 }  # endings in cityscapesScripts and in ika's data
 SUFFIX = re.compile(
-    r"_leftImg8bit|(_leftImg8bit)?(_gtFine|_gtCoarse)?(_instanceIds|_labelIds|_labelTrainIds|_labelColor|_color|_panoptic)"
-    r"|_(panoptic_)?(seg|pred|prediction|mask)|\.(png|jpe?g|npy|npz|json)"
+    r"(_gtFine|_gtCoarse)?_leftImg8bit|(_leftImg8bit)?(_gtFine|_gtCoarse)?"
+    r"(_instanceIds|_instanceTrainIds|_labelIds|_labelTrainIds|_labelColor|_color|_panoptic)"
+    r"|_(panoptic_)?(seg|pred|prediction|mask)|\.(?i:png|jpe?g|npy|npz|json)"
 )
 
 
@@ -50,15 +51,15 @@ class Folder:
 
     @property
     def jsons(self) -> list[Path]:
-        return [path for path in self.files if path.suffix == ".json"]
+        return [path for path in self.files if path.suffix.lower() == ".json"]
 
     @property
     def maps(self) -> list[Path]:
-        return [path for path in self.files if path.suffix in MAPS]
+        return [path for path in self.files if path.suffix.lower() in MAPS]
 
     def named(self, form: str) -> list[Path]:
         """Return the PNGs whose names end as those of a form do."""
-        return [path for path in self.maps if path.stem.endswith(NAMED.get(form, ())) and path.suffix == ".png"]
+        return [path for path in self.maps if path.stem.endswith(NAMED.get(form, ())) and path.suffix.lower() == ".png"]
 
     def by_image(self, paths: Sequence[Path]) -> dict[str, Path]:
         """Return image id → file. Raise DataError if two files are of one image, or there is none."""
@@ -67,8 +68,9 @@ class Folder:
             image_id = stem_of(path.name)
             if image_id in found:
                 raise DataError(
-                    f"{self.path}: {found[image_id].name} and {path.name} are both of image {image_id!r}; keep one, "
-                    "or name the form of those that are meant by --format"
+                    f"{self.path}: {found[image_id].relative_to(self.path)} and {path.relative_to(self.path)} are both "
+                    f"of image {image_id!r}; keep one, rename one if they are of two images (folders do not count), or "
+                    "name the form of those that are meant by --format"
                 )
             found[image_id] = path
         if not found:
@@ -80,7 +82,10 @@ class Folder:
         kinds = Counter(path.suffix or "no ending" for path in self.files)
         counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(6))
         names = ", ".join(str(path.relative_to(self.path)) for path in self.files[:3])
-        return f"found: {counts} ({names}{', …' if len(self.files) > 3 else ''})" if self.files else "found: no file"
+        others = [kind for kind in kinds if kind.lower() not in (*MAPS, ".json")]
+        unread = f"; {' and '.join(others[:3])} files are not read" if others else ""
+        more = ", …" if len(self.files) > 3 else ""
+        return f"found: {counts} ({names}{more}){unread}" if self.files else "found: no file"
 
 
 def folder_of(path: Path) -> Folder:

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from bench.datasets.label_spaces import VoidLabel
 from bench.errors import DataError, UsageError, error_context
-from bench.forms.arrays import IdArray, Segments, is_rgb, read_map, values_of
+from bench.forms.arrays import IdArray, Segments, has_palette, is_rgb, read_map, values_of
 from bench.forms.classes import Ids, Options, category_of, numbers, other_ids
 from bench.io.canonical_json import digest
-from bench.io.coco_json import ID_LIMIT, SCORE_LIMIT
+from bench.io.coco_json import ID_LIMIT, SCORE_LIMIT, integer
 from bench.io.hashing import FileDigests, files_digest
+from bench.io.images import read_rgb
 from bench.results.predictions import CocoFiles
 from bench.types import Categories, Panoptic, Prediction, Readable, SegmentInfo
 
@@ -54,6 +55,7 @@ class IdMaps:
         segments = self.listed.get(image_id) if segments is None else segments
         with error_context(f"{path}, image {image_id!r}"):
             if segments is not None:
+                _check_palette(path, ids, segments)
                 return Prediction(_from_segments(ids, segments, categories, self.options))
             panoptic = self._decoded(ids, categories)
             if self.form == "mmdetection" and is_rgb(path) and not self.options.void:
@@ -81,8 +83,10 @@ class IdMaps:
             if not empty:
                 isthing = categories.items[categories.index_of[known[n]]].isthing
                 if self.form == "cityscapes" and k >= 0 and not isthing:
+                    remedy = other_ids([n], categories, class_ids(self.form, self.options))
                     raise DataError(
-                        f"value {value} has an instance number, but class {n} is stuff; name another form by --format"
+                        f"value {value} has an instance number, but class {n} is stuff; {remedy}, --format if it is "
+                        "another form"
                     )
                 infos[value] = SegmentInfo(known[n], iscrowd=isthing and self.form == "cityscapes" and k < 0)
         return _panoptic(ids, infos, values[void].tolist())
@@ -95,6 +99,18 @@ def _check_zero(panoptic: Panoptic) -> None:
             "value 0 is void in the PNGs that mmdetection writes, and class 0 in its maps; give --void 0 if it is "
             "void, or write the maps as npy"
         )
+
+
+def _check_palette(path: Path, ids: IdArray, segments: Segments) -> None:
+    """Raise DataError if the colours of a PNG's palette are the listed ids: an optimiser made it of an RGB PNG."""
+    if has_palette(path):
+        colors = read_rgb(path).astype(np.int64) @ np.array([1, 1 << 8, 1 << 16])
+        listed = {0, *(entry.get("id") for entry in segments)}
+        if set(values_of(colors).tolist()) <= listed and (colors != ids).any():
+            raise DataError(
+                "the colours of its palette are ids of segments_info, as PNG optimisers leave them; write it as RGB: "
+                'Image.open(file).convert("RGB").save(file)'
+            )
 
 
 def class_ids(coding: Coding, options: Options) -> Ids:
@@ -127,7 +143,9 @@ def is_void(
     if coding == "mmdetection":
         void = np.isin(values, options.void) | (number == len(known))
     elif coding == "cityscapes" and not options.void:
-        bare, numbered = [label.id for label in void_labels], [label.id for label in void_labels if label.isthing]
+        # Void labels have label ids alone: as train ids, 0 is road and 10 sky.
+        labels = void_labels if class_ids(coding, options) == "dataset" else ()
+        bare, numbered = [label.id for label in labels], [label.id for label in labels if label.isthing]
         void |= np.where(instance < 0, np.isin(number, [*bare, 255]), np.isin(number, numbered))
     return void
 
@@ -136,16 +154,15 @@ def _unknown(values: Values, number: Values, categories: Categories, coding: Cod
     ids = class_ids(coding, options)
     return (
         f"value {values[0]} is category {number[0]} (form {coding}), which is not among the categories by --ids {ids} "
-        f"({len(values)} such values); {other_ids(number.tolist(), categories, ids)}, --format if it is another form"
+        f"({len(values)} such values); {other_ids(number.tolist(), categories, ids)}, --void {values[0]} if it "
+        "means void, --format if it is another form"
     )
 
 
 def _from_segments(ids: IdArray, segments: Segments, categories: Categories, options: Options) -> Panoptic:
     infos: dict[int, SegmentInfo] = {}
     for entry in segments:
-        number, score = entry.get("id"), entry.get("score")
-        if type(number) is not int:
-            raise DataError(f"segments_info has the id {number!r:.80}, not an integer")
+        number, score = integer(entry, "id"), entry.get("score")
         if number in infos:
             raise DataError(f"segments_info lists id {number} twice; ids are unique in an image")
         # Such entries come from a model and not from a COCO file: its ids are positions, and guessing costs the score.
@@ -156,17 +173,26 @@ def _from_segments(ids: IdArray, segments: Segments, categories: Categories, opt
                 "transformers), separated (Panoptic FPN of detectron2), train-ids or dataset"
             )
         if score is not None and not (isinstance(score, int | float) and abs(score) <= SCORE_LIMIT):
-            raise DataError(f"segments_info has the score {score!r:.80}, not a number up to {SCORE_LIMIT:.0e}")
+            raise DataError(
+                f"segments_info has the score {score!r:.80}, not a number up to {SCORE_LIMIT:.0e}; leave it out"
+            )
         infos[number] = SegmentInfo(category_of(entry, categories, options.ids or "dataset"), score=score)
-    void = [value for value in (options.void or (-1, 0)) if value not in infos]
-    return _panoptic(ids, infos, [value for value in values_of(ids).tolist() if value in void])
+    unlisted = [value for value in values_of(ids).tolist() if value not in infos]
+    void = [value for value in unlisted if value in (options.void or (-1, 0))]
+    if others := [value for value in unlisted if value not in void]:
+        raise DataError(
+            f"ids {others[:5]} cover {int(np.isin(ids, others).sum())} pixels but are not in segments_info; list them, "
+            f"or give {' '.join(f'--void {value}' for value in [*options.void, *others[:1]])} if that is void"
+        )
+    return _panoptic(ids, infos, void)
 
 
 def _panoptic(ids: IdArray, infos: Mapping[int, SegmentInfo], void: Collection[int]) -> Panoptic:
     """Return the Panoptic of a map. The values in `void` are merged into one, which no segment has."""
-    one = next(iter(void), min((0, *infos)) - 1)
-    if len(void) > 1:
-        ids = np.where(np.isin(ids, list(void)), one, ids)
+    unused = min((0, *infos, int(ids.min(initial=0)))) - 1
+    one = next((value for value in void if abs(value) < ID_LIMIT), unused)
+    if set(void) - {one}:
+        ids = np.where(np.isin(ids, list(void)), one, ids.astype(np.int64))
     # The kernel of from_ids takes 32 bits; larger ids go another way.
     fits = ids.size and ids.min() > -ID_LIMIT and ids.max() < ID_LIMIT
     return Panoptic.from_ids(ids.astype(np.int32) if fits else ids, infos, void=one)

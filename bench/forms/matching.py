@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -84,7 +85,7 @@ def _unique(image_ids: Collection[str], keys: Sequence[str]) -> dict[str, str] |
 
 
 def _key(name: str) -> str:
-    stem = stem_of(name)
+    stem = stem_of(unicodedata.normalize("NFC", name))  # macOS decomposes accents in the names of files
     # COCO pads ids in file names to twelve digits, and the JSON has them as numbers.
     return stem.lstrip("0") or "0" if stem.isdecimal() else stem
 

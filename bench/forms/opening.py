@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +23,7 @@ from bench.forms.coco import RenumberedCoco, check_ids
 from bench.forms.folder import Folder, Lists, folder_of, listed_segments, stem_of
 from bench.forms.id_maps import Coding, IdMaps, Values, class_ids, is_void, split
 from bench.forms.matching import matched
-from bench.forms.semantic import VOID, SemanticMaps, ids_of, semantic_only
+from bench.forms.semantic import VOID, SemanticMaps, has_colors, ids_of, semantic_only
 from bench.io.config import shipped_configs
 from bench.io.files import read_bytes
 from bench.io.images import read_rgb
@@ -111,7 +112,7 @@ def _has_annotations(file: Path) -> bool:
         content = read_bytes(file)
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror or error}); name another file") from None
-    return content.lstrip()[:1] == b"{" and b'"annotations"' in content
+    return content.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{" and b'"annotations"' in content
 
 
 def _named_by(lists: Lists, files: Mapping[str, Path], found: Folder) -> dict[str, Path]:
@@ -151,8 +152,9 @@ def _form_of(found: Folder, lists: Lists, space: LabelSpace, options: Options) -
         raise DataError(f"{found.path}: no form of predictions is found here; {found.summary()}. {_known_forms()}")
     if lists.segments:
         return "ids"
-    fit: list[Format] = [form for form in ("cityscapes", "semantic") if found.named(form)]
-    fit = fit or _fitting(found.maps, space, options)
+    named: list[Format] = [form for form in ("cityscapes", "semantic") if found.named(form)]
+    fit = named or _fitting(found.maps, space, options)
+    left_out = "" if named else _left_out(found, lists)
     # Two forms give two scores, and a wrong guess would look like a bad model.
     if len(fit) > 1:
         raise UsageError(
@@ -162,9 +164,26 @@ def _form_of(found: Folder, lists: Lists, space: LabelSpace, options: Options) -
     if not fit:
         raise DataError(
             f"{found.path}: no form fits the maps here with --ids {options.ids or 'dataset'}; {found.summary()}. "
-            f"{_known_forms()}; give the category ids of a model by --ids, other classes by --label-map"
+            f"{left_out and left_out + '. '}{_known_forms()}; give the category ids of a model by --ids, other classes "
+            "by --label-map"
         )
+    if left_out and fit == ["semantic"]:  # small numbers of segments pass for categories
+        raise UsageError(f"{found.path}: {left_out}, or give --format semantic if the maps are {FORMS['semantic']}")
     return fit[0]
+
+
+def _left_out(found: Folder, lists: Lists) -> str:
+    """Return which JSON files may list segments and are not read, and what would be; "" if there are none.
+
+    These are empty ones, and those that have ids of categories.
+    """
+    unread = [path for path in found.jsons if path not in lists.jsons]
+    contents = {path.name: read_bytes(path) for path in unread}
+    names = [
+        n for n, text in contents.items() if len(text.strip()) < 3 or b'category_id"' in text or b'label_id"' in text
+    ]
+    what = '[{"image_id": …, "file_name": …, "segments_info": [{"id": …, "category_id": …}, …]}, …]'
+    return f"no segments are read from {' and '.join(names[:3])}; write those of all images as {what}" if names else ""
 
 
 def _known_forms() -> str:
@@ -175,7 +194,7 @@ def _fitting(maps: Sequence[Path], space: LabelSpace, options: Options) -> list[
     """Return the forms that fit all of some maps, taken evenly."""
     # Evenly, since neighbouring files are often of one scene with few classes.
     some = maps[:: max(1, len(maps) // SAMPLE)][:SAMPLE]
-    if all(is_rgb(path) for path in some) and _are_colors(some, space):
+    if all(has_colors(path, space) for path in some) and _are_colors(some, space):
         return ["semantic"]
     read = [read_map(path) for path in some]
     if any(segments is not None for _, segments in read):

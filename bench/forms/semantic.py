@@ -15,11 +15,11 @@ from bench.datasets.label_maps import void_id
 from bench.datasets.label_spaces import LabelSpace
 from bench.datasets.semantic_rgb import semantic_of
 from bench.errors import DataError, error_context
-from bench.forms.arrays import is_rgb, read_map, replaced, values_of
+from bench.forms.arrays import IdArray, has_palette, is_rgb, read_map, replaced, values_of
 from bench.forms.classes import Ids, Options, numbers, other_ids
 from bench.io.canonical_json import digest, to_plain
 from bench.io.hashing import FileDigests, files_digest
-from bench.io.images import read_rgb
+from bench.io.images import read_palette, read_rgb
 from bench.metrics.semantic import semantic_from_panoptic
 from bench.results.predictions import CocoFiles
 from bench.types import Categories, Panoptic, Prediction, Readable
@@ -50,7 +50,8 @@ class SemanticMaps:
     def read(self, image_id: str, categories: Categories) -> Prediction:
         path = self.files[image_id]
         with error_context(path):
-            semantic = semantic_of(read_rgb(path), self.space) if is_rgb(path) else self._numbered(path, categories)
+            colored = has_colors(path, self.space)
+            semantic = semantic_of(read_rgb(path), self.space) if colored else self._numbered(path, categories)
         return Prediction(Panoptic(np.zeros(semantic.shape, dtype=np.int32), ()), semantic)
 
     def _numbered(self, path: Path, categories: Categories) -> NDArray[np.int32]:
@@ -60,6 +61,11 @@ class SemanticMaps:
         void = {*(self.options.void or VOID), *named}
         chosen = ids_of(path, self.options)
         known = numbers(categories, chosen)
+        if named and self.options.ids is None and _are_train_ids(ids, values, known):
+            raise DataError(
+                "most pixels have void labels, and all values fit train ids; name them by --ids train-ids, or by "
+                "--ids dataset if they are label ids"
+            )
         unknown = [value for value in values.tolist() if value not in known and value not in void]
         if unknown:
             raise DataError(
@@ -79,6 +85,23 @@ class SemanticMaps:
             if image_ids is None or image_id in image_ids
         ]
         return digest(["semantic", self.options.to_json(), to_plain(self.space), files_digest(named, digests)])
+
+
+def has_colors(path: Path, space: LabelSpace) -> bool:
+    """Return whether labels are colours: in RGB, or as a palette that has colours of labels alone.
+
+    The indices of such a palette may be in any order. Black fills palettes up.
+    """
+    if not has_palette(path):
+        return is_rgb(path)
+    colors = {label.color for label in space.void} | {category.color for category in space.categories}
+    palette, used = read_palette(path)
+    return set() < palette - {(0, 0, 0)} <= colors and used <= colors
+
+
+def _are_train_ids(ids: IdArray, values: NDArray[np.int64], known: Collection[int]) -> bool:
+    """Return whether values of a file of label ids are rather train ids: all fit, and most pixels would be void."""
+    return {*values.tolist(), 255} <= {*range(len(known)), 255} and bool(np.isin(ids, list(known)).mean() < 0.5)
 
 
 def ids_of(path: Path, options: Options) -> Ids:

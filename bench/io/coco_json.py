@@ -59,6 +59,10 @@ def parse_json(path: File) -> Any:
         content = files.read_bytes(path) if isinstance(path, Path) else path.read_bytes()
         if content.startswith(UTF_16) or b"\0" in content[:2]:
             raise ValueError("it is UTF-16, as Windows PowerShell writes; save it as UTF-8")
+        if content.startswith(b"\x1f\x8b"):
+            raise ValueError("it is compressed by gzip; unpack it")
+        if not content.strip():
+            raise ValueError("it is empty")
         return files.loads_strict(content.removeprefix(codecs.BOM_UTF8))
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
@@ -185,7 +189,7 @@ def read_category(entry: Any) -> Category:
     if not isinstance(entry, dict):
         raise DataError(f"a category is {excerpt(entry)}, not an object with id, name and isthing")
     try:
-        number, isthing = _integer(entry, "id"), _integer(entry, "isthing")
+        number, isthing = integer(entry, "id"), integer(entry, "isthing")
         if not isinstance(entry.get("name"), str):
             raise DataError("no `name`")
         if isthing not in (0, 1):
@@ -231,7 +235,7 @@ def read_segments(
         else:
             number = info.source_id or 0
             if not 0 <= number < ID_LIMIT:
-                kind, what = "id-over-24-bit", f"id {number} does not fit the 24 bits of a panoptic PNG"
+                kind, what = "id-over-24-bit", f"id {number} does not fit the 24 bits of a panoptic PNG; number from 1"
             elif number == 0 and is_truth:
                 kind, what = "id-zero", "the ground truth lists segment id 0, which means void; renumber it"
             elif number in infos:
@@ -248,15 +252,15 @@ def read_segments(
 def undeclared(info: SegmentInfo) -> str:
     return (
         f"segment {info.source_id} has category_id {info.category_id}, which is not among the categories; "
-        "map it to one of them"
+        "map it to one of them; bench score --ids contiguous maps positions in the categories"
     )
 
 
 def _segment(entry: Any, is_truth: bool) -> SegmentInfo:
     if not isinstance(entry, dict):
         raise DataError(f"it is {excerpt(entry)}, not an object with id and category_id")
-    number, category_id = _integer(entry, "id"), _integer(entry, "category_id")
-    crowd = _integer(entry, "iscrowd") if "iscrowd" in entry else 0
+    number, category_id = integer(entry, "id"), integer(entry, "category_id")
+    crowd = integer(entry, "iscrowd") if "iscrowd" in entry else 0
     area, score = entry.get("area"), entry.get("score")
     if crowd not in (0, 1):
         raise DataError(f"iscrowd is {crowd}, not 0 or 1")
@@ -272,7 +276,7 @@ def _segment(entry: Any, is_truth: bool) -> SegmentInfo:
     return SegmentInfo(category_id, crowd == 1, score, number, area)
 
 
-def _integer(entry: Mapping[str, Any], key: str) -> int:
+def integer(entry: Mapping[str, Any], key: str) -> int:
     """Return the whole number at `key`: 5, 5.0, or a boolean, which some writers use for flags."""
     value = entry.get(key)
     if type(value) is int and -NUMBER_LIMIT < value < NUMBER_LIMIT:  # nearly always

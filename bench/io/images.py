@@ -39,9 +39,19 @@ def read_rgb(path: File) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
+def read_palette(path: File) -> tuple[set[tuple[int, ...]], set[tuple[int, ...]]]:
+    """Return the colours of the palette of a PNG that has one, and those that pixels have."""
+    with image_errors(path), open_image(read_content(path)) as image:
+        values = image.getpalette() or []
+        palette = list(zip(values[::3], values[1::3], values[2::3], strict=True))
+        return set(palette), {palette[i] for i in np.unique(np.asarray(image)).tolist() if i < len(palette)}
+
+
 def read_labels(path: File) -> NDArray[np.int32]:
     """Read a single-channel 8 or 16 bit PNG as (H, W) int32."""
-    with image_errors(path), open_image(read_content(path), ("PNG",)) as image:
+    with image_errors(path), open_image(read_content(path)) as image:
+        if image.format != "PNG":
+            raise DataError(f"{path}: not a PNG but {image.format}; write the labels as PNG, from the ids")
         labels = np.asarray(image)
         if labels.ndim != 2 or image.mode not in ("L", "P", "I", "I;16"):
             raise DataError(f"{path}: expected one channel of labels, found mode {image.mode}")
@@ -79,7 +89,7 @@ def image_errors(path: File) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
+        raise DataError(f"{path}: there is no such file; put it there, or correct its name in the JSON") from None
     except BenchError:
         raise
     except TooManyPixels as error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bench.errors import UsageError
 from bench.metrics.score import Score
 from bench.types import Category
 
@@ -41,6 +42,10 @@ class ModelRecord:
     local: bool = False
     files: tuple[str, ...] = ()
     weights: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.fusion.get("rule"), str):
+            raise UsageError("fusion: the key 'rule' is missing, or is no text")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import shutil
 from collections.abc import Callable
@@ -172,7 +173,8 @@ def test_separated_ids_of_detectron2(place: Place, call: Call, drawn: dict[str, 
         (lambda ids: ids, ("--format", "cityscapes"), 3, ("is category", "form cityscapes")),
         (lambda ids: ids, ("--format", "semantic", "--ids", "contiguous"), 3, ("not among the categories", "--void")),
         (lambda ids: ids, ("--format", "coco"), 3, ("predictions.json", "no predictions here")),
-        (lambda ids: ids.astype(np.float32), (), 3, ("float32", "integers were expected")),
+        (lambda ids: ids + 0.5, (), 3, ("float64", "integers were expected", ".astype(np.int32)")),
+        (lambda ids: np.where(ids == 19, 255, ids), ("--format", "mmdetection"), 3, ("value 255", "--void 255")),
         (lambda ids: np.zeros((2, 2, 2), int), (), 3, ("(2, 2, 2)", "integers were expected")),
         (lambda ids: ids[:, :-1], ("--format", "mmdetection"), 3, ("ground truth is (32, 64)", "(31, 64)")),
     ],
@@ -206,6 +208,15 @@ def test_two_forms_that_fit_are_both_named(place: Place, call: Call) -> None:
     assert "--format cityscapes or --format semantic" in answer.err
 
 
+def test_a_byte_order_mark_does_not_change_the_form(place: Place, call: Call, drawn: dict[str, Drawn]) -> None:
+    folder = dump(dumps.coco, place, drawn)
+    expected = score(call, place, folder)
+    (folder / "whatever.json").write_bytes(codecs.BOM_UTF8 + (folder / "whatever.json").read_bytes())
+    answer = score(call, place, folder)
+    assert quality(answer) == quality(expected)
+    assert "read as" not in answer.err
+
+
 def test_a_folder_of_something_else_is_described(place: Place, call: Call) -> None:
     folder = place.folder / "other"
     folder.mkdir()
@@ -215,6 +226,45 @@ def test_a_folder_of_something_else_is_described(place: Place, call: Call) -> No
     assert (answer.code, answer.out) == (3, "")
     for piece in ("4 .pkl (results0.pkl, results1.pkl, results2.pkl, …)", "coco: ", "cityscapes: ", "mmdetection: "):
         assert piece in answer.err
+
+
+def test_files_that_are_left_out_are_named(place: Place, call: Call, drawn: dict[str, Drawn]) -> None:
+    folder = dump(dumps.detectron2_png, place, drawn)
+    (listed,) = folder.glob("*.json")
+    rows = json.loads(listed.read_text())
+    expected = quality(score(call, place, folder, "--ids", "contiguous"))
+    for png in folder.glob("*.png"):
+        png.rename(png.with_suffix(".PNG"))
+    assert quality(score(call, place, folder, "--ids", "contiguous")) == expected
+    listed.write_text(json.dumps({str(row["image_id"]): row["segments_info"] for row in rows}))
+    (folder / "notes.gz").write_bytes(b"x")
+    instances = '[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}]'  # coco_instances_results.json
+    for text in (instances, "[]", listed.read_text()):
+        listed.write_text(text)
+        answer = score(call, place, folder, "--ids", "contiguous")  # the numbers of the segments pass for train ids
+        assert (answer.code, answer.out) == (2, "")
+        for piece in (f"no segments are read from {listed.name}", '"file_name": …', "--format semantic"):
+            assert piece in answer.err
+    answer = score(call, place, folder)
+    assert (answer.code, answer.out) == (3, "")
+    for piece in (f"no segments are read from {listed.name}", ".gz files are not read"):
+        assert piece in answer.err
+
+
+def test_names_are_matched_in_either_form_of_unicode(place: Place, call: Call, drawn: dict[str, Drawn]) -> None:
+    """macOS writes an accent as a character of its own."""
+    folder, truth = dump(dumps.coco, place, drawn), place.folder / "truth"
+    shutil.copytree(folder, truth)
+    rename(folder, lambda image_id: image_id.replace("a", "a\u0308"))
+    rename(truth, lambda image_id: image_id.replace("a", "\u00e4"))
+    content = json.loads((truth / "whatever.json").read_text())
+    content["categories"] = [{"id": c.id, "name": c.name, "isthing": int(c.isthing)} for c in SPACE]
+    (truth / "whatever.json").write_text(json.dumps(content))
+    arguments = ("score", "--gt", truth / "whatever.json", "--gt-dir", truth, "--predictions", folder, "--json")
+    answer = call(*arguments)
+    assert answer.code == 3
+    assert "--match stem" in answer.err
+    assert set(quality(call(*arguments, "--match", "stem"))) == {1.0}
 
 
 def rename(folder: Path, change: Callable[[str], str]) -> None:

@@ -61,7 +61,8 @@ OVERLAP = "run/images-0-of-1.jsonl"
 
 
 PICTURES = [
-    Case("declares gigapixels", SCORE, "gt/a.png", holding(hollow_png(1 << 30, 1 << 30)), ("more than", "replace")),
+    Case("declares gigapixels", SCORE, "gt/a.png", holding(hollow_png(1 << 30, 1 << 30)),
+         ("more than", "--max-pixels")),
     Case("declares 80 megapixels", SCORE, "pred/a.png", holding(hollow_png(10_000, 8_000)), ("cannot hold", "replace")),
     Case("holds over the limit", SCORE, "pred/semantic/a.png", holding(dense_png()), ("9500 x 9500", "more than")),
     Case("a bomb as label", CITY, "gtFine/val/bonn/bonn_000001_000019_gtFine_instanceIds.png",
