@@ -151,9 +151,10 @@ class Overlap:
             return "a score is not a number"
         if (self.table[:, :2] > (len(self.truth), len(self.predicted))).any():
             return "a pair of segments that are not listed"
-        declared = [s.declared_area for s in self.truth if s.declared_area is not None]
-        if not all(type(area) in (int, float) and 0 <= area < MOST for area in declared):
-            return "a declared area is negative"
+        declared = [(s.declared_area, s.area) for s in self.truth if s.declared_area is not None]
+        # 0 is the area of a segment of the truth that no pixel has.
+        if not all(type(area) in (int, float) and 0 <= area < MOST and (area or not px) for area, px in declared):
+            return "a declared area is not positive"
         # A pair that is listed twice would count as two matches of one segment.
         keys = self.table[:, 0] * (len(self.predicted) + 1) + self.table[:, 1]
         if len(np.unique(keys)) < len(keys):

@@ -331,6 +331,7 @@ def test_a_truth_without_images_is_told(place: Place, call: Call, drawn: dict[st
     folder = dump(dumps.coco, place, drawn)
     file = place.folder / "gt.json"
     file.write_text(json.dumps({"annotations": [], "categories": [{"id": 7, "name": "road", "isthing": 0}]}))
+    (place.folder / "gt").mkdir()
     answer = call("score", "--gt", file, "--predictions", folder)
     assert (answer.code, answer.out) == (3, "")
     assert "no image" in answer.err

@@ -50,7 +50,7 @@ def test_what_init_writes_runs_and_is_not_written_over(here: Path, call: Call) -
     run_all(["bench init dataset", "bench init model nets/ours.yaml"], call)
     run_all([line.replace("./model.yaml", "nets/ours.yaml") for line in COMMANDS[0][:3]], call)
     refused = call("init", "model", "nets/ours.yaml")
-    assert refused.code == 2 and "nets/ours.yaml: exists and is left as it is" in refused.err
+    assert refused.code == 2 and "nets/ours.yaml: exists and is not overwritten" in refused.err
     assert call("init", "dataset", "other.yaml").code == 2 and not (here / "other.yaml").exists()
 
 

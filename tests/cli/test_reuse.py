@@ -271,7 +271,7 @@ def test_a_finished_run_says_when_it_was_made(world: World, call: Call) -> None:
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        (lambda w: shutil.rmtree(w.place.folder / "weights"), 4, ("no file of weights", "weights: none")),
+        (lambda w: shutil.rmtree(w.place.folder / "weights"), 4, ("no such path", "weights: none")),
         (replaces("mine.yaml", "notes/shift.txt", "notes/none.txt"), 4, ("none.txt", "reads:")),
         (replaces("mine.yaml", "path: weights", "path: weights, files: [w.bin]"), 4, ("w.bin", "files:")),
         (replaces("mine.yaml", "path: weights, ", ""), 2, ("weights: none",)),
