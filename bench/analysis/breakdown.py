@@ -13,7 +13,7 @@ from bench.metrics.boundary import boundary_table
 from bench.metrics.confusion import confusion_table
 from bench.metrics.errors import error_table
 from bench.metrics.image_statistics import Lines
-from bench.metrics.pq import Protocol
+from bench.metrics.matching import Protocol
 from bench.metrics.size import size_table
 from bench.metrics.thresholds import threshold_table
 from bench.results.run import Run

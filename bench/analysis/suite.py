@@ -8,7 +8,7 @@ from typing import Literal
 
 from bench.errors import BenchError, UsageError, first_duplicate
 from bench.io.config import ConfigName, FilePath, NameOrPath, Settings, load_yaml
-from bench.metrics.pq import Protocol
+from bench.metrics.matching import Protocol
 from bench.results.run import Run
 from bench.types import Precision
 

@@ -13,7 +13,8 @@ from bench.errors import DataError
 from bench.io.canonical_json import digest
 from bench.io.files import read_json
 from bench.metrics.image_statistics import ImageStatistics, Lines, overlap_of
-from bench.metrics.pq import DEVIATIONS, PQ_VERSION
+from bench.metrics.matching import DEVIATIONS
+from bench.metrics.pq import PQ_VERSION
 from bench.metrics.score import totals
 from bench.metrics.semantic import SEMANTIC_VERSION, category_indices, confusion_of
 from bench.overlap import Overlap, PredictedSegment

@@ -39,7 +39,7 @@ def _data() -> dict[str, str]:
 
 def _weights() -> dict[str, str]:
     found = {}
-    # Read from files alone: importing torch to say what is installed would take longer than the answer.
+    # From the files alone, since importing torch takes longer than everything else here.
     for family, path in shipped_configs("models").items():
         for name in load_yaml(path, ModelFile).checkpoints:
             spec = resolve_model(family, "", checkpoint=name)

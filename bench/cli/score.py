@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -28,6 +28,13 @@ from bench.cli.run import (
     select,
 )
 from bench.cli.stored import Gt, GtDir
+
+if TYPE_CHECKING:
+    from bench.datasets.dataset import Dataset
+    from bench.forms.classes import Options
+    from bench.forms.opening import Opened
+    from bench.results.predictions import PredictionFolder
+    from bench.results.shards import Shard
 
 Data = Annotated[str | None, typer.Option(help="Data set of the predictions.")]
 FormName = Annotated[
@@ -146,7 +153,7 @@ def convert_command(
         print_text(f"{done.images} images, {done.segments} segments: {done.zip or done.json}")
 
 
-def _opened(made: Any, truth: Any, options: Any) -> Any:
+def _opened(made: PredictionFolder | Path, truth: Dataset, options: Options) -> Opened:
     """Open the predictions; print on stderr which form they have, unless it is COCO's, and why there is no PQ."""
     from bench.forms.opening import FORMS, open_matched
 
@@ -159,7 +166,7 @@ def _opened(made: Any, truth: Any, options: Any) -> Any:
     return opened
 
 
-def _part(shard: str, out: Path | None) -> Any:
+def _part(shard: str, out: Path | None) -> Shard:
     """Parse --shard. Raises UsageError if a shard has no --out."""
     from bench.errors import UsageError
     from bench.results.shards import WHOLE, parse_shard
@@ -170,7 +177,7 @@ def _part(shard: str, out: Path | None) -> Any:
     return part
 
 
-def _truth(dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path | None) -> Any:
+def _truth(dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path | None) -> Dataset:
     """Open the data set or the COCO files. Raises UsageError unless exactly one is named."""
     from bench.datasets.registry import load_coco_files
     from bench.errors import UsageError
@@ -182,7 +189,7 @@ def _truth(dataset: str | None, gt: Path | None, gt_dir: Path | None, root: Path
     return load_coco_files(gt, gt_dir or _folder_of(gt, "--gt-dir"))
 
 
-def _made(predictions: Path | None, pred: Path | None, pred_dir: Path | None) -> Any:
+def _made(predictions: Path | None, pred: Path | None, pred_dir: Path | None) -> PredictionFolder | Path:
     from bench.errors import UsageError
     from bench.results.predictions import open_coco_predictions
 

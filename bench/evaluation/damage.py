@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.datasets.dataset import Dataset
 from bench.parallel import ordered_map
-from bench.results.predictions import PredictionWriter
+from bench.results.prediction_writer import PredictionWriter
 from bench.types import Categories, IdMap, Panoptic, Prediction, ProgressCallback, Sample, SegmentInfo
 
 

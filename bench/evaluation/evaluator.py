@@ -18,7 +18,8 @@ from bench.models.adapter import Adapter
 from bench.parallel import batches, forked_map, ordered_map
 from bench.results.accumulator import ScoredLine
 from bench.results.image_line import image_line, image_line_from_files
-from bench.results.predictions import CocoFiles, Keep, PredictionFolder, Predictions, PredictionWriter
+from bench.results.prediction_writer import PredictionWriter
+from bench.results.predictions import CocoFiles, Keep, PredictionFolder, Predictions
 from bench.types import Categories, Image, Prediction, ProgressCallback, Sample
 
 # Images: starting the workers takes as long as scoring some dozens of PNGs.
@@ -91,7 +92,8 @@ def score_predictions(
         start = time.perf_counter()
         # Semantic maps and boundaries are counted from arrays.
         runs = labels is None and writer is None and not session.metrics
-        files = predictions.coco_files(sample.image_id, predicted) if runs else None
+        kept = ready.get(sample.image_id)
+        files = (kept or predictions.coco_files(sample.image_id, predicted)) if runs else None
         if files is not None and files.semantic is None:
             line = image_line_from_files(sample, files.panoptic)
             if line is not None:
@@ -203,7 +205,7 @@ def _stage(name: str, image_ids: Sequence[str]) -> Iterator[None]:
         yield
     except PartialRun:
         raise
-    # Code of others may raise anything; the run must still say which image failed and keep its lines.
+    # An adapter may raise any exception. As a ModelError it has the image in its message, and the lines are kept.
     except Exception as error:
         reason = describe_error(error)
         memory = "memory" in reason.lower()

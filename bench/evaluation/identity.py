@@ -25,7 +25,8 @@ from bench.io.config import did_you_mean
 from bench.io.hashing import ABSENT, FileDigests, folder_digest
 from bench.io.images import READING_VERSION
 from bench.metrics.boundary import BOUNDARY_VERSION
-from bench.metrics.pq import DEVIATIONS, PQ_VERSION, Protocol
+from bench.metrics.matching import DEVIATIONS, Protocol
+from bench.metrics.pq import PQ_VERSION
 from bench.metrics.semantic import SEMANTIC_VERSION
 from bench.models.adapter import Adapter, torch_threads
 from bench.models.spec import ModelSpec

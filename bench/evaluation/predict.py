@@ -11,7 +11,8 @@ from bench.errors import DataError, ModelError, UsageError, describe_error
 from bench.io.pictures import Pictures
 from bench.models.adapter import Adapter
 from bench.reports.pictures import predicted_page, write
-from bench.results.predictions import PredictionWriter, safe_file_stem
+from bench.results.prediction_writer import PredictionWriter
+from bench.results.predictions import safe_file_stem
 from bench.types import Categories, Image, Prediction, ProgressCallback
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")

@@ -14,7 +14,7 @@ from bench.evaluation.evaluator import predict_and_score
 from bench.evaluation.identity import image_inputs, model_identity, model_metadata, run_identity
 from bench.evaluation.session import RunSession, finished_run, run_folder
 from bench.io.hashing import FileDigests
-from bench.metrics.pq import Protocol
+from bench.metrics.matching import Protocol
 from bench.models.adapter import Adapter
 from bench.models.devices import device_kind
 from bench.models.flops import count_macs

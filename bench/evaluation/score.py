@@ -13,7 +13,7 @@ from bench.evaluation.session import RunSession, finished_run, run_folder
 from bench.forms.classes import AUTO, Options
 from bench.forms.opening import open_matched
 from bench.io.hashing import FileDigests
-from bench.metrics.pq import Protocol
+from bench.metrics.matching import Protocol
 from bench.results.image_line import Metrics
 from bench.results.predictions import Keep, Predictions
 from bench.results.run import Run, read_run

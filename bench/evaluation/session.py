@@ -14,7 +14,8 @@ from bench.evaluation.identity import identity_digest, input_files
 from bench.io.files import read_json, write_json
 from bench.io.hashing import FileDigests
 from bench.results.accumulator import RunAccumulator, ScoredLine
-from bench.results.predictions import CocoFiles, PngFolder, PredictionFolder, PredictionWriter
+from bench.results.prediction_writer import PredictionWriter
+from bench.results.predictions import CocoFiles, PngFolder, PredictionFolder
 from bench.results.provenance import provenance
 from bench.results.resume import INPUTS, drop_changed, take_over
 from bench.results.run import Run, read_run

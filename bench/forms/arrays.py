@@ -46,7 +46,7 @@ def has_palette(path: Path) -> bool:
 
 
 def _color_type(path: Path) -> bytes:
-    """Return the byte of a PNG's header that tells its channels; none for other files."""
+    """Return the colour type in the header of a PNG, one byte; b"" for other files."""
     if path.suffix.lower() != ".png":
         return b""
     with path.open("rb") as stream:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from PIL import Image as PilImage
 
 READING_VERSION = 1  # goes up with every change of what is read from a picture or a map
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "TIFF")  # Pillow knows more, and starts Ghostscript for one of them
+# Not all of Pillow's formats: for EPS it starts Ghostscript.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "TIFF")
 MAX_FILE = 1 << 29  # bytes
 MAX_PIXELS = 89_478_485  # of an image, unless PIXELS_VARIABLE sets another limit; where Pillow begins to warn
 PIXELS_VARIABLE = "BENCH_MAX_PIXELS"

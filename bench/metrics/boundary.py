@@ -16,20 +16,8 @@ import numpy as np
 
 from bench.errors import DataError
 from bench.metrics.image_statistics import Lines, overlap_of
-from bench.metrics.pq import (
-    Match,
-    Matches,
-    PQStat,
-    PQTable,
-    Protocol,
-    by_group,
-    mean,
-    pq_stat_of,
-    pq_table,
-    resolve_matches,
-    same_category_pairs,
-    sum_stats,
-)
+from bench.metrics.matching import Match, Matches, Protocol, resolve_matches, same_category_pairs
+from bench.metrics.pq import PQStat, PQTable, by_group, mean, pq_stat_of, pq_table, sum_stats
 from bench.overlap import Overlap
 from bench.types import Categories, IdMap, Panoptic
 

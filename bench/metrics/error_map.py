@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.pq import Matches
+from bench.metrics.matching import Matches
 from bench.types import Panoptic
 
 

@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from bench.metrics.image_statistics import Lines, overlaps
-from bench.metrics.pq import FIXED_POINT_ONE, Matches, PQStat, Protocol, by_group, match, mean, pair_ious, pq_stat_of
+from bench.metrics.matching import Matches, Protocol, match, pair_ious
+from bench.metrics.pq import FIXED_POINT_ONE, PQStat, by_group, mean, pq_stat_of
 from bench.overlap import Overlap
 from bench.types import Categories
 

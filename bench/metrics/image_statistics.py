@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from bench.errors import DataError, error_context
 from bench.metrics import pq, semantic
-from bench.metrics.pq import PQStat, Protocol
+from bench.metrics.matching import Protocol, match
+from bench.metrics.pq import PQStat
 from bench.metrics.semantic import ConfusionEntries, Rule
 from bench.overlap import Overlap
 from bench.types import Categories
@@ -68,7 +69,7 @@ def statistics_of_line(line: Mapping[str, Any], categories: Categories, protocol
         if line.get("overlap") is not None:
             overlap = overlap_of(line)
             panoptic = semantic.confusion_entries(overlap, categories)
-            matches = pq.match(overlap, protocol=protocol)
+            matches = match(overlap, protocol=protocol)
             tallies, ignored = pq.pq_stat_of(overlap, matches), pq.ignored_of(overlap, matches)
     return ImageStatistics(str(line.get("image_id")), str(line.get("group")), tallies, panoptic, own, ignored)
 

@@ -11,7 +11,8 @@ from bench.errors import DataError, UsageError
 from bench.metrics import pq, semantic
 from bench.metrics.boundary import BoundarySums
 from bench.metrics.image_statistics import ImageStatistics, Lines, statistics_of_lines
-from bench.metrics.pq import DEVIATIONS, GroupQuality, Ignored, IgnoredSegments, PQStat, Protocol
+from bench.metrics.matching import DEVIATIONS, Protocol
+from bench.metrics.pq import GroupQuality, Ignored, IgnoredSegments, PQStat
 from bench.metrics.semantic import Rule, iou_table
 from bench.types import Categories
 
@@ -44,9 +45,8 @@ class ClassScore:
 class Score:
     """Score of a run, with the names and the order of done.json. Fractions, None if undefined.
 
-    `boundary` is the JSON of boundary PQ, None unless it was asked for; `ignored` is None if the
-    truth has no instances. Scores of early versions lack the means over
-    pixels.
+    `boundary` is the JSON of boundary PQ, None unless it was asked for; `ignored` is None if the truth has no
+    instances. Scores of early versions lack the means over pixels.
     """
 
     PQ: GroupQuality

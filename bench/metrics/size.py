@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.metrics.image_statistics import Lines, overlaps
-from bench.metrics.pq import Matches, PQStat, PQTable, Protocol, match, pq_table, sum_stats
+from bench.metrics.matching import Matches, Protocol, match
+from bench.metrics.pq import PQStat, PQTable, pq_table, sum_stats
 from bench.overlap import Overlap
 from bench.types import Categories
 

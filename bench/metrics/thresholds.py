@@ -12,21 +12,8 @@ from fractions import Fraction
 from typing import Any
 
 from bench.metrics.image_statistics import Lines, overlaps
-from bench.metrics.pq import (
-    GROUPS,
-    Match,
-    PQStat,
-    PQTable,
-    Protocol,
-    by_group,
-    is_scored,
-    mean,
-    pq_stat_of,
-    pq_table,
-    resolve_matches,
-    same_category_pairs,
-    sum_stats,
-)
+from bench.metrics.matching import Match, Protocol, is_scored, resolve_matches, same_category_pairs
+from bench.metrics.pq import GROUPS, PQStat, PQTable, by_group, mean, pq_stat_of, pq_table, sum_stats
 from bench.overlap import Overlap
 from bench.types import Categories
 

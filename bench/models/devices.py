@@ -23,7 +23,7 @@ def device_kind(device: str, env: str | None = None) -> str:
     if env is not None:
         return "cuda" if Path("/proc/driver/nvidia/version").exists() else "cpu"
     try:
-        # The version of a CPU build says it, without importing torch.
+        # A CPU build of torch is recognised by its version, without importing it.
         if "torch" not in sys.modules and version("torch").endswith("+cpu"):
             return "cpu"
         import torch

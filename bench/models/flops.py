@@ -39,7 +39,7 @@ def counted(work: Callable[[], Any]) -> int | None:
         # torch is missing, or older than FlopCounterMode.
         return None
     counter = FlopCounterMode(display=False)
-    # FlopCounterMode does not know every fused attention kernel; written out, attention is two products on any device.
+    # FlopCounterMode does not count every fused attention kernel. The MATH backend computes attention as two products.
     with sdpa_kernel(SDPBackend.MATH), counter:
         work()
     # The counter takes a multiply-add for two operations.

@@ -11,7 +11,7 @@ from bench.errors import DataError, PartialRun
 from bench.io.canonical_json import canonical_json, digest
 from bench.io.files import read_json, read_lines, write_atomic
 from bench.results.accumulator import RunAccumulator
-from bench.results.predictions import PredictionWriter
+from bench.results.prediction_writer import PredictionWriter
 from bench.results.run import Run, read_run
 from bench.results.shards import WHOLE
 from bench.results.writer import RunWriter

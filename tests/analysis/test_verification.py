@@ -14,7 +14,8 @@ from bench.analysis.verify import differences, verify
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError, UsageError
 from bench.evaluation.score import score
-from bench.results.predictions import PredictionWriter, saved_predictions
+from bench.results.prediction_writer import PredictionWriter
+from bench.results.predictions import saved_predictions
 from bench.results.run import Run
 from bench.types import Panoptic, Prediction, Sample
 

@@ -6,9 +6,15 @@ import shutil
 import sys
 from pathlib import Path
 
+import dumps
+import numpy as np
 import pytest
-from fakes import write_model, write_tree
+from dumps import Drawn
+from fakes import label_file, write_model, write_tree
+from PIL import Image
 from place import Answer, Call, Place
+
+from bench.datasets.label_spaces import load_space
 
 
 @pytest.fixture
@@ -53,3 +59,13 @@ def scored(template: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     data = load_dataset("cityscapes", template.data)
     return run(resolve_model(str(template.model), "cityscapes"), data, tmp_path_factory.mktemp("scored")).folder
+
+
+@pytest.fixture(scope="session")
+def drawn(template: Place) -> dict[str, Drawn]:
+    """Predictions drawn near the truth of the template, by image id."""
+    space, found = load_space("cityscapes-19").evaluated, {}
+    for number, image_id in enumerate(template.images):
+        with Image.open(label_file(template.data, image_id)) as image:
+            found[image_id] = dumps.draw(np.asarray(image), space, np.random.default_rng(number))
+    return found

@@ -203,7 +203,7 @@ class Full:
 def test_a_full_disk_keeps_what_was_scored(
     place: Place, scored: Path, call: Call, monkeypatch: pytest.MonkeyPatch, file: str, room: int, kept: int | None
 ) -> None:
-    from bench.results import predictions, writer
+    from bench.results import prediction_writer, writer
 
     real = writer.open_append
 
@@ -212,7 +212,7 @@ def test_a_full_disk_keeps_what_was_scored(
 
     with monkeypatch.context() as patch:
         patch.setattr(writer, "open_append", full)
-        patch.setattr(predictions, "open_append", full)
+        patch.setattr(prediction_writer, "open_append", full)
         answer = call(*place.arguments())
     assert_told(answer, 5, ("results", "No space left on device", "make room", "images are scored and kept"))
     if kept is not None:

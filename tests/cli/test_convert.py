@@ -11,23 +11,12 @@ import dumps
 import numpy as np
 import pytest
 from dumps import Drawn
-from fakes import label_file
-from PIL import Image
 from place import Answer, Call, Place
 
 from bench.datasets.label_spaces import load_space
 from bench.io.coco_writer import write_panoptic
 
 CITYSCAPES, COCO = load_space("cityscapes-19").evaluated, load_space("coco-133").evaluated
-
-
-@pytest.fixture(scope="module")
-def drawn(template: Place) -> dict[str, Drawn]:
-    found = {}
-    for number, image_id in enumerate(template.images):
-        with Image.open(label_file(template.data, image_id)) as image:
-            found[image_id] = dumps.draw(np.asarray(image), CITYSCAPES, np.random.default_rng(number))
-    return found
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import dumps
 import numpy as np
 import pytest
 from dumps import Drawn
-from fakes import label_file
 from PIL import Image
 from place import Answer, Call, Place
 
@@ -22,15 +21,6 @@ from bench.types import Categories
 
 SPACE = load_space("cityscapes-19").evaluated
 Dump = Callable[[Path, dict[str, Drawn], Categories], None]
-
-
-@pytest.fixture(scope="module")
-def drawn(template: Place) -> dict[str, Drawn]:
-    found = {}
-    for number, image_id in enumerate(template.images):
-        with Image.open(label_file(template.data, image_id)) as image:
-            found[image_id] = dumps.draw(np.asarray(image), SPACE, np.random.default_rng(number))
-    return found
 
 
 def dump(form: Dump, place: Place, drawn: dict[str, Drawn]) -> Path:

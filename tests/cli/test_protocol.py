@@ -12,7 +12,7 @@ from place import Call, Place
 from bench.datasets.registry import load_coco_files
 from bench.errors import UsageError
 from bench.evaluation.score import score
-from bench.results.predictions import PredictionWriter
+from bench.results.prediction_writer import PredictionWriter
 from bench.types import Categories, Category, Panoptic, Prediction, SegmentInfo
 
 SPACE = Categories((Category(1, "person", True, (1, 1, 1)), Category(2, "car", True, (2, 2, 2))))

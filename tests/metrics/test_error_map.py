@@ -3,7 +3,7 @@ import pytest
 from scenes import panoptic
 
 from bench.metrics.error_map import Error, error_map
-from bench.metrics.pq import match
+from bench.metrics.matching import match
 from bench.overlap import Overlap
 from bench.reports.pictures.colors import ERROR, ERROR_COLORS, error_picture
 from bench.types import SegmentInfo

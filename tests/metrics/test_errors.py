@@ -13,7 +13,8 @@ from scenes import SPACE, Scene, panoptic, scenes, strip
 
 from bench.errors import DataError
 from bench.metrics.errors import ERROR_TYPES, assign_error_types, error_table
-from bench.metrics.pq import match, pq_stat, pq_table
+from bench.metrics.matching import match
+from bench.metrics.pq import pq_stat, pq_table
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scenes import SPACE, Scene, panoptic, scenes, strip
 
 from bench.errors import DataError
-from bench.metrics.pq import DEVIATIONS, PQStat, match, pq_stat, pq_table, sum_stats
+from bench.metrics.matching import DEVIATIONS, match
+from bench.metrics.pq import PQStat, pq_stat, pq_table, sum_stats
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
 

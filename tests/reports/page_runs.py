@@ -15,7 +15,7 @@ from bench.reports.figures.plot import Plot
 from bench.reports.page.gallery import gallery
 from bench.reports.page.page import write_page
 from bench.reports.views.runs import run_views
-from bench.results.predictions import PredictionWriter
+from bench.results.prediction_writer import PredictionWriter
 from bench.results.run import Run
 from bench.types import Categories, Category, Image, Panoptic, Prediction, Sample, SegmentInfo
 

@@ -20,7 +20,7 @@ from bench.errors import NotComparable
 from bench.io.config import from_dict
 from bench.io.hashing import folder_digest
 from bench.metrics.error_map import error_map, pair_codes
-from bench.metrics.pq import match
+from bench.metrics.matching import match
 from bench.overlap import Overlap
 from bench.reports.page.gallery import gallery
 from bench.reports.page.payload import box_of, packed

@@ -22,7 +22,8 @@ from bench.reports.pictures.images import RankedImage, best_median_worst, ranked
 from bench.reports.pictures.layout import wrapped
 from bench.reports.pictures.overlays import overlays, side_by_side
 from bench.reports.report import report
-from bench.results.predictions import PredictionWriter, safe_file_stem
+from bench.results.prediction_writer import PredictionWriter
+from bench.results.predictions import safe_file_stem
 from bench.results.run import Run, read_run
 from bench.types import Image, Panoptic, Prediction, Sample, SegmentInfo
 

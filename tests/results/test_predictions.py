@@ -9,7 +9,8 @@ import pytest
 
 from bench.errors import DataError
 from bench.io.hashing import FileDigests
-from bench.results.predictions import PredictionWriter, open_predictions, safe_file_stem
+from bench.results.prediction_writer import PredictionWriter
+from bench.results.predictions import open_predictions, safe_file_stem
 from bench.types import Categories, Category, Panoptic, Prediction, SegmentInfo
 
 SPACE = Categories((Category(7, "road", False, (1, 2, 3)), Category(300, "car", True, (4, 5, 6))))

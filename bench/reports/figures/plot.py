@@ -16,7 +16,8 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 DPI = 150
-# Okabe and Ito's colours ("Color Universal Design"): told apart in the common kinds of colour blindness.
+# Okabe and Ito's colours ("Color Universal Design"): people with the common kinds of colour blindness can distinguish
+# them.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 STYLE: Any = {  # rcParams; their type names every key of one version of matplotlib
     "font.family": ["DejaVu Sans", "sans-serif"], "font.size": 9, "text.parse_math": False,

@@ -10,7 +10,7 @@ from typing import Literal
 
 from bench.metrics.errors import ERROR_TYPES, assign_error_types
 from bench.metrics.image_statistics import overlap_of
-from bench.metrics.pq import match
+from bench.metrics.matching import match
 from bench.overlap import Overlap
 from bench.reports.pictures.images import ranked_images
 from bench.reports.views.runs import RunView

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError, error_context
 from bench.metrics.error_map import error_map
-from bench.metrics.pq import Matches, Protocol, match, pq_stat, pq_table
+from bench.metrics.matching import Matches, Protocol, match
+from bench.metrics.pq import pq_stat, pq_table
 from bench.overlap import Overlap
 from bench.reports.tables import percent
 from bench.results.predictions import PredictionFolder
