@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from bench.analysis import rules
 from bench.analysis.comparison import CONFIDENCE, notes, run_sums
 from bench.errors import error_context
 from bench.metrics.bootstrap import MEANS, estimates, point_estimates, resample
@@ -28,7 +29,7 @@ TABLES: Mapping[str, Callable[[Lines, Categories, Protocol], Any]] = {
 
 
 def breakdown(run: Run, view: str) -> dict[str, Any]:
-    """Return a breakdown as plain data: one of `TABLES`, "confusion" or "intervals".
+    """Return a breakdown as plain data: one of `TABLES`, "confusion", "intervals" or "rules".
 
     "boundary" needs a run made with `--metrics boundary`. Raises PartialRun if the run is not complete.
     """
@@ -36,6 +37,8 @@ def breakdown(run: Run, view: str) -> dict[str, Any]:
     with error_context(run.folder):
         if view == "intervals":
             return intervals(run)
+        if view == "rules":
+            return rules.breakdown(run)
         if view == "confusion":
             return confusion_table(run.lines(), run.categories, run.semantic_rule).to_json()
         found: dict[str, Any] = TABLES[view](run.lines(), run.categories, protocol).to_json()

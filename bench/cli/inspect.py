@@ -35,6 +35,7 @@ def show_command(
     confusion: Annotated[bool, typer.Option("--confusion", help="Confusion of classes in pixels.")] = False,
     boundary: Annotated[bool, typer.Option("--boundary", help="Boundary PQ (of run --metrics boundary).")] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals over images.")] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="PQ under the rules of other evaluators.")] = False,
     results: Results = Path("results"),
     json_: Json = False,
 ) -> None:
@@ -44,7 +45,7 @@ def show_command(
     found = find_run(run, results)
     asked = {
         "errors": errors, "by_size": by_size, "thresholds": thresholds, "confusion": confusion,
-        "boundary": boundary, "intervals": intervals,
+        "boundary": boundary, "intervals": intervals, "rules": rules,
     }  # fmt: skip
     views = [view for view, wanted in asked.items() if wanted]
     if views:
@@ -79,6 +80,10 @@ def leaderboard_command(
     json_: Json = False,
     ranges: Annotated[bool, typer.Option(help="Rank ranges; reads the lines of all runs.")] = True,
     columns: Annotated[str | None, typer.Option(help="Columns of table and md by name: '#,model,PQ'.")] = None,
+    rule: Annotated[
+        Literal["coco", "strict", "eomt", "torchmetrics", "torchmetrics-crowd"] | None,
+        typer.Option(help="Rank by PQ under this rule; marks the ranks that another rule changes."),
+    ] = None,
     write: Annotated[Path | None, typer.Option(help="Write to this file, between its markers if it has any.")] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit code 1 if the file of --write is not current.")
@@ -86,11 +91,17 @@ def leaderboard_command(
 ) -> None:
     """Rank complete runs. Runs share a table if they have the same ground truth and the same rules."""
     from bench.analysis.ranking import leaderboard
+    from bench.analysis.rules import rule_boards
     from bench.errors import UsageError
     from bench.io.config import did_you_mean
     from bench.results.run import read_runs
 
     runs = read_runs(results)
+    if rule is not None:
+        if write or check or columns:
+            raise UsageError("--rule prints a board of its own; leave out --write, --check and --columns")
+        render.render_rule_boards(rule_boards(runs, rule, dataset), "json" if json_ else format_)
+        return
     boards = leaderboard(runs, dataset, ranges)
     if dataset and not boards:
         known = sorted({run.dataset for run in runs})

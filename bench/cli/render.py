@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bench.analysis.comparison import Comparison
     from bench.analysis.label_map_audit import MapAudit
     from bench.analysis.ranking import Board
+    from bench.analysis.rules import RuleBoard
     from bench.datasets.dataset import Dataset
     from bench.metrics.score import Score
     from bench.results.run import Run
@@ -126,6 +127,32 @@ def render_boards(boards: list[Board], style: str, columns: list[str] | None = N
     print_tables(to_tables(boards, columns or TERMINAL))
     if not boards:
         print_text("no complete runs; `bench run` makes one")
+
+
+def render_rule_boards(boards: list[RuleBoard], style: str) -> None:
+    """Print boards under one rule; csv and json have fractions, one record per run."""
+    from bench.reports.breakdown_tables import rule_board_table
+    from bench.reports.leaderboard import records_to_csv
+    from bench.reports.tables import to_markdown_table
+
+    records = [
+        {"dataset": board.dataset, "images": board.images, "key": board.key, "rule": board.rule, "rank": row.rank,
+         "name": row.name, "run": row.run, **vars(row.quality.all), **{f"PQ {rule}": pq for rule, pq in row.PQ.items()},
+         **{f"rank {rule}": rank for rule, rank in row.ranks.items()}}
+        for board in boards
+        for row in board.rows
+    ]  # fmt: skip
+    if style == "json":
+        print_json(records)
+    elif style == "csv":
+        print_text(records_to_csv(records, list(records[0]) if records else []).rstrip("\n"))
+    elif style == "md":
+        tables = [rule_board_table(board) for board in boards]
+        print_text("\n".join(f"### {one.title}\n\n{to_markdown_table(one, {'model'})}" for one in tables).rstrip())
+    else:
+        print_tables([rule_board_table(board) for board in boards])
+    if not boards:
+        print_status("no complete run with a PQ; `bench run` makes one")
 
 
 def render_map(audit: MapAudit, as_json: bool) -> None:

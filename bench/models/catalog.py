@@ -30,8 +30,8 @@ HEAD = """\
 
 Generated from `configs/models` by `bench models --format md`. A published PQ is the authors' or the framework's own,
 at their test scale; nothing in this table was measured here. Its rule is the evaluator that computed it: *coco* is
-panopticapi, *eomt* EoMT's own validation, which leaves out truth that a prediction leaves void. Numbers of two rules do
-not compare: by *eomt*, a model that leaves unsure pixels void can gain several points.
+panopticapi, *eomt* EoMT's own validation, which counts areas and crowd regions otherwise. Numbers of two rules do not
+compare; [numbers.md](numbers.md) says how the rules differ.
 """
 
 

@@ -23,8 +23,8 @@ class Published:
 
     `rule` is the evaluator that computed the PQ; results of two rules are not comparable. "coco" is panopticapi, which
     detectron2 and mmdetection use; "strict" our own protocol; "torchmetrics" its `PanopticQuality`, which ignores
-    ground truth under predicted void; "eomt" EoMT's own validation, which does the same and handles crowd regions
-    besides. "unknown" if the source names no evaluator.
+    ground truth under predicted void; "eomt" EoMT's own validation, which counts areas and crowd regions otherwise.
+    "unknown" if the source names no evaluator.
     """
 
     dataset: str

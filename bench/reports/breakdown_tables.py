@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bench.analysis.rules import RuleBoard
 from bench.metrics.errors import ERROR_TYPES
 from bench.metrics.pq import GROUPS
+from bench.metrics.rules import RULES
 from bench.reports.tables import UNDEFINED, Table, interval_tables, percent
 
 # Shorter names, so that the table fits into a terminal.
@@ -136,6 +138,40 @@ def boundary_tables(found: Mapping[str, Any], per_class: bool = True) -> list[Ta
     return [*tables, Table("Classes", ("class", "truth", *head, "boundary IoU"), classes)] if per_class else tables
 
 
+def rule_tables(found: Mapping[str, Any]) -> list[Table]:
+    """Return PQ under every rule, its difference to the rule of panopticapi, and how the rules differ."""
+    qualities = {rule: one["PQ"] for rule, one in found.items()}
+    reference = qualities["coco"]["all"]["PQ"]
+    rows = tuple(
+        (rule, *(percent(one["all"][name]) for name in ("PQ", "SQ", "RQ")), _gain(one["all"]["PQ"], reference),
+         *(percent(one[group]["PQ"]) for group in ("things", "stuff")), found[rule]["differs"])
+        for rule, one in qualities.items()
+    )  # fmt: skip
+    columns = ("rule", "PQ", "SQ", "RQ", "PQ − coco", "PQ things", "PQ stuff", "what differs from panopticapi")
+    return [Table("PQ under the rules of other evaluators, percent", columns, rows)]
+
+
+def _gain(value: float | None, reference: float | None) -> str:
+    return UNDEFINED if value is None or reference is None else f"{100 * (value - reference):+.1f}"
+
+
+def rule_board_table(board: RuleBoard) -> Table:
+    """Return a board under one rule; a rank that another rule gives otherwise has an asterisk."""
+    others = [rule for rule in RULES if rule != board.rule]
+    rows = tuple(
+        (str(row.rank), row.name, *(percent(getattr(row.quality.all, name)) for name in ("PQ", "SQ", "RQ")),
+         _gain(row.PQ[board.rule], row.PQ["coco"]),
+         *(f"{row.ranks[rule]}{'*' if row.ranks[rule] != row.rank else ''}" for rule in others))
+        for row in board.rows
+    )  # fmt: skip
+    changed = any(row.ranks[rule] != row.rank for row in board.rows for rule in others)
+    title = f"{board.dataset}, {board.images} images, PQ by rule {board.rule}, percent" + (
+        "; * ranks that another rule changes" if changed else "; no other rule changes a rank"
+    )
+    columns = ("#", "model", "PQ", "SQ", "RQ", "PQ − coco", *(f"# {rule}" for rule in others))
+    return Table(title, columns, rows)
+
+
 TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[Table]]] = {
     "errors": error_tables,
     "by_size": size_tables,
@@ -143,6 +179,7 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[Table]]] = {
     "confusion": confusion_tables,
     "boundary": boundary_tables,
     "intervals": interval_tables,
+    "rules": rule_tables,
 }
 
 

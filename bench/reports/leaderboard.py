@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +118,15 @@ def to_json(boards: Sequence[Board]) -> str:
 def to_csv(boards: Sequence[Board]) -> str:
     """Return one CSV row per run; fractions, empty if undefined. Ranks are comparable only within one `key`."""
     names = ["dataset", "images", "protocol", "key", *(field.name for field in dataclasses.fields(Row))]
+    return records_to_csv(_records(boards), names)
+
+
+def records_to_csv(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    """Return records as CSV with the columns `names`."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_records(boards))
+    writer.writerows(records)
     return stream.getvalue()
 
 

@@ -110,3 +110,19 @@ def test_shards_of_a_score_are_merged(place: Place, scored: Path, call: Call) ->
     assert answer["images"] == 6 and call("merge", answer["run"]).code == 0
     assert json.loads(call(*score, "--out", place.folder / "kept", "--json").out) == {**whole, "reused": True}
     assert call(*score, "--shard", "1/2").code == 2
+
+
+def test_a_run_under_the_rules_of_other_evaluators(scored: Path, call: Call) -> None:
+    results = scored.parents[2]
+    score = json.loads(call("show", scored, "--json").out)
+    rules = json.loads(call("show", scored, "--rules", "--json").out)["rules"]
+    assert list(rules) == ["coco", "strict", "eomt", "torchmetrics", "torchmetrics-crowd"]
+    assert rules["coco"]["PQ"] == score["PQ"] and all(one["source"] for one in rules.values())
+    assert "PQ − coco" in call("show", scored, "--rules").out
+    (row,) = json.loads(call("leaderboard", "--results", results, "--rule", "torchmetrics", "--json").out)
+    assert row["PQ"] == row["PQ torchmetrics"] == rules["torchmetrics"]["PQ"]["all"]["PQ"]
+    assert row["rank"] == row["rank coco"] == 1
+    for style in ("table", "md", "csv"):
+        assert "mine" in call("leaderboard", "--results", results, "--rule", "eomt", "--format", style).out
+    refused = call("leaderboard", "--results", results, "--rule", "eomt", "--columns", "PQ")
+    assert refused.code == 2 and "leave out" in refused.err
