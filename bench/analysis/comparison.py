@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,11 +13,12 @@ import numpy as np
 from bench.errors import NotComparable, UsageError, error_context
 from bench.metrics.bootstrap import MEANS, Estimate, estimates, point_estimates, probability_greater, resample
 from bench.metrics.image_statistics import ImageSums, image_sums_of_lines
-from bench.results.run import Run, read_run
+from bench.results.run import Run, labels, read_run
 
 CONFIDENCE = 0.95
-# The percentile interval undercovers with few independent units, so that fewer groups get a note.
-FEW_GROUPS = 10
+# The percentile interval undercovers with few independent units: fewer groups get a note, and with less than six even
+# the most extreme draws, all of one group, are too likely for the ends of a 95 % interval.
+FEW_GROUPS, LEAST_GROUPS = 10, 6
 CAVEAT = (
     "Intervals are over {units}: how far a number would move on others drawn like these. They leave out what "
     "another training seed, noise in the labels, another data set, or a model chosen on these very images would change."
@@ -37,7 +39,8 @@ class Difference:
     """One metric of both runs, as fractions.
 
     `delta` is B - A, `p_better` the share of bootstrap replicates in which B is above A. `support` is the number of
-    ground-truth segments of a class, None for a mean.
+    ground-truth segments of a class, None for a mean. `p_holm` is the two-sided p value of a class after Holm's
+    correction for the number of classes, None for a mean.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Difference:
     delta: Estimate
     p_better: float | None
     support: int | None = None
+    p_holm: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return fractions, null if undefined; intervals are [low, high]."""
@@ -53,7 +57,7 @@ class Difference:
             "a": self.a.value, "a_interval": [self.a.low, self.a.high],
             "b": self.b.value, "b_interval": [self.b.low, self.b.high],
             "difference": self.delta.value, "interval": [self.delta.low, self.delta.high],
-            "p_better": self.p_better,
+            "p_better": self.p_better, **({} if self.support is None else {"p_holm": self.p_holm}),
         }  # fmt: skip
 
 
@@ -61,7 +65,8 @@ class Difference:
 class Comparison:
     """Result of `compare`.
 
-    `means` holds PQ, SQ, RQ, PQ of things, PQ of stuff and both kinds of mIoU; `classes` holds the PQ of each class.
+    `means` holds PQ, SQ, RQ, PQ of things, PQ of stuff and both kinds of mIoU; `classes` holds the PQ of each class,
+    largest difference first.
     """
 
     a: str
@@ -77,11 +82,42 @@ class Comparison:
     classes: tuple[Difference, ...]
     notes: tuple[str, ...]
 
+    @property
+    def verdict(self) -> str:
+        """The result for PQ as a sentence."""
+        return verdict(self.a, self.b, self.means[MEANS.index("PQ")].delta)
+
+    @property
+    def class_verdict(self) -> str:
+        """A sentence with the classes that differ after the correction for their number."""
+        named = [row for row in self.classes if row.p_holm is not None]
+        sure = [row for row in named if row.p_holm is not None and row.p_holm < 1 - self.confidence]
+        names = ", ".join(f"{row.name} ({100 * (row.delta.value or 0):+.1f})" for row in sure)
+        return (
+            f"{len(sure)} of {len(named)} classes differ after Holm's correction for {len(named)} comparisons"
+            f"{': ' + names if names else ''}"
+        )
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        return self.verdict, self.class_verdict
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return one flat record for each mean and each class, for CSV; fractions."""
+        rows = [("mean", row) for row in self.means] + [("class", row) for row in self.classes]
+        return [
+            {"kind": kind, "name": row.name, "support": row.support, **_flat("a", row.a), **_flat("b", row.b),
+             **_flat("difference", row.delta), "p_better": row.p_better, "p_holm": row.p_holm}
+            for kind, row in rows
+        ]  # fmt: skip
+
     def to_json(self) -> dict[str, Any]:
-        """Return the settings, one key per mean, and the PQ and support of each class."""
+        """Return the settings, the verdict, one key per mean, and the PQ and support of each class."""
         about = asdict(replace(self, means=(), classes=()))
         return {
             **{name: value for name, value in about.items() if name not in ("means", "classes")},
+            "verdict": self.verdict,
+            "class_verdict": self.class_verdict,
             **{row.name: row.to_json() for row in self.means},
             "per_class": [{"name": row.name, "support": row.support, "PQ": row.to_json()} for row in self.classes],
         }
@@ -115,23 +151,85 @@ def compare(
     require_comparable(a, b)
     runs = [run_sums(a), run_sums(b)]
     groups = len(set(runs[0].groups))
-    if by_group and groups < 2:
-        raise UsageError(f"{a.dataset}: has {groups} group of images, and --by-group needs at least 2")
+    require_groups(a, groups, by_group)
     # Both runs share the drawn images: what makes an image hard for both cancels in the difference (paired bootstrap).
     draws = resample(runs, replicates=replicates, seed=seed, by_group=by_group)
     differences = _differences(runs, draws)
     # Ground-truth segments are either matched or missed.
     support = [row.TP + row.FN for row in a.score.per_class]
+    classes = differences[len(MEANS) :]
+    corrected = holm([p_value(row[-1], replicates) for row in classes])
+    rows = [
+        Difference(category.name, *row, count, p)
+        for category, row, count, p in zip(a.categories, classes, support, corrected, strict=True)
+    ]
+    first, second = labels([a, b])
     return Comparison(
-        a=a.name, b=b.name, dataset=a.dataset, images=len(runs[0].image_ids), groups=groups, by_group=by_group,
+        a=first, b=second, dataset=a.dataset, images=len(runs[0].image_ids), groups=groups, by_group=by_group,
         replicates=replicates, seed=seed, confidence=CONFIDENCE,
         means=tuple(Difference(name, *row) for name, row in zip(MEANS, differences, strict=False)),
-        classes=tuple(
-            Difference(category.name, *row, count)
-            for category, row, count in zip(a.categories, differences[len(MEANS) :], support, strict=True)
-        ),
+        classes=tuple(sorted(rows, key=_by_effect)),
         notes=notes(len(runs[0].image_ids), groups, by_group),
     )  # fmt: skip
+
+
+def _flat(name: str, one: Estimate) -> dict[str, float | None]:
+    return {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
+
+
+def _by_effect(row: Difference) -> tuple[float, str]:
+    return -abs(row.delta.value) if row.delta.value is not None else 1.0, row.name
+
+
+def require_groups(run: Run, groups: int, by_group: bool) -> None:
+    """Raise UsageError if there are too few groups of images to resample."""
+    if by_group and groups < LEAST_GROUPS:
+        raise UsageError(
+            f"{run.dataset}: its images have {groups} group{'' if groups == 1 else 's'}, and --by-group needs at least "
+            f"{LEAST_GROUPS} for an interval; leave it out, and take the interval as optimistic"
+        )
+
+
+def verdict(a: str, b: str, delta: Estimate, measure: str = "PQ") -> str:
+    """Return what the difference B - A of two runs shows, as a sentence."""
+    if delta.value is None or delta.low is None or delta.high is None:
+        return f"{measure} is undefined for {a} or {b}"
+    if delta.low <= 0 <= delta.high:
+        places = f".{decimals(delta.low, delta.high)}f"
+        ends = f"{100 * delta.low:+{places}} to {100 * delta.high:+{places}}"
+        return f"no difference in {measure} shown: the 95 % interval of {b} − {a}, {ends} points, holds 0"
+    better, worse = (b, a) if delta.value > 0 else (a, b)
+    low, high = sorted((abs(delta.low), abs(delta.high)))
+    places = f".{decimals(low, high)}f"
+    size = f"{100 * abs(delta.value):{places}} points of {measure}"
+    return f"{better} is better than {worse} by {size} (95 % interval {100 * low:{places}} to {100 * high:{places}})"
+
+
+def decimals(low: float | None, high: float | None) -> int:
+    """Return the decimals of a percentage: two digits of the interval's half width, at most 2; 1 without interval."""
+    if low is None or high is None:
+        return 1
+    half = 50 * (high - low)
+    return 2 if half <= 0 else min(max(1 - math.floor(math.log10(half)), 0), 2)
+
+
+def p_value(p_better: float | None, replicates: int) -> float | None:
+    """Return the two-sided p value of a share of replicates, at least 2 / (replicates + 1)."""
+    # No share is taken as 0 or 1: with n replicates a p value below about 1/n cannot be seen.
+    if p_better is None:
+        return None
+    return min(1.0, 2 * (min(p_better, 1 - p_better) * replicates + 1) / (replicates + 1))
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """Return p values corrected for the number of those that are defined (Holm, 1979)."""
+    order = sorted((p, k) for k, p in enumerate(values) if p is not None)
+    found: list[float | None] = [None] * len(values)
+    largest = 0.0
+    for place, (p, k) in enumerate(order):
+        largest = max(largest, min(1.0, p * (len(order) - place)))
+        found[k] = largest
+    return found
 
 
 def require_comparable(first: Run, *others: Run) -> None:
@@ -176,5 +274,6 @@ def notes(images: int, groups: int, by_group: bool) -> tuple[str, ...]:
         said.append(f"{groups} groups are few: their interval is rough, and more likely too short than too long.")
     # Frames of one city or sequence are correlated, and resampling them as if independent gives too short intervals.
     if not by_group and 1 < groups < images:
-        said.append(f"Images of one of the {groups} groups are alike, so the interval is optimistic; see --by-group.")
+        remedy = "; see --by-group" if groups >= LEAST_GROUPS else f", and with less than {LEAST_GROUPS} nothing better"
+        said.append(f"Images of one of the {groups} groups are alike, so the interval is optimistic{remedy}.")
     return tuple(said)

@@ -13,6 +13,8 @@ from bench.cli.run import Json, Root
 from bench.cli.stored import DatasetName, Gt, GtDir, Results, RunName, RunNames, open_truth
 
 if TYPE_CHECKING:
+    from bench.analysis.comparison import Comparison
+    from bench.analysis.wins import Wins
     from bench.datasets.dataset import Dataset
     from bench.results.run import Run
 
@@ -55,22 +57,32 @@ def show_command(
 
 
 def compare_command(
-    a: RunName,
-    b: RunName,
+    runs: RunNames,
     by_group: Annotated[bool, typer.Option("--by-group", help="Resample cities or sequences, not images.")] = False,
     replicates: Annotated[int, typer.Option(min=100, help="Bootstrap replicates.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     results: Results = Path("results"),
+    format_: Annotated[
+        Literal["table", "md", "csv", "latex", "json"], typer.Option("--format", help="Output.")
+    ] = "table",
     json_: Json = False,
 ) -> None:
-    """Compare two runs. Shows the difference B - A with its interval, and the probability that B is better."""
+    """Compare runs. Says which is better and by how much, with intervals; more than two give a matrix of wins."""
     from bench.analysis.comparison import compare
-    from bench.results.run import find_run
+    from bench.analysis.wins import wins
+    from bench.errors import UsageError
+    from bench.results.run import find_run, labels
 
-    pair = find_run(a, results), find_run(b, results)
-    for run in pair:
+    if len(runs) < 2:
+        raise UsageError("one run: a comparison needs two or more; `bench show` explains one")
+    found = [find_run(run, results) for run in runs]
+    for run in found:
         render.print_warnings(run.score, str(run.folder))
-    render.render_comparison(compare(*pair, replicates=replicates, seed=seed, by_group=by_group), json_)
+    if len(found) == 2:
+        result: Comparison | Wins = compare(*found, replicates=replicates, seed=seed, by_group=by_group)
+    else:
+        result = wins(found, labels(found), replicates=replicates, seed=seed, by_group=by_group)
+    render.render_comparison(result, "json" if json_ else format_)
 
 
 def leaderboard_command(

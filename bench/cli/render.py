@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bench.analysis.label_map_audit import MapAudit
     from bench.analysis.ranking import Board
     from bench.analysis.rules import RuleBoard
+    from bench.analysis.wins import Wins
     from bench.datasets.dataset import Dataset
     from bench.metrics.score import Score
     from bench.results.run import Run
@@ -66,14 +67,26 @@ def render_views(run: Run, views: list[str], as_json: bool) -> None:
     print_tables(breakdown_tables(found))
 
 
-def render_comparison(comparison: Comparison, as_json: bool) -> None:
-    from bench.reports.tables import comparison_tables
+def render_comparison(found: Comparison | Wins, style: str) -> None:
+    """Print the result as sentences, then its tables and notes. LaTeX is the tables alone, CSV a row a difference."""
+    from bench.reports.leaderboard import records_to_csv
+    from bench.reports.tables import difference_tables, to_latex_table, to_markdown_table
 
-    if as_json:
-        print_json(comparison.to_json())
-        return
-    print_tables(comparison_tables(comparison))
-    print_note("\n".join(comparison.notes))
+    tables = difference_tables(found)
+    if style == "json":
+        print_json(found.to_json())
+    elif style == "csv":
+        records = found.records()
+        print_text(records_to_csv(records, list(records[0])).rstrip())
+    elif style == "latex":
+        print_text("\n".join(map(to_latex_table, tables)).rstrip())
+    elif style == "md":
+        said = "\n".join(f"- {sentence}" for sentence in found.sentences)
+        print_text("\n".join([said, *(f"\n### {one.title}\n\n{to_markdown_table(one)}" for one in tables)]).rstrip())
+    else:
+        print_text("\n".join(found.sentences))
+        print_tables(tables)
+        print_note("\n".join(found.notes))
 
 
 def render_run_or_shard(run: Run, shard: Shard, as_json: bool) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bench.analysis.comparison import require_comparable
+from bench.analysis.comparison import Comparison, require_comparable
 from bench.analysis.ranking import to_frame
+from bench.analysis.wins import Wins
 from bench.datasets.dataset import Dataset
 from bench.errors import UsageError
 from bench.metrics.bootstrap import Estimate
@@ -15,12 +16,14 @@ from bench.reports.breakdown_tables import breakdown_tables
 from bench.reports.figures.class_bars import class_bars
 from bench.reports.figures.plot import PALETTE
 from bench.reports.figures.summary import plots
+from bench.reports.leaderboard import records_to_csv
 from bench.reports.page.gallery import CAP_MB, gallery, missing
 from bench.reports.page.page import write_page
 from bench.reports.pictures.overlays import overlays, side_by_side
 from bench.reports.tables import (
     Table,
     class_table,
+    difference_tables,
     giga,
     headline,
     interval,
@@ -31,7 +34,7 @@ from bench.reports.tables import (
     to_markdown_table,
 )
 from bench.reports.views.label_maps import MapView, map_views
-from bench.reports.views.runs import RunView, run_views
+from bench.reports.views.runs import RunView, differences, run_views
 from bench.results.predictions import safe_file_stem
 from bench.results.run import Run
 
@@ -58,20 +61,21 @@ def report(
     require_comparable(*runs)
     out.mkdir(parents=True, exist_ok=True)
     views = run_views(runs)
+    paired = differences(views)
     drawn = plots(views)
     figures = [class_bars(runs), *drawn]
     paths = [plot.save(out / f"{plot.name}.{suffix}") for suffix in ("png", "svg") for plot in figures]
-    paths += _tables(views, out)
+    paths += _tables(views, paired, out)
     pictures = _overlays(views, out, dataset)
-    paths.append(_markdown(views, out / "report.md", [p for p in (*paths, *pictures) if p.suffix == ".png"]))
+    paths.append(_markdown(views, paired, out / "report.md", [p for p in (*paths, *pictures) if p.suffix == ".png"]))
     shown = gallery(views, dataset, gallery_mb, why)
     for note in shown.notes:
         notify(note)
-    page = write_page(views, drawn, shown, out / PAGE, [path.relative_to(out).as_posix() for path in paths])
+    page = write_page(views, drawn, shown, out / PAGE, [path.relative_to(out).as_posix() for path in paths], paired)
     return [page, *paths, *pictures]
 
 
-def _tables(views: Sequence[RunView], out: Path) -> Iterator[Path]:
+def _tables(views: Sequence[RunView], paired: Comparison | Wins | None, out: Path) -> Iterator[Path]:
     """Write headline and class tables. CSV holds unrounded fractions, empty if undefined; LaTeX holds percent."""
     lead = to_frame([view.run for view in views]).assign(run=[view.label for view in views])
     lead = lead.rename(columns={name.replace(" ", "_"): name for name in HEADLINE})
@@ -82,8 +86,13 @@ def _tables(views: Sequence[RunView], out: Path) -> Iterator[Path]:
         frame.insert(0, "run", view.label)
     texts = [frame.to_csv(index=False, header=k == 0, lineterminator="\n") for k, frame in enumerate(classes)]
     yield _write(out / "classes.csv", "".join(texts))
-    for name, table in (("headline", headline_table(views)), ("classes", classes_table(views))):
-        yield _write(out / f"{name}.tex", to_latex_table(table))
+    tables = {"headline": [headline_table(views)], "classes": [classes_table(views)]}
+    if paired is not None:
+        tables["differences"] = difference_tables(paired)
+        records = paired.records()
+        yield _write(out / "differences.csv", records_to_csv(records, list(records[0])))
+    for name, some in tables.items():
+        yield _write(out / f"{name}.tex", "\n".join(map(to_latex_table, some)))
 
 
 def headline_table(views: Sequence[RunView]) -> Table:
@@ -127,14 +136,16 @@ def _overlays(views: Sequence[RunView], out: Path, dataset: Dataset | None) -> l
     ]
 
 
-def _markdown(views: Sequence[RunView], path: Path, pictures: Iterable[Path]) -> Path:
+def _markdown(views: Sequence[RunView], paired: Comparison | Wins | None, path: Path, pictures: Iterable[Path]) -> Path:
     tables = [headline_table(views)] if len(views) > 1 else []
+    tables += difference_tables(paired) if paired is not None else []
+    said = [*(f"- {sentence}" for sentence in paired.sentences), ""] if paired is not None else []
     for view in views:
         tables += [headline(view.label, view.run.dataset, view.score), semantic_table(view.score)]
         tables += [class_table(view.score), *breakdown_tables(view.views)]
     maps = [_map(one) for one in map_views(views)]
     links = [f"![{picture.stem}]({picture.relative_to(path.parent).as_posix()})\n" for picture in pictures]
-    return _write(path, "\n".join([*(_section(table) for table in tables), *maps, *links]))
+    return _write(path, "\n".join([*said, *(_section(table) for table in tables), *maps, *links]))
 
 
 def _map(one: MapView) -> str:

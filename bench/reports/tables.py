@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.analysis.comparison import Comparison, Difference
+from bench.analysis.comparison import Comparison, Difference, decimals
+from bench.analysis.wins import Wins
 from bench.metrics.bootstrap import Estimate
 from bench.metrics.pq import MUCH_VOID
 from bench.metrics.score import Score
@@ -153,14 +154,6 @@ def _latex(cell: str) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in cell)
 
 
-def decimals(low: float | None, high: float | None) -> int:
-    """Return the decimals of a percentage: two digits of the interval's half width, at most 2; 1 without interval."""
-    if low is None or high is None:
-        return 1
-    half = 50 * (high - low)
-    return 2 if half <= 0 else min(max(1 - math.floor(math.log10(half)), 0), 2)
-
-
 def interval(estimate: Estimate, sign: str = "") -> str:
     """Format a value with its interval: 0.3605 in 0.3511..0.3697 → "36.05 (35.11 to 36.97)".
 
@@ -196,6 +189,10 @@ def places(estimates: Iterable[Estimate]) -> int:
     return max(1, decimals(*max(widths, key=lambda ends: ends[1] - ends[0]))) if widths else 1
 
 
+def difference_tables(found: Comparison | Wins) -> list[Table]:
+    return comparison_tables(found) if isinstance(found, Comparison) else [wins_table(found)]
+
+
 def comparison_tables(found: Comparison) -> list[Table]:
     over = f"{found.groups} groups" if found.by_group else f"{found.images} images"
     confidence = f"{100 * found.confidence:g} %"
@@ -207,11 +204,42 @@ def comparison_tables(found: Comparison) -> list[Table]:
     return [
         Table(title, ("", *head), means),
         Table(
-            "PQ of each class (truth: segments)",
-            ("class", *head[:5], "truth", *head[5:]),
-            tuple((*row[:6], count, *row[6:]) for row, count in zip(classes, support, strict=True)),
+            "PQ of each class, largest difference first (truth: segments; p: two-sided, Holm's correction for "
+            f"{sum(row.p_holm is not None for row in found.classes)} classes)",
+            ("class", *head[:4], "p (Holm)", "truth", *head[5:]),
+            tuple(
+                (*cells[:5], _p_value(row.p_holm, found.replicates), count, *cells[6:])
+                for cells, row, count in zip(classes, found.classes, support, strict=True)
+            ),
         ),
     ]
+
+
+def wins_table(found: Wins) -> Table:
+    """Return PQ of each run (row) minus that of each other (column); an asterisk marks differences after correction."""
+    over = f"{found.groups} groups" if found.by_group else f"{found.images} images"
+    title = (
+        f"PQ of the row minus PQ of the column on {found.dataset}, points, with 95 % intervals over {over}; "
+        f"* differs after Holm's correction for {len(found.duels)} pairs"
+    )
+    shared = places(duel.delta for duel in found.duels)
+    rows = []
+    for row, name in enumerate(found.names):
+        cells = [_win(found, row, column, shared) if column != row else "" for column in range(len(found.names))]
+        rows.append((name, value(found.PQ[row], shared), *cells, str(len(found.beaten(row)))))
+    return Table(title, ("run", "PQ", *(f"− {name}" for name in found.names), "better than"), tuple(rows))
+
+
+def _win(found: Wins, row: int, column: int, places: int) -> str:
+    delta = found.between(row, column)
+    mark = "*" if found.sure(row, column) else ""
+    return f"{value(delta, places, '+')}{mark} ({ends(delta, places, '+')})"
+
+
+def _p_value(p: float | None, replicates: int) -> str:
+    if p is None:
+        return UNDEFINED
+    return f"< {max(0.001, 10 / replicates):g}" if p < max(0.001, 10 / replicates) else f"{p:.3f}"
 
 
 def _comparison_rows(rows: Sequence[Difference], replicates: int) -> tuple[tuple[str, ...], ...]:

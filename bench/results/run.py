@@ -11,7 +11,8 @@ results/<dataset>/<model>/<hash>/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -140,3 +141,12 @@ def find_run(asked: str, results: Path) -> Run:
 def read_runs(root: Path) -> list[Run]:
     """Return every complete run below a folder, in path order."""
     return [read_run(path.parent) for path in sorted(root.glob("**/run.json")) if (path.parent / "done.json").exists()]
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """Return the runs' names, with the checkpoint, then the folder, added to names that are not unique."""
+    names = [run.name for run in runs]
+    longer = [f"{run.name} {getattr(run.meta.model, 'checkpoint', '')}".strip() for run in runs]
+    names = [long if Counter(names)[name] > 1 else name for name, long in zip(names, longer, strict=True)]
+    folders = [f"{name} {run.folder.name}" for name, run in zip(names, runs, strict=True)]
+    return [folder if Counter(names)[name] > 1 else name for name, folder in zip(names, folders, strict=True)]

@@ -57,11 +57,38 @@ def test_compare_with_itself_and_with_another(place: Place, scored: Path, call: 
     assert pq["difference"] == pytest.approx(pq["b"] - pq["a"], abs=1e-12)
     assert pq["interval"][0] < pq["difference"] < pq["interval"][1]
     assert other["mIoU semantic"]["interval"] == [None, None]  # predictions alone have no semantic output
-    assert len(other["per_class"]) == 19 and other["per_class"][0]["name"] == "road"
+    effects = [abs(row["PQ"]["difference"]) for row in other["per_class"] if row["PQ"]["difference"] is not None]
+    assert len(other["per_class"]) == 19 and effects == sorted(effects, reverse=True)
+    assert all(row["PQ"]["p_holm"] is not None for row in other["per_class"][: len(effects)])
+    better, less = ("worse", "mine") if pq["difference"] > 0 else ("mine", "worse")
+    assert other["verdict"].startswith(f"{better} is better than {less} by ")
+    assert "classes differ after Holm's correction" in other["class_verdict"]
     assert answer.out == call("compare", scored, place.out, "--json", "--seed", 1, "--replicates", 500).out
-    text = call("compare", scored, place.out, "--by-group").out
+    text = call("compare", scored, place.out).out
+    assert text.startswith(f"{better} is better than {less} by ") and "another training seed" in text
     assert "A = mine, B = worse on cityscapes:val" in text and "95 % of B − A" in text
-    assert "another training seed" in text and "2 groups are few" in text
+    refused = call("compare", scored, place.out, "--by-group")
+    assert (refused.code, refused.out) == (2, "") and "needs at least 6" in refused.err
+    for style, mark in (("md", "| PQ |"), ("csv", "mean,PQ,"), ("latex", r"\begin{tabular}")):
+        assert mark in call("compare", scored, place.out, "--format", style).out
+    assert call("compare", scored).code == 2
+
+
+def test_three_runs_are_a_matrix_of_wins(place: Place, scored: Path, call: Call) -> None:
+    given = ["--dataset", "cityscapes", "--data-root", place.data, "--predictions", place.folder / "worse"]
+    assert call("data", "damage", "cityscapes:val", "--out", given[-1], "--data-root", place.data).code == 0
+    assert call("score", *given, "--out", place.out).code == 0
+    pair = json.loads(call("compare", place.out, scored, "--json").out)
+    found = json.loads(call("compare", scored, place.out, scored, "--json").out)
+    values = [run["value"] for run in found["runs"]]
+    assert values == sorted(values, reverse=True) and values.count(pair["PQ"]["b"]) == 2
+    assert len(found["pairs"]) == 3 and sum("no difference" in one["verdict"] for one in found["pairs"]) == 1
+    for one in found["pairs"]:
+        if "no difference" not in one["verdict"]:
+            assert one["difference"] == pytest.approx(abs(pair["PQ"]["difference"]), abs=1e-12)
+            ends = sorted(abs(end) for end in pair["PQ"]["interval"])
+            assert (one["low"], one["high"]) == pytest.approx(ends, abs=1e-6)
+    assert "better than" in call("compare", scored, place.out, scored).out
 
 
 def test_what_may_not_be_compared_is_exit_6(place: Place, scored: Path, call: Call) -> None:

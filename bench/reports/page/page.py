@@ -10,7 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.__version__ import __version__
+from bench.analysis.comparison import Comparison
 from bench.analysis.ranking import comparability_key
+from bench.analysis.wins import Wins
 from bench.io.files import write_atomic
 from bench.metrics.error_map import Error
 from bench.metrics.errors import ERROR_TYPES
@@ -20,7 +22,7 @@ from bench.reports.figures.summary import class_errors_name
 from bench.reports.page.gallery import Gallery
 from bench.reports.pictures.colors import ERROR_COLORS
 from bench.reports.pictures.overlays import ERROR_NAMES
-from bench.reports.tables import warnings_on
+from bench.reports.tables import difference_tables, warnings_on
 from bench.reports.views.classes import measures
 from bench.reports.views.cost import scatters
 from bench.reports.views.errors import confusions, sizes
@@ -31,17 +33,22 @@ from bench.reports.views.runs import RunView
 TEMPLATES = Path(__file__).parent / "template"
 SCRIPTS = ("classes.js", "pictures.js", "gallery.js")
 SECTIONS = {
-    "headline": "Headline", "classes": "Classes", "heat": "Heat map", "errors": "Errors", "sizes": "Sizes",
-    "confusion": "Confusion", "cost": "Cost", "training": "Training", "gallery": "Gallery", "labels": "Label maps",
-    "provenance": "Provenance",
+    "headline": "Headline", "differences": "Differences", "classes": "Classes", "heat": "Heat map",
+    "errors": "Errors", "sizes": "Sizes", "confusion": "Confusion", "cost": "Cost", "training": "Training",
+    "gallery": "Gallery", "labels": "Label maps", "provenance": "Provenance",
 }  # fmt: skip
 
 
 def write_page(
-    views: Sequence[RunView], plots: Sequence[Plot], gallery: Gallery, path: Path, beside: Sequence[str] = ()
+    views: Sequence[RunView],
+    plots: Sequence[Plot],
+    gallery: Gallery,
+    path: Path,
+    beside: Sequence[str] = (),
+    paired: Comparison | Wins | None = None,
 ) -> Path:
     """Write one self-contained HTML file; `beside` lists files with the same content in its folder."""
-    return write_rendered(path, "page.html", page_values(views, plots, gallery, beside))
+    return write_rendered(path, "page.html", page_values(views, plots, gallery, beside, paired))
 
 
 def write_rendered(path: Path, template: str, values: Mapping[str, Any], own: Sequence[Path] = ()) -> Path:
@@ -58,7 +65,11 @@ def write_rendered(path: Path, template: str, values: Mapping[str, Any], own: Se
 
 
 def page_values(
-    views: Sequence[RunView], plots: Sequence[Plot], gallery: Gallery, beside: Sequence[str]
+    views: Sequence[RunView],
+    plots: Sequence[Plot],
+    gallery: Gallery,
+    beside: Sequence[str],
+    paired: Comparison | Wins | None,
 ) -> dict[str, Any]:
     """Return the variables of the template. Only the shipped CSS and scripts and the plots are not escaped."""
     first = views[0].run
@@ -78,6 +89,7 @@ def page_values(
         "kinds": ERROR_TYPES,
         "beside": beside,
         "plots": {plot.name: plot for plot in plots},
+        "differences": None if paired is None else (paired.sentences, difference_tables(paired)),
         **_numbers(views),
         **_pictures(views, gallery),
     }
@@ -126,6 +138,7 @@ def _classes(image: Mapping[str, Any]) -> list[int]:
 
 def _has(values: Mapping[str, Any], section: str) -> bool:
     needs = {
+        "differences": values["differences"],
         "errors": "errors" in values["plots"],
         "sizes": values["sizes"],
         "confusion": values["confusions"],

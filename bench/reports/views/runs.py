@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis import breakdown
+from bench.analysis.comparison import Comparison, compare
 from bench.analysis.ranking import row_of
+from bench.analysis.wins import Wins, wins
 from bench.metrics.errors import ERROR_TYPES
 from bench.metrics.score import HEADLINE, Score
 from bench.reports.tables import giga, millions
 from bench.results.latency import Latency, read_latency
-from bench.results.run import Run
+from bench.results.run import Run, labels
 
 Interval = tuple[float, float]
 
@@ -66,15 +67,6 @@ def run_views(runs: Sequence[Run]) -> list[RunView]:
     ]
 
 
-def labels(runs: Sequence[Run]) -> list[str]:
-    """Return the runs' names, with the checkpoint, then the folder, added to names that are not unique."""
-    names = [run.name for run in runs]
-    longer = [f"{run.name} {getattr(run.meta.model, 'checkpoint', '')}".strip() for run in runs]
-    names = [long if Counter(names)[name] > 1 else name for name, long in zip(names, longer, strict=True)]
-    folders = [f"{name} {run.folder.name}" for name, run in zip(names, runs, strict=True)]
-    return [folder if Counter(names)[name] > 1 else name for name, folder in zip(names, folders, strict=True)]
-
-
 def _views(run: Run) -> dict[str, Mapping[str, Any]]:
     """Return the breakdowns for the page, empty without image lines. Without segments: confusion and intervals only."""
     # A run that was copied without its image lines still has its totals.
@@ -82,3 +74,11 @@ def _views(run: Run) -> dict[str, Mapping[str, Any]]:
         return {}
     segments = ("errors", "by_size") if run.score.PQ.all.n else ()
     return {view: breakdown.breakdown(run, view) for view in (*segments, "confusion", "intervals")}
+
+
+def differences(views: Sequence[RunView]) -> Comparison | Wins | None:
+    """Return the paired comparison of two runs, the matrix of wins of more; None for one run, or without segments."""
+    runs = [view.run for view in views]
+    if len(runs) < 2 or not all("errors" in view.views for view in views):
+        return None
+    return compare(*runs) if len(runs) == 2 else wins(runs, [view.label for view in views])
