@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.cli.console import console, print_status
 from bench.cli.memory import memory_watch
 from bench.types import ProgressCallback
 
 if TYPE_CHECKING:
-    from rich.progress import Task
+    from rich.console import RenderableType
+    from rich.progress import Progress, ProgressColumn, Task
 
     from bench.training.log import StepReport
 
@@ -48,7 +49,7 @@ def _bar(label: str, announced: bool = False, watched: bool = False) -> Iterator
     if not sys.stderr.isatty():
         yield partial(progress_lines, announced=announced, memory=memory_watch(print_status) if watched else None)
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.text import Text
 
     class Rate(TextColumn):
@@ -64,17 +65,31 @@ def _bar(label: str, announced: bool = False, watched: bool = False) -> Iterator
         MofNCompleteColumn(),
         Rate("{:.1f} images/s"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[memory]}", markup=False),
     )
     err = console(stderr=True)
     memory = memory_watch(partial(err.print, markup=False)) if watched else lambda: ""
-    with Progress(*columns, console=err, transient=True) as bar:
+    with _bar_over_memory(*columns, console=err, transient=True) as bar:
         task = bar.add_task(label, total=None, memory="")
 
         def update(label: str, done: int, total: int) -> None:
             bar.update(task, description=label, completed=done, total=total, memory=memory())
 
         yield lambda label: partial(update, label)
+
+
+def _bar_over_memory(*columns: ProgressColumn, **options: Any) -> Progress:
+    """Return rich's bar with the field `memory` of its task on a line below, which fits 80 characters so."""
+    from rich.progress import Progress
+    from rich.text import Text
+
+    class Bar(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            for task in self.tasks:
+                if note := task.fields["memory"]:
+                    yield Text(note, style="dim")
+
+    return Bar(*columns, **options)
 
 
 def progress_lines(
@@ -109,7 +124,7 @@ def training_progress() -> Iterator[tuple[Callable[[StepReport], None], Callable
     Yields `on_step(StepReport)` and a callback for notes. Without a terminal, lines take the place of the bar, beside
     those of every measured PQ.
     """
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("training"),
@@ -119,19 +134,19 @@ def training_progress() -> Iterator[tuple[Callable[[StepReport], None], Callable
     )
     err = console(stderr=True)
     memory = memory_watch(partial(err.print, markup=False))
-    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
-        task = bar.add_task("", total=1.0)
+    with _bar_over_memory(*columns, console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=1.0, memory="")
         due = time.monotonic() + FIRST_LINE
 
         def update(report: StepReport) -> None:
             nonlocal due
             quality = "" if report.PQ is None else f" held-back PQ {100 * report.PQ:.1f}"
-            state = f"step {report.step} loss {report.loss:.2f}{quality}, {memory()}"
-            bar.update(task, completed=report.done, description=state)
+            state, note = f"step {report.step} loss {report.loss:.2f}{quality}", memory()
+            bar.update(task, completed=report.done, description=state, memory=note)
             if report.PQ is not None:
                 err.print(f"step {report.step}: loss {report.loss:.2f},{quality}", markup=False)
             elif not err.is_terminal and time.monotonic() >= due:
                 due = time.monotonic() + NEXT_LINE
-                err.print(f"training: {100 * report.done:.0f} %, {state}", markup=False)
+                err.print(f"training: {100 * report.done:.0f} %, {state}, {note}", markup=False)
 
         yield update, lambda note: err.print(note, markup=False)
