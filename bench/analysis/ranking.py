@@ -15,9 +15,9 @@ from bench.io.canonical_json import digest
 from bench.metrics.bootstrap import MEANS, estimates, mean_pq, point_estimates, rank_ranges, resample
 from bench.metrics.image_statistics import ImageSums
 from bench.metrics.score import HEADLINE
-from bench.results.latency import read_latency
 from bench.results.records import PredictionsRecord, PublishedRecord
 from bench.results.run import KINDS, Run
+from bench.results.timing import NEEDS, read_timing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,11 @@ DIRTY = "*"
 AT = MEANS.index("PQ")
 # The default of `breakdown.intervals`, so that `bench show --intervals` prints the same interval.
 REPLICATES = 10_000
+# Fields of a row that `bench run --timing` measures.
+MEASURED = (
+    "latency_p50", "latency_p95", "latency_p99", "latency_n", "images_per_second", "peak_bytes", "process_peak_bytes",
+    "device_peak_bytes", "joules_per_image", "hardware",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,9 @@ class Row:
     is no other run. `PQ_low` and `PQ_high` are the ends of the 95 % interval of PQ from the same replicates. `checked`
     is "verified" or "not verified", and `checked_note` the reason for the latter. All of these are None unless ranges
     are computed. `kind` is "model", or "predictions" for predictions made elsewhere, which have no checkpoint,
-    input size or fusion. `latency_*` are seconds per image on `hardware`. `published_PQ` is the PQ that the authors
-    report for the checkpoint on this data set.
+    input size or fusion. `latency_*` are seconds per image on `hardware`, None if unmeasured or of too few images;
+    `images_per_second` is at the batch size of the run. `published_PQ` is the PQ that the authors report for the
+    checkpoint on this data set.
     """
 
     rank: int | None
@@ -62,7 +68,13 @@ class Row:
     multiply_adds: int | None
     latency_p50: float | None
     latency_p95: float | None
+    latency_p99: float | None
     latency_n: int | None
+    images_per_second: float | None
+    peak_bytes: int | None
+    process_peak_bytes: int | None
+    device_peak_bytes: int | None
+    joules_per_image: float | None
     hardware: str | None
     device: str | None
     precision: str | None
@@ -170,7 +182,7 @@ def row_of(run: Run) -> dict[str, Any]:
         **{name.replace(" ", "_"): of(score) for name, of in HEADLINE.items()},
         "parameters": meta.parameters,
         "multiply_adds": meta.multiply_adds,
-        **_latency(run),
+        **_timing(run),
         "device": meta.device,
         "date": run.complete.finished[:10],
         "commit": f"{git.commit[:7]}{DIRTY if git.dirty else ''}" if git else None,
@@ -194,20 +206,24 @@ def to_frame(runs: Sequence[Run]) -> pd.DataFrame:
         for run in runs
     ]  # fmt: skip
     frame = pd.DataFrame(rows)
-    counts = ("parameters", "multiply_adds", "latency_n")
-    fractions = [name for name in frame if str(name).startswith(("PQ", "SQ", "RQ", "mIoU", "pixel", "latency_p"))]
-    return frame.astype({**dict.fromkeys(fractions, "float"), **dict.fromkeys(counts, "Int64")})
+    counts = ("parameters", "multiply_adds", "latency_n", "peak_bytes", "process_peak_bytes", "device_peak_bytes")
+    others = ("PQ", "SQ", "RQ", "mIoU", "pixel", "latency_p", "images_per", "joules_per")
+    numbers = [name for name in frame if str(name).startswith(others)]
+    return frame.astype({**dict.fromkeys(numbers, "float"), **dict.fromkeys(counts, "Int64")})
 
 
-def _latency(run: Run) -> dict[str, Any]:
-    """Return latency in seconds from `bench run --timing`, None if it was not measured."""
+def _timing(run: Run) -> dict[str, Any]:
+    """Return what `bench run --timing` measured, None if it was not measured."""
     # Not from the stage times of the run itself: its stages overlap in threads.
-    found = read_latency(run.folder)
+    found = read_timing(run.folder)
     if found is None:
-        return {"latency_p50": None, "latency_p95": None, "latency_n": None, "hardware": None}
-    return {
-        "latency_p50": found.p50, "latency_p95": found.p95, "latency_n": found.n, "hardware": found.hardware
-    }  # fmt: skip
+        return dict.fromkeys(MEASURED)
+    batches = found.throughput
+    values = (
+        *(found.percentile(at) for at in NEEDS), found.n, batches and batches.images_per_second, found.peak_bytes,
+        found.process_peak_bytes, found.device_peak_bytes, batches and batches.joules_per_image, found.hardware,
+    )  # fmt: skip
+    return dict(zip(MEASURED, values, strict=True))
 
 
 def _model(run: Run) -> dict[str, Any]:

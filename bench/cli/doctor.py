@@ -10,15 +10,28 @@ from bench.errors import BenchError
 from bench.io.config import load_yaml, shipped_configs
 from bench.models.hub import missing_files, state
 from bench.models.model_file import ModelFile
+from bench.models.nvml import nvidia_memories
 from bench.models.resolve import resolve_model
 from bench.models.spec import ModelSpec
+from bench.results.memory import machine_memory
 from bench.results.provenance import provenance
+
+DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def examine() -> dict[str, Any]:
     about = provenance()
     packages = {name: version or "not installed" for name, version in about.pop("packages").items()}
-    return {**about, **packages, **_data(), **_weights()}
+    return {**about, **packages, **_memory(), **_data(), **_weights()}
+
+
+def _memory() -> dict[str, Any]:
+    """Return the memory of the machine or container and of NVIDIA devices in bytes, or why that is not known."""
+    devices, reason = nvidia_memories()
+    found = {f"memory: {number} {one.name}": one.to_json() for number, one in enumerate(devices)}
+    # Without a driver there is no such device to miss.
+    missing = {"NVIDIA devices": reason} if reason and DRIVER.exists() else {}
+    return {"memory": machine_memory().to_json(), **found, **missing}
 
 
 def _data() -> dict[str, str]:

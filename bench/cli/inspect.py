@@ -216,4 +216,7 @@ def doctor_command(json_: Json = False) -> None:
     if json_:
         print_json(found)
         return
-    print_table("", ["item", "found"], [[key, str(value)] for key, value in found.items()])
+    from bench.cli.memory import memory_line
+
+    texts = {key: memory_line(**value) if key.startswith("memory") else str(value) for key, value in found.items()}
+    print_table("", ["item", "found"], [list(row) for row in texts.items()])

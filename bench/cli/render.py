@@ -22,15 +22,20 @@ if TYPE_CHECKING:
 
 
 def render_score(run: Run, score: Score, as_json: bool, per_class: bool = False) -> None:
-    """Print the totals of a run. The JSON has `reused` if the run was finished before this command."""
+    """Print the totals of a run, and its timing if measured. The JSON has `reused` if the run was finished before."""
+    from bench.results.timing import read_timing
+
     print_warnings(score)
     cost = {"parameters": run.meta.parameters, "multiply_adds": run.meta.multiply_adds}
+    timing = read_timing(run.folder)
     if as_json:
-        reused = {"reused": True} if run.reused else {}
-        print_json({**score.to_json(), **{name: value for name, value in cost.items() if value is not None}, **reused})
+        known = {name: value for name, value in cost.items() if value is not None}
+        timed = {"timing": timing.summary()} if timing else {}
+        print_json({**score.to_json(), **known, **timed, **({"reused": True} if run.reused else {})})
         return
     from bench.reports.breakdown_tables import boundary_tables
     from bench.reports.tables import class_table, cost_line, headline, ignored_line
+    from bench.reports.timing import timing_lines, timing_table
 
     tables = [headline(run.name, run.dataset, score)] + ([class_table(score)] if per_class else [])
     if score.boundary is not None:
@@ -39,6 +44,9 @@ def render_score(run: Run, score: Score, as_json: bool, per_class: bool = False)
     for line in (ignored_line(score), cost_line(**cost)):
         if line:
             print_text(line)
+    if timing:
+        print_tables([timing_table(timing)])
+        print_note("\n".join(timing_lines(timing)))
 
 
 def print_warnings(score: Score, where: str = "") -> None:
@@ -112,10 +120,10 @@ def print_missing(data: Dataset) -> None:
 
 
 def boards_text(boards: list[Board], style: str, columns: list[str] | None = None) -> str:
-    from bench.reports.leaderboard import COLUMNS, to_csv, to_json, to_markdown
+    from bench.reports.leaderboard import to_csv, to_json, to_markdown
 
     if style == "md":
-        return to_markdown(boards, columns or COLUMNS)
+        return to_markdown(boards, columns)
     return to_csv(boards) if style == "csv" else to_json(boards)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -75,7 +76,7 @@ def run_command(
     label_map: Annotated[str | None, typer.Option(help="Map from the model's classes to the data set's.")] = None,
     protocol: ProtocolName = "coco",
     save_predictions: Annotated[bool, typer.Option(help="Keep panoptic PNGs beside the results.")] = True,
-    timing: Annotated[bool, typer.Option(help="Also measure latency, one image at a time.")] = False,
+    timing: Annotated[bool, typer.Option(help="Also measure latency, images/s, peak memory and energy.")] = False,
     metrics: Metric = None,
     semantic: Annotated[bool, typer.Option("--semantic/--no-semantic", help="Compute semantic maps and mIoU.")] = True,
     shard: Part = "0/1",
@@ -108,7 +109,7 @@ def run_command(
         )  # fmt: skip
     print_origin(done, save_predictions)
     if timing:
-        _time(spec, data, done.folder, device)
+        _time(replace(spec, semantic=semantic), data, done, device)
     render.render_run_or_shard(done, part, json_)
     render.print_missing(data)
 
@@ -135,13 +136,15 @@ def print_unlisted_code(run: Run) -> None:
         )
 
 
-def _time(spec: ModelSpec, data: Dataset, folder: Path, device: str) -> None:
-    """Measure latency into the run's folder and print the path on stderr."""
+def _time(spec: ModelSpec, data: Dataset, run: Run, device: str) -> None:
+    """Measure time, memory and energy into the run's folder and print the path on stderr."""
     from bench.evaluation.timing import time_run
 
     with progress(f"timing {spec.name}") as on_image:
-        path = time_run(spec, data, folder, device=device, on_image=on_image)
-    print_status(f"latency: {path}")
+        path = time_run(
+            spec, data, run.folder, batch_size=run.meta.batch_size or 1, device=device, on_image=on_image
+        )  # fmt: skip
+    print_status(f"timing: {path}")
 
 
 def merge_command(

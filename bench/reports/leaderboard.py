@@ -14,26 +14,36 @@ from bench.analysis.ranking import DIRTY, Board, Row
 from bench.errors import DataError
 from bench.io import files
 from bench.reports.tables import UNDEFINED, Table, giga, millions, percent, to_markdown_table
+from bench.reports.timing import gigabytes, latency, rate
 
 BEGIN = "<!-- leaderboard:begin -->"
 END = "<!-- leaderboard:end -->"
 
 COLUMNS = (
     "#", "rank 95 %", "model", "checkpoint", "PQ", "PQ 95 %", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic",
-    "mIoU panoptic", "published PQ", "params (M)", "multiply-adds (G)", "latency p50 / p95 (ms)", "device",
-    "input (px)", "fusion", "verified", "date", "commit",
+    "mIoU panoptic", "published PQ", "params (M)", "multiply-adds (G)", "latency p50 / p95 (ms)", "images/s",
+    "peak memory (GB)", "timed on", "device", "input (px)", "fusion", "verified", "date", "commit",
 )  # fmt: skip
 # By importance: columns that do not fit into a terminal are left out from the end.
 TERMINAL = (
     "#", "model", "PQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic", "rank 95 %", "PQ 95 %", "params (M)",
-    "multiply-adds (G)", "latency p50 / p95 (ms)", "checkpoint",
+    "multiply-adds (G)", "latency p50 / p95 (ms)", "checkpoint", "images/s", "peak memory (GB)", "timed on",
 )  # fmt: skip
-TEXT = ("model", "checkpoint", "device", "input (px)", "fusion", "verified", "date", "commit")
+TIMED = ("latency p50 / p95 (ms)", "images/s", "peak memory (GB)", "timed on")  # by `bench run --timing`
+TEXT = ("model", "checkpoint", "timed on", "device", "input (px)", "fusion", "verified", "date", "commit")
 
 
-def to_markdown(boards: Sequence[Board], columns: Sequence[str] = COLUMNS) -> str:
-    """Return a heading and a Markdown table per board; percent with one decimal."""
-    return "\n".join(_markdown(board, columns) for board in boards) or "No complete runs.\n"
+def to_markdown(boards: Sequence[Board], columns: Sequence[str] | None = None) -> str:
+    """Return a heading and a Markdown table per board; percent with one decimal.
+
+    By default, a board has all columns, those of TIMED if one of its runs was timed.
+    """
+    return "\n".join(_markdown(board, columns or _columns(board)) for board in boards) or "No complete runs.\n"
+
+
+def _columns(board: Board) -> list[str]:
+    timed = any(row.latency_n for row in board.rows)
+    return [name for name in COLUMNS if timed or name not in TIMED]
 
 
 def _markdown(board: Board, columns: Sequence[str]) -> str:
@@ -43,6 +53,11 @@ def _markdown(board: Board, columns: Sequence[str]) -> str:
     # A column is explained only on a board that has values in it.
     if "multiply-adds (G)" in columns and any(row.multiply_adds for row in board.rows):
         about += ";\nmultiply-adds: matrix multiplications and convolutions of the network for the first image"
+    if set(TIMED) & set(columns) and any(row.latency_n for row in board.rows):
+        about += (
+            ";\nlatency: of single images, without reading them; images/s: at the batch size of the run, one stage "
+            "after the other;\npeak memory: of the device if the model runs on one, else of the process"
+        )
     if "rank 95 %" in columns and any(row.rank_low is not None for row in board.rows):
         about += ";\nrank 95 %: the ranks that a run takes in 95 % of the resamplings of the images"
     if "PQ 95 %" in columns and any(row.PQ_low is not None for row in board.rows):
@@ -72,7 +87,10 @@ def _cells(row: Row) -> list[str]:
     device = " / ".join(part for part in (row.device, row.precision) if part)
     verified = f"{row.checked} ({row.checked_note})" if row.checked_note else row.checked
     costs = millions(row.parameters), giga(row.multiply_adds)
-    texts = (*costs, _latency(row), device, row.input, row.fusion, verified, row.date, row.commit)
+    speed = row.images_per_second and rate(row.images_per_second)
+    memory = row.peak_bytes and gigabytes(row.peak_bytes)
+    timed = _latency(row), speed, memory, row.hardware
+    texts = (*costs, *timed, device, row.input, row.fusion, verified, row.date, row.commit)
     return [
         "–" if row.rank is None else str(row.rank),
         _range(row.rank_low, row.rank_high),
@@ -87,9 +105,7 @@ def _cells(row: Row) -> list[str]:
 
 def _latency(row: Row) -> str | None:
     """Return median and 95th percentile in ms with the number of images, or None if latency was not measured."""
-    if row.latency_p50 is None or row.latency_p95 is None:
-        return None
-    return f"{1000 * row.latency_p50:.1f} / {1000 * row.latency_p95:.1f} (n = {row.latency_n})"
+    return f"{latency(row.latency_p50, row.latency_p95)} (n = {row.latency_n})" if row.latency_n else None
 
 
 def _interval(row: Row) -> str:

@@ -33,10 +33,12 @@ from bench.reports.tables import (
     to_latex_table,
     to_markdown_table,
 )
+from bench.reports.timing import timing_lines, timing_table
 from bench.reports.views.label_maps import MapView, map_views
 from bench.reports.views.runs import RunView, differences, run_views
 from bench.results.predictions import safe_file_stem
 from bench.results.run import Run
+from bench.results.timing import Timing
 
 PAGE = "index.html"
 
@@ -143,9 +145,14 @@ def _markdown(views: Sequence[RunView], paired: Comparison | Wins | None, path: 
     for view in views:
         tables += [headline(view.label, view.run.dataset, view.score), semantic_table(view.score)]
         tables += [class_table(view.score), *breakdown_tables(view.views)]
+    timings = [_timing(view.label, view.timing) for view in views if view.timing]
     maps = [_map(one) for one in map_views(views)]
     links = [f"![{picture.stem}]({picture.relative_to(path.parent).as_posix()})\n" for picture in pictures]
-    return _write(path, "\n".join([*said, *(_section(table) for table in tables), *maps, *links]))
+    return _write(path, "\n".join([*said, *(_section(table) for table in tables), *timings, *maps, *links]))
+
+
+def _timing(label: str, timing: Timing) -> str:
+    return f"{_section(timing_table(timing, label))}\n" + "".join(f"- {line}\n" for line in timing_lines(timing))
 
 
 def _map(one: MapView) -> str:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
 
 import pytest
+from place import Call
 
 from bench.cli import console
 from bench.cli.console import fit_columns, print_json, print_table
-from bench.cli.progress import progress_lines
+from bench.cli.memory import memory_watch
+from bench.cli.progress import progress_lines, training_progress
+from bench.results.memory import Memory
+from bench.training.log import StepReport
 
 COLUMNS = ("#", "model", "PQ", "PQ things", "multiply-adds (G)", "rank 95 %")
 ROWS = (
@@ -74,6 +79,59 @@ def test_progress_is_lines_where_there_is_no_terminal() -> None:
         now[0] = seconds
         on_image(done, 6)
     assert said == ["scoring: 3 of 6 images, 2 s", "scoring: 5 of 6 images, 12 s", "scoring: 6 of 6 images, 13 s"]
+
+
+def test_lines_of_a_run_have_the_memory_in_use() -> None:
+    now, said = [0.0], list[str]()
+    found = [Memory("mem", 24_000_000_000, 20_900_000_000, 1_210_000_000)]
+    watch = memory_watch(said.append, lambda: found, lambda: now[0])
+    on_image = progress_lines("running", clock=lambda: now[0], write=said.append, memory=watch)
+    now[0] = 3.0
+    on_image(1, 2)
+    found.append(Memory("cuda:0", 80_000_000_000, 70_000_000_000, 900_000_000))
+    now[0] = 13.0
+    on_image(2, 2)
+    assert said == [
+        "running: 1 of 2 images, 3 s, mem 3.1 of 24.0 GB, this process 1.2",
+        "running: 2 of 2 images, 13 s, mem 3.1 of 24.0 GB, this process 1.2; cuda:0 10.0 of 80.0 GB, this process 0.90",
+    ]
+
+
+def test_memory_that_runs_low_is_warned_of_once() -> None:
+    now, said, free = [0.0], list[str](), [5]
+
+    def read() -> list[Memory]:
+        return [Memory("mem", 100 * 10**9, free[0] * 10**9, 10**9)]
+
+    watch = memory_watch(said.append, read, lambda: now[0])
+    assert (watch(), said) == ("mem 95.0 of 100.0 GB, this process 1.0", [])
+    free[0] = 4
+    assert (watch(), said) == ("mem 95.0 of 100.0 GB, this process 1.0", []), "not read again within a second"
+    for second in (1.0, 2.0, 3.0):
+        now[0] = second
+        assert watch() == "mem 96.0 of 100.0 GB, this process 1.0"
+    (warning,) = said
+    assert "memory runs low: mem 100.0 GB total, 4.0 free, 96.0 used, 1.0 by this process; " in warning
+    assert "--batch-size" in warning
+
+
+def test_lines_of_a_training_have_the_memory_in_use(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.cli.progress.FIRST_LINE", 0.0)
+    with training_progress() as (on_step, _):
+        on_step(StepReport(step=3, done=0.5, seconds=1.0, loss=1.25, lr=0.1))
+    assert re.fullmatch(
+        r"training: 50 %, step 3 loss 1.25, mem [\d.]+ of [\d.]+ GB, this process [\d.]+\n", capsys.readouterr().err
+    )
+
+
+def test_doctor_tells_the_memory(call: Call) -> None:
+    found = json.loads(call("doctor", "--json").out)["memory"]
+    assert found["total"] == found["free"] + found["used"] and 1e6 < found["process"] < found["used"]
+    assert re.search(
+        r"^memory +[\d.]+ GB total, [\d.]+ free, [\d.]+ used, [\d.]+ by this process", call("doctor").out, re.MULTILINE
+    )
 
 
 def test_short_work_is_silent() -> None:

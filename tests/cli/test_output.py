@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,7 @@ def test_a_terminal_sees_a_bar_and_colours(place: Place) -> None:
     assert "mine on cityscapes:val" in said
     assert "6/6" in said
     assert "images/s" in said
+    assert re.search(r"mem [\d.]+ of [\d.]+ GB, this process [\d.]+", said)
     assert f"{ESCAPE}[1m" in said
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import sys
 
 import pytest
 from fakes import SIZE, image_file
@@ -76,9 +78,30 @@ def test_timing_adds_a_file_and_moves_nothing_that_is_hashed(place: Place, call:
     assert said.code == 0 and "timing.json" in said.err
     timing = json.loads((place.run / "timing.json").read_text())
     assert (timing["n"], timing["batch_size"], timing["warm_up"]) == (len(place.images), 1, 10)
-    assert timing["summary"]["total"]["p50"] >= timing["summary"]["infer"]["p50"] > 0
+    assert (
+        timing["summary"]["whole"]["p50"] >= timing["summary"]["total"]["p50"] >= timing["summary"]["infer"]["p50"] > 0
+    )
+    assert timing["summary"]["read"]["p50"] > 0 and timing["summary"]["total"]["p99"] is None
+    assert timing["process_peak_bytes"] > 1e6 and timing["throughput"]["batch_size"] == 1
+    for text in ("whole, from the file", "images/s at batch size 1", "GB of the process", "p99 needs 100 images"):
+        assert text in said.out
+    shown = call("show", place.run)
+    assert said.out == shown.out
+    found = json.loads(call("show", place.run, "--json").out)["timing"]
+    assert found == {name: value for name, value in timing.items() if name != "seconds"}
     assert (place.run / "images-0-of-1.jsonl").read_bytes() == lines
     assert read_run(place.run).done is not None
+
+
+def test_a_model_with_an_environment_of_its_own_is_timed_in_its_worker(place: Place, call: Call) -> None:
+    with place.model.open("a") as file:
+        file.write(f"env: {sys.executable}\n")
+    assert call(*place.arguments("--no-save-predictions", "--timing", "--batch-size", 2)).code == 0
+    timing = json.loads((place.run / "timing.json").read_text())
+    assert set(timing["summary"]) == {"read", "preprocess", "infer", "postprocess", "total", "whole"}
+    assert timing["throughput"]["batch_size"] == 2
+    # Of the worker: this process holds pytest and torch or pandas besides.
+    assert 1e6 < timing["process_peak_bytes"] < 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def test_a_stale_leaderboard_leaves_with_one(place: Place, call: Call) -> None:

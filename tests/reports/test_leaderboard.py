@@ -11,12 +11,12 @@ import pytest
 from report_runs import GIT, MODEL, finished, line, meta, total, values
 
 from bench.analysis.breakdown import intervals
-from bench.analysis.ranking import leaderboard
+from bench.analysis.ranking import leaderboard, to_frame
 from bench.errors import DataError
 from bench.overlap import Overlap
-from bench.reports.leaderboard import is_current, to_csv, to_json, to_markdown, write_between_markers
-from bench.results.latency import Latency, write_latency
+from bench.reports.leaderboard import is_current, to_csv, to_json, to_markdown, to_tables, write_between_markers
 from bench.results.run import Run
+from bench.results.timing import Throughput, Timing, write_timing
 from bench.types import Panoptic, SegmentInfo
 
 PREDICTIONS = {"model": {"predictions": "0f"}, "device": None, "parameters": None, "multiply_adds": None}
@@ -75,7 +75,9 @@ def test_a_model_row(tmp_path: Path) -> None:
         "SQ": 0.5, "RQ": 0.5, "PQ_things": 0.5, "PQ_stuff": 0.5,
         "mIoU_semantic": None, "mIoU_panoptic": 0.5,
         "published_PQ": 0.666, "published_source": "the paper", "parameters": 2_345_678, "multiply_adds": 3_935_686_144,
-        "latency_p50": None, "latency_p95": None, "latency_n": None, "hardware": None,
+        "latency_p50": None, "latency_p95": None, "latency_p99": None, "latency_n": None, "images_per_second": None,
+        "peak_bytes": None, "process_peak_bytes": None, "device_peak_bytes": None, "joules_per_image": None,
+        "hardware": None,
         "device": "cpu", "precision": "fp32", "input": "256×512", "fusion": "mask2former", "commit": "0123456",
     }  # fmt: skip
 
@@ -131,7 +133,7 @@ def test_markdown_shows_percent_and_dashes(runs: list[Run]) -> None:
     )
     nothing = next(line for line in text.splitlines() if "| nothing" in line)
     assert nothing.startswith("| – | – | nothing (one-shot) | toy/tiny | – | – |")
-    assert "| 2.3 | 3.94 | – | cpu / fp32 | 256×512 | mask2former |" in nothing
+    assert "| 2.3 | 3.94 | cpu / fp32 | 256×512 | mask2former |" in nothing
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert len(widths) == 1
 
@@ -189,13 +191,30 @@ def test_a_file_is_current_to_the_byte(tmp_path: Path, runs: list[Run]) -> None:
     assert not is_current(path, text)
 
 
-def test_latency_is_shown_only_where_it_was_measured(tmp_path: Path) -> None:
+def test_what_timing_measures_is_shown_only_where_it_was_measured(tmp_path: Path) -> None:
+    run, other = a_run(tmp_path, "m", 0.5), a_run(tmp_path, "n", 0.4)
+    plain = to_markdown(leaderboard([run, other]))
+    assert "| 2.3 | 3.94 | cpu / fp32 |" in plain and "images/s" not in plain
+    about = Timing(
+        {"total": (0.010, 0.020, 0.030, 0.040) * 5}, 10, "cuda:0", "fp32", "one GPU", "2026-01-01",
+        throughput=Throughput(16, 4, 0.5, 8.0), process_peak_bytes=3 * 10**9, device_peak_bytes=1_234_567_890,
+    )  # fmt: skip
+    write_timing(run.folder, about)
+    text = to_markdown(leaderboard([run, other]))
+    assert "| 2.3 | 3.94 | 25.0 / 40.0 (n = 20) | 32.0 | 1.23 | one GPU | cpu / fp32 |" in text
+    assert "| 2.3 | 3.94 | – | – | – | – | cpu / fp32 |" in text and "at the batch size of the run" in text
+    found = row(run)
+    assert (found["hardware"], found["latency_p99"], found["joules_per_image"]) == ("one GPU", None, 0.5)
+    (table,) = to_tables(leaderboard([run, other]))
+    assert table.columns[-4:] == ("checkpoint", "images/s", "peak memory (GB)", "timed on"), "the last to fit"
+    frame = to_frame([run, other])
+    assert frame["peak_bytes"].tolist()[0] == 1_234_567_890 and frame["images_per_second"].tolist()[0] == 32.0
+
+
+def test_too_few_images_have_no_high_percentile(tmp_path: Path) -> None:
     run = a_run(tmp_path, "m", 0.5)
-    assert "| 2.3 | 3.94 | – | cpu / fp32 |" in to_markdown(leaderboard([run]))
-    seconds = {"total": (0.010, 0.020, 0.030, 0.040, 0.050)}
-    write_latency(run.folder, Latency(seconds, 10, "cuda", "fp32", "one GPU", "2026-01-01"))
-    assert "| 2.3 | 3.94 | 30.0 / 48.0 (n = 5) | cpu / fp32 |" in to_markdown(leaderboard([run]))
-    assert row(run)["hardware"] == "one GPU"
+    write_timing(run.folder, Timing({"total": (0.010, 0.020, 0.030)}, 10, "cpu", "fp32", "a CPU", "2026-01-01"))
+    assert "| 20.0 / – (n = 3) | – | – | a CPU |" in to_markdown(leaderboard([run]))
 
 
 @pytest.mark.parametrize(

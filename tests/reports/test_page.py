@@ -33,6 +33,7 @@ from bench.reports.views.runs import labels, run_views
 from bench.reports.views.training import training_log
 from bench.results.records import ModelRecord, PredictionsRecord
 from bench.results.run import Run
+from bench.results.timing import Throughput, Timing, write_timing
 
 
 def unpacked(text: str, shape: tuple[int, ...]) -> NDArray[np.uint16]:
@@ -177,6 +178,27 @@ def test_a_model_that_another_beats_in_both_is_dominated(runs: list[Run]) -> Non
     assert [point.dominated for point in parameters.points] == [False, True]
     again = next(one for one in scatters(run_views([runs[0], runs[0]])) if one.cost.name == "parameters")
     assert [point.dominated for point in again.points] == [False, False]
+
+
+def test_time_memory_and_energy_stand_under_cost_with_the_sample_size(tmp_path: Path) -> None:
+    one, other = two_runs(tmp_path)
+    total = tuple(k / 1000 for k in range(1, 101))
+    timing = Timing(
+        {"read": (0.001,) * 100, "total": total}, 10, "cuda", "fp32", "one <GPU>", "2026-01-01",
+        throughput=Throughput(96, 4, 3.0, 192.0), process_peak_bytes=2 * 10**9, device_peak_bytes=750_000_000,
+    )  # fmt: skip
+    write_timing(one.folder, timing)
+    written = {path.name: path for path in report([one, other], tmp_path / "report")}
+    page, lines = (written[name].read_text(encoding="utf-8") for name in ("index.html", "report.md"))
+    cost = page[page.index('id="cost"') : page.index('id="gallery"')]
+    for text in (
+        "100 images one at a time on one &lt;GPU&gt;, cuda / fp32, ms", "<td>50.5</td><td>95.0</td><td>99.0</td>",
+        "throughput: 32.0 images/s at batch size 4 (n = 96", "2.00 GB of the process, 0.75 GB of the device",
+        "energy: 2 J an image (n = 96", f"{labels([one, other])[0]} (n = 100)",
+    ):  # fmt: skip
+        assert text in cost
+    assert cost.count("one at a time") == 2, "the caption of one table and its label; the other run has none"
+    assert "| total, from pixels | 50.5 | 95.0 | 99.0 |" in lines and "- throughput: 32.0 images/s" in lines
 
 
 def test_runs_of_one_name_are_told_apart(runs: list[Run]) -> None:

@@ -113,6 +113,10 @@ class WorkerProcess:
         return Message(message.header["result"], message.arrays)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._lost is None and self._process.poll() is None
 

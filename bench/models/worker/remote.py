@@ -66,9 +66,14 @@ class RemoteAdapter:
         about = self._start()
         self.categories = Categories.from_json(about["categories"])
         self.device, self.parameters, self.revision = about["device"], about["parameters"], about["revision"]
-        self.threads = about["threads"]
+        self.threads, self.hardware, self.uuid = about["threads"], about["hardware"], about["uuid"]
         greeting = self._link.handshake
         self.worker = {"env": spec.env, "python": greeting["python"], "packages": about["packages"]}
+
+    @property
+    def pid(self) -> int:
+        """The process of the worker."""
+        return self._link.pid
 
     def close(self) -> None:
         """Kill the worker; pending calls fail, and no new worker is started."""
@@ -99,6 +104,11 @@ class RemoteAdapter:
         """Return the multiply-adds of the worker's network for one image. A worker that has died is not restarted."""
         answer = self._call("count", {"image_id": image.image_id}, rgb=image.rgb)
         found: int | None = answer.header["multiply_adds"]
+        return found
+
+    def device_peak(self, reset: bool = False) -> int | None:
+        """Return the peak memory of the worker's device in bytes since the last reset; None on the CPU."""
+        found: int | None = self._call("peak", {"reset": reset}).header["bytes"]
         return found
 
     def unlisted_modules(self) -> list[str]:

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from bench.errors import ModelError, describe_error
 from bench.fusion.presets import FusionSpec
+from bench.models.accelerator import device_name, device_peak, device_uuid
 from bench.models.adapter import Adapter, as_adapter, module_from_file, torch_threads
 from bench.models.devices import concrete_device
 from bench.models.flops import count_macs
@@ -131,6 +132,8 @@ class StageServer:
         about["threads"] = torch_threads()
         device = str(getattr(self._adapter, "device", device))
         about["categories"] = self._adapter.categories.to_json()
+        about["hardware"] = getattr(self._adapter, "hardware", None) or device_name(device)
+        about["uuid"] = device_uuid(device)
         return Message({**about, "device": device, "packages": _packages(header["packages"])})
 
     def preprocess(self, message: Message) -> Message:
@@ -160,6 +163,10 @@ class StageServer:
         loaded = {os.path.realpath(str(file)) for file in named if file}
         local = (path for path in loaded if not path.startswith(known) and "-packages" + os.sep not in path)
         return Message({"files": sorted(local)})
+
+    def peak(self, message: Message) -> Message:
+        device = str(getattr(self.adapter, "device", "cpu"))
+        return Message({"bytes": device_peak(device, message.header["reset"])})
 
     def count(self, message: Message) -> Message:
         image = Image(message.header["image_id"], message.arrays["rgb"])

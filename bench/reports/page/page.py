@@ -23,6 +23,7 @@ from bench.reports.page.gallery import Gallery
 from bench.reports.pictures.colors import ERROR_COLORS
 from bench.reports.pictures.overlays import ERROR_NAMES
 from bench.reports.tables import difference_tables, warnings_on
+from bench.reports.timing import timing_lines, timing_table
 from bench.reports.views.classes import measures
 from bench.reports.views.cost import scatters
 from bench.reports.views.errors import confusions, sizes
@@ -108,6 +109,9 @@ def _numbers(views: Sequence[RunView]) -> dict[str, Any]:
         "sizes": sizes(views),
         "confusions": found,
         "scatters": scatters(views),
+        "timings": [
+            (timing_table(timing, view.label), timing_lines(timing)) for view in views if (timing := view.timing)
+        ],
         "label_maps": map_views(views),
         "origin": provenance_rows(views),
     }

@@ -26,7 +26,7 @@ class Point:
 class Cost:
     """One kind of cost, and a function that returns it for a run (None if unknown).
 
-    `hint` and `command` explain how to measure it.
+    `hint` and `command` explain how to measure it, `sample` returns the number of images that it was measured on.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Cost:
     hint: str
     of: Callable[[RunView], float | None]
     command: str = ""
+    sample: Callable[[RunView], str] = lambda view: ""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ COSTS = (
     ),
     Cost(
         "latency", "Latency, median of one image", "s", "it is shown only where it was measured, by",
-        lambda view: view.latency.p50 if view.latency else None, "bench run --timing",
+        lambda view: view.timing.p50 if view.timing else None, "bench run --timing",
+        lambda view: f" (n = {view.timing.n})" if view.timing else "",
     ),
 )  # fmt: skip
 
@@ -71,7 +73,7 @@ def _scatter(cost: Cost, views: Sequence[RunView]) -> Scatter:
     told = [(view, float(x), 100 * y) for view, x, y in known if x and y is not None]
     without = tuple(view.label for view, x, y in known if not x or y is None)
     points = tuple(
-        Point(view.color_index, view.label, x, y, any(_beats(other, (x, y)) for _, *other in told))
+        Point(view.color_index, view.label + cost.sample(view), x, y, any(_beats(other, (x, y)) for _, *other in told))
         for view, x, y in told
     )
     return Scatter(cost, points, without)

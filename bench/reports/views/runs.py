@@ -13,8 +13,9 @@ from bench.analysis.wins import Wins, wins
 from bench.metrics.errors import ERROR_TYPES
 from bench.metrics.score import HEADLINE, Score
 from bench.reports.tables import giga, millions
-from bench.results.latency import Latency, read_latency
+from bench.reports.timing import latency
 from bench.results.run import Run, labels
+from bench.results.timing import Timing, read_timing
 
 Interval = tuple[float, float]
 
@@ -28,7 +29,7 @@ class RunView:
     label: str
     row: Mapping[str, Any]
     views: Mapping[str, Mapping[str, Any]]
-    latency: Latency | None
+    timing: Timing | None
 
     @property
     def parameters(self) -> str:
@@ -39,6 +40,11 @@ class RunView:
     def multiply_adds(self) -> str:
         """Multiply-adds per image in 10⁹, as text."""
         return giga(self.row["multiply_adds"])
+
+    @property
+    def latency(self) -> str:
+        """Median and 95th percentile of the latency in ms, as text."""
+        return latency(self.row["latency_p50"], self.row["latency_p95"])
 
     @property
     def score(self) -> Score:
@@ -62,7 +68,7 @@ class RunView:
 def run_views(runs: Sequence[Run]) -> list[RunView]:
     """Return the runs in the given order with unique labels."""
     return [
-        RunView(run, k, label, row_of(run), _views(run), read_latency(run.folder))
+        RunView(run, k, label, row_of(run), _views(run), read_timing(run.folder))
         for k, (run, label) in enumerate(zip(runs, labels(runs), strict=True))
     ]
 
