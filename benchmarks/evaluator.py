@@ -22,7 +22,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -63,32 +65,20 @@ PEERS = {
 
 
 @dataclass(frozen=True)
-class Set:
-    """Set of image pairs; the first `drawn` are generated, the others repeat them.
+class Kind:
+    """Kind of scenes: size and number of segments of a map, amplitude of their outlines in px."""
 
-    `segments` is the number in a map, `rough` the amplitude of their outlines in px.
-    """
-
-    pairs: int
-    drawn: int
     height: int
     width: int
     segments: int
     rough: float
 
 
-SETS = {
-    "coco20": Set(20, 20, 480, 640, 30, 6.0),
-    "coco100": Set(100, 100, 480, 640, 30, 6.0),
-    "coco400": Set(400, 400, 480, 640, 30, 6.0),
-    "coco5000": Set(5000, 400, 480, 640, 30, 6.0),
-    "city20": Set(20, 20, 1024, 2048, 40, 3.5),
-    "city200": Set(200, 20, 1024, 2048, 40, 3.5),
-    "city200distinct": Set(200, 200, 1024, 2048, 40, 3.5),
-}
+KINDS = {"coco": Kind(480, 640, 30, 6.0), "city": Kind(1024, 2048, 40, 3.5)}
+SETS = {f"{kind}{pairs}": (kind, pairs) for kind in KINDS for pairs in (20, 100, 200, 400, 5000)}
 
 
-def scene(rng: np.random.Generator, kind: Set) -> NDArray[np.int32]:
+def scene(rng: np.random.Generator, kind: Kind) -> NDArray[np.int32]:
     """Return segment numbers (H, W) from 1, 0 for void: cells around random points with irregular outlines."""
     y, x = np.mgrid[: kind.height, : kind.width].astype(np.float32)
     for size, strength in ((64, 14), (8, 1)):
@@ -105,27 +95,26 @@ def scene(rng: np.random.Generator, kind: Set) -> NDArray[np.int32]:
 
 
 def made(name: str) -> Path:
-    """Return the folder of a set, generated on first use."""
-    kind, folder = SETS[name], cache_folder() / "evaluator-v3" / name
-    if (folder / "pred.json").is_file():
-        return folder
-    sides: dict[str, list[dict[str, object]]] = {"gt": [], "pred": []}
-    for side in sides:
+    """Return the folder of a set, whose pairs all differ; missing ones are drawn by two processes."""
+    kind, pairs = SETS[name]
+    scenes = KINDS[kind]
+    folder = cache_folder() / "evaluator-v4" / kind
+    for side in ("gt", "pred", "pair"):
         (folder / side).mkdir(parents=True, exist_ok=True)
-    for number in range(kind.drawn):
-        for side, annotation in drawn(folder, kind, number).items():
-            sides[side].append(annotation)
-    for listed in sides.values():
-        listed += [{**listed[number % kind.drawn], "image_id": number} for number in range(kind.drawn, kind.pairs)]
-    images = [{"id": k, "height": kind.height, "width": kind.width} for k in range(kind.pairs)]
-    for side, listed in sides.items():
-        whole = {"images": images, "annotations": listed, "categories": CATEGORIES}
-        (folder / f"{side}.json").write_text(json.dumps(whole))
-    return folder
+    missing = [number for number in range(pairs) if not (folder / "pair" / f"{number}.json").is_file()]
+    with ProcessPoolExecutor(2) as pool:
+        list(pool.map(partial(drawn, folder, scenes), missing, chunksize=8))
+    listed = [json.loads((folder / "pair" / f"{number}.json").read_text()) for number in range(pairs)]
+    images = [{"id": k, "height": scenes.height, "width": scenes.width} for k in range(pairs)]
+    (folder / name).mkdir(exist_ok=True)
+    for side in ("gt", "pred"):
+        whole = {"images": images, "annotations": [pair[side] for pair in listed], "categories": CATEGORIES}
+        (folder / name / f"{side}.json").write_text(json.dumps(whole))
+    return folder / name
 
 
-def drawn(folder: Path, kind: Set, number: int) -> dict[str, dict[str, object]]:
-    """Write the PNGs of one pair; return its annotations by side."""
+def drawn(folder: Path, kind: Kind, number: int) -> None:
+    """Write the PNGs of one pair, and last its annotations by side."""
     rng = np.random.default_rng([kind.height, number])
     truth = scene(rng, kind)
     moved = np.roll(truth, rng.integers(-3, 4, 2), (0, 1))
@@ -135,7 +124,7 @@ def drawn(folder: Path, kind: Set, number: int) -> dict[str, dict[str, object]]:
     for side, ids, flips in (("gt", truth, 0.0), ("pred", moved, 0.1)):
         changed = np.where(rng.random(classes.size) < flips, rng.integers(1, 134, classes.size), classes)
         found[side] = annotated(folder / side / f"{number:012d}.png", ids, changed, number)
-    return found
+    (folder / "pair" / f"{number}.json").write_text(json.dumps(found))
 
 
 def annotated(path: Path, ids: NDArray[np.int32], classes: NDArray[np.int64], number: int) -> dict[str, object]:

@@ -1,16 +1,16 @@
 """Overlap of two panoptic PNGs from their runs, without decoding to arrays. Equals `Overlap.of` on every input.
 
-A C kernel joins the two maps row by row, as runs. It accepts only 8 bit RGB PNGs, not interlaced, with valid checksums
-and every id listed. For other files, or without the compiled kernel, `join` returns None, and the caller decodes the
-PNGs to arrays, which also reports errors.
+A C kernel turns a map into runs, and joins the runs of two maps. It accepts only 8 bit RGB PNGs, not interlaced, with
+valid checksums and every id listed. For other files, or without the compiled kernel, `join` returns None, and the
+caller decodes the PNGs to arrays, which also reports errors.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from bench.errors import DataError
 from bench.io import files
 from bench.io.archive import File
 from bench.io.coco import PanopticFile
+from bench.io.coco_json import Infos
 from bench.io.images import MAX_FILE, check_png_size
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
@@ -29,6 +30,13 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PLAIN = b"\x08\x02\x00\x00\x00"
 
 Rows = tuple[int, int, bytes | bytearray]  # height, width (px), the inflated data of the PNG
+
+
+class Map(NamedTuple):
+    """Size (H, W) of a map and its runs: int32 (start, dense id) of the flattened map, as bytes."""
+
+    size: tuple[int, int]
+    runs: bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +53,9 @@ class Joined:
 # inflating into them. Freeing a block raises its threshold (M_MMAP_THRESHOLD is dynamic): smaller ones are kept.
 np.empty(31 << 20, dtype=np.uint8)
 
-_join = optional("bench._native._png_runs", "join")
+_runs, _join = optional("bench._native._png_runs", "runs"), optional("bench._native._png_runs", "join")
 _libdeflate = optional("deflate", "zlib_decompress")
+_crc32 = optional("deflate", "crc32") or zlib.crc32
 
 
 def available() -> bool:
@@ -58,26 +67,33 @@ def join(truth: PanopticFile, prediction: PanopticFile) -> Joined | None:
     if _join is None:
         return None
     try:
-        made, predicted = prediction.infos(), _rows(prediction.png)
-        meant, true = truth.infos(), _rows(truth.png)
+        made, meant = prediction.infos(), truth.infos()
+        # Inflated rows are freed before the next are made, which then lie in the same memory, near the processor.
+        p, t = _map(prediction.png, made), _map(truth.png, meant)
     except (DataError, OSError, ValueError):
         # Decoding to arrays meets the same fault and reports it in its usual order.
         return None
-    if predicted is None or true is None or predicted[:2] != true[:2]:
+    if p is None or t is None or p.size != t.size:
         return None
-    height, width, _ = true
-    found = _join(true[2], predicted[2], _int32(meant), _int32(made), height, width)
-    if found is None:
+    height, width = t.size
+    table = _join(t.runs, p.runs, len(meant), len(made), height * width)
+    if table is None:
         return None
     segments = tuple(meant.values())
-    overlap = Overlap.of_table(segments, tuple(made.values()), np.frombuffer(found[0], np.int64).reshape(-1, 3))
+    overlap = Overlap.of_table(segments, tuple(made.values()), np.frombuffer(table, np.int64).reshape(-1, 3))
     if not all(s.area and s.declared_area != 0 for s in overlap.truth) or not all(s.area for s in overlap.predicted):
         return None
-    return Joined(overlap, (height, width), segments, np.frombuffer(found[1], np.int32).reshape(-1, 2))
+    return Joined(overlap, t.size, segments, np.frombuffer(t.runs, np.int32).reshape(-1, 2))
 
 
-def _int32(ids: Iterable[int]) -> NDArray[np.int32]:
-    return np.fromiter(ids, dtype=np.int32)
+def _map(png: File, infos: Infos) -> Map | None:
+    """Return the runs of a PNG, or None if the kernel does not support it."""
+    assert _runs is not None
+    if (found := _rows(png)) is None:
+        return None
+    height, width, rows = found
+    runs = _runs(rows, np.fromiter(infos, dtype=np.int32), height, width)
+    return None if runs is None else Map((height, width), runs)
 
 
 def _rows(png: File) -> Rows | None:
@@ -99,7 +115,7 @@ def _stream(content: bytes) -> bytes | None:
     names, parts, at = [], [], len(SIGNATURE)
     while at + 12 <= len(content):
         end = at + 8 + int.from_bytes(content[at : at + 4], "big")
-        if int.from_bytes(content[end : end + 4], "big") != zlib.crc32(content[at + 4 : end]):
+        if int.from_bytes(content[end : end + 4], "big") != _crc32(content[at + 4 : end]):
             return None
         names.append(content[at + 4 : at + 8])
         parts.append(content[at + 8 : end])
