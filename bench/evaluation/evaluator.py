@@ -14,6 +14,7 @@ from bench.datasets.label_maps import LabelMap, remap_prediction
 from bench.errors import ModelError, PartialRun, describe_error
 from bench.evaluation.session import RunSession
 from bench.io.coco import PanopticFile
+from bench.io.truth_runs import TruthRuns, prune
 from bench.models.adapter import Adapter
 from bench.parallel import batches, forked_map, ordered_map
 from bench.results.accumulator import ScoredBatch, ScoredLine
@@ -94,22 +95,25 @@ def score_predictions(
 
     def finish(some: Sequence[Sample]) -> ScoredBatch:
         batch = session.new_batch()
+        cache = TruthRuns([str(file) for sample in some for file in sample.target_files]) if forked else None
         try:
             for sample in some:
-                batch.add(*finish_one(sample))
+                batch.add(*finish_one(sample, cache))
+            if cache is not None:
+                cache.save()
         except Exception as error:
             # The lines of the images before it are kept.
             batch.error = error
         return batch
 
-    def finish_one(sample: Sample) -> Scored:
+    def finish_one(sample: Sample, cache: TruthRuns | None) -> Scored:
         start = time.perf_counter()
         # Semantic maps and boundaries are counted from arrays.
         runs = labels is None and writer is None and not session.metrics
         kept = ready.get(sample.image_id)
         files = (kept or predictions.coco_files(sample.image_id, predicted)) if runs else None
         if files is not None and files.semantic is None:
-            line = image_line_from_files(sample, files.panoptic)
+            line = image_line_from_files(sample, files.panoptic, cache)
             if line is not None:
                 return session.score_line(line), {"score": time.perf_counter() - start}
         prediction = predictions.read(sample.image_id, predicted)
@@ -121,6 +125,8 @@ def score_predictions(
     cuts = batches(todo, AT_ONCE if forked else 1)
     scored = forked_map(finish, cuts, workers) if forked else ordered_map(finish, cuts, workers)
     _append_all(session.append_batch, scored, session, len(mine), on_image)
+    if forked:
+        prune()
     return _keep(predictions, ready, keep, session)
 
 
