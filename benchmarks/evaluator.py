@@ -1,13 +1,16 @@
 """Scoring of two sets of panoptic PNGs: this tool against other evaluators, each in a fresh process on the same files.
 
     python benchmarks/evaluator.py [--only coco400 coco5000 city200] [--peers hotcoco panopticapi cityscapes] [--json]
-    python benchmarks/evaluator.py --only coco400 city200distinct --kept copy link reference none [--repeats 5]
+    python benchmarks/evaluator.py --only coco400 city200 --kept copy link reference none [--repeats 5]
 
-Generated scenes with as many runs of equal pixels a row as COCO's annotations (14-23), kept in the cache; large sets
-list the same files several times. `bench score` computes PQ, mIoU and the stored lines; the others compute PQ only.
-Wall and processor seconds (of all its processes) and the peak memory of the first process (Linux); ratios are of wall
-time. The peers come with `pip install 'panoptic-bench[peers]'`. With `--kept`, `bench score` alone, by turns without
---out and with --out into a fresh folder for each way to keep the predictions: medians; the column `kept` is the ratio.
+Generated scenes with as many runs of equal pixels a row as COCO's annotations (14-23), in the cache; all pairs of a set
+differ. `bench score` computes PQ, mIoU and the stored lines; the others compute PQ only. Each turn measures all of them
+one after the other, ours with an empty cache, so that no file that was decoded or hashed before helps. Medians of the
+turns: wall and processor seconds (of all processes of an evaluator), peak memory of its first process (Linux), and
+ratios of a turn's times to ours. `kept` is `bench score --out`; `second model` is `bench score` after another model on
+the same truth, with the cache that it left. Python's compiled files are written before. The peers come with
+`pip install 'panoptic-bench[peers]'`. With `--kept`, `bench score` alone, by turns without --out and with --out into a
+fresh folder for each way to keep the predictions: medians; the column `kept` is the ratio.
 """
 
 from __future__ import annotations
@@ -141,8 +144,8 @@ def annotated(path: Path, ids: NDArray[np.int32], classes: NDArray[np.int64], nu
     return {"image_id": number, "file_name": path.name, "segments_info": infos}
 
 
-def command(peer: str, folder: Path, workers: int, kept: Sequence[str] = ()) -> list[str]:
-    files = [folder / "gt.json", folder / "pred.json", folder / "gt", folder / "pred"]
+def command(peer: str, folder: Path, workers: int, kept: Sequence[str] = (), model: str = "pred") -> list[str]:
+    files = [folder / "gt.json", folder / f"{model}.json", folder.parent / "gt", folder.parent / model]
     if peer == "bench":
         options = zip(("--gt", "--pred", "--gt-dir", "--pred-dir"), files, strict=True)
         flat = [str(part) for pair in options for part in pair]
@@ -150,13 +153,17 @@ def command(peer: str, folder: Path, workers: int, kept: Sequence[str] = ()) -> 
     return [sys.executable, "-c", PEERS[peer].program, *map(str, files)]
 
 
-def timed(peer: str, folder: Path, workers: int, kept: Sequence[str] = ()) -> dict[str, float]:
+def timed(
+    peer: str, folder: Path, workers: int, kept: Sequence[str] = (), *, cache: str = "", model: str = "pred"
+) -> dict[str, float]:
     """Run one evaluator in a fresh process; return wall and processor seconds and peak MB."""
     environment = {**os.environ, "RAYON_NUM_THREADS": str(workers), "OMP_NUM_THREADS": "1"}
+    environment |= {"BENCH_CACHE": cache or str(cache_folder())}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has compiled files
     start = time.perf_counter()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            command(peer, folder, workers, kept), stdout=subprocess.DEVNULL, stderr=said, env=environment
+            command(peer, folder, workers, kept, model), stdout=subprocess.DEVNULL, stderr=said, env=environment
         )
         peak = 0
         while True:
@@ -179,24 +186,37 @@ def high_water(pid: int) -> int:
     return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")), 0)
 
 
+def turn(folder: Path, peers: list[str]) -> dict[str, dict[str, float]]:
+    """Return the times of each evaluator, measured one after the other, ours with an empty cache."""
+    found = {peer: timed(peer, folder, 2) for peer in peers}
+    for name, workers, kept in (("bench", 2, False), ("bench, one worker", 1, False), ("bench, kept", 2, True)):
+        with tempfile.TemporaryDirectory(dir=folder) as cache:
+            found[name] = timed("bench", folder, workers, ["--out", f"{cache}/out"] if kept else [], cache=cache)
+    with tempfile.TemporaryDirectory(dir=folder) as cache:
+        timed("bench", folder, 2, cache=cache, model="gt")  # the truth itself is the first model
+        found["bench, second model"] = timed("bench", folder, 2, cache=cache)
+    return found
+
+
 def rows_of(name: str, peers: list[str], repeats: int) -> list[dict[str, object]]:
-    """Return the best of `repeats` interleaved runs of each evaluator, and of bench with one worker."""
+    """Return the medians of `repeats` turns of each evaluator; ratios are medians of the ratios of single turns."""
     folder = made(name)
-    runs = [(peer, 2) for peer in peers] + [("bench", 1)]
-    best: dict[tuple[str, int], dict[str, float]] = {}
-    for _ in range(repeats):
-        for run in runs:
-            found = timed(run[0], folder, run[1])
-            best[run] = min(best.get(run, found), found, key=lambda one: one["wall_s"])
-    ours = best["bench", 2]
-    return [
-        {
-            "set": name, "pairs": SETS[name].pairs, "evaluator": peer, "workers": workers,
-            "version": version(PEERS[peer].distribution), **found, "ratio": found["wall_s"] / ours["wall_s"],
-            "cpu_ratio": found["cpu_s"] / ours["cpu_s"],
+    timed("bench", folder, 2)  # compiles the modules
+    turns = [turn(folder, peers) for _ in range(repeats)]
+    rows = []
+    for one in turns[0]:
+        found = {key: statistics.median(times[one][key] for times in turns) for key in turns[0][one]}
+        ratios = {
+            f"{kind} / {ours}": statistics.median(
+                times[one][f"{kind}_s"] / times[other][f"{kind}_s"] for times in turns
+            )
+            for ours, other in (("ours", "bench"), ("kept", "bench, kept"), ("second model", "bench, second model"))
+            for kind in ("wall", "cpu")
         }
-        for (peer, workers), found in best.items()
-    ]  # fmt: skip
+        distribution = PEERS[one.partition(",")[0]].distribution
+        row = {"set": name, "evaluator": one, "version": version(distribution), **found, **ratios}
+        rows.append(row)
+    return rows
 
 
 def kept_rows(name: str, ways: list[str], repeats: int) -> list[dict[str, object]]:
@@ -214,7 +234,7 @@ def kept_rows(name: str, ways: list[str], repeats: int) -> list[dict[str, object
     }
     bare = middle["no --out"]["wall_s"]
     return [
-        {"set": name, "pairs": SETS[name].pairs, "predictions": way, **one, "kept": one["wall_s"] / bare}
+        {"set": name, "pairs": SETS[name][1], "predictions": way, **one, "kept": one["wall_s"] / bare}
         for way, one in middle.items()
     ]
 
@@ -224,14 +244,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=SETS, default=["coco400", "coco5000", "city200"])
     parser.add_argument("--peers", nargs="+", choices=list(PEERS)[1:], default=["hotcoco", "panopticapi"])
     parser.add_argument("--kept", nargs="+", choices=["copy", "link", "reference", "none"], help="ways to keep them")
-    parser.add_argument("--repeats", type=int, help="default 3, with --kept 5")
+    parser.add_argument("--repeats", type=int, help="turns, default 5")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    peers = ["bench", *(peer for peer in asked.peers if importlib.util.find_spec(PEERS[peer].module))]
+    peers = [peer for peer in asked.peers if importlib.util.find_spec(PEERS[peer].module)]
     if asked.kept:
         rows = [row for name in asked.only for row in kept_rows(name, asked.kept, asked.repeats or 5)]
     else:
-        rows = [row for name in asked.only for row in rows_of(name, peers, asked.repeats or 3)]
+        rows = [row for name in asked.only for row in rows_of(name, peers, asked.repeats or 5)]
     if asked.json:
         print(json.dumps(rows, indent=1))
         return
@@ -240,7 +260,7 @@ def main() -> None:
         table.add_column(column)
     for row in rows:
         table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console(width=130).print(table)
+    Console(width=200).print(table)
 
 
 if __name__ == "__main__":
