@@ -114,10 +114,12 @@ class Overlap:
 
     def to_json(self) -> dict[str, Any]:
         """Return rows of plain numbers in field order; `from_json` is the inverse."""
+        return {**self.segments_to_json(), "pairs": self.table.tolist()}
+
+    def segments_to_json(self) -> dict[str, Any]:
         return {
             "truth": [[*segment[:-1], int(segment.iscrowd)] for segment in self.truth],
             "predicted": [list(segment) for segment in self.predicted],
-            "pairs": self.table.tolist(),
         }
 
     @classmethod

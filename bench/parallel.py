@@ -14,9 +14,6 @@ from typing import Any, TypeVar
 
 from bench.errors import PartialRun
 
-# Every message wakes the receiving process, so that single results would cost more than they are worth.
-AT_ONCE = 16  # results of a forked worker in one message
-
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -65,8 +62,9 @@ def _submitted(pool: ThreadPoolExecutor, work: Callable[[T], R], source: Iterato
 def forked_map(work: Callable[[T], R], items: Sequence[T], workers: int) -> Generator[R, None, None]:
     """Map on processes forked now, for work that holds the GIL: yield results in order.
 
-    Results are pickled. A worker blocks while its pipe is full, which bounds memory. An exception of `work` is raised
-    at its own position; PartialRun if a worker was killed. `work` must not use locks that other threads may hold.
+    Results are pickled, and each wakes this process: an item should be a batch of work. A worker blocks while its pipe
+    is full, which bounds memory. An exception of `work` is raised at its position; PartialRun if a worker was killed.
+    `work` must not use locks that other threads may hold.
     """
     # gc.freeze() keeps inherited objects out of collection, so that forked children do not copy their pages.
     gc.freeze()
@@ -97,26 +95,25 @@ def _received(end: Connection) -> Iterator[Any]:
     """Yield the results of a worker. Raise its exception at its position, or PartialRun if it was killed."""
     while True:
         try:
-            message: tuple[list[Any], Exception | None] = end.recv()
+            result, error = end.recv()
         except EOFError:
             raise PartialRun("a worker process was killed; free some memory, or take --workers 1") from None
-        yield from message[0]
-        if message[1] is not None:
-            raise message[1]
+        if error is not None:
+            raise error
+        yield result
 
 
 def _serve(work: Callable[[T], R], items: Sequence[T], end: Connection) -> None:
-    """Run in the worker: send results in batches, and an exception together with the last batch."""
+    """Run in the worker: send each result, or an exception, which ends it."""
     # Ctrl-C reaches the whole process group; the parent process ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for some in batches(items, AT_ONCE):
-        results: list[R] = []
+    for item in items:
         try:
-            results.extend(map(work, some))
+            result = work(item)
         except Exception as error:
-            end.send((results, error))
+            end.send((None, error))
             return
-        end.send((results, None))
+        end.send((result, None))
 
 
 def batches(items: Sequence[T], size: int) -> list[Sequence[T]]:

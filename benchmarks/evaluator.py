@@ -1,13 +1,16 @@
 """Scoring of two sets of panoptic PNGs: this tool against other evaluators, each in a fresh process on the same files.
 
     python benchmarks/evaluator.py [--only coco400 coco5000 city200] [--peers hotcoco panopticapi cityscapes] [--json]
-    python benchmarks/evaluator.py --only coco400 city200distinct --kept copy link reference none [--repeats 5]
+    python benchmarks/evaluator.py --only coco400 city200 --kept copy link reference none [--repeats 5]
 
-Generated scenes with as many runs of equal pixels a row as COCO's annotations (14-23), kept in the cache; large sets
-list the same files several times. `bench score` computes PQ, mIoU and the stored lines; the others compute PQ only.
-Wall and processor seconds (of all its processes) and the peak memory of the first process (Linux); ratios are of wall
-time. The peers come with `pip install 'panoptic-bench[peers]'`. With `--kept`, `bench score` alone, by turns without
---out and with --out into a fresh folder for each way to keep the predictions: medians; the column `kept` is the ratio.
+Generated scenes with as many runs of equal pixels a row as COCO's annotations (14-23), in the cache; all pairs of a set
+differ. `bench score` computes PQ, mIoU and the stored lines; the others compute PQ only. Each turn measures all of them
+one after the other, ours with an empty cache, so that no file that was decoded or hashed before helps. Medians of the
+turns: wall and processor seconds (of all processes of an evaluator), peak memory of its first process (Linux), and
+ratios of a turn's times to ours. `kept` is `bench score --out`; `second model` is `bench score` after another model on
+the same truth, with the cache that it left. Python's compiled files are written before. The peers come with
+`pip install 'panoptic-bench[peers]'`. With `--kept`, `bench score` alone, by turns without --out and with --out into a
+fresh folder for each way to keep the predictions: medians; the column `kept` is the ratio.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -63,32 +68,20 @@ PEERS = {
 
 
 @dataclass(frozen=True)
-class Set:
-    """Set of image pairs; the first `drawn` are generated, the others repeat them.
+class Kind:
+    """Kind of scenes: size and number of segments of a map, amplitude of their outlines in px."""
 
-    `segments` is the number in a map, `rough` the amplitude of their outlines in px.
-    """
-
-    pairs: int
-    drawn: int
     height: int
     width: int
     segments: int
     rough: float
 
 
-SETS = {
-    "coco20": Set(20, 20, 480, 640, 30, 6.0),
-    "coco100": Set(100, 100, 480, 640, 30, 6.0),
-    "coco400": Set(400, 400, 480, 640, 30, 6.0),
-    "coco5000": Set(5000, 400, 480, 640, 30, 6.0),
-    "city20": Set(20, 20, 1024, 2048, 40, 3.5),
-    "city200": Set(200, 20, 1024, 2048, 40, 3.5),
-    "city200distinct": Set(200, 200, 1024, 2048, 40, 3.5),
-}
+KINDS = {"coco": Kind(480, 640, 30, 6.0), "city": Kind(1024, 2048, 40, 3.5)}
+SETS = {f"{kind}{pairs}": (kind, pairs) for kind in KINDS for pairs in (20, 100, 200, 400, 5000)}
 
 
-def scene(rng: np.random.Generator, kind: Set) -> NDArray[np.int32]:
+def scene(rng: np.random.Generator, kind: Kind) -> NDArray[np.int32]:
     """Return segment numbers (H, W) from 1, 0 for void: cells around random points with irregular outlines."""
     y, x = np.mgrid[: kind.height, : kind.width].astype(np.float32)
     for size, strength in ((64, 14), (8, 1)):
@@ -105,27 +98,26 @@ def scene(rng: np.random.Generator, kind: Set) -> NDArray[np.int32]:
 
 
 def made(name: str) -> Path:
-    """Return the folder of a set, generated on first use."""
-    kind, folder = SETS[name], cache_folder() / "evaluator-v3" / name
-    if (folder / "pred.json").is_file():
-        return folder
-    sides: dict[str, list[dict[str, object]]] = {"gt": [], "pred": []}
-    for side in sides:
+    """Return the folder of a set, whose pairs all differ; missing ones are drawn by two processes."""
+    kind, pairs = SETS[name]
+    scenes = KINDS[kind]
+    folder = cache_folder() / "evaluator-v4" / kind
+    for side in ("gt", "pred", "pair"):
         (folder / side).mkdir(parents=True, exist_ok=True)
-    for number in range(kind.drawn):
-        for side, annotation in drawn(folder, kind, number).items():
-            sides[side].append(annotation)
-    for listed in sides.values():
-        listed += [{**listed[number % kind.drawn], "image_id": number} for number in range(kind.drawn, kind.pairs)]
-    images = [{"id": k, "height": kind.height, "width": kind.width} for k in range(kind.pairs)]
-    for side, listed in sides.items():
-        whole = {"images": images, "annotations": listed, "categories": CATEGORIES}
-        (folder / f"{side}.json").write_text(json.dumps(whole))
-    return folder
+    missing = [number for number in range(pairs) if not (folder / "pair" / f"{number}.json").is_file()]
+    with ProcessPoolExecutor(2) as pool:
+        list(pool.map(partial(drawn, folder, scenes), missing, chunksize=8))
+    listed = [json.loads((folder / "pair" / f"{number}.json").read_text()) for number in range(pairs)]
+    images = [{"id": k, "height": scenes.height, "width": scenes.width} for k in range(pairs)]
+    (folder / name).mkdir(exist_ok=True)
+    for side in ("gt", "pred"):
+        whole = {"images": images, "annotations": [pair[side] for pair in listed], "categories": CATEGORIES}
+        (folder / name / f"{side}.json").write_text(json.dumps(whole))
+    return folder / name
 
 
-def drawn(folder: Path, kind: Set, number: int) -> dict[str, dict[str, object]]:
-    """Write the PNGs of one pair; return its annotations by side."""
+def drawn(folder: Path, kind: Kind, number: int) -> None:
+    """Write the PNGs of one pair, and last its annotations by side."""
     rng = np.random.default_rng([kind.height, number])
     truth = scene(rng, kind)
     moved = np.roll(truth, rng.integers(-3, 4, 2), (0, 1))
@@ -135,7 +127,7 @@ def drawn(folder: Path, kind: Set, number: int) -> dict[str, dict[str, object]]:
     for side, ids, flips in (("gt", truth, 0.0), ("pred", moved, 0.1)):
         changed = np.where(rng.random(classes.size) < flips, rng.integers(1, 134, classes.size), classes)
         found[side] = annotated(folder / side / f"{number:012d}.png", ids, changed, number)
-    return found
+    (folder / "pair" / f"{number}.json").write_text(json.dumps(found))
 
 
 def annotated(path: Path, ids: NDArray[np.int32], classes: NDArray[np.int64], number: int) -> dict[str, object]:
@@ -152,8 +144,8 @@ def annotated(path: Path, ids: NDArray[np.int32], classes: NDArray[np.int64], nu
     return {"image_id": number, "file_name": path.name, "segments_info": infos}
 
 
-def command(peer: str, folder: Path, workers: int, kept: Sequence[str] = ()) -> list[str]:
-    files = [folder / "gt.json", folder / "pred.json", folder / "gt", folder / "pred"]
+def command(peer: str, folder: Path, workers: int, kept: Sequence[str] = (), model: str = "pred") -> list[str]:
+    files = [folder / "gt.json", folder / f"{model}.json", folder.parent / "gt", folder.parent / model]
     if peer == "bench":
         options = zip(("--gt", "--pred", "--gt-dir", "--pred-dir"), files, strict=True)
         flat = [str(part) for pair in options for part in pair]
@@ -161,13 +153,17 @@ def command(peer: str, folder: Path, workers: int, kept: Sequence[str] = ()) -> 
     return [sys.executable, "-c", PEERS[peer].program, *map(str, files)]
 
 
-def timed(peer: str, folder: Path, workers: int, kept: Sequence[str] = ()) -> dict[str, float]:
+def timed(
+    peer: str, folder: Path, workers: int, kept: Sequence[str] = (), *, cache: str = "", model: str = "pred"
+) -> dict[str, float]:
     """Run one evaluator in a fresh process; return wall and processor seconds and peak MB."""
     environment = {**os.environ, "RAYON_NUM_THREADS": str(workers), "OMP_NUM_THREADS": "1"}
+    environment |= {"BENCH_CACHE": cache or str(cache_folder())}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has compiled files
     start = time.perf_counter()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            command(peer, folder, workers, kept), stdout=subprocess.DEVNULL, stderr=said, env=environment
+            command(peer, folder, workers, kept, model), stdout=subprocess.DEVNULL, stderr=said, env=environment
         )
         peak = 0
         while True:
@@ -190,24 +186,37 @@ def high_water(pid: int) -> int:
     return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")), 0)
 
 
+def turn(folder: Path, peers: list[str]) -> dict[str, dict[str, float]]:
+    """Return the times of each evaluator, measured one after the other, ours with an empty cache."""
+    found = {peer: timed(peer, folder, 2) for peer in peers}
+    for name, workers, kept in (("bench", 2, False), ("bench, one worker", 1, False), ("bench, kept", 2, True)):
+        with tempfile.TemporaryDirectory(dir=folder) as cache:
+            found[name] = timed("bench", folder, workers, ["--out", f"{cache}/out"] if kept else [], cache=cache)
+    with tempfile.TemporaryDirectory(dir=folder) as cache:
+        timed("bench", folder, 2, cache=cache, model="gt")  # the truth itself is the first model
+        found["bench, second model"] = timed("bench", folder, 2, cache=cache)
+    return found
+
+
 def rows_of(name: str, peers: list[str], repeats: int) -> list[dict[str, object]]:
-    """Return the best of `repeats` interleaved runs of each evaluator, and of bench with one worker."""
+    """Return the medians of `repeats` turns of each evaluator; ratios are medians of the ratios of single turns."""
     folder = made(name)
-    runs = [(peer, 2) for peer in peers] + [("bench", 1)]
-    best: dict[tuple[str, int], dict[str, float]] = {}
-    for _ in range(repeats):
-        for run in runs:
-            found = timed(run[0], folder, run[1])
-            best[run] = min(best.get(run, found), found, key=lambda one: one["wall_s"])
-    ours = best["bench", 2]
-    return [
-        {
-            "set": name, "pairs": SETS[name].pairs, "evaluator": peer, "workers": workers,
-            "version": version(PEERS[peer].distribution), **found, "ratio": found["wall_s"] / ours["wall_s"],
-            "cpu_ratio": found["cpu_s"] / ours["cpu_s"],
+    timed("bench", folder, 2)  # compiles the modules
+    turns = [turn(folder, peers) for _ in range(repeats)]
+    rows = []
+    for one in turns[0]:
+        found = {key: statistics.median(times[one][key] for times in turns) for key in turns[0][one]}
+        ratios = {
+            f"{kind} / {ours}": statistics.median(
+                times[one][f"{kind}_s"] / times[other][f"{kind}_s"] for times in turns
+            )
+            for ours, other in (("ours", "bench"), ("kept", "bench, kept"), ("second model", "bench, second model"))
+            for kind in ("wall", "cpu")
         }
-        for (peer, workers), found in best.items()
-    ]  # fmt: skip
+        distribution = PEERS[one.partition(",")[0]].distribution
+        row = {"set": name, "evaluator": one, "version": version(distribution), **found, **ratios}
+        rows.append(row)
+    return rows
 
 
 def kept_rows(name: str, ways: list[str], repeats: int) -> list[dict[str, object]]:
@@ -225,7 +234,7 @@ def kept_rows(name: str, ways: list[str], repeats: int) -> list[dict[str, object
     }
     bare = middle["no --out"]["wall_s"]
     return [
-        {"set": name, "pairs": SETS[name].pairs, "predictions": way, **one, "kept": one["wall_s"] / bare}
+        {"set": name, "pairs": SETS[name][1], "predictions": way, **one, "kept": one["wall_s"] / bare}
         for way, one in middle.items()
     ]
 
@@ -235,14 +244,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=SETS, default=["coco400", "coco5000", "city200"])
     parser.add_argument("--peers", nargs="+", choices=list(PEERS)[1:], default=["hotcoco", "panopticapi"])
     parser.add_argument("--kept", nargs="+", choices=["copy", "link", "reference", "none"], help="ways to keep them")
-    parser.add_argument("--repeats", type=int, help="default 3, with --kept 5")
+    parser.add_argument("--repeats", type=int, help="turns, default 5")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    peers = ["bench", *(peer for peer in asked.peers if importlib.util.find_spec(PEERS[peer].module))]
+    peers = [peer for peer in asked.peers if importlib.util.find_spec(PEERS[peer].module)]
     if asked.kept:
         rows = [row for name in asked.only for row in kept_rows(name, asked.kept, asked.repeats or 5)]
     else:
-        rows = [row for name in asked.only for row in rows_of(name, peers, asked.repeats or 3)]
+        rows = [row for name in asked.only for row in rows_of(name, peers, asked.repeats or 5)]
     if asked.json:
         print(json.dumps(rows, indent=1))
         return
@@ -251,7 +260,7 @@ def main() -> None:
         table.add_column(column)
     for row in rows:
         table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console(width=130).print(table)
+    Console(width=200).print(table)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-/* Two RGB PNGs of segment ids, as inflated (filtered) rows -> the pixels that every pair of segments shares.
+/* RGB PNGs of segment ids, as inflated (filtered) rows -> runs of equal ids -> the pixels that every pair of segments of
+ * two maps shares.
  *
  * No pixel image is made. Under every PNG filter (PNG specification, section 9) a zero residual goes on as before, so
  * a row is kept as runs of equal ids and computed from the runs of the row above and the few residuals that are not
- * zero. The runs of both maps are merged as they come; memory is that of a row, of the table of pairs and of the
- * truth's runs, which are handed back.
+ * zero. Memory is that of two rows and of the runs that are returned.
  *
  * Whatever is not plain (a filter type beyond 4, an id that is not listed) gives None: the caller then decodes the
  * ordinary way and says what is wrong.
@@ -20,15 +20,6 @@ typedef struct {
     uint32_t *id;
     int32_t count;
 } Runs;
-
-/* One map: its rows and the runs of the last two of them. */
-typedef struct {
-    const uint8_t *rows;
-    int32_t width;
-    Runs runs[2];
-    int current;
-    Table table;
-} Map;
 
 /* (start, number) of maximal runs over the whole image, rows joined. */
 typedef struct {
@@ -80,30 +71,31 @@ static inline uint32_t predict(int filter, uint32_t left, uint32_t above, uint32
 /* The first pixel from x on whose residual is not zero; the width where there is none. */
 static inline int32_t next_residual(const uint8_t *pixels, int32_t x, int32_t width) {
     size_t at = (size_t)x * 3, end = (size_t)width * 3;
-    uint64_t word;
-    for (; at + 8 <= end; at += 8) {
-        memcpy(&word, pixels + at, 8);
-        if (word)
+    uint64_t words[4];
+    for (; at + 32 <= end; at += 32) {
+        memcpy(words, pixels + at, 32);
+        if (words[0] | words[1] | words[2] | words[3])
             break;
+    }
+    for (; at + 8 <= end; at += 8) {
+        memcpy(words, pixels + at, 8);
+        if (words[0]) {
+#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+            return (int32_t)((at + ((size_t)__builtin_ctzll(words[0]) >> 3)) / 3);
+#else
+            break;
+#endif
+        }
     }
     while (at < end && !pixels[at])
         at++;
     return at < end ? (int32_t)(at / 3) : width;
 }
 
-/* `row` is a filter type and 3 * width residuals. Returns 0 for a filter type that does not exist. */
-static int unfilter_row(const uint8_t *row, int32_t width, const Runs *above, Runs *out) {
-    int32_t no_start[2] = {0, width};
-    uint32_t no_id[1] = {0};
-    const Runs nothing = {no_start, no_id, 1};
-    const uint8_t *pixels = row + 1;
+/* `filter` is a constant where it is called, so that each filter has a loop of its own. */
+static inline void unfilter(int filter, const uint8_t *pixels, int32_t width, const Runs *above, Runs *out) {
     uint32_t left = 0, corner = 0;
     int32_t k = 0, count = 0, next = next_residual(pixels, 0, width);
-    int filter = row[0];
-    if (filter > 4)
-        return 0;
-    if (filter < 2) /* these do not look up */
-        above = &nothing;
     for (int32_t x = 0; x < width;) {
         while (above->start[k + 1] <= x)
             k++;
@@ -112,7 +104,7 @@ static int unfilter_row(const uint8_t *row, int32_t width, const Runs *above, Ru
             id = add_bytes(id, load_pixel(pixels + 3 * (size_t)x));
             next = next_residual(pixels, x + 1, width);
         }
-        if (count == 0 || out->id[count - 1] != id) {
+        if (count == 0 || left != id) {
             out->start[count] = x;
             out->id[count++] = id;
         }
@@ -126,46 +118,32 @@ static int unfilter_row(const uint8_t *row, int32_t width, const Runs *above, Ru
     }
     out->start[count] = width;
     out->count = count;
-    return 1;
 }
 
-static int make_map(Map *map, const uint8_t *rows, int32_t width, const uint8_t *ids, int32_t count) {
-    map->rows = rows;
-    map->width = width;
-    map->current = 0;
-    for (int k = 0; k < 2; k++) {
-        map->runs[k].start = malloc(((size_t)width + 1) * sizeof *map->runs[k].start);
-        map->runs[k].id = malloc((size_t)width * sizeof *map->runs[k].id);
-        if (!map->runs[k].start || !map->runs[k].id)
-            return 0;
+/* `row` is a filter type and 3 * width residuals. Returns 0 for a filter type that does not exist. */
+static int unfilter_row(const uint8_t *row, int32_t width, const Runs *above, Runs *out) {
+    int32_t no_start[2] = {0, width};
+    uint32_t no_id[1] = {0};
+    const Runs nothing = {no_start, no_id, 1}; /* the first two filters do not look up */
+    switch (row[0]) {
+    case 0:
+        unfilter(0, row + 1, width, &nothing, out);
+        return 1;
+    case 1:
+        unfilter(1, row + 1, width, &nothing, out);
+        return 1;
+    case 2:
+        unfilter(2, row + 1, width, above, out);
+        return 1;
+    case 3:
+        unfilter(3, row + 1, width, above, out);
+        return 1;
+    case 4:
+        unfilter(4, row + 1, width, above, out);
+        return 1;
+    default:
+        return 0;
     }
-    map->runs[0].start[0] = 0; /* above the first row all is zero */
-    map->runs[0].start[1] = width;
-    map->runs[0].id[0] = 0;
-    map->runs[0].count = 1;
-    return make_table(&map->table, ids, count, 0);
-}
-
-static void free_map(Map *map) {
-    for (int k = 0; k < 2; k++) {
-        free(map->runs[k].start);
-        free(map->runs[k].id);
-    }
-    free_table(&map->table);
-}
-
-/* The runs of row y, ids replaced by numbers into `numbers` (width entries); NULL where it is not plain. */
-static const Runs *row_of(Map *map, int32_t y, int32_t *numbers) {
-    const Runs *above = &map->runs[map->current];
-    Runs *runs = &map->runs[map->current ^= 1];
-    if (!unfilter_row(map->rows + (size_t)y * (3 * (size_t)map->width + 1), map->width, above, runs))
-        return NULL;
-    for (int32_t k = 0; k < runs->count; k++) {
-        numbers[k] = map->table.number[slot_of(&map->table, runs->id[k])];
-        if (numbers[k] < 0)
-            return NULL;
-    }
-    return runs;
 }
 
 static int append_run(FlatRuns *flat, int32_t start, int32_t number) {
@@ -184,103 +162,137 @@ static int append_run(FlatRuns *flat, int32_t start, int32_t number) {
     return 1;
 }
 
-/* Adds the pixels of a row to `cells`: number of the truth down, of the prediction across. */
-static void merge_row(const Runs *truth, const int32_t *t, const Runs *made, const int32_t *p, int64_t *cells,
-                      int32_t columns, int32_t width) {
-    for (int32_t x = 0, i = 0, j = 0; x < width;) {
-        int32_t truth_end = truth->start[i + 1], made_end = made->start[j + 1];
-        int32_t end = truth_end < made_end ? truth_end : made_end;
-        cells[(size_t)t[i] * columns + p[j]] += end - x;
-        i += truth_end == end;
-        j += made_end == end;
-        x = end;
-    }
-}
-
 enum { PLAIN, NOT_PLAIN, NO_MEMORY };
 
-static int join_maps(Map *truth, Map *made, int32_t height, int64_t *cells, int32_t columns, FlatRuns *flat) {
-    int32_t width = truth->width, status = PLAIN;
-    int32_t *numbers = malloc(2 * (size_t)width * sizeof *numbers);
-    if (!numbers)
-        return NO_MEMORY;
-    for (int32_t y = 0; y < height && status == PLAIN; y++) {
-        const Runs *t = row_of(truth, y, numbers);
-        const Runs *p = t ? row_of(made, y, numbers + width) : NULL;
-        if (!p) {
-            status = NOT_PLAIN;
-            break;
+/* `two` have room for width runs each; above the first row all is zero. */
+static int flatten(const uint8_t *rows, int32_t height, int32_t width, const Table *table, Runs *two, FlatRuns *flat) {
+    two[0].start[0] = 0;
+    two[0].start[1] = width;
+    two[0].id[0] = 0;
+    for (int32_t y = 0; y < height; y++) {
+        const Runs *above = &two[y & 1];
+        Runs *runs = &two[~y & 1];
+        if (!unfilter_row(rows + (size_t)y * (3 * (size_t)width + 1), width, above, runs))
+            return NOT_PLAIN;
+        for (int32_t k = 0; k < runs->count; k++) {
+            int32_t number = table->number[slot_of(table, runs->id[k])];
+            if (number < 0)
+                return NOT_PLAIN;
+            if (!append_run(flat, y * width + runs->start[k], number))
+                return NO_MEMORY;
         }
-        merge_row(t, numbers, p, numbers + width, cells, columns, width);
-        for (int32_t k = 0; k < t->count && status == PLAIN; k++)
-            if (!append_run(flat, y * width + t->start[k], numbers[k]))
-                status = NO_MEMORY;
     }
-    free(numbers);
-    return status;
+    return PLAIN;
 }
 
-static PyObject *joined(const Py_buffer *rows, const Py_buffer *ids, int32_t height, int32_t width) {
-    int32_t counts[2] = {(int32_t)(ids[0].len / 4), (int32_t)(ids[1].len / 4)}, columns = counts[1] + 1;
-    Map maps[2] = {{0}, {0}};
+static PyObject *flattened(const Py_buffer *rows, const Py_buffer *ids, int32_t height, int32_t width) {
+    Table table = {0};
     FlatRuns flat = {0};
+    Runs two[2];
     int status = NO_MEMORY;
-    int64_t *cells = calloc(((size_t)counts[0] + 1) * columns, sizeof *cells);
-    PyObject *table = NULL, *found = NULL;
+    PyObject *found = NULL;
+    int32_t *memory = malloc(2 * (2 * (size_t)width + 1) * sizeof *memory);
     Py_BEGIN_ALLOW_THREADS
-    if (cells && make_map(&maps[0], rows[0].buf, width, ids[0].buf, counts[0]) &&
-        make_map(&maps[1], rows[1].buf, width, ids[1].buf, counts[1]))
-        status = join_maps(&maps[0], &maps[1], height, cells, columns, &flat);
-    free_map(&maps[0]);
-    free_map(&maps[1]);
+    for (int k = 0; memory && k < 2; k++) {
+        two[k].start = memory + k * (2 * (size_t)width + 1);
+        two[k].id = (uint32_t *)(two[k].start + width + 1);
+    }
+    if (memory && make_table(&table, ids->buf, (int32_t)(ids->len / 4), 0))
+        status = flatten(rows->buf, height, width, &table, two, &flat);
+    free_table(&table);
+    free(memory);
     Py_END_ALLOW_THREADS
     if (status == NO_MEMORY)
         PyErr_NoMemory();
     else if (status == NOT_PLAIN)
         found = Py_NewRef(Py_None);
-    else if ((table = table_of(cells, counts[0] + 1, columns)))
-        found = Py_BuildValue("(Ny#)", table, (char *)flat.data, (Py_ssize_t)(flat.count * 2 * sizeof *flat.data));
-    free(cells);
+    else
+        found = PyBytes_FromStringAndSize((char *)flat.data, (Py_ssize_t)(flat.count * 2 * sizeof *flat.data));
     free(flat.data);
     return found;
 }
 
 /* What must hold before any byte is looked at; everything after it stays inside the buffers. */
 static int fits(const Py_buffer *rows, const Py_buffer *ids, Py_ssize_t height, Py_ssize_t width) {
-    int64_t pixels;
-    if (height < 1 || width < 1 || height > MAX_SIDE || width > MAX_SIDE)
+    if (height < 1 || width < 1 || height > MAX_SIDE || width > MAX_SIDE || (int64_t)height * width > MAX_PIXELS)
         return 0;
-    pixels = (int64_t)height * width;
-    if (pixels > MAX_PIXELS)
-        return 0;
-    for (int k = 0; k < 2; k++)
-        if (rows[k].len != 3 * pixels + height || ids[k].len % 4 || ids[k].len / 4 >= MAX_SEGMENTS)
-            return 0;
-    return pays(ids[0].len / 4 + 1, ids[1].len / 4 + 1, pixels);
+    return rows->len == 3 * height * width + height && ids->len % 4 == 0 && ids->len / 4 < MAX_SEGMENTS;
 }
 
-PyDoc_STRVAR(join_doc,
-             "join(truth_rows, predicted_rows, truth_ids, predicted_ids, height, width)\n--\n\n"
-             "Rows are inflated RGB8 PNG data, ids native int32 in the order listed.\n"
-             "Gives (native int64 (truth number, predicted number, pixels), int32 (start, number) of the truth's runs),\n"
-             "numbers from 1 in the order of the ids, 0 for void; None where the rows and ids are not plain.");
+PyDoc_STRVAR(runs_doc, "runs(rows, ids, height, width)\n--\n\n"
+                       "Rows are inflated RGB8 PNG data, ids native int32 in the order listed.\n"
+                       "Gives native int32 (start, number) of the runs of the flattened map, as bytes; numbers from 1 in\n"
+                       "the order of the ids, 0 for void. None where the rows and ids are not plain.");
 
-static PyObject *join(PyObject *self, PyObject *args) {
-    Py_buffer rows[2], ids[2];
+static PyObject *runs(PyObject *self, PyObject *args) {
+    Py_buffer rows, ids;
     Py_ssize_t height, width;
     PyObject *found;
     (void)self;
-    if (!PyArg_ParseTuple(args, "y*y*y*y*nn", &rows[0], &rows[1], &ids[0], &ids[1], &height, &width))
+    if (!PyArg_ParseTuple(args, "y*y*nn", &rows, &ids, &height, &width))
         return NULL;
-    found = fits(rows, ids, height, width) ? joined(rows, ids, (int32_t)height, (int32_t)width) : Py_NewRef(Py_None);
-    for (int k = 0; k < 2; k++) {
-        PyBuffer_Release(&rows[k]);
-        PyBuffer_Release(&ids[k]);
-    }
+    found = fits(&rows, &ids, height, width) ? flattened(&rows, &ids, (int32_t)height, (int32_t)width)
+                                             : Py_NewRef(Py_None);
+    PyBuffer_Release(&rows);
+    PyBuffer_Release(&ids);
     return found;
 }
 
-static PyMethodDef methods[] = {{"join", join, METH_VARARGS, join_doc}, {NULL, NULL, 0, NULL}};
+/* Adds the pixels of every pair of runs to `cells`: number of the truth down, of the prediction across. */
+static int join_runs(const int32_t *const *runs, const Py_ssize_t *counts, const int32_t *most, int64_t pixels,
+                     int64_t *cells) {
+    const int32_t *t = runs[0], *p = runs[1];
+    const int32_t *t_last = t + 2 * (counts[0] - 1), *p_last = p + 2 * (counts[1] - 1);
+    if (t[0] || p[0])
+        return NOT_PLAIN;
+    for (int64_t at = 0; at < pixels;) {
+        int64_t t_end = t == t_last ? pixels : t[2], p_end = p == p_last ? pixels : p[2];
+        int64_t end = t_end < p_end ? t_end : p_end;
+        if (end <= at || end > pixels || t[1] < 0 || t[1] > most[0] || p[1] < 0 || p[1] > most[1])
+            return NOT_PLAIN;
+        cells[(size_t)t[1] * ((size_t)most[1] + 1) + p[1]] += end - at;
+        t += t_end == end && t != t_last ? 2 : 0;
+        p += p_end == end && p != p_last ? 2 : 0;
+        at = end;
+    }
+    return PLAIN;
+}
+
+PyDoc_STRVAR(join_doc, "join(truth_runs, predicted_runs, truth_segments, predicted_segments, pixels)\n--\n\n"
+                       "Runs as `runs` gives them -> native int64 rows (truth, prediction, shared pixels), sorted, as\n"
+                       "bytes; None where a table of all pairs is larger than the maps, or the runs are not such.");
+
+static PyObject *join(PyObject *self, PyObject *args) {
+    Py_buffer maps[2];
+    int32_t most[2];
+    Py_ssize_t pixels;
+    PyObject *found = NULL;
+    int64_t *cells = NULL;
+    int status = NOT_PLAIN;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*y*iin", &maps[0], &maps[1], &most[0], &most[1], &pixels))
+        return NULL;
+    if (maps[0].len >= 8 && maps[1].len >= 8 && most[0] >= 0 && most[1] >= 0 && pixels > 0 && pixels <= MAX_PIXELS &&
+        pays((int64_t)most[0] + 1, (int64_t)most[1] + 1, pixels)) {
+        const int32_t *runs[2] = {maps[0].buf, maps[1].buf};
+        const Py_ssize_t counts[2] = {maps[0].len / 8, maps[1].len / 8};
+        cells = calloc(((size_t)most[0] + 1) * ((size_t)most[1] + 1), sizeof *cells);
+        Py_BEGIN_ALLOW_THREADS
+        status = cells ? join_runs(runs, counts, most, pixels, cells) : NO_MEMORY;
+        Py_END_ALLOW_THREADS
+    }
+    if (status == NO_MEMORY)
+        PyErr_NoMemory();
+    else
+        found = status == PLAIN ? table_of(cells, most[0] + 1, most[1] + 1) : Py_NewRef(Py_None);
+    free(cells);
+    PyBuffer_Release(&maps[0]);
+    PyBuffer_Release(&maps[1]);
+    return found;
+}
+
+static PyMethodDef methods[] = {
+    {"runs", runs, METH_VARARGS, runs_doc}, {"join", join, METH_VARARGS, join_doc}, {NULL, NULL, 0, NULL}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_png_runs", NULL, 0, methods, NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__png_runs(void) { return PyModuleDef_Init(&module); }

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.datasets.label_maps import LabelMap, remap_prediction
 from bench.errors import ModelError, PartialRun, describe_error
 from bench.evaluation.session import RunSession
 from bench.io.coco import PanopticFile
+from bench.io.truth_runs import TruthRuns, prune
 from bench.models.adapter import Adapter
 from bench.parallel import batches, forked_map, ordered_map
-from bench.results.accumulator import ScoredLine
+from bench.results.accumulator import ScoredBatch, ScoredLine
 from bench.results.image_line import image_line, image_line_from_files
 from bench.results.prediction_writer import PredictionWriter
 from bench.results.predictions import CocoFiles, Keep, PredictionFolder, Predictions
@@ -24,6 +25,9 @@ from bench.types import Categories, Image, Prediction, ProgressCallback, Sample
 
 # Images: starting the workers takes as long as scoring some dozens of PNGs.
 FORK_FROM = 50
+AT_ONCE = 32  # images of a forked worker in one message, since each message wakes the receiving process
+
+R = TypeVar("R")
 
 
 Scored = tuple[ScoredLine, Mapping[str, float]]  # the line of an image, and the seconds per stage
@@ -64,7 +68,8 @@ def predict_and_score(
         return _score(sample, prediction, seconds, session, session.predictions)
 
     with closing(_infer(adapter, todo, workers)) as outputs:
-        _append_all(session, ordered_map(finish, outputs, workers), sum(map(len, cuts)), on_image)
+        scored = ordered_map(finish, outputs, workers)
+        _append_all(lambda one: session.append(*one), scored, session, sum(map(len, cuts)), on_image)
 
 
 def score_predictions(
@@ -88,14 +93,27 @@ def score_predictions(
     ready = {} if labels is not None or session.predictions is None else _ready(predictions, mine, predicted)
     writer = None if ready else session.predictions
 
-    def finish(sample: Sample) -> Scored:
+    def finish(some: Sequence[Sample]) -> ScoredBatch:
+        batch = session.new_batch()
+        cache = TruthRuns([str(file) for sample in some for file in sample.target_files]) if forked else None
+        try:
+            for sample in some:
+                batch.add(*finish_one(sample, cache))
+            if cache is not None:
+                cache.save()
+        except Exception as error:
+            # The lines of the images before it are kept.
+            batch.error = error
+        return batch
+
+    def finish_one(sample: Sample, cache: TruthRuns | None) -> Scored:
         start = time.perf_counter()
         # Semantic maps and boundaries are counted from arrays.
         runs = labels is None and writer is None and not session.metrics
         kept = ready.get(sample.image_id)
         files = (kept or predictions.coco_files(sample.image_id, predicted)) if runs else None
         if files is not None and files.semantic is None:
-            line = image_line_from_files(sample, files.panoptic)
+            line = image_line_from_files(sample, files.panoptic, cache)
             if line is not None:
                 return session.score_line(line), {"score": time.perf_counter() - start}
         prediction = predictions.read(sample.image_id, predicted)
@@ -104,8 +122,11 @@ def score_predictions(
         return _score(sample, prediction, {}, session, writer)
 
     forked = writer is None and workers > 1 and _should_fork(todo)
-    scored = forked_map(finish, todo, workers) if forked else ordered_map(finish, todo, workers)
-    _append_all(session, scored, len(mine), on_image)
+    cuts = batches(todo, AT_ONCE if forked else 1)
+    scored = forked_map(finish, cuts, workers) if forked else ordered_map(finish, cuts, workers)
+    _append_all(session.append_batch, scored, session, len(mine), on_image)
+    if forked:
+        prune()
     return _keep(predictions, ready, keep, session)
 
 
@@ -140,14 +161,18 @@ def _should_fork(todo: Sequence[Sample]) -> bool:
 
 
 def _append_all(
-    session: RunSession, scored: Generator[Scored, None, None], total: int, on_image: ProgressCallback | None
+    append: Callable[[R], None],
+    scored: Generator[R, None, None],
+    session: RunSession,
+    total: int,
+    on_image: ProgressCallback | None,
 ) -> None:
     if on_image:
         on_image(len(session.done), total)
     # Closing stops the threads or processes when an error or Ctrl-C ends the loop.
     with closing(scored):
-        for line, seconds in scored:
-            session.append(line, seconds)
+        for one in scored:
+            append(one)
             if on_image:
                 on_image(len(session.done), total)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from bench.errors import DataError, error_context
@@ -68,6 +69,7 @@ def check_ids(folder: PredictionFolder, categories: Categories) -> None:
                 f"{own[category.name]} in the data set; name its ids by --ids contiguous or train-ids"
             )
     for image_id, annotation in folder.annotations.items():
-        for entry in annotation["segments_info"]:
-            with error_context(f"{folder.file.path}, image {image_id!r}"):
+        marked = [entry for entry in annotation["segments_info"] if "isthing" in entry]
+        with error_context(f"{folder.file.path}, image {image_id!r}") if marked else nullcontext():
+            for entry in marked:
                 check_isthing(entry, categories)

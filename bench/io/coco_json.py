@@ -9,6 +9,7 @@ import codecs
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
@@ -221,6 +222,8 @@ def read_segments(
     both as a segment and as void.
     """
     listed = annotation.get("segments_info")
+    if isinstance(listed, list) and (plain := _plain_segments(listed, known)) is not None:
+        return plain
     infos: dict[int, SegmentInfo] = {}
     if not isinstance(listed, list):
         faults.append(Fault("annotation-malformed", "no list `segments_info`", image_id))
@@ -247,6 +250,29 @@ def read_segments(
         if kind:
             faults.append(Fault(kind, f"segments_info[{position}]: {what}", image_id, info))
     return infos
+
+
+def _plain_segments(listed: list[Any], known: Collection[int] | None) -> dict[int, SegmentInfo] | None:
+    """Return the segments of a list of usual entries, as nearly all are; None for any other list."""
+    try:
+        ids, categories = [one["id"] for one in listed], [one["category_id"] for one in listed]
+        crowds = [one.get("iscrowd", 0) for one in listed]
+        areas, scores = [one.get("area") for one in listed], [one.get("score") for one in listed]
+    except (TypeError, KeyError, AttributeError):
+        return None
+    counts = [area for area in areas if area is not None]
+    if not set(map(type, chain(ids, categories, crowds, counts))) <= {int} or len(set(ids)) < len(ids):
+        return None
+    if not (0 < min(ids, default=1) <= max(ids, default=1) < ID_LIMIT and set(crowds) <= {0, 1}):
+        return None
+    if not 0 < min(counts, default=1) <= max(counts, default=1) < NUMBER_LIMIT:
+        return None
+    if not all(score is None or (type(score) is float and abs(score) <= SCORE_LIMIT) for score in scores):
+        return None
+    if not all(map(range(NUMBER_LIMIT).__contains__ if known is None else known.__contains__, categories)):
+        return None
+    rows = zip(categories, map(bool, crowds), scores, ids, areas, strict=True)
+    return dict(zip(ids, map(SegmentInfo._make, rows), strict=True))
 
 
 def undeclared(info: SegmentInfo) -> str:

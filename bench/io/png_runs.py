@@ -1,14 +1,16 @@
 """Overlap of two panoptic PNGs from their runs, without decoding to arrays. Equals `Overlap.of` on every input.
 
-A C kernel joins the two maps row by row, as runs. It accepts only 8 bit RGB PNGs, not interlaced, with valid checksums
-and every id listed. For other files, or without the compiled kernel, `join` returns None, and the caller decodes the
-PNGs to arrays, which also reports errors.
+A C kernel turns a map into runs, and joins the runs of two maps. It accepts only 8 bit RGB PNGs, not interlaced, with
+valid checksums and every id listed. For other files, or without the compiled kernel, `join` returns None, and the
+caller decodes the PNGs to arrays, which also reports errors.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +22,9 @@ from bench.errors import DataError
 from bench.io import files
 from bench.io.archive import File
 from bench.io.coco import PanopticFile
+from bench.io.coco_json import Infos
 from bench.io.images import MAX_FILE, check_png_size
+from bench.io.truth_runs import TruthMap, TruthRuns
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
 
@@ -33,56 +37,91 @@ Rows = tuple[int, int, bytes | bytearray]  # height, width (px), the inflated da
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """Overlap of two files, with size and segments of the truth. `truth_runs` equals `Panoptic.runs`."""
+    """Overlap of two files, and the digest of the truth."""
 
     overlap: Overlap
-    size: tuple[int, int]
-    truth: tuple[SegmentInfo, ...]
-    truth_runs: NDArray[np.int32]
+    truth: str
 
 
 # glibc returns large blocks to the system when they are freed, and faulting their pages in again costs more than
 # inflating into them. Freeing a block raises its threshold (M_MMAP_THRESHOLD is dynamic): smaller ones are kept.
 np.empty(31 << 20, dtype=np.uint8)
 
-_join = optional("bench._native._png_runs", "join")
+_runs, _join = optional("bench._native._png_runs", "runs"), optional("bench._native._png_runs", "join")
 _libdeflate = optional("deflate", "zlib_decompress")
+_crc32 = optional("deflate", "crc32") or zlib.crc32
 
 
 def available() -> bool:
     return _join is not None
 
 
-def join(truth: PanopticFile, prediction: PanopticFile) -> Joined | None:
+def join(truth: PanopticFile, prediction: PanopticFile, cache: TruthRuns | None = None) -> Joined | None:
     """Return the overlap of two files of one image, or None if they have to be decoded to arrays."""
     if _join is None:
         return None
     try:
-        made, predicted = prediction.infos(), _rows(prediction.png)
-        meant, true = truth.infos(), _rows(truth.png)
+        made, meant = prediction.infos(), truth.infos()
+        # Inflated rows are freed before the next are made, which then lie in the same memory, near the processor.
+        p, t = _map(_content(prediction.png), made), _truth(truth, meant, cache)
     except (DataError, OSError, ValueError):
         # Decoding to arrays meets the same fault and reports it in its usual order.
         return None
-    if predicted is None or true is None or predicted[:2] != true[:2]:
+    if p is None or t is None or p[0] != t.size:
         return None
-    height, width, _ = true
-    found = _join(true[2], predicted[2], _int32(meant), _int32(made), height, width)
-    if found is None:
+    height, width = t.size
+    table = _join(t.runs, p[1], len(meant), len(made), height * width)
+    if table is None:
         return None
-    segments = tuple(meant.values())
-    overlap = Overlap.of_table(segments, tuple(made.values()), np.frombuffer(found[0], np.int64).reshape(-1, 3))
+    overlap = Overlap.of_table(
+        tuple(meant.values()), tuple(made.values()), np.frombuffer(table, np.int64).reshape(-1, 3)
+    )
     if not all(s.area and s.declared_area != 0 for s in overlap.truth) or not all(s.area for s in overlap.predicted):
         return None
-    return Joined(overlap, (height, width), segments, np.frombuffer(found[1], np.int32).reshape(-1, 2))
+    return Joined(overlap, t.digest)
 
 
-def _int32(ids: Iterable[int]) -> NDArray[np.int32]:
-    return np.fromiter(ids, dtype=np.int32)
+def panoptic_digest(size: tuple[int, int], infos: Sequence[SegmentInfo], runs: NDArray[np.int32]) -> str:
+    """Return 16 hex digits that identify a panoptic truth."""
+    # Runs of equal ids are far fewer than pixels. Scores and source ids are left out: they do not change a score.
+    segments = [[s.category_id, s.iscrowd, s.declared_area] for s in infos]
+    text = json.dumps([list(size), segments], separators=(",", ":"), allow_nan=False)
+    hasher = hashlib.blake2b(text.encode(), digest_size=8)
+    hasher.update(runs.astype("<i4").tobytes())
+    return hasher.hexdigest()
 
 
-def _rows(png: File) -> Rows | None:
+def _truth(truth: PanopticFile, infos: Infos, cache: TruthRuns | None) -> TruthMap | None:
+    content = _content(truth.png)
+    key = "" if cache is None else cache.key(content, infos)
+    if cache is not None and (known := cache.get(key)) is not None:
+        return known
+    if (found := _map(content, infos)) is None:
+        return None
+    size, runs = found
+    digest = panoptic_digest(size, tuple(infos.values()), np.frombuffer(runs, np.int32).reshape(-1, 2))
+    made = TruthMap(size, digest, runs)
+    if cache is not None:
+        cache.add(key, made)
+    return made
+
+
+def _content(png: File) -> bytes:
+    return files.read_bytes(png, MAX_FILE) if isinstance(png, Path) else png.read_bytes()
+
+
+def _map(content: bytes, infos: Infos) -> tuple[tuple[int, int], bytes] | None:
+    """Return size and runs of a PNG, or None if the kernel does not support it."""
+    assert _runs is not None
+    if (found := _rows(content)) is None:
+        return None
+    height, width, rows = found
+    runs = _runs(rows, np.fromiter(infos, dtype=np.int32), height, width)
+    return None if runs is None else ((height, width), runs)
+
+
+def _rows(content: bytes) -> Rows | None:
     """Return the filtered rows of a PNG, or None if the kernel does not support it."""
-    content = files.read_bytes(png, MAX_FILE) if isinstance(png, Path) else png.read_bytes()
     if content[:8] != SIGNATURE or content[24:29] != PLAIN:
         return None
     check_png_size(content)
@@ -99,7 +138,7 @@ def _stream(content: bytes) -> bytes | None:
     names, parts, at = [], [], len(SIGNATURE)
     while at + 12 <= len(content):
         end = at + 8 + int.from_bytes(content[at : at + 4], "big")
-        if int.from_bytes(content[end : end + 4], "big") != zlib.crc32(content[at + 4 : end]):
+        if int.from_bytes(content[end : end + 4], "big") != _crc32(content[at + 4 : end]):
             return None
         names.append(content[at + 4 : at + 8])
         parts.append(content[at + 8 : end])

@@ -144,6 +144,10 @@ class BoundarySums:
         matched = tuple(Match(hit.truth, hit.predicted, iou) for hit, iou in pairs if hit.iou > 0.5)
         self._plain = sum_stats([self._plain, pq_stat_of(overlap, Matches(matched, (), ()))])
 
+    def merge(self, other: BoundarySums) -> None:
+        self._sums = sum_stats([self._sums, other._sums])
+        self._plain = sum_stats([self._plain, other._plain])
+
     def table(self) -> BoundaryTable:
         plain = self._plain
         iou = tuple(one.iou_sum / one.tp if (one := plain.get(c.id)) else None for c in self._categories)

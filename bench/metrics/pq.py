@@ -109,6 +109,10 @@ class Ignored(NamedTuple):
         return IgnoredSegments(self.predicted, self.on_void, self.on_crowd, share, *self[5:])
 
 
+def sum_ignored(one: Ignored | None, other: Ignored) -> Ignored:
+    return other if one is None else Ignored(*map(sum, zip(one, other, strict=True)))
+
+
 def ignored_of(overlap: Overlap, matches: Matches) -> Ignored:
     """Count what the matching of an image leaves out."""
     counted = {hit.predicted for hit in matches.tp} | set(matches.fp)

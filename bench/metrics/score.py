@@ -103,15 +103,25 @@ class Scorer:
             semantic.add_to_confusion(self._semantic, image.semantic)
         if image.tallies is not None and image.panoptic is not None:
             if image.ignored is not None:
-                self._ignored = Ignored(
-                    *map(sum, zip(self._ignored or (0,) * len(image.ignored), image.ignored, strict=True))
-                )
+                self._ignored = pq.sum_ignored(self._ignored, image.ignored)
             semantic.add_to_confusion(self._panoptic, image.panoptic)
             for category_id, part in image.tallies.items():
                 self._tallies[category_id] = self._tallies.get(category_id, PQStat()) + part
         if self._boundary is not None:
             assert line is not None
             self._boundary.add(line)
+
+    def merge(self, other: Scorer) -> None:
+        """Add the images of another scorer of the same categories and rules."""
+        self._images += other._images
+        self._with_semantic += other._with_semantic
+        self._semantic += other._semantic
+        self._panoptic += other._panoptic
+        self._tallies = pq.sum_stats([self._tallies, other._tallies])
+        if other._ignored is not None:
+            self._ignored = pq.sum_ignored(self._ignored, other._ignored)
+        if self._boundary is not None and other._boundary is not None:
+            self._boundary.merge(other._boundary)
 
     def score(self) -> Score:
         """Return the score so far. Raise DataError if only some images have a semantic map."""

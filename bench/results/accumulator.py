@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.metrics.image_statistics import ImageStatistics, statistics_of_line
@@ -27,12 +27,30 @@ class ScoredLine:
     line: Line | None
 
 
+@dataclass(eq=False)
+class ScoredBatch:
+    """Stored lines of some images, their seconds by stage, and their statistics added up: what a worker returns.
+
+    `error` ended the batch before its last image.
+    """
+
+    scorer: Scorer
+    lines: list[tuple[str, str, str]] = field(default_factory=list)  # image id, digest of the truth, text
+    seconds: list[Mapping[str, float]] = field(default_factory=list)
+    error: Exception | None = None
+
+    def add(self, scored: ScoredLine, seconds: Mapping[str, float]) -> None:
+        self.scorer.add(scored.statistics, scored.line)
+        self.lines.append((scored.image_id, scored.truth, scored.text))
+        self.seconds.append(seconds)
+
+
 class RunAccumulator:
     """Accumulates image lines in any order. Each line must be added exactly once."""
 
     def __init__(self, categories: Categories, rules: Mapping[str, Any], metrics: Collection[str] = ()) -> None:
         self._categories, self._rules, self._metrics = categories, rules, metrics
-        self._scorer = Scorer(categories, rules["semantic_rule"], rules["protocol"], metrics)
+        self._scorer = self._new_scorer()
         self._digests = LineDigests()
 
     def score_line(self, line: Line) -> ScoredLine:
@@ -41,6 +59,17 @@ class RunAccumulator:
         # The line itself is large, and workers would pickle it for nothing.
         kept = line if self._metrics else None
         return ScoredLine(str(line["image_id"]), str(line.get("truth")), json_line(line), statistics, kept)
+
+    def _new_scorer(self) -> Scorer:
+        return Scorer(self._categories, self._rules["semantic_rule"], self._rules["protocol"], self._metrics)
+
+    def new_batch(self) -> ScoredBatch:
+        return ScoredBatch(self._new_scorer())
+
+    def add_batch(self, batch: ScoredBatch) -> None:
+        self._scorer.merge(batch.scorer)
+        for line in batch.lines:
+            self._digests.add(*line)
 
     def add(self, scored: ScoredLine) -> None:
         self._scorer.add(scored.statistics, scored.line)

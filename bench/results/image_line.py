@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from bench.errors import DataError
 from bench.io.coco import PanopticFile
-from bench.io.png_runs import join
+from bench.io.png_runs import join, panoptic_digest
+from bench.io.truth_runs import TruthRuns
 from bench.metrics.boundary import boundary_column
 from bench.metrics.semantic import Rows, category_indices, confusion, semantic_from_panoptic
 from bench.overlap import Overlap
 from bench.results.line_digests import json_line
-from bench.types import Categories, Panoptic, Prediction, Sample, SegmentInfo
+from bench.types import Categories, Panoptic, Prediction, Sample
 
 Metrics = Sequence[str]  # optional metrics: "boundary"
 Truth = Panoptic | NDArray[np.int32]  # segments, or (H, W) category ids with any other id as void
@@ -29,16 +30,7 @@ def truth_digest(truth: Truth) -> str:
         hasher.update(json_line(["semantic", list(truth.shape)]).encode())
         hasher.update(np.ascontiguousarray(truth, dtype=np.int32).tobytes())
         return hasher.hexdigest()
-    return _panoptic_digest(truth.size, truth.segments_info + truth.absent, truth.runs)
-
-
-def _panoptic_digest(size: tuple[int, int], infos: Sequence[SegmentInfo], runs: NDArray[np.int32]) -> str:
-    """Return the digest of a panoptic truth."""
-    # Runs of equal ids are far fewer than pixels. Scores and source ids are left out: they do not change a score.
-    segments = [[s.category_id, s.iscrowd, s.declared_area] for s in infos]
-    hasher = hashlib.blake2b(json_line([list(size), segments]).encode(), digest_size=8)
-    hasher.update(runs.astype("<i4").tobytes())
-    return hasher.hexdigest()
+    return panoptic_digest(truth.size, truth.segments_info + truth.absent, truth.runs)
 
 
 def image_line(sample: Sample, prediction: Prediction, categories: Categories, metrics: Metrics = ()) -> dict[str, Any]:
@@ -59,18 +51,17 @@ def image_line(sample: Sample, prediction: Prediction, categories: Categories, m
     return {**_line(sample, truth_digest(truth), overlap, semantic), **extra}
 
 
-def image_line_from_files(sample: Sample, prediction: PanopticFile) -> dict[str, Any] | None:
+def image_line_from_files(
+    sample: Sample, prediction: PanopticFile, cache: TruthRuns | None = None
+) -> dict[str, Any] | None:
     """Return `image_line` computed from the runs of the two PNGs, without decoding them to arrays.
 
     None if the truth is not a panoptic PNG or the runs of the two files cannot be joined.
     """
     if not isinstance(sample.read_target, PanopticFile) or sample.read_semantic is not None:
         return None
-    joined = join(sample.read_target, prediction)
-    if joined is None:
-        return None
-    truth = _panoptic_digest(joined.size, joined.truth, joined.truth_runs)
-    return _line(sample, truth, joined.overlap, None)
+    joined = join(sample.read_target, prediction, cache)
+    return None if joined is None else _line(sample, joined.truth, joined.overlap, None)
 
 
 def _line(sample: Sample, truth: str, overlap: Overlap | None, semantic: Rows | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import fcntl
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -109,13 +109,24 @@ class RunWriter:
         """
         if image_id in self.done:
             return False
-        # The timing first: resuming skips images with a line, so that a line must not come before the rest.
-        self._timings.write(json_line({"image_id": image_id, "seconds": timing}) + "\n")
-        self._timings.flush()
-        self._images.write(text + "\n")
-        self._images.flush()
-        self.done.add(image_id)
+        self.append_all([image_id], [text], [timing])
         return True
+
+    def append_all(
+        self, image_ids: Sequence[str], texts: Sequence[str], timings: Sequence[Mapping[str, float]]
+    ) -> None:
+        """Append images that have no line yet."""
+        # The timings first: resuming skips images with a line, so that a line must not come before the rest.
+        for stream, lines in (
+            (
+                self._timings,
+                [json_line({"image_id": i, "seconds": t}) for i, t in zip(image_ids, timings, strict=True)],
+            ),
+            (self._images, texts),
+        ):
+            stream.write("".join(f"{line}\n" for line in lines))
+            stream.flush()
+        self.done.update(image_ids)
 
     def discard(self) -> None:
         """Delete the lines of this run, or of its shard."""

@@ -40,7 +40,7 @@ def agrees(truth: PanopticFile, prediction: PanopticFile) -> None:
     assert joined is not None
     ordinary = truth()
     assert joined.overlap == Overlap.of(ordinary, prediction())
-    assert (joined.truth_runs == ordinary.runs).all() and joined.truth_runs.dtype == ordinary.runs.dtype
+    assert joined.truth == png_runs.panoptic_digest(ordinary.size, ordinary.segments_info, ordinary.runs)
 
 
 def blocks(rng: np.random.Generator, height: int, width: int, size: int, ids: int) -> NDArray[np.int64]:
@@ -191,19 +191,37 @@ def test_spoilt_files_have_the_same_outcome(
 def test_rows_of_rubbish_stay_inside() -> None:
     """What a hostile stream may hold once it is inflated: any bytes at all."""
     rng = np.random.default_rng(3)
-    assert png_runs._join is not None
+    assert png_runs._runs is not None
     known = np.arange(1, 40, dtype=np.int32)
     results = []
     for _ in range(300):
         height, width = rng.integers(1, 20, 2).tolist()
         rows = rng.integers(0, rng.choice([2, 5, 256]), height * (3 * width + 1), dtype=np.uint8)
         rows[rng.random(rows.size) < 0.8] = 0
-        results.append(png_runs._join(rows.tobytes(), rows.tobytes(), known, known, height, width))
+        results.append(png_runs._runs(rows.tobytes(), known, height, width))
     assert {result is None for result in results} == {True, False}
     for height, width in ((0, 1), (1, 0), (-1, -1), (1 << 40, 1 << 40), (2, 2), (1 << 62, 4)):
-        assert png_runs._join(b"\0" * 4, b"\0" * 4, known, known, height, width) is None
-    assert png_runs._join(b"\0" * 4, b"\0" * 4, b"123", b"", 1, 1) is None
-    assert png_runs._join(b"\0" * 4, b"\0" * 4, b"", b"", 1, 1) == (np.array([0, 0, 1]).tobytes(), bytes(8))
+        assert png_runs._runs(b"\0" * 4, known, height, width) is None
+    assert png_runs._runs(b"\0" * 4, b"123", 1, 1) is None
+    assert png_runs._runs(b"\0" * 4, b"", 1, 1) == bytes(8)
+
+
+def test_runs_of_rubbish_stay_inside() -> None:
+    rng = np.random.default_rng(4)
+    assert png_runs._join is not None
+    results = []
+    for _ in range(3000):
+        runs = [rng.integers(-1, 5, (rng.integers(0, 4), 2)).astype(np.int32) for _ in range(2)]
+        for one in runs:
+            one[:1, 0] = 0
+            one[:, 0].sort()
+        table = png_runs._join(*(one.tobytes() for one in runs), *rng.integers(-1, 4, 2).tolist(), 6)
+        results.append(table is None)
+        assert table is None or np.frombuffer(table, np.int64).reshape(-1, 3)[:, 2].sum() == 6
+    assert {*results} == {True, False}
+    whole = np.array([0, 0], np.int32).tobytes()
+    assert png_runs._join(whole, whole, 0, 0, 1) == np.array([0, 0, 1]).tobytes()
+    assert png_runs._join(whole, whole, 0, 0, 1 << 40) is None and png_runs._join(whole, b"", 0, 0, 1) is None
 
 
 def test_drawn_scenes() -> None:

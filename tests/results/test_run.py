@@ -1,11 +1,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scenes import SPACE
 
 from bench.errors import DataError, PartialRun
+from bench.io.canonical_json import canonical_json
 from bench.metrics.score import score
+from bench.overlap import Overlap, PredictedSegment, TruthSegment
 from bench.results.line_digests import digests_of, json_line, lines_digest
 from bench.results.run import read_run, read_runs
 from bench.results.shards import WHOLE, Shard
@@ -118,3 +121,14 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
         stream.write('{"image_id": \n' + json.dumps(line("b")) + "\n")
     with pytest.raises(DataError, match="line 2 is broken"):
         list(read_run(tmp_path).lines())
+
+
+def test_a_line_by_orjson_is_that_of_json() -> None:
+    for value in (None, 0.5, 1.0, 1, 1e-05, 0.123457, -0.25, 1e15):
+        overlap = Overlap(
+            (TruthSegment(7, 1, 3, 3.5 if value else None, True),),
+            (PredictedSegment(9, 2, 4, value),),
+            np.array([[0, 1, 1], [1, 1, 3]], np.int64),
+        )
+        one = {"image_id": 'é"\\\n\x7f', "group": "", "truth": "ab", "overlap": overlap, "semantic": [[0, 1, 4]]}
+        assert json_line(one) == canonical_json({**one, "overlap": overlap.to_json()})
