@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -16,6 +17,17 @@ from bench.errors import PartialRun
 
 # Every message wakes the receiving process, so that single results would cost more than they are worth.
 AT_ONCE = 16  # results of a forked worker in one message
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    # Not on macOS. A container or a batch system may give a process some of the machine's cores.
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+# By default; more would hold more images in memory than they save time.
+WORKERS = min(usable_cores(), 16)
 
 T = TypeVar("T")
 R = TypeVar("R")

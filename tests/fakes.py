@@ -77,6 +77,8 @@ class Bands:
         time.sleep(float(os.environ.get("FAKE_SLEEP", "0")) * len(batch))
         for image in batch:
             if fault(image.image_id) == "infer":
+                raise RuntimeError("the network broke\\nat some layer")
+            if fault(image.image_id) == "memory":
                 raise RuntimeError("CUDA out of memory\\nTried to allocate")
             if fault(image.image_id) == "hang":
                 time.sleep(3600)

@@ -12,6 +12,7 @@ import typer
 from bench.cli import render
 from bench.cli.console import print_status
 from bench.cli.progress import progress, run_progress
+from bench.parallel import WORKERS
 
 if TYPE_CHECKING:
     from bench.datasets.dataset import Dataset
@@ -37,7 +38,7 @@ MaxPixels = Annotated[
     int | None,
     typer.Option(min=1, help="Largest image or map.", envvar="BENCH_MAX_PIXELS", callback=_limit_pixels),
 ]
-Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score.")]
+Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score; one a core, at most 16.")]
 Metric = Annotated[
     Literal["boundary"] | None, typer.Option("--metrics", help="Also compute this metric, which takes longer.")
 ]
@@ -68,7 +69,7 @@ def run_command(
     device: Device = "auto",
     precision: Precision = "fp32",
     batch_size: Annotated[int, typer.Option(min=1, help="Images per forward pass.")] = 1,
-    workers: Workers = 2,
+    workers: Workers = WORKERS,
     max_pixels: MaxPixels = None,
     out: Out = Path("results"),
     set_: ModelKeys = None,

@@ -22,6 +22,7 @@ from bench.models.loading import open_model
 from bench.models.resolve import ensure_resolved, with_commits
 from bench.models.spec import ModelSpec
 from bench.models.user_code import isolated, user_code
+from bench.parallel import WORKERS
 from bench.results.image_line import Metrics
 from bench.results.run import Run, read_run
 from bench.results.shards import WHOLE, Shard
@@ -36,7 +37,7 @@ def run(
     name: str | None = None,
     device: str = "auto",
     batch_size: int = 1,
-    workers: int = 2,
+    workers: int = WORKERS,
     protocol: Protocol = "coco",
     save_predictions: bool = True,
     overwrite: bool = False,
