@@ -15,7 +15,7 @@ from PIL import Image as PilImage
 
 from bench.adapters.detr_masks import in_parts
 from bench.adapters.hub import fetch, load_pretrained, read_config
-from bench.errors import ModelError
+from bench.errors import ModelError, describe_error
 from bench.models.devices import device_name, own_stream, pick_device, synchronize, to_device
 from bench.models.flops import counted, without_values
 from bench.types import RGB, Categories, Image, Precision, Prediction
@@ -71,6 +71,8 @@ class QueryModel:
         self.hardware = device_name(self.device)
         self.before_loading(folder)
         self.model = load_pretrained(folder, self.model_class).to(self.device).eval().requires_grad_(False)
+        self.compiled = spec.compile
+        self.network = compiled(self.model, self.device) if spec.compile else self.model
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.columns = class_columns(spec, self.model.config.id2label)
 
@@ -82,7 +84,7 @@ class QueryModel:
 
     def logits(self, pixels: Any, real: Any) -> tuple[Any, Any]:
         """Return class and mask logits of (B, 3, H, W) pixels; `real` is (B, H, W) int64, 1 in images, 0 in padding."""
-        out = self.model(pixel_values=pixels)
+        out = self.network(pixel_values=pixels)
         return out.class_queries_logits, out.masks_queries_logits
 
     def preprocess(self, image: Image) -> NDArray[np.float32]:
@@ -104,7 +106,7 @@ class QueryModel:
         import torch
 
         batch = self.collate([self.preprocess(image)])
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
             return counted(lambda: self.logits(without_values(batch.pixels), batch.real))
 
     def infer(self, batch: Batch | Sequence[NDArray[np.float32]]) -> list[Output]:
@@ -154,7 +156,7 @@ class Detr(QueryModel):
         return scaled_down_size(size, self.spec.input)
 
     def logits(self, pixels: Any, real: Any) -> tuple[Any, Any]:
-        out = self.model(pixel_values=pixels, pixel_mask=real)
+        out = self.network(pixel_values=pixels, pixel_mask=real)
         return out.logits, out.pred_masks
 
 
@@ -169,7 +171,7 @@ class OneFormer(QueryModel):
 
     def logits(self, pixels: Any, real: Any) -> tuple[Any, Any]:
         task = self.task.to(self.device).expand(len(pixels), -1)
-        out = self.model(pixel_values=pixels, task_inputs=task)
+        out = self.network(pixel_values=pixels, task_inputs=task)
         return out.class_queries_logits, out.masks_queries_logits
 
 
@@ -202,6 +204,22 @@ def fused(output: Output, size: tuple[int, int], spec: ModelSpec) -> Prediction:
             output.class_logits, output.mask_logits, geometry, spec.space, spec.fusion,
             semantic=spec.semantic, where=spec.postprocess,
         )  # fmt: skip
+
+
+def compiled(network: Any, device: str) -> Any:
+    """Return the network, to be compiled by torch at its first batch. Raises ModelError where torch cannot compile."""
+    import torch
+
+    try:
+        # Something small now: an error at the first batch would name an image.
+        torch.compile(torch.nn.Linear(1, 1).to(device))(torch.ones(1, device=device))
+    except Exception as error:
+        reason = f"torch cannot compile for {device} here ({describe_error(error)})"
+        raise ModelError(
+            f"--compile: {reason}; it takes a C++ compiler for the CPU and Triton for CUDA: install it, or leave the "
+            "option out"
+        ) from error
+    return torch.compile(network)
 
 
 def autocast(device: str, precision: Precision) -> Any:

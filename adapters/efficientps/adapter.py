@@ -15,6 +15,7 @@ from bench.adapters.transformers_models import (
     Batch,
     autocast,
     check_names,
+    compiled,
     normalized,
     pad_batch,
     resized,
@@ -51,6 +52,8 @@ class EfficientPS:
         # The hub's cache names the folder of a snapshot by its commit.
         self.revision = None if spec.local else folder.name
         self.model = load(folder).to(self.device)
+        self.compiled = spec.compile
+        self.network = compiled(self.model, self.device) if spec.compile else self.model
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         check_classes(spec, self.model.names, self.model.things)
 
@@ -73,7 +76,7 @@ class EfficientPS:
 
         batch = batch if isinstance(batch, Batch) else self.collate(batch)
         with torch.inference_mode(), autocast(self.device, self.spec.precision):
-            found = self.model(batch.pixels)
+            found = self.network(batch.pixels)
         size = int(batch.pixels.shape[2]), int(batch.pixels.shape[3])
         return [Output(one.cpu(), size, own) for one, own in zip(found, batch.sizes, strict=True)]
 

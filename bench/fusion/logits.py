@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -144,7 +145,7 @@ def at_once(device: torch.device, numbers: int) -> int:
 
 def free_memory(device: torch.device) -> int:
     """Return the bytes that an accelerator has left, those that torch has cached included; 4 GiB if unknown."""
-    module = getattr(torch, device.type, None)
+    module: Any = getattr(torch, device.type, None)
     if hasattr(module, "mem_get_info"):  # of CUDA and XPU
         cached = module.memory_reserved(device) - module.memory_allocated(device)
         return int(module.mem_get_info(device)[0]) + int(cached)
