@@ -1,5 +1,7 @@
 """Ordered maps over threads and forked processes, with bounded memory."""
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 import gc
