@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from bench.adapters import stub_modules
-from bench.adapters.transformers_models import autocast, pick_device, resized, scaled_size
+from bench.adapters.transformers_models import autocast, resized, scaled_size
 from bench.adapters.weights_only import load_pickle, load_torch, load_weights, tensors_of
 from bench.errors import ModelError
+from bench.models.devices import pick_device
 from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
 
 if TYPE_CHECKING:

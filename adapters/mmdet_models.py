@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.adapters import stub_modules
-from bench.adapters.transformers_models import Output, autocast, fused, pick_device
+from bench.adapters.transformers_models import Output, autocast, fused
 from bench.adapters.weights_only import load_torch, load_weights, tensors_of
 from bench.errors import ModelError
+from bench.models.devices import pick_device, synchronize
 from bench.types import Categories, Image, Panoptic, Prediction, SegmentInfo
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ class MMDetection:
         data = {key: [item[key] for item in batch] for key in ("inputs", "data_samples")}
         with torch.no_grad(), autocast(self.device, self.spec.precision):
             if self.spec.fusion.rule != "framework":
-                return self._logits(data)
+                outputs = self._logits(data)
+                synchronize(self.device)  # postprocess works on another stream
+                return outputs
             results = self.model.test_step(data)
         return [result.pred_panoptic_seg.sem_seg[0].cpu().numpy() for result in results]
 

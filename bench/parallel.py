@@ -1,9 +1,12 @@
 """Ordered maps over threads and forked processes, with bounded memory."""
 
+# Runs on Python 3.9 in workers of other frameworks: no newer syntax.
+
 from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -13,6 +16,17 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from bench.errors import PartialRun
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    # Not on macOS. A container or a batch system may give a process some of the machine's cores.
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+# By default; more would hold more images in memory than they save time.
+WORKERS = min(usable_cores(), 16)
 
 T = TypeVar("T")
 R = TypeVar("R")

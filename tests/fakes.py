@@ -75,8 +75,12 @@ class Bands:
 
     def infer(self, batch):
         time.sleep(float(os.environ.get("FAKE_SLEEP", "0")) * len(batch))
+        if len(batch) > int(os.environ.get("FAKE_MOST", "99")):
+            raise RuntimeError(f"CUDA out of memory for {len(batch)} images")
         for image in batch:
             if fault(image.image_id) == "infer":
+                raise RuntimeError("the network broke\\nat some layer")
+            if fault(image.image_id) == "memory":
                 raise RuntimeError("CUDA out of memory\\nTried to allocate")
             if fault(image.image_id) == "hang":
                 time.sleep(3600)

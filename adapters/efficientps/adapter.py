@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 
 from bench.adapters.hub import fetch
 from bench.adapters.transformers_models import (
+    Batch,
     autocast,
     check_names,
+    compiled,
     normalized,
     pad_batch,
-    pick_device,
     resized,
     scaled_size,
 )
 from bench.errors import ModelError
+from bench.models.devices import pick_device, to_device
 from bench.models.spec import ModelSpec
 from bench.types import Image, Prediction
 
@@ -50,6 +52,8 @@ class EfficientPS:
         # The hub's cache names the folder of a snapshot by its commit.
         self.revision = None if spec.local else folder.name
         self.model = load(folder).to(self.device)
+        self.compiled = spec.compile
+        self.network = compiled(self.model, self.device) if spec.compile else self.model
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         check_classes(spec, self.model.names, self.model.things)
 
@@ -58,16 +62,23 @@ class EfficientPS:
         pixels: NDArray[np.float32] = normalized(resized(image.rgb, scaled_size(image.size, self.spec.input)))
         return pixels
 
-    def infer(self, batch: Sequence[NDArray[np.float32]]) -> list[Output]:
-        """Pad the batch to one size (bottom and right) and run the network."""
+    def collate(self, batch: Sequence[NDArray[np.float32]]) -> Batch:
+        """Pad images to one size (bottom and right) and copy them to the device."""
         import torch
 
-        padded, _ = pad_batch(batch, self.spec.input.divisor, np.zeros(3, dtype=np.float32))
+        padded, real = pad_batch(batch, self.spec.input.divisor, np.zeros(3, dtype=np.float32))
+        (pixels,) = to_device([torch.from_numpy(padded)], self.device)
+        return Batch(pixels, real, [(image.shape[1], image.shape[2]) for image in batch])
+
+    def infer(self, batch: Batch | Sequence[NDArray[np.float32]]) -> list[Output]:
+        """Run the network. Images that are not collated yet are collated first."""
+        import torch
+
+        batch = batch if isinstance(batch, Batch) else self.collate(batch)
         with torch.inference_mode(), autocast(self.device, self.spec.precision):
-            found = self.model(torch.from_numpy(padded).to(self.device))
-        size = int(padded.shape[2]), int(padded.shape[3])
-        sizes = [(image.shape[1], image.shape[2]) for image in batch]
-        return [Output(one.cpu(), size, own) for one, own in zip(found, sizes, strict=True)]
+            found = self.network(batch.pixels)
+        size = int(batch.pixels.shape[2]), int(batch.pixels.shape[3])
+        return [Output(one.cpu(), size, own) for one, own in zip(found, batch.sizes, strict=True)]
 
     def semantic_logits(self, output: Output, size: tuple[int, int]) -> Any:
         """Return (C, H, W) float32 logits at the original image size."""

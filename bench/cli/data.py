@@ -12,6 +12,7 @@ from bench.cli.console import print_json, print_status, print_table, print_text
 from bench.cli.progress import progress
 from bench.cli.run import Json, Limit, MaxPixels, Root, Workers, open_data
 from bench.cli.stored import Gt, GtDir, Results
+from bench.parallel import WORKERS
 
 if TYPE_CHECKING:
     from bench.datasets.check import CheckReport
@@ -27,7 +28,7 @@ def check_command(
     gt_dir: GtDir = None,
     data_root: Root = None,
     limit: Limit = None,
-    workers: Workers = 2,
+    workers: Workers = WORKERS,
     max_pixels: MaxPixels = None,
     all_: Annotated[bool, typer.Option("--all", help="One row per finding instead of per kind.")] = False,
     json_: Json = False,
@@ -85,7 +86,7 @@ def stats_command(
     out: Annotated[Path | None, typer.Option(help="Write the class histogram to this PNG.")] = None,
     data_root: Root = None,
     limit: Limit = None,
-    workers: Workers = 2,
+    workers: Workers = WORKERS,
     max_pixels: MaxPixels = None,
     json_: Json = False,
 ) -> None:

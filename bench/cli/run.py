@@ -6,18 +6,27 @@ import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from bench.cli import render
 from bench.cli.console import print_status
 from bench.cli.progress import progress, run_progress
+from bench.parallel import WORKERS
 
 if TYPE_CHECKING:
     from bench.datasets.dataset import Dataset
     from bench.models.spec import ModelSpec
     from bench.results.run import Run
+
+
+def _batch_size(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"{text!r} is neither a number of images nor 'auto'")
+    return int(text)
 
 
 def _limit_pixels(context: typer.Context, pixels: int | None) -> int | None:
@@ -38,12 +47,16 @@ MaxPixels = Annotated[
     int | None,
     typer.Option(min=1, help="Largest image or map.", envvar="BENCH_MAX_PIXELS", callback=_limit_pixels),
 ]
-Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score.")]
+Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score; one a core, at most 16.")]
 Metric = Annotated[
     Literal["boundary"] | None, typer.Option("--metrics", help="Also compute this metric, which takes longer.")
 ]
 Part = Annotated[str, typer.Option(help="Only part I of N, as I/N (0/N is the first); `bench merge` joins them.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="auto (the accelerator that is there), cpu, cuda, cuda:N, mps or xpu.")]
+Postprocess = Annotated[
+    Literal["auto", "cpu", "device"], typer.Option(help="Where logits of queries become segments (auto: the device).")
+]
+BATCH_SIZE = "Images per forward pass; auto is the largest that fits on the device, and 1 on the CPU."
 Precision = Annotated[Literal["fp32", "bf16", "fp16"], typer.Option(help="Floating point type of the network.")]
 ModelKeys = Annotated[list[str] | None, typer.Option("--set", help="path.to.key=value in the model's YAML.")]
 Overwrite = Annotated[bool, typer.Option(help="Compute a finished run again and replace it.")]
@@ -68,8 +81,10 @@ def run_command(
     images: Images = None,
     device: Device = "auto",
     precision: Precision = "fp32",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per forward pass.")] = 1,
-    workers: Workers = 2,
+    compile_: Annotated[bool, typer.Option("--compile", help="Compile the network by torch.compile.")] = False,
+    batch_size: Annotated[Any, typer.Option(parser=_batch_size, metavar="N|auto", help=BATCH_SIZE)] = "1",
+    postprocess: Postprocess = "auto",
+    workers: Workers = WORKERS,
     max_pixels: MaxPixels = None,
     out: Out = Path("results"),
     set_: ModelKeys = None,
@@ -90,11 +105,12 @@ def run_command(
 
     part = parse_shard(shard)
     data = open_data(dataset, data_root, limit, images)
-    overrides = parse_overrides(set_ or [])
+    overrides = {**parse_overrides(set_ or []), **({} if postprocess == "auto" else {"postprocess": postprocess})}
     spec = resolve_model(
         model, data.name, base=data.base, space=data.space, checkpoint=checkpoint, precision=precision,
         overrides=overrides,
     )  # fmt: skip
+    spec = replace(spec, compile=compile_)
     # After the settings are checked: this import loads torch, and a wrong option should fail at once.
     from bench.evaluation.run import run
 

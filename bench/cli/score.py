@@ -28,6 +28,7 @@ from bench.cli.run import (
     select,
 )
 from bench.cli.stored import Gt, GtDir
+from bench.parallel import WORKERS
 
 if TYPE_CHECKING:
     from bench.datasets.dataset import Dataset
@@ -79,7 +80,7 @@ def score_command(
     data_root: Root = None,
     limit: Limit = None,
     images: Images = None,
-    workers: Workers = 2,
+    workers: Workers = WORKERS,
     max_pixels: MaxPixels = None,
     protocol: ProtocolName = "coco",
     out: Annotated[Path | None, typer.Option(help="Keep the score as a run below this folder.")] = None,
@@ -134,7 +135,7 @@ def convert_command(
     data_root: Root = None,
     limit: Limit = None,
     images: Images = None,
-    workers: Workers = 2,
+    workers: Workers = WORKERS,
     max_pixels: MaxPixels = None,
     json_: Json = False,
 ) -> None:

@@ -13,6 +13,7 @@ from bench.cli.console import print_json, print_table, print_text
 from bench.cli.progress import progress
 from bench.cli.run import Json, MaxPixels, Root, Workers
 from bench.cli.stored import DatasetName, Gt, GtDir, Results, RunName, open_truth
+from bench.parallel import WORKERS
 
 if TYPE_CHECKING:
     from bench.analysis.reference import Reference, ReferenceDifference
@@ -38,7 +39,7 @@ def verify_command(
     gt: Gt = None,
     gt_dir: GtDir = None,
     data_root: Root = None,
-    workers: Workers = 2,
+    workers: Workers = WORKERS,
     max_pixels: MaxPixels = None,
     results: Results = Path("results"),
     json_: Json = False,

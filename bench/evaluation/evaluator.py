@@ -6,7 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,12 +17,13 @@ from bench.evaluation.session import RunSession
 from bench.io.coco import PanopticFile
 from bench.io.truth_runs import TruthRuns, prune
 from bench.models.adapter import Adapter
-from bench.parallel import batches, forked_map, ordered_map
+from bench.models.devices import is_out_of_memory
+from bench.parallel import WORKERS, batches, forked_map, ordered_map
 from bench.results.accumulator import ScoredBatch, ScoredLine
 from bench.results.image_line import image_line, image_line_from_files
 from bench.results.prediction_writer import PredictionWriter
 from bench.results.predictions import CocoFiles, Keep, PredictionFolder, Predictions
-from bench.types import Categories, Image, Prediction, ProgressCallback, Sample
+from bench.types import Categories, Prediction, ProgressCallback, Sample
 
 # Images: starting the workers takes as long as scoring some dozens of PNGs.
 FORK_FROM = 50
@@ -33,17 +35,29 @@ R = TypeVar("R")
 Scored = tuple[ScoredLine, Mapping[str, float]]  # the line of an image, and the seconds per stage
 
 
+@dataclass(frozen=True, eq=False)
+class InHand:
+    """An image between two stages: what the last one made of it, its size (H, W), and the seconds per stage."""
+
+    sample: Sample
+    size: tuple[int, int]
+    made: Any
+    seconds: Mapping[str, float]
+
+
 def predict_and_score(
     adapter: Adapter,
     session: RunSession,
     *,
     batch_size: int = 1,
-    workers: int = 2,
+    workers: int = WORKERS,
     labels: LabelMap | None = None,
     semantic: bool = True,
     on_image: ProgressCallback | None = None,
 ) -> None:
-    """Predict and score the images that the run lacks. `infer` runs on the calling thread, the other stages on threads.
+    """Predict and score the images that the run lacks. `infer` runs on the calling thread, the other stages on threads:
+
+    read, preprocess (`workers`) → collate (1) → infer → postprocess, write, score (`workers`) → append the line (1)
 
     Only batches of the session's shard are evaluated. `labels` maps the model's label space to that of the data set;
     None if they are the same. Without `semantic`, semantic maps are dropped. Raises ModelError, naming the stage and
@@ -54,29 +68,41 @@ def predict_and_score(
     # A batch is predicted whole even if some of its lines exist, since padding makes its images depend on each other.
     todo = [cut for cut in cuts if any(sample.image_id not in session.done for sample in cut)]
 
-    def finish(item: tuple[Sample, tuple[int, int], Any, dict[str, float]]) -> Scored:
-        sample, size, output, seconds = item
+    def finish(item: InHand) -> Scored:
         start = time.perf_counter()
-        with _stage("postprocess", [sample.image_id]):
-            prediction = adapter.postprocess(output, size)
-            _check_fit(prediction, size, predicted)
+        with _stage("postprocess", [item.sample.image_id], batch_size):
+            prediction = adapter.postprocess(item.made, item.size)
+            _check_fit(prediction, item.size, predicted)
             if not semantic:
                 prediction = replace(prediction, semantic=None)
             if labels is not None:
                 prediction = remap_prediction(prediction, labels)
-        seconds = {**seconds, "postprocess": time.perf_counter() - start}
-        return _score(sample, prediction, seconds, session, session.predictions)
+        seconds = {**item.seconds, "postprocess": time.perf_counter() - start}
+        return _score(item.sample, prediction, seconds, session, session.predictions)
 
-    with closing(_infer(adapter, todo, workers)) as outputs:
-        scored = ordered_map(finish, outputs, workers)
-        _append_all(lambda one: session.append(*one), scored, session, sum(map(len, cuts)), on_image)
+    def append(scored: Scored) -> None:
+        session.append(*scored)
+
+    total = sum(map(len, cuts))
+    if on_image:
+        on_image(len(session.done), total)
+    # Closing stops the threads when an error or Ctrl-C ends the loop.
+    with (
+        closing(_infer(adapter, todo, batch_size, workers)) as outputs,
+        closing(ordered_map(finish, outputs, workers)) as scored,
+        # The disk may be slow, and the device would wait for it.
+        closing(ordered_map(append, scored, 1)) as appended,
+    ):
+        for _ in appended:
+            if on_image:
+                on_image(len(session.done), total)
 
 
 def score_predictions(
     predictions: Predictions,
     session: RunSession,
     *,
-    workers: int = 2,
+    workers: int = WORKERS,
     labels: LabelMap | None = None,
     keep: Keep = "copy",
     on_image: ProgressCallback | None = None,
@@ -189,42 +215,48 @@ def _score(
 
 
 def _infer(
-    adapter: Adapter, todo: Sequence[Sequence[Sample]], workers: int
-) -> Generator[tuple[Sample, tuple[int, int], Any, dict[str, float]], None, None]:
-    """Yield the raw output of each image; images are read and preprocessed ahead on threads."""
+    adapter: Adapter, todo: Sequence[Sequence[Sample]], batch_size: int, workers: int
+) -> Generator[InHand, None, None]:
+    """Yield the raw output of each image; the next batches are read, preprocessed and collated ahead on threads."""
 
-    def prepare(sample: Sample) -> tuple[Image, Any, dict[str, float]]:
+    def prepare(sample: Sample) -> InHand:
         start = time.perf_counter()
         image = sample.read_image()
         read = time.perf_counter()
-        with _stage("preprocess", [sample.image_id]):
+        with _stage("preprocess", [sample.image_id], batch_size):
             ready = adapter.preprocess(image)
-        return image, ready, {"read": read - start, "preprocess": time.perf_counter() - read}
+        return InHand(sample, image.size, ready, {"read": read - start, "preprocess": time.perf_counter() - read})
 
-    with closing(ordered_map(prepare, (sample for cut in todo for sample in cut), workers)) as prepared:
-        for cut in todo:
-            inputs = [next(prepared) for _ in cut]
+    def collate(inputs: list[InHand]) -> tuple[list[InHand], Any]:
+        ready = [one.made for one in inputs]
+        if not hasattr(adapter, "collate"):
+            return inputs, ready
+        with _stage("collate", [one.sample.image_id for one in inputs], batch_size):
+            return [replace(one, made=None) for one in inputs], adapter.collate(ready)
+
+    samples = chain.from_iterable(todo)
+    with (
+        # The next batch is complete when the device is free.
+        closing(ordered_map(prepare, samples, workers, batch_size + 2 * workers)) as prepared,
+        closing(ordered_map(collate, ([next(prepared) for _ in cut] for cut in todo), 1)) as collated,
+    ):
+        for inputs, batch in collated:
             start = time.perf_counter()
-            outputs = _guarded(adapter, [ready for _, ready, _ in inputs], cut)
+            with _stage("infer", [one.sample.image_id for one in inputs], batch_size):
+                outputs = adapter.infer(batch)
+                if len(outputs) != len(inputs):
+                    raise ModelError(f"infer returned {len(outputs)} outputs for {len(inputs)} images")
             # The network computes a batch at once, so that each image gets an equal share of its seconds.
-            share = (time.perf_counter() - start) / len(cut)
-            for sample, (image, _, seconds), output in zip(cut, inputs, outputs, strict=True):
-                yield sample, image.size, output, {**seconds, "infer": share}
-
-
-def _guarded(adapter: Adapter, batch: list[Any], cut: Sequence[Sample]) -> Sequence[Any]:
-    with _stage("infer", [sample.image_id for sample in cut]):
-        outputs = adapter.infer(batch)
-        if len(outputs) != len(batch):
-            raise ModelError(f"infer returned {len(outputs)} outputs for {len(batch)} images")
-    return outputs
+            share = (time.perf_counter() - start) / len(inputs)
+            for one, output in zip(inputs, outputs, strict=True):
+                yield replace(one, made=output, seconds={**one.seconds, "infer": share})
 
 
 @contextmanager
-def _stage(name: str, image_ids: Sequence[str]) -> Iterator[None]:
+def _stage(name: str, image_ids: Sequence[str], batch_size: int) -> Iterator[None]:
     """Turn any exception of an adapter into a ModelError that names the stage and the images.
 
-    PartialRun (a worker died) passes unchanged, since the run can be resumed.
+    PartialRun (a worker died) passes unchanged, since the run can be resumed. Missing memory is a PartialRun, too.
     """
     try:
         yield
@@ -232,11 +264,16 @@ def _stage(name: str, image_ids: Sequence[str]) -> Iterator[None]:
         raise
     # An adapter may raise any exception. As a ModelError it has the image in its message, and the lines are kept.
     except Exception as error:
-        reason = describe_error(error)
-        memory = "memory" in reason.lower()
-        hint = "try a smaller --batch-size or --precision bf16" if memory else "BENCH_DEBUG=1 shows where"
-        images = ", ".join(map(repr, image_ids[:3]))
-        raise ModelError(f"image {images}: the model failed in {name}: {reason}; {hint}") from error
+        failed = f"image {', '.join(map(repr, image_ids[:3]))}: the model failed in {name}: {describe_error(error)}"
+        if is_out_of_memory(error):
+            raise PartialRun(f"{failed}; {_less_memory(batch_size)}") from error
+        raise ModelError(f"{failed}; BENCH_DEBUG=1 shows where") from error
+
+
+def _less_memory(batch_size: int) -> str:
+    # Each of these is part of the identity.
+    less = f"--batch-size {batch_size // 2}" if batch_size > 1 else "--precision bf16 or --postprocess cpu"
+    return f"give {less}, which begins another run, or free some memory"
 
 
 def _check_fit(prediction: Prediction, size: tuple[int, int], categories: Categories) -> None:

@@ -136,6 +136,8 @@ def model_identity(
     settings: dict[str, Any] = {name: to_plain(getattr(spec, name)) for name in ("input", "fusion", "precision")}
     if not spec.semantic:
         settings["semantic"] = False
+    if spec.compile:
+        settings["compile"] = True
     if spec.fuses_on_device(device):
         settings["postprocess"] = "device"
     # The name of the config is enough: the digest of the weights covers a config that is a file.
@@ -215,7 +217,7 @@ def _shown(spec: ModelSpec) -> dict[str, Any]:
     parts = {role: _shown(part) for role, part in spec.parts.items()}
     shown = {**to_plain(spec), "source": _portable(spec.source), "parts": parts}
     del shown["yaml"], shown["space"]
-    usual = {"semantic": True, "postprocess": "auto"}
+    usual = {"semantic": True, "postprocess": "auto", "compile": False}
     return {name: value for name, value in shown.items() if name not in usual or usual[name] != value}
 
 

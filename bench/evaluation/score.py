@@ -14,6 +14,7 @@ from bench.forms.classes import AUTO, Options
 from bench.forms.opening import open_matched
 from bench.io.hashing import FileDigests
 from bench.metrics.matching import Protocol
+from bench.parallel import WORKERS
 from bench.results.image_line import Metrics
 from bench.results.predictions import Keep, Predictions
 from bench.results.run import Run, read_run
@@ -28,7 +29,7 @@ def score(
     *,
     name: str | None = None,
     form: Options = AUTO,
-    workers: int = 2,
+    workers: int = WORKERS,
     protocol: Protocol = "coco",
     keep_predictions: Keep = "copy",
     overwrite: bool = False,

@@ -13,8 +13,8 @@ from typing import Any
 
 from bench.datasets.dataset import Dataset
 from bench.errors import UsageError
-from bench.models.accelerator import device_name, device_peak, device_uuid
 from bench.models.adapter import Adapter
+from bench.models.devices import device_name, device_peak, device_uuid
 from bench.models.loading import open_model
 from bench.models.nvml import energy_counter
 from bench.models.spec import ModelSpec

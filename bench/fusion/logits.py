@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -139,10 +140,18 @@ def at_once(device: torch.device, numbers: int) -> int:
 
     1 on the CPU, where one mask at a time stays in the caches.
     """
-    if device.type == "cpu":
-        return 1
-    free = getattr(getattr(torch, device.type, None), "mem_get_info", None)  # of CUDA and XPU
-    return max(1, (free(device)[0] if free else 4 << 30) // (16 * numbers))
+    return 1 if device.type == "cpu" else max(1, free_memory(device) // (16 * numbers))
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that an accelerator has left, those that torch has cached included; 4 GiB if unknown."""
+    module: Any = getattr(torch, device.type, None)
+    if hasattr(module, "mem_get_info"):  # of CUDA and XPU
+        cached = module.memory_reserved(device) - module.memory_allocated(device)
+        return int(module.mem_get_info(device)[0]) + int(cached)
+    if hasattr(module, "recommended_max_memory"):  # of MPS
+        return int(module.recommended_max_memory()) - int(module.current_allocated_memory())
+    return 4 << 30
 
 
 def argmax_first(rows: Iterable[Tensor]) -> tuple[Tensor, Tensor]:

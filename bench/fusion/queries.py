@@ -9,6 +9,8 @@ and transformers (`post_process_panoptic_segmentation`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -45,6 +47,9 @@ __all__ = ["FusionSpec", "ImageGeometry", "fuse", "postprocess"]
 
 Where = Literal["auto", "cpu", "device"]
 
+# One image at a time on a device, since each takes a share of its free memory.
+_ON_DEVICE = Lock()
+
 
 def postprocess(
     class_logits: Tensor,
@@ -69,8 +74,9 @@ def postprocess(
     check_shapes(class_logits, mask_logits, len(categories))
     if where == "cpu":
         class_logits, mask_logits = class_logits.cpu(), mask_logits.cpu()
-    by_tiles = where != "device" and mask_logits.device.type == "cpu"
-    with torch.no_grad(), single_threaded():
+    on_cpu = mask_logits.device.type == "cpu"
+    by_tiles = where != "device" and on_cpu
+    with torch.no_grad(), single_threaded(), nullcontext() if on_cpu else _ON_DEVICE:
         known = class_probabilities(class_logits)
         kept = select(known, mask_logits, spec.score_threshold)
         if semantic:

@@ -71,6 +71,13 @@ def read_header(file: File) -> Header:
             return _header(image)
 
 
+def read_size(file: File) -> tuple[int, int]:
+    """Return (H, W) of a picture as it is read, from its first bytes alone. Raise DataError if they do not hold it."""
+    with image_errors(file), open_header(_head(file)) as image:
+        turned = image.format != "TIFF" and _header(image).orientation > 4  # on its side
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
 def _head(file: File) -> bytes:
     if not isinstance(file, Path):
         return file.head(HEAD)

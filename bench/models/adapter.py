@@ -29,7 +29,12 @@ class Adapter(Protocol):
     Optional attributes: `device`, `threads`, `parameters`, `revision`, `hardware` (the device's name) and
     `synchronize()`, which waits for the device; without it, on any device but the CPU, `--timing` measures only the
     total. `multiply_adds` is a positive integer, or a method that takes an `Image` and returns one; without it,
-    torch counts them if `parameters` is set (`bench.models.flops`).
+    torch counts them if `parameters` is set (`bench.models.flops`). `compiled` is true if the network was compiled as
+    `spec.compile` asks.
+
+    `collate(list)` makes what `infer` takes of the preprocessed images of a batch, such as a padded tensor on the
+    device; it is called from one thread while `infer` of an earlier batch runs. Such an adapter's `infer` takes the
+    list, too.
     """
 
     categories: Categories
@@ -38,7 +43,7 @@ class Adapter(Protocol):
         """Return the network's input for one image. Called from several threads."""
 
     def infer(self, batch: Sequence[Any]) -> Sequence[Any]:
-        """Return raw outputs in the order of the batch. Called from one thread, which owns the device."""
+        """Return raw outputs in the order of the batch, computed to the end. Called from one thread."""
 
     def postprocess(self, output: Any, size: tuple[int, int]) -> Prediction:
         """Return the prediction of one raw output at the original image size (H, W)."""

@@ -65,6 +65,8 @@ def load_adapter(spec: ModelSpec, device: str) -> Adapter:
         raise ModelError(
             f"{spec.name}: {class_name} cannot be loaded ({describe_error(error)}); BENCH_DEBUG=1 shows where"
         ) from error
+    if spec.compile and not getattr(loaded, "compiled", False):
+        raise UsageError(f"--compile: {class_name} does not compile its network; leave it out")
     return as_adapter(loaded)
 
 
@@ -77,6 +79,8 @@ def open_model(spec: ModelSpec, device: str = "auto") -> Iterator[Adapter]:
     if spec.env is None:
         yield load_adapter(spec, device)
         return
+    if spec.compile:
+        raise UsageError(f"--compile: {spec.name} runs in an environment of its own, where it is not compiled")
     from bench.models.worker.remote import RemoteAdapter
 
     remote = RemoteAdapter(spec, device)

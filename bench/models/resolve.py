@@ -16,7 +16,7 @@ from bench.io.files import cache_folder
 from bench.models.checkpoint_folder import family_of, settings_for_folder
 from bench.models.hub import resolve_commit
 from bench.models.model_file import Checkpoint, CheckpointFolder, FusionOverrides, InputSize, ModelFile
-from bench.models.spec import ModelSpec, adapter_file
+from bench.models.spec import NO_QUERIES, ModelSpec, adapter_file
 from bench.models.weights import check_available, weights_file
 from bench.types import Precision
 
@@ -182,6 +182,8 @@ def _spec(
             }
             if absent := " and ".join(f"`{key}`" for key, lacks in needs.items() if lacks):
                 raise UsageError(f"the adapter {file.adapter} needs {absent}; write it into the YAML")
+        if file.postprocess == "device" and fusion.rule in NO_QUERIES:
+            raise UsageError("postprocess: only queries are fused on a device, and this model has none; leave it out")
     return ModelSpec(
         name=path.stem,
         adapter=file.adapter,

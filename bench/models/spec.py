@@ -11,13 +11,15 @@ from bench.fusion.presets import FusionSpec
 from bench.models.model_file import FrameworkConfig, InputSize, Published
 from bench.types import Categories, Precision
 
+NO_QUERIES = ("efficientps", "framework", "none")  # rules of fusion that take no logits of queries
+
 
 @dataclass(frozen=True)
 class ModelSpec:
     """One resolved model: the input of an adapter's constructor, recorded in run.json.
 
     `categories` is the name of the label space `space`; `yaml` is the path of the model's YAML.
-    Without `semantic`, its adapter need not compute semantic maps.
+    Without `semantic`, its adapter need not compute semantic maps. With `compile`, it compiles its network.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ModelSpec:
     weightless: bool = False
     semantic: bool = True
     postprocess: Literal["auto", "cpu", "device"] = "auto"
+    compile: bool = False
     yaml: str = ""
 
     @property
@@ -53,7 +56,7 @@ class ModelSpec:
 
     def fuses_on_device(self, kind: str) -> bool:
         """Return whether a model on a `kind` of device ("cpu", "cuda", …) has its queries fused by whole maps there."""
-        if self.fusion.rule in ("efficientps", "framework", "none"):
+        if self.fusion.rule in NO_QUERIES:
             return False
         return self.postprocess == "device" or (self.postprocess == "auto" and kind != "cpu")
 

@@ -66,6 +66,49 @@ def test_a_batch_is_padded_to_its_largest_image(tiny_checkpoint: Path, picture: 
     assert adapter.postprocess(narrow, (64, 70)).panoptic.size == (64, 70)
 
 
+def test_a_batch_may_be_collated_before(tiny_checkpoint: Path, picture: Picture) -> None:
+    adapter: Any = load_model(spec_of(tiny_checkpoint), "cpu")
+    ready = [adapter.preprocess(picture(64, 128)), adapter.preprocess(picture(64, 70))]
+    for one, other in zip(adapter.infer(ready), adapter.infer(adapter.collate(ready)), strict=True):
+        assert torch.equal(one.mask_logits, other.mask_logits) and one.image_size == other.image_size
+
+
+def test_pixels_are_normalized_as_by_the_formula() -> None:
+    """In every bit, for every value of every channel."""
+    values = np.arange(256, dtype=np.uint8)[:, None, None].repeat(3, 2)
+    expected = ((values - models.PIXEL_MEAN) / models.PIXEL_STD).transpose(2, 0, 1)
+    found = models.normalized(values)
+    assert found.dtype == np.float32 and np.array_equal(found, expected) and found.flags["C_CONTIGUOUS"]
+
+
+def test_the_network_is_compiled(tiny_checkpoint: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch compiles computes the logits, on the first batch and not before."""
+    compiled: list[Any] = []
+    calls: list[Any] = []
+
+    def traced(network: Any) -> Any:
+        compiled.append(network)
+        return lambda *inputs, **named: (calls.append(network), network(*inputs, **named))[1]  # type: ignore
+
+    monkeypatch.setattr("torch.compile", traced)
+    adapter: Any = load_model(spec_of(tiny_checkpoint, compile=True), "cpu")
+    assert adapter.compiled and compiled[-1] is adapter.model and adapter.model not in calls
+    (output,) = adapter.infer([adapter.preprocess(picture(64, 64))])
+    assert calls[-1] is adapter.model
+    monkeypatch.undo()
+    usual: Any = load_model(spec_of(tiny_checkpoint), "cpu")
+    assert torch.equal(output.mask_logits, usual.infer([usual.preprocess(picture(64, 64))])[0].mask_logits)
+
+
+def test_no_compiler(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(network: Any) -> Any:
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr("torch.compile", fail)
+    with pytest.raises(ModelError, match=r"--compile: torch cannot compile for cpu here .*no C.. compiler.*leave the"):
+        load_model(spec_of(tiny_checkpoint, compile=True), "cpu")
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_reduced_precision_runs(tiny_checkpoint: Path, picture: Picture, precision: str) -> None:
     adapter = load_model(spec_of(tiny_checkpoint, precision=precision), "cpu")
@@ -157,14 +200,6 @@ def test_classes_of_another_space_are_refused(
     with pytest.raises(ModelError) as error:
         models.class_columns(spec_of(copy), names)
     assert said in str(error.value)
-
-
-def test_a_device_that_is_not_there_is_said() -> None:
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a CUDA device")
-    with pytest.raises(ModelError, match="--device cpu"):
-        models.pick_device("cuda")
-    assert models.pick_device("auto") == "cpu"
 
 
 FOLDERS = {

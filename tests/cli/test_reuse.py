@@ -181,6 +181,7 @@ NEW: dict[str, Callable[[World], None]] = {
 SAME: dict[str, Callable[[World], None]] = {
     "nothing": lambda world: None,
     "workers": asks("--workers", "3"),
+    "auto batch size, of one image on the CPU": asks("--batch-size", "auto"),
     "a number of the same kind of device": lambda world: None,
     "data moved": moved_data,
     "data behind a link": linked_data,

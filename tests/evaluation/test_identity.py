@@ -110,3 +110,22 @@ def test_labels_without_instances_need_the_semantic_map(data: Dataset, tmp_path:
 def test_fusion_on_a_device_is_another_run(model: str, where: str, device: str, expected: str | None) -> None:
     spec = resolve_model(f"{model}/minicity/tiny", "minicity", overrides={"postprocess": where})
     assert model_identity(spec, user_code(spec), FileDigests(), device=device).get("postprocess") == expected
+
+
+def test_a_compiled_network_is_another_model() -> None:
+    spec = resolve_model("mask2former/minicity/tiny", "minicity")
+    usual, compiled = (
+        model_identity(one, user_code(one), FileDigests()) for one in (spec, replace(spec, compile=True))
+    )
+    assert "compile" not in usual and compiled == {**usual, "compile": True}
+
+
+def test_an_adapter_that_does_not_compile_is_an_error(data: Dataset, tmp_path: Path) -> None:
+    spec = replace(resolve_model(str(write_model(tmp_path)), "cityscapes"), compile=True)
+    with pytest.raises(UsageError, match="--compile: Bands does not compile its network"):
+        run(spec, data, tmp_path / "out")
+
+
+def test_only_queries_are_fused_on_a_device() -> None:
+    with pytest.raises(UsageError, match="postprocess: only queries"):
+        resolve_model("efficientps/minicity/tiny", "minicity", overrides={"postprocess": "device"})

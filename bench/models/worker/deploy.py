@@ -15,8 +15,8 @@ from bench.models.spec import ModelSpec, adapter_file
 from bench.models.user_code import local_modules
 
 # All that an adapter may import of this package; everything here runs on Python 3.9.
-PACKAGE = ("errors.py", "types.py", "_native/__init__.py", "models/__init__.py",
-           "models/accelerator.py", "models/adapter.py", "models/devices.py", "models/flops.py", "models/hub.py",
+PACKAGE = ("errors.py", "types.py", "parallel.py", "_native/__init__.py", "models/__init__.py",
+           "models/adapter.py", "models/devices.py", "models/flops.py", "models/hub.py",
            "models/worker/__init__.py", "models/worker/protocol.py", "models/worker/server.py")  # fmt: skip
 
 

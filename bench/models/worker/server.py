@@ -33,15 +33,12 @@ from numpy.typing import NDArray
 
 from bench.errors import ModelError, describe_error
 from bench.fusion.presets import FusionSpec
-from bench.models.accelerator import device_name, device_peak, device_uuid
 from bench.models.adapter import Adapter, as_adapter, module_from_file, torch_threads
-from bench.models.devices import concrete_device
+from bench.models.devices import concrete_device, device_name, device_peak, device_uuid
 from bench.models.flops import count_macs
 from bench.models.worker.protocol import PROTOCOL, Message, read_message, write_message
+from bench.parallel import WORKERS
 from bench.types import Categories, Image, Prediction, SegmentInfo
-
-# As many as the run starts for each of these stages by default.
-THREADS = 2  # for each of preprocess and postprocess
 
 
 def main() -> None:
@@ -60,7 +57,7 @@ class Worker:
         self._requests, self._answers = requests, answers
         self._sending = threading.Lock()
         self._main: Queue[Message] = Queue()
-        self._pools = {stage: ThreadPoolExecutor(THREADS) for stage in ("preprocess", "postprocess")}
+        self._pools = {stage: ThreadPoolExecutor(WORKERS) for stage in ("preprocess", "postprocess")}
         self._held = StageServer()
 
     def serve(self) -> None:

@@ -169,18 +169,19 @@ def test_a_worker_that_cannot_come_back_is_told(
         predicted(model, data.samples[0].read_image())
 
 
-@pytest.mark.parametrize("fault", ["preprocess", "infer", "map", "short", "load"])
+@pytest.mark.parametrize("fault", ["preprocess", "infer", "memory", "map", "short", "load"])
 def test_a_model_s_own_error_reads_as_it_does_in_one_process(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setenv("FAKE_FAULT", "load" if fault == "load" else f"{data.samples[3].image_id}={fault}")
     yaml = write_model(tmp_path)
-    with pytest.raises(ModelError) as here:
+    kind = PartialRun if fault == "memory" else ModelError
+    with pytest.raises(kind) as here:
         run_yaml(yaml, data)
     yaml.write_text(yaml.read_text() + f"env: {sys.executable}\n")
     for folder in (tmp_path / "out").glob("*/mine/*"):
         (folder / "images-0-of-1.jsonl").unlink()
-    with pytest.raises(ModelError) as there:
+    with pytest.raises(kind) as there:
         run_yaml(yaml, data)
     if fault == "load":
         assert "cannot be loaded" in str(there.value) and "RuntimeError: no room for the weights" in str(there.value)
