@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -30,3 +32,18 @@ def device_kind(device: str, env: str | None = None) -> str:
     except (PackageNotFoundError, ImportError):
         return "cpu"
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def torch_thread_count(count: int) -> Iterator[bool]:
+    """Set torch's number of threads inside the context. Yields False, and sets nothing, if torch is not imported."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield False
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield True
+    finally:
+        torch.set_num_threads(before)
