@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from bench.cli.console import print_json, print_table, print_text
-from bench.cli.progress import progress
+from bench.cli.console import print_json, print_status, print_table, print_text
 from bench.cli.run import Device, Json, ModelKeys, Precision, open_data
 
 if TYPE_CHECKING:
@@ -111,8 +110,7 @@ def _check_invariance(spec: ModelSpec, dataset: str | None, device: str, json_: 
     from bench.models.invariance import check_invariance
     from bench.reports.tables import ends, value
 
-    with progress(f"invariance of {spec.name}") as on_row:
-        report = check_invariance(spec, data, device, on_row)
+    report = check_invariance(spec, data, device, lambda done, total: print_status(f"{done} of {total} comparisons"))
     if json_:
         print_json(report.to_json())
     else:
