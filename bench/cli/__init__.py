@@ -20,6 +20,7 @@ COMMANDS = {
     "score": ("score", "convert"),
     "predict": ("predict",),
     "inspect": ("show", "compare", "leaderboard", "report", "datasets", "doctor"),
+    "ledger": ("ledger", "reproduce"),
     "suite": ("suite", "check"),
     "verify": ("verify",),
     "init": ("init",),

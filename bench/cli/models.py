@@ -9,12 +9,15 @@ from urllib.parse import urlsplit
 
 import typer
 
-from bench.cli.console import print_json, print_table, print_text
+from bench.cli.console import print_json, print_status, print_table, print_text
 from bench.cli.run import Device, Json, ModelKeys, Precision, open_data
 
 if TYPE_CHECKING:
     from bench.models.contract import ContractReport
     from bench.models.spec import ModelSpec
+
+# Label space of a model → the generated data set with its classes.
+DEMOS = {"coco-133": "minicoco:demo"}
 
 
 def register(app: typer.Typer) -> None:
@@ -72,6 +75,9 @@ def check_command(
     device: Device = "auto",
     precision: Precision = "fp32",
     set_: ModelKeys = None,
+    invariance: Annotated[
+        bool, typer.Option("--invariance", help="Compare predictions when batch, order, precision … change.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Check on two images that a model fulfils the adapter contract. Exit code 1 if it does not."""
@@ -79,10 +85,13 @@ def check_command(
     from bench.models.resolve import resolve_model
     from bench.models.weights import check_available
 
+    named = dataset.partition(":")[0] if dataset else None
     spec = resolve_model(
-        model, dataset, checkpoint=checkpoint, precision=precision, overrides=parse_overrides(set_ or [])
+        model, named, checkpoint=checkpoint, precision=precision, overrides=parse_overrides(set_ or [])
     )
     check_available(spec)
+    if invariance:
+        return _check_invariance(spec, dataset, device, json_)
     scene = open_data("minicity:demo", None, 1, None).samples[0].read_image()
     # After the weights are found, since these imports load torch.
     from bench.models.contract import check_contract, contract_images
@@ -91,6 +100,34 @@ def check_command(
     with open_model(spec, device) as adapter:
         report = check_contract(f"{spec.name}/{spec.checkpoint}", adapter, contract_images(scene.rgb))
     print_json(report.to_json()) if json_ else _show(report)
+    raise typer.Exit(1 if report.failed else 0)
+
+
+def _check_invariance(spec: ModelSpec, dataset: str | None, device: str, json_: bool) -> None:
+    """Print the invariance of a model on four images. Exits with code 1 if a row is beyond its tolerance."""
+    data = open_data(dataset or DEMOS.get(spec.categories, "minicity:demo"), None, None, None)
+    # After the settings are checked: this import loads torch.
+    from bench.models.invariance import check_invariance
+    from bench.reports.tables import ends, value
+
+    report = check_invariance(spec, data, device, lambda done, total: print_status(f"{done} of {total} comparisons"))
+    if json_:
+        print_json(report.to_json())
+    else:
+        rows = [
+            [
+                row.name,
+                row.verdict,
+                "–" if row.pixels is None else f"{100 * row.pixels:.3f}",
+                value(row.PQ, 2, "+"),
+                ends(row.PQ, 2, "+"),
+                f"{100 * row.tolerance.pixels:g} / {100 * row.tolerance.PQ:g}" if row.tolerance else "–",
+                row.found,
+            ]
+            for row in report.rows
+        ]
+        columns = ["", "verdict", "pixels (%)", "ΔPQ", "95 % of it", "pixels / PQ allowed", "found"]
+        print_table(f"{report.model} on {report.images} images of {report.dataset}", columns, rows)
     raise typer.Exit(1 if report.failed else 0)
 
 

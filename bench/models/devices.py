@@ -183,3 +183,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(
         part in text for part in ("out of memory", "outofmemoryerror", "can't allocate memory", "out_of_device_memory")
     )
+
+
+@contextmanager
+def torch_thread_count(count: int) -> Iterator[bool]:
+    """Set torch's number of threads inside the context. Yields False, and sets nothing, if torch is not imported."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield False
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield True
+    finally:
+        torch.set_num_threads(before)

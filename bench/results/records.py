@@ -30,7 +30,7 @@ class PublishedRecord:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """Model of a run. `weights` is the digest of its files, `fusion` its rule with the settings."""
+    """Model of a run. `name` is its family, `weights` the digest of its files, `fusion` its rule with the settings."""
 
     method: str
     checkpoint: str
@@ -42,6 +42,7 @@ class ModelRecord:
     local: bool = False
     files: tuple[str, ...] = ()
     weights: str | None = None
+    name: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.fusion.get("rule"), str):
