@@ -232,8 +232,9 @@ def _model(run: Run) -> dict[str, Any]:
         names = ("method", "checkpoint", "published_PQ", "published_source", "precision", "input", "fusion")
         return {"kind": "predictions", **dict.fromkeys(names)}
     published = model.published
-    # A number that was published for another data set is not comparable.
-    if published is None or published.dataset != run.meta.dataset.name:
+    # A number that was published for another data set, or for clean pictures, is not comparable.
+    data = run.meta.dataset
+    if published is None or published.dataset != data.name or data.corruption is not None:
         published = PublishedRecord("", None, None)
     return {
         "kind": "model",

@@ -38,6 +38,7 @@ MaxPixels = Annotated[
     int | None,
     typer.Option(min=1, help="Largest image or map.", envvar="BENCH_MAX_PIXELS", callback=_limit_pixels),
 ]
+Corrupt = Annotated[str | None, typer.Option(help="Corrupt the pictures, NAME:STRENGTH, e.g. fog:3.")]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score.")]
 Metric = Annotated[
     Literal["boundary"] | None, typer.Option("--metrics", help="Also compute this metric, which takes longer.")
@@ -66,6 +67,7 @@ def run_command(
     data_root: Root = None,
     limit: Limit = None,
     images: Images = None,
+    corrupt: Corrupt = None,
     device: Device = "auto",
     precision: Precision = "fp32",
     batch_size: Annotated[int, typer.Option(min=1, help="Images per forward pass.")] = 1,
@@ -89,7 +91,7 @@ def run_command(
     from bench.results.shards import parse_shard
 
     part = parse_shard(shard)
-    data = open_data(dataset, data_root, limit, images)
+    data = open_data(dataset, data_root, limit, images).corrupted(corrupt)
     overrides = parse_overrides(set_ or [])
     spec = resolve_model(
         model, data.name, base=data.base, space=data.space, checkpoint=checkpoint, precision=precision,

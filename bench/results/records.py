@@ -64,6 +64,19 @@ class LabelMapRecord:
 
 
 @dataclass(frozen=True)
+class CorruptionRecord:
+    """Corruption of the pictures of a run."""
+
+    name: str
+    strength: int
+    version: int
+    library: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.strength}"
+
+
+@dataclass(frozen=True)
 class DatasetRecord:
     """Data set of a run. `image_ids` is the digest of its image ids in their order."""
 
@@ -73,6 +86,7 @@ class DatasetRecord:
     images: int | None = None
     image_ids: str | None = None
     label_map: LabelMapRecord | None = None
+    corruption: CorruptionRecord | None = None
 
 
 @dataclass(frozen=True)
