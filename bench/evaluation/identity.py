@@ -222,7 +222,7 @@ def _shown(spec: ModelSpec) -> dict[str, Any]:
     parts = {role: _shown(part) for role, part in spec.parts.items()}
     shown = {**to_plain(spec), "source": _portable(spec.source), "parts": parts}
     del shown["yaml"], shown["space"]
-    usual = {"semantic": True, "postprocess": "auto"}
+    usual = {"semantic": True, "postprocess": "auto", "changed": {}}
     return {name: value for name, value in shown.items() if name not in usual or usual[name] != value}
 
 

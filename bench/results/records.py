@@ -30,7 +30,10 @@ class PublishedRecord:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """Model of a run. `weights` is the digest of its files, `fusion` its rule with the settings."""
+    """Model of a run. `weights` is the digest of its files, `fusion` its rule with the settings.
+
+    `changed` are settings that were given for this run in place of the model's own.
+    """
 
     method: str
     checkpoint: str
@@ -42,6 +45,7 @@ class ModelRecord:
     local: bool = False
     files: tuple[str, ...] = ()
     weights: str | None = None
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.fusion.get("rule"), str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,6 +82,13 @@ def test_units_are_those_of_the_table() -> None:
     assert abs(fog - 0.55) < 0.05
     colour = Image("red", np.full((8, 8, 3), (200, 10, 10), np.uint8))
     assert (np.ptp(pixels("saturation", 5, colour), axis=2) == 0).all()
+
+
+def test_the_documentation_has_the_values_in_use() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "robustness.md").read_text("utf-8")
+    for name, kind in KINDS.items():
+        values = (" and ".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in kind.values)
+        assert f"| `{name}` | {' | '.join(values)} | {kind.unit} |" in page
 
 
 @pytest.mark.parametrize(
