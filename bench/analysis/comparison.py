@@ -31,6 +31,7 @@ MEANING = {
     "semantic_rule": "the rule of mIoU",
     "pq_version": "the version of PQ",
     "semantic_version": "the version of mIoU",
+    "corruption": "the corruption of the pictures",
 }
 
 

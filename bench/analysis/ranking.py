@@ -15,7 +15,7 @@ from bench.io.canonical_json import digest
 from bench.metrics.bootstrap import MEANS, estimates, mean_pq, point_estimates, rank_ranges, resample
 from bench.metrics.image_statistics import ImageSums
 from bench.metrics.score import HEADLINE
-from bench.results.records import PredictionsRecord, PublishedRecord
+from bench.results.records import ModelRecord, PredictionsRecord, PublishedRecord
 from bench.results.run import KINDS, Run
 from bench.results.timing import NEEDS, read_timing
 
@@ -101,15 +101,22 @@ class Board:
 def leaderboard(runs: Sequence[Run], dataset: str | None = None, ranges: bool = True) -> list[Board]:
     """Return one board for each comparability key, sorted by data set, then number of images (largest first).
 
+    Models with settings changed by --set or a sweep have boards of their own: the best of several tries on the same
+    images does not stand beside models as they are.
+
     `dataset` is `minicity:val` or `minicity`. `ranges` computes rank ranges and intervals and verifies the runs, which
     needs the image lines of all runs.
     """
-    groups: dict[str, list[Run]] = {}
+    groups: dict[tuple[str, bool], list[Run]] = {}
     for run in runs:
         if run.done is not None and dataset in (None, run.dataset, run.meta.dataset.name):
-            groups.setdefault(comparability_key(run), []).append(run)
-    boards = [_board(key, group, ranges) for key, group in groups.items()]
+            groups.setdefault((comparability_key(run), _has_changed(run)), []).append(run)
+    boards = [_board(key, group, ranges) for (key, _), group in groups.items()]
     return sorted(boards, key=lambda board: (board.dataset, -board.images, board.key))
+
+
+def _has_changed(run: Run) -> bool:
+    return isinstance(run.meta.model, ModelRecord) and bool(run.meta.model.changed)
 
 
 def comparability_key(run: Run) -> str:
@@ -122,7 +129,8 @@ def _board(key: str, runs: Sequence[Run], ranges: bool) -> Board:
     score = runs[0].score
     found = _scanned(runs) if ranges else {}
     rows = _ranked({**row_of(run), **UNSEEN, **found.get(run.folder, {})} for run in runs)
-    return Board(min(run.dataset for run in runs), score.images, score.protocol, key[:8], rows)
+    title = min(run.dataset for run in runs) + (", settings changed" if _has_changed(runs[0]) else "")
+    return Board(title, score.images, score.protocol, key[:8], rows)
 
 
 UNSEEN: Mapping[str, Any] = dict.fromkeys(("rank_low", "rank_high", "PQ_low", "PQ_high", "checked", "checked_note"))
@@ -232,8 +240,9 @@ def _model(run: Run) -> dict[str, Any]:
         names = ("method", "checkpoint", "published_PQ", "published_source", "precision", "input", "fusion")
         return {"kind": "predictions", **dict.fromkeys(names)}
     published = model.published
-    # A number that was published for another data set is not comparable.
-    if published is None or published.dataset != run.meta.dataset.name:
+    # A number that was published for another data set, or for clean pictures, is not comparable.
+    data = run.meta.dataset
+    if published is None or published.dataset != data.name or data.corruption is not None:
         published = PublishedRecord("", None, None)
     return {
         "kind": "model",

@@ -9,7 +9,7 @@ import typer
 
 from bench.cli.console import print_json, print_status, print_table
 from bench.cli.progress import progress
-from bench.cli.run import Device, Json, MaxPixels, ModelKeys, Precision
+from bench.cli.run import Corrupt, Device, Json, MaxPixels, ModelKeys, Precision
 
 
 def register(app: typer.Typer) -> None:
@@ -24,16 +24,19 @@ def predict_command(
     device: Device = "auto",
     precision: Precision = "fp32",
     set_: ModelKeys = None,
+    corrupt: Corrupt = None,
     max_pixels: MaxPixels = None,
     json_: Json = False,
 ) -> None:
     """Segment unlabelled images. Writes a picture of each, and COCO panoptic files."""
+    from bench.datasets.corruptions import parse_corruption
     from bench.evaluation.predict import image_files, left_out, predict
     from bench.io.config import parse_overrides
     from bench.io.pictures import Pictures
     from bench.models.loading import load_model
     from bench.models.resolve import IMAGES_ALONE, resolve_model
 
+    corruption = None if corrupt is None else parse_corruption(corrupt)
     files = image_files(images)
     if skipped := left_out(images, files):
         print_status(skipped)
@@ -42,7 +45,7 @@ def predict_command(
     for note in Pictures(files).notes():
         print_status(note)
     with progress(spec.name) as on_image:
-        made = predict(load_model(spec, device), files, out, f"{spec.name} {spec.checkpoint}", on_image)
+        made = predict(load_model(spec, device), files, out, f"{spec.name} {spec.checkpoint}", on_image, corruption)
     print_json(made) if json_ else _show(made)
 
 

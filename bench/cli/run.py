@@ -47,6 +47,7 @@ MaxPixels = Annotated[
     int | None,
     typer.Option(min=1, help="Largest image or map.", envvar="BENCH_MAX_PIXELS", callback=_limit_pixels),
 ]
+Corrupt = Annotated[str | None, typer.Option(help="Corrupt the pictures, NAME:STRENGTH, e.g. fog:3.")]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that decode, preprocess and score; one a core, at most 16.")]
 Metric = Annotated[
     Literal["boundary"] | None, typer.Option("--metrics", help="Also compute this metric, which takes longer.")
@@ -79,6 +80,7 @@ def run_command(
     data_root: Root = None,
     limit: Limit = None,
     images: Images = None,
+    corrupt: Corrupt = None,
     device: Device = "auto",
     precision: Precision = "fp32",
     compile_: Annotated[bool, typer.Option("--compile", help="Compile the network by torch.compile.")] = False,
@@ -104,7 +106,7 @@ def run_command(
     from bench.results.shards import parse_shard
 
     part = parse_shard(shard)
-    data = open_data(dataset, data_root, limit, images)
+    data = open_data(dataset, data_root, limit, images).corrupted(corrupt)
     overrides = {**parse_overrides(set_ or []), **({} if postprocess == "auto" else {"postprocess": postprocess})}
     spec = resolve_model(
         model, data.name, base=data.base, space=data.space, checkpoint=checkpoint, precision=precision,

@@ -37,12 +37,14 @@ def open_truth(
     if gt or "gt" in recorded:
         file, folder = (gt, gt_dir) if gt else (Path(recorded["gt"]), Path(recorded["gt_dir"]))
         return load_coco_files(file, folder or file.with_suffix(""), pictures)
-    name = run.meta.dataset.name
-    asked = dataset or recorded.get("dataset") or (run.dataset if name in shipped_configs("datasets") else None)
+    name, corruption = run.meta.dataset.name, run.meta.dataset.corruption
+    usual = f"{name}:{run.meta.dataset.split}" if name in shipped_configs("datasets") else None
+    asked = dataset or recorded.get("dataset") or usual
     if asked is None:
         raise UsageError(
             f"the run was scored on {run.dataset}, which is not a shipped data set; give --dataset or --gt"
         )
     # Of another machine the recorded folder may be missing here; the usual places are tried then.
     remembered = Path(recorded["data_root"]) if "data_root" in recorded else None
-    return open_data(asked, root or (remembered if remembered and remembered.is_dir() else None), None, None)
+    data = open_data(asked, root or (remembered if remembered and remembered.is_dir() else None), None, None)
+    return data.corrupted(None if corruption is None else str(corruption))

@@ -18,7 +18,7 @@ from bench.cli.console import (
     print_text,
 )
 from bench.cli.progress import progress, training_progress
-from bench.cli.run import Device, Json, Out, Overwrite, open_data, print_unlisted_code
+from bench.cli.run import Device, Json, Limit, Out, Overwrite, open_data, print_unlisted_code
 
 if TYPE_CHECKING:
     from bench.analysis.gate import GateResult
@@ -132,6 +132,12 @@ def suite_command(
     overwrite: Overwrite = False,
     quick: Annotated[bool, typer.Option("--quick", help="For a study: few steps and images, as a smoke test.")] = False,
     shard: Annotated[str, typer.Option(help="For a study: only part I of N of its trainings, as I/N.")] = "0/1",
+    model: Annotated[
+        list[str] | None, typer.Option(help="Model in place of the suite's; repeat it for several.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Data set in place of the suite's.")] = None,
+    limit: Limit = None,
+    strengths: Annotated[str | None, typer.Option(help="Strengths of the corruptions, e.g. 1,2,3,4,5.")] = None,
     json_: Json = False,
 ) -> None:
     """Run a list of runs, or the trainings of a study. A repeated command resumes; failures do not stop other runs."""
@@ -143,15 +149,17 @@ def suite_command(
 
     where = find_config("suites", suite)
     if quick or is_study(where):
+        if model or dataset or limit or strengths:
+            raise UsageError(f"{where}: --model, --dataset, --limit and --strengths are for suites without trainings")
         return study(where, out, device, plan, overwrite, quick, shard, json_)
     if parse_shard(shard) != WHOLE:
         raise UsageError(
             f"--shard {shard}: {where} is a suite without trainings; for a part of one run use `bench run --shard`"
         )
-    chosen = load_suite(where)
+    chosen = load_suite(where).on(model or [], dataset, limit).at(strengths)
     _print_plan(chosen, json_ and plan)
     if not plan:
-        _show(_run(chosen, out, device, overwrite), json_)
+        _finish(chosen, _run(chosen, out, device, overwrite), out / where.stem, json_)
 
 
 def check_command(
@@ -205,10 +213,40 @@ def _print_plan(chosen: Suite, as_json: bool) -> None:
 
     if as_json:
         return print_json(to_plain(chosen))
-    print_status(f"{chosen.title}: {len(chosen.runs)} runs")
-    for run in chosen.runs:
+    planned = chosen.planned()
+    print_status(f"{chosen.title}: {len(planned)} runs")
+    for run in planned:
         limit = f", first {run.limit} images" if run.limit else ""
         print_status(f"  {run.name}: {run.model or run.predictions} on {run.dataset}{limit}")
+
+
+def _finish(chosen: Suite, outcomes: list[Outcome], folder: Path, as_json: bool) -> None:
+    """Show the runs; of corruptions and of a sweep, write the page and show what it says.
+
+    Raises the first error afterwards.
+    """
+    if not chosen.corruptions and not chosen.sweep:
+        return _show(outcomes, as_json)
+    if chosen.corruptions:
+        from bench.reports.suite import robustness_report as report
+    else:
+        from bench.reports.suite import sweep_report as report
+
+    if (made := report(chosen, outcomes, folder)) is not None:
+        if as_json:
+            print_json(made.to_json())
+        else:
+            print_tables(made.tables)
+            for line in (*made.sentences, *map(str, made.paths)):
+                print_text(line)
+    _raise_first(outcomes)
+
+
+def _raise_first(outcomes: list[Outcome]) -> None:
+    # Raised after the table, so that one failure does not hide the other results; its class gives the exit code.
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise type(outcome.error)(f"{outcome.planned.name}: {outcome.error}") from outcome.error
 
 
 def _show(outcomes: list[Outcome], as_json: bool) -> None:
@@ -228,9 +266,7 @@ def _show(outcomes: list[Outcome], as_json: bool) -> None:
             miou = percent(o.run.score.mIoU.panoptic) if o.run else ""
             rows.append([o.planned.name, o.planned.dataset, pq, miou, str(o.run.folder) if o.run else str(o.error)])
         print_table("", ["run", "data set", "PQ", "mIoU panoptic", "where"], rows)
-    # Raised after the table, so that one failure does not hide the other results; its class gives the exit code.
-    if errors := [o.error for o in outcomes if o.error]:
-        raise errors[0]
+    _raise_first(outcomes)
 
 
 def _write(verdict: GateResult, junit: Path | None, markdown: Path | None) -> None:

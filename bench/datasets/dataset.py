@@ -6,19 +6,21 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 from bench.datasets import coco as coco_panoptic
 from bench.datasets.coco import CocoPlaces
+from bench.datasets.corruptions import Corruption, parse_corruption
 from bench.datasets.label_maps import LabelMap
 from bench.datasets.label_spaces import FROM_FILE, Labels, LabelSpace, load_space, space_name
 from bench.errors import DataError, UsageError, error_context
 from bench.io.canonical_json import digest
 from bench.io.config import FilePath, did_you_mean, find_config, load_yaml, shipped_configs
 from bench.io.pictures import Pictures
-from bench.types import Categories, ProgressCallback, Sample
+from bench.types import Categories, Image, ProgressCallback, Sample
 
 SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 YAML = re.compile(r"(.+\.ya?ml)(?::([^/]*))?")  # a user's file, with a split
@@ -113,6 +115,7 @@ class Dataset:
     and the label map of a derived data set. `root` is the folder of the files, `pictures` are those of the whole split.
     `label_table` is a digest of the labels that the truth is decoded with, void labels and colours included. `origin`
     are the options of the command line that open it again: `dataset` and `data_root`, or `gt` and `gt_dir`.
+    `corruption` is that of the pictures.
     """
 
     name: str
@@ -129,11 +132,26 @@ class Dataset:
     label_table: str = ""
     origin: Mapping[str, str] = field(default_factory=dict)
     pictures: Pictures = NO_PICTURES
+    corruption: Corruption | None = None
 
     @property
     def slug(self) -> str:
         """Folder name below results/."""
-        return f"{self.name}-{self.split}"
+        changed = "" if self.corruption is None else f"-{self.corruption.name}-{self.corruption.strength}"
+        return f"{self.name}-{self.split}{changed}"
+
+    def corrupted(self, text: str | None) -> Dataset:
+        """Return the data set with its pictures corrupted, e.g. by `fog:3`; unchanged if `text` is None.
+
+        Ground truth stays as it is.
+        """
+        if text is None:
+            return self
+        corruption = parse_corruption(text)
+        if self.corruption is not None:
+            raise UsageError(f"--corrupt {text}: the pictures are corrupted already, by {self.corruption}; name one")
+        samples = (replace(sample, read_image=partial(_read_corrupted, sample, corruption)) for sample in self.samples)
+        return replace(self, samples=tuple(samples), corruption=corruption)
 
     def limited(self, count: int | None) -> Dataset:
         """Return the first `count` samples, or all if it is None."""
@@ -146,6 +164,10 @@ class Dataset:
         if unknown:
             raise DataError(f"{self.name}:{self.split} has no image {sorted(unknown)[0]!r}")
         return replace(self, samples=tuple(s for s in self.samples if s.image_id in wanted))
+
+
+def _read_corrupted(sample: Sample, corruption: Corruption) -> Image:
+    return corruption.apply(sample.read_image())
 
 
 def parse_dataset_name(name: str) -> tuple[Path, str]:

@@ -74,6 +74,7 @@ def run_identity(
             "label_table": dataset.label_table,
             "content": digest(list((inputs or {}).values()))[:16],
             **({"pictures": found} if device is not None and (found := dataset.pictures.to_json()) else {}),
+            **_corruption(dataset),
             **({} if dataset.labels is None else {"base": dataset.base, "label_map": label_map_record(dataset.labels)}),
         },
         "rules": _rules(dataset, protocol),
@@ -196,7 +197,13 @@ def _rules(dataset: Dataset, protocol: Protocol) -> dict[str, Any]:
         "semantic_rule": dataset.semantic_rule,
         "pq_version": PQ_VERSION,
         "semantic_version": SEMANTIC_VERSION,
+        # Among the rules, so that it is in the comparability key: such a run ranks with runs on the same pictures only.
+        **_corruption(dataset),
     }
+
+
+def _corruption(dataset: Dataset) -> dict[str, Any]:
+    return {} if dataset.corruption is None else {"corruption": dataset.corruption.to_json()}
 
 
 def model_metadata(spec: ModelSpec, adapter: Adapter, identity: Mapping[str, Any], device: str) -> dict[str, Any]:
@@ -217,7 +224,7 @@ def _shown(spec: ModelSpec) -> dict[str, Any]:
     parts = {role: _shown(part) for role, part in spec.parts.items()}
     shown = {**to_plain(spec), "source": _portable(spec.source), "parts": parts}
     del shown["yaml"], shown["space"]
-    usual = {"semantic": True, "postprocess": "auto", "compile": False}
+    usual = {"semantic": True, "postprocess": "auto", "compile": False, "changed": {}}
     return {name: value for name, value in shown.items() if name not in usual or usual[name] != value}
 
 

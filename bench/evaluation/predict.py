@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.datasets.corruptions import Corruption
 from bench.errors import DataError, ModelError, UsageError, describe_error
 from bench.io.pictures import Pictures
 from bench.models.adapter import Adapter
@@ -49,12 +50,18 @@ def left_out(places: Sequence[Path], files: Sequence[Path]) -> str:
 
 
 def predict(
-    adapter: Adapter, files: Sequence[Path], out: Path, name: str, on_image: ProgressCallback | None = None
+    adapter: Adapter,
+    files: Sequence[Path],
+    out: Path,
+    name: str,
+    on_image: ProgressCallback | None = None,
+    corruption: Corruption | None = None,
 ) -> list[dict[str, Any]]:
     """Write `out`/<image>.png (visualizations) and `out`/predictions/ (COCO panoptic) in the model's own classes.
 
     Return the paths of each image and its visualization, and its segments, largest first. Pictures that cannot be read
-    are left out, and raise DataError when the others are written.
+    are left out, and raise DataError when the others are written. `corruption` changes the pictures first, by the ids
+    that `image_ids` gives them.
     """
     ids, pictures = image_ids(files), Pictures(files)
     results: list[dict[str, Any]] = []
@@ -67,6 +74,7 @@ def predict(
                 # One broken picture must not cost the predictions of the others; its error is raised at the end.
                 broken[image_id] = str(error)
                 continue
+            image = image if corruption is None else corruption.apply(image)
             made = _predicted(adapter, image, file)
             writer.write(image_id, made)
             picture = predicted_page(f"{image_id}:  {name}", image.rgb, made.panoptic, adapter.categories)

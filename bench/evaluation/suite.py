@@ -10,8 +10,10 @@ from bench.datasets.registry import load_dataset
 from bench.errors import BenchError
 from bench.evaluation.run import run
 from bench.evaluation.score import score
+from bench.evaluation.timing import time_run
 from bench.models.resolve import resolve_model
 from bench.results.run import Run
+from bench.results.timing import read_timing
 from bench.types import ProgressCallback
 
 ProgressFactory = Callable[[SuiteRun], ProgressCallback]
@@ -24,7 +26,7 @@ def run_suite(suite: Suite, out: Path, watch: ProgressFactory, *, command: Seque
     A failed run is returned as an outcome with its error. Finished runs are read.
     """
     outcomes = []
-    for planned in suite.runs:
+    for planned in suite.planned():
         try:
             outcomes.append(Outcome(planned, _one(planned, out, watch(planned), command, overwrite, device)))
         # The other runs are still worth computing; the command raises the first error after all of them.
@@ -35,7 +37,7 @@ def run_suite(suite: Suite, out: Path, watch: ProgressFactory, *, command: Seque
 
 def _one(planned: SuiteRun, out: Path, on_image: ProgressCallback, command: Sequence[str], overwrite: bool,
          device: str) -> Run:  # fmt: skip
-    data = load_dataset(planned.dataset).limited(planned.limit)
+    data = load_dataset(planned.dataset).limited(planned.limit).corrupted(planned.corrupt)
     if planned.predictions is not None:
         return score(
             planned.predictions, data, out, name=planned.name, protocol=planned.protocol,
@@ -45,7 +47,13 @@ def _one(planned: SuiteRun, out: Path, on_image: ProgressCallback, command: Sequ
         planned.model or "", data.name, base=data.base, checkpoint=planned.checkpoint,
         precision=planned.precision, overrides=planned.set,
     )  # fmt: skip
-    return run(
-        spec, data, out, device=device, batch_size=planned.batch_size, overwrite=overwrite, label_map=planned.label_map,
-        protocol=planned.protocol, save_predictions=False, command=command, on_image=on_image,
+    # Runs of one model with different settings share its name, and must be told apart.
+    name = planned.name.replace("/", "-") if planned.set else None
+    done = run(
+        spec, data, out, name=name, device=device, batch_size=planned.batch_size, overwrite=overwrite,
+        label_map=planned.label_map, protocol=planned.protocol, save_predictions=False, command=command,
+        on_image=on_image,
     )  # fmt: skip
+    if planned.timing and (overwrite or read_timing(done.folder) is None):
+        time_run(spec, data, done.folder, device=done.meta.device or device)
+    return done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +84,17 @@ def resolve_model(
     `dataset` is None, the family's first checkpoint is used; for `IMAGES_ALONE`, its only one. Raises ModelError if
     there is none, with ways to the label space `space`.
     A `part` of a composed model must not be composed itself.
+
+    `overrides` are keys of the YAML; `fusion.…` and `input.…` are those of the checkpoint. If one side of the input is
+    given, the other follows in proportion.
     """
     family, _, named = name.partition("/") if not name.endswith((".yaml", ".yml", ".py")) else (name, "", "")
     if family not in shipped_configs("models") and Path(name).is_dir():
         family, named = family_of(Path(name)), ""
         checkpoint = checkpoint or name
     path = find_config("models", family)
-    file = load_yaml(path, ModelFile, overrides)
+    asked, keys = _of_checkpoint(overrides or {})
+    file = load_yaml(path, ModelFile, keys)
     names = () if dataset is None else (dataset, Path(base).stem)
     usual = next((file.defaults[name] for name in names if name in file.defaults), None)
     only = len(file.checkpoints) == 1 and (dataset == IMAGES_ALONE or not file.defaults)
@@ -103,16 +107,17 @@ def resolve_model(
     if wanted not in file.checkpoints:
         here = {_local(path, known): known_name for known_name, known in file.checkpoints.items() if known.path}
         wanted = here.get(Path(wanted).resolve(), wanted)
-    asked = _fusion_asked(overrides or {})
     if wanted in file.checkpoints:
         found = file.checkpoints[wanted]
         if part and found.parts:
             raise UsageError(f"{name}: is composed itself, so it cannot be a part")
         parts = _parts(path, found, dataset, base, precision)
-        return _spec(path, file, wanted, found, parts, asked, precision)
+        spec = _spec(path, file, wanted, found, parts, asked, precision)
+        return replace(spec, changed=_changed(overrides or {}))
     if Path(wanted).exists():
         own = _of_folder(path, file, usual, names, wanted)
-        return _spec(path, file, Path(wanted).name, own, {}, asked, precision)
+        spec = _spec(path, file, Path(wanted).name, own, {}, asked, precision)
+        return replace(spec, changed=_changed(overrides or {}))
     hint = did_you_mean(wanted, file.checkpoints)
     raise ModelError(f"{family} has no checkpoint {wanted!r} and there is no such folder; {hint}")
 
@@ -136,9 +141,50 @@ def _of_folder(path: Path, file: ModelFile, usual: str | None, names: Collection
     )
 
 
-def _fusion_asked(overrides: Mapping[str, Any]) -> FusionOverrides:
-    asked = {key.removeprefix("fusion."): value for key, value in overrides.items() if key.startswith("fusion.")}
-    return replace(from_dict(FusionOverrides, asked, "--set fusion"), preset=None)
+@dataclass(frozen=True)
+class SidesAsked:
+    """Keys of an input size to replace."""
+
+    shorter: int | None = None
+    longer: int | None = None
+    divisor: int | None = None
+
+    def apply(self, size: InputSize) -> InputSize:
+        """Return the size with these keys. If one side is given, the other follows in proportion."""
+        shorter, longer = self.shorter, self.longer
+        if shorter is None and longer is not None and size.longer:
+            shorter = max(1, round(size.shorter * longer / size.longer))
+        elif longer is None and shorter is not None and size.shorter:
+            longer = max(1, round(size.longer * shorter / size.shorter))
+        asked = (("shorter", shorter), ("longer", longer), ("divisor", self.divisor))
+        return replace(size, **{name: value for name, value in asked if value is not None})
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Overrides of whichever checkpoint is taken."""
+
+    fusion: FusionOverrides
+    input: SidesAsked
+
+
+def _of_checkpoint(overrides: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
+    """Return the overrides of the checkpoint, and the keys of the YAML."""
+    fusion, sides = (_below(name, overrides) for name in ("fusion", "input"))
+    asked = Asked(
+        replace(from_dict(FusionOverrides, fusion, "--set fusion"), preset=None),
+        from_dict(SidesAsked, sides, "--set input"),
+    )
+    return asked, {key: value for key, value in overrides.items() if not key.startswith("input.")}
+
+
+def _below(name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    return {key[len(name) + 1 :]: value for key, value in overrides.items() if key.startswith(f"{name}.")}
+
+
+def _changed(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the overrides that change the model, not where it is computed."""
+    return {key: value for key, value in overrides.items() if key not in ("env", "deadline", "postprocess")}
 
 
 def _parts(
@@ -166,14 +212,16 @@ def _parts(
 
 def _spec(
     path: Path, file: ModelFile, name: str, checkpoint: Checkpoint,
-    parts: Mapping[str, ModelSpec], asked: FusionOverrides, precision: Precision,
+    parts: Mapping[str, ModelSpec], asked: Asked, precision: Precision,
 ) -> ModelSpec:  # fmt: skip
     if file.deadline <= 0:
         raise UsageError(f"{path}: deadline: {file.deadline:g} s is no time; give a positive number")
     with error_context(path):
-        fusion = asked.apply(checkpoint.fusion.apply(file.fusion.apply(PRESETS["none"])))
+        fusion = asked.fusion.apply(checkpoint.fusion.apply(file.fusion.apply(PRESETS["none"])))
         space = load_space(checkpoint.categories).evaluated
-        size = checkpoint.input or (parts["semantic"].input if parts else InputSize(0, 0))
+        if parts and asked.input != SidesAsked():
+            raise UsageError("input: a composed model has the sizes of its parts; give them by `set` of the parts")
+        size = asked.input.apply(checkpoint.input or (parts["semantic"].input if parts else InputSize(0, 0)))
         # An adapter without weights reads neither; the other shipped ones read both.
         if adapter_file(file.adapter) is None and checkpoint.weights != "none":
             needs = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench.fusion.presets import FusionSpec
 from bench.models.model_file import FrameworkConfig, InputSize, Published
@@ -19,7 +19,8 @@ class ModelSpec:
     """One resolved model: the input of an adapter's constructor, recorded in run.json.
 
     `categories` is the name of the label space `space`; `yaml` is the path of the model's YAML.
-    Without `semantic`, its adapter need not compute semantic maps. With `compile`, it compiles its network.
+    Without `semantic`, its adapter need not compute semantic maps. With `compile`, it compiles its network. `changed`
+    are the settings given by --set.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ModelSpec:
     postprocess: Literal["auto", "cpu", "device"] = "auto"
     compile: bool = False
     yaml: str = ""
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_user_adapter(self) -> bool:

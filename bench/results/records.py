@@ -30,7 +30,10 @@ class PublishedRecord:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """Model of a run. `name` is its family, `weights` the digest of its files, `fusion` its rule with the settings."""
+    """Model of a run. `name` is its family, `weights` the digest of its files, `fusion` its rule with the settings.
+
+    `changed` are settings that were given for this run in place of the model's own.
+    """
 
     method: str
     checkpoint: str
@@ -43,6 +46,7 @@ class ModelRecord:
     files: tuple[str, ...] = ()
     weights: str | None = None
     name: str = ""
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.fusion.get("rule"), str):
@@ -65,6 +69,19 @@ class LabelMapRecord:
 
 
 @dataclass(frozen=True)
+class CorruptionRecord:
+    """Corruption of the pictures of a run."""
+
+    name: str
+    strength: int
+    version: int
+    library: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.strength}"
+
+
+@dataclass(frozen=True)
 class DatasetRecord:
     """Data set of a run. `image_ids` is the digest of its image ids in their order."""
 
@@ -74,6 +91,7 @@ class DatasetRecord:
     images: int | None = None
     image_ids: str | None = None
     label_map: LabelMapRecord | None = None
+    corruption: CorruptionRecord | None = None
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,9 @@ class Run:
 
     @property
     def dataset(self) -> str:
-        return f"{self.meta.dataset.name}:{self.meta.dataset.split}"
+        """Data set and split, and the corruption of its pictures: `minicity:val`, `minicity:val fog:3`."""
+        found = self.meta.dataset
+        return f"{found.name}:{found.split}{f' {found.corruption}' if found.corruption else ''}"
 
     @cached_property
     def categories(self) -> Categories:

@@ -37,8 +37,8 @@ def test_a_user_s_model_comes_with_few_files(tmp_path: Path) -> None:
     assert tree.module is None and tree.file == tree.folder / "mine.py"
     names = {path.relative_to(tree.folder).as_posix() for path in tree.folder.glob("**/*") if path.is_file()}
     assert {name for name in names if "/fusion/" not in name} == {
-        "mine.py", "bench/__init__.py", "bench/errors.py", "bench/types.py", "bench/parallel.py", "bench/_native/__init__.py",
-        "bench/models/__init__.py", "bench/models/adapter.py",
+        "mine.py", "bench/__init__.py", "bench/errors.py", "bench/types.py", "bench/parallel.py",
+        "bench/_native/__init__.py", "bench/models/__init__.py", "bench/models/adapter.py",
         "bench/models/devices.py", "bench/models/flops.py", "bench/models/hub.py",
         "bench/models/worker/__init__.py", "bench/models/worker/protocol.py", "bench/models/worker/server.py",
     }  # fmt: skip
