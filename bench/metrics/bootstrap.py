@@ -90,7 +90,7 @@ def _columns(runs: Sequence[ImageSums], needs: Sequence[str]) -> list[tuple[Ints
         values = np.zeros((len(runs), len(rows), len(places)), np.float32)
         for own, run, part in zip(values, runs, parts, strict=True):
             own[:, np.searchsorted(places, run.cells[part])] = run.values[rows, part]
-        found.append((places - c * images, values.reshape(-1, len(places))))
+        found.append((places - c * images, values.reshape(len(runs) * len(rows), len(places))))
     return found
 
 

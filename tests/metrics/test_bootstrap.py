@@ -169,3 +169,10 @@ def test_the_mean_pq_alone_is_the_first_of_the_quantities():
     runs = [sums_of(image_lines(6), SPACE, "cityscapes")] * 2
     everything, alone = resample(runs, replicates=100), resample(runs, replicates=100, of=mean_pq, needs=PQ_PARTS)
     assert all(np.array_equal(one[:1], other) for one, other in zip(everything, alone, strict=True))
+
+
+def test_a_category_that_no_image_has_is_undefined() -> None:
+    parts = np.zeros((len(PARTS), 3, 4))
+    parts[:3, 0] = 1
+    (draws,) = resample([as_sums(parts)], replicates=100)
+    assert (draws[len(MEANS)] == 1).all() and np.isnan(draws[len(MEANS) + 1 :]).all()
