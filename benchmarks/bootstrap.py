@@ -32,7 +32,7 @@ def run(images: int, seed: int) -> ImageSums:
         parts[first], parts[first + 1], parts[first + 2] = union * rng.random(seen.shape), union, union
     categories = Categories(tuple(Category(i, str(i), i < 80, (0, 0, 0)) for i in range(CLASSES)))
     names = tuple(f"{k:06d}" for k in range(images))
-    return ImageSums(categories, names, names, parts, frozenset({"semantic", "panoptic"}))
+    return ImageSums.of_parts(categories, names, names, parts)
 
 
 def main() -> None:

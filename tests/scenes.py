@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,9 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from bench.metrics.boundary import boundary_column
+from bench.metrics.semantic import confusion, semantic_from_panoptic
+from bench.overlap import Overlap
 from bench.types import Categories, Category, Panoptic, SegmentInfo
 
 SPACE = Categories(tuple(Category(i, f"class {i}", isthing=i < 4, color=(i, i, i)) for i in (1, 2, 3, 70, 71, 200)))
@@ -68,6 +72,22 @@ def seeded_scene(rng: np.random.Generator) -> Scene:
     few = (SPACE.ids, SPACE.ids[:2], (1, 70), (200,))[rng.integers(4)]
     strays = float(rng.choice([0.0, 0.1, 0.3, 0.6, 1.0]))
     return _filled(rng, shape, int(rng.integers(0, 7)), strays, few, first_is_void=bool(rng.random() < 0.75))
+
+
+def drawn_line(seed: int) -> dict:
+    """A stored line: some declared areas have a fraction, some are missing; now and then there is no semantic map."""
+    rng = np.random.default_rng(seed)
+    scene = seeded_scene(rng)
+    truth, prediction = scene.truth.panoptic(), scene.prediction.panoptic()
+    overlap = Overlap.of(truth, prediction).to_json()
+    for segment in overlap["truth"]:
+        segment[3] = [segment[3], None, segment[3] + 0.25][rng.choice(3, p=[0.8, 0.15, 0.05])]
+    rows = confusion(semantic_from_panoptic(truth, SPACE), rng.choice(SPACE.ids, truth.size), SPACE)
+    line = {
+        "image_id": f"{rng.integers(1000)}-{seed}", "group": "ab"[seed % 2], "overlap": overlap,
+        "semantic": rows, "boundary": boundary_column(truth, prediction),
+    }  # fmt: skip
+    return json.loads(json.dumps(line))
 
 
 def _filled(

@@ -11,16 +11,16 @@ from bench.analysis.comparison import CONFIDENCE, notes, run_sums
 from bench.errors import error_context
 from bench.metrics.bootstrap import MEANS, estimates, point_estimates, resample
 from bench.metrics.boundary import boundary_table
+from bench.metrics.columns import Columns
 from bench.metrics.confusion import confusion_table
 from bench.metrics.errors import error_table
-from bench.metrics.image_statistics import Lines
 from bench.metrics.matching import Protocol
 from bench.metrics.size import size_table
 from bench.metrics.thresholds import threshold_table
 from bench.results.run import Run
 from bench.types import Categories
 
-TABLES: Mapping[str, Callable[[Lines, Categories, Protocol], Any]] = {
+TABLES: Mapping[str, Callable[[Columns, Categories, Protocol], Any]] = {
     "errors": error_table,
     "by_size": size_table,
     "thresholds": threshold_table,
@@ -40,8 +40,8 @@ def breakdown(run: Run, view: str) -> dict[str, Any]:
         if view == "rules":
             return rules.breakdown(run)
         if view == "confusion":
-            return confusion_table(run.lines(), run.categories, run.semantic_rule).to_json()
-        found: dict[str, Any] = TABLES[view](run.lines(), run.categories, protocol).to_json()
+            return confusion_table(run.stored.columns, run.categories, run.semantic_rule).to_json()
+        found: dict[str, Any] = TABLES[view](run.stored.columns, run.categories, protocol).to_json()
         return found
 
 

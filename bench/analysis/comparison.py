@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.errors import NotComparable, UsageError, error_context
 from bench.metrics.bootstrap import MEANS, Estimate, estimates, point_estimates, probability_greater, resample
-from bench.metrics.image_statistics import ImageSums, image_sums_of_lines
+from bench.metrics.image_statistics import ImageSums, image_sums
 from bench.results.run import Run, labels, read_run
 
 CONFIDENCE = 0.95
@@ -248,7 +248,7 @@ def require_comparable(first: Run, *others: Run) -> None:
 def run_sums(run: Run) -> ImageSums:
     """Return each image's contribution to the score of a run, for resampling."""
     with error_context(run.folder):
-        return image_sums_of_lines(run.lines(), run.categories, run.semantic_rule, run.score.protocol)
+        return image_sums(run.stored.columns, run.categories, run.semantic_rule, run.score.protocol)
 
 
 Row = tuple[Estimate, Estimate, Estimate, float | None]

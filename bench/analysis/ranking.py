@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.analysis.run_scan import scan_run, unverified_reason
+from bench.analysis.run_scan import scan_run
 from bench.fusion.presets import PRESETS
 from bench.io.canonical_json import digest
-from bench.metrics.bootstrap import MEANS, estimates, mean_pq, point_estimates, rank_ranges, resample
+from bench.metrics.bootstrap import MEANS, PQ_PARTS, estimates, mean_pq, point_estimates, rank_ranges, resample
 from bench.metrics.image_statistics import ImageSums
 from bench.metrics.score import HEADLINE
 from bench.results.records import ModelRecord, PredictionsRecord, PublishedRecord
@@ -139,11 +139,10 @@ UNSEEN: Mapping[str, Any] = dict.fromkeys(("rank_low", "rank_high", "PQ_low", "P
 def _scanned(runs: Sequence[Run]) -> dict[Path, dict[str, Any]]:
     """Return run folder → the fields of its row that need image lines. Reads the lines of each run once."""
     scans = [scan_run(run) for run in runs]
-    found = _resampled({scan.run.folder: scan.sums() for scan in scans})
+    found = _resampled({scan.folder: scan.sums for scan in scans})
     for scan in scans:
-        reason = unverified_reason(scan)
-        checked = {"checked": "not verified" if reason else "verified", "checked_note": reason}
-        found[scan.run.folder] = {**found.get(scan.run.folder, {}), **checked}
+        checked = {"checked": "not verified" if scan.unverified else "verified", "checked_note": scan.unverified}
+        found[scan.folder] = {**found.get(scan.folder, {}), **checked}
     return found
 
 
@@ -154,7 +153,7 @@ def _resampled(sums: Mapping[Path, ImageSums]) -> dict[Path, dict[str, Any]]:
     held = {folder: one for folder, one in sums.items() if one.image_ids == largest}
     if not largest:
         return {}
-    pq = np.concatenate(resample(list(held.values()), replicates=REPLICATES, of=mean_pq))
+    pq = np.concatenate(resample(list(held.values()), replicates=REPLICATES, of=mean_pq, needs=PQ_PARTS))
     spans = rank_ranges(pq) if len(held) > 1 else [None]
     intervals = estimates(np.array([point_estimates(one)[AT] for one in held.values()]), pq)
     found = {}

@@ -1,50 +1,38 @@
-"""One pass over the image lines of a stored run, and whether they verify it."""
+"""Image sums of a stored run, and whether its lines verify it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from bench.analysis.comparison import run_sums
 from bench.analysis.verify import totals_check
-from bench.errors import error_context
-from bench.metrics.image_statistics import ImageStatistics, ImageSums, image_sums, statistics_of_lines
-from bench.results.line_digests import Line, LineDigests
+from bench.metrics.image_statistics import ImageSums
+from bench.results.columns import StoredLines
 from bench.results.run import Run
 
 
 @dataclass(frozen=True, eq=False)
 class RunScan:
-    """One pass over the lines of a run: their sha256 as stored, and the statistics of each line in file order."""
+    """Sums of the images of a run, and the reason why it is not verified, None if it is."""
 
-    run: Run
-    digest: str
-    counted: tuple[ImageStatistics, ...]
-
-    def sums(self) -> ImageSums:
-        with error_context(self.run.folder):
-            return image_sums(self.counted, self.run.categories, self.run.semantic_rule)
+    folder: Path
+    sums: ImageSums
+    unverified: str | None
 
 
 def scan_run(run: Run) -> RunScan:
-    """Scan the lines of a run one at a time. A DataError names the run and the image of an invalid line."""
-    digests = LineDigests()
-    with error_context(run.folder):
-        counted = tuple(statistics_of_lines(_digested(run, digests), run.categories, run.score.protocol))
-    return RunScan(run, digests.digest(), counted)
+    """Scan the lines of a run. A DataError names the run and the image of an invalid line."""
+    # Of a copy, since the columns that a run keeps have some 25 MB for 5,000 images, and a board has many runs.
+    read = replace(run)
+    return RunScan(run.folder, run_sums(read), _unverified(read, read.stored))
 
 
-def _digested(run: Run, digests: LineDigests) -> Iterator[Line]:
-    for line in run.lines():
-        digests.read(line)
-        yield line
-
-
-def unverified_reason(scan: RunScan) -> str | None:
+def _unverified(run: Run, stored: StoredLines) -> str | None:
     """Return why a run is not verified, or None if its lines have its checksum and give its totals again."""
-    run = scan.run
     # In the order of the cost; totals are scored again only for lines that are those of the run.
-    if not scan.counted:
+    if not stored.columns.image_ids:
         return "lines missing"
-    if scan.digest != run.complete.images_sha256:
+    if stored.sha256 != run.complete.images_sha256:
         return "lines changed"
-    return None if totals_check(run, run.lines, scan.counted).result == "ok" else "totals not confirmed"
+    return None if totals_check(run, lambda: stored.columns).result == "ok" else "totals not confirmed"

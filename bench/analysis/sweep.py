@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -121,7 +121,7 @@ def is_in_first_half(image_id: str) -> bool:
 def _half(sums: ImageSums, first: bool) -> ImageSums:
     places = [k for k, image_id in enumerate(sums.image_ids) if is_in_first_half(image_id) == first]
     names, groups = ([values[k] for k in places] for values in (sums.image_ids, sums.groups))
-    return replace(sums, image_ids=tuple(names), groups=tuple(groups), parts=sums.parts[..., places])
+    return ImageSums.of_parts(sums.categories, names, groups, sums.parts[..., places])
 
 
 def _selections(model: str, sums: Mapping[str, ImageSums], replicates: int) -> Iterator[Selection]:

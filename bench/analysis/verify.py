@@ -12,7 +12,7 @@ import numpy as np
 from bench.errors import DataError
 from bench.io.canonical_json import digest
 from bench.io.files import read_json
-from bench.metrics.image_statistics import ImageStatistics, Lines, overlap_of
+from bench.metrics.columns import Columns, overlap_of
 from bench.metrics.matching import DEVIATIONS
 from bench.metrics.pq import PQ_VERSION
 from bench.metrics.score import totals
@@ -62,7 +62,7 @@ def verify(run: Run, predictions: PredictionFolder | None = None) -> list[Verifi
         _tried("images", lambda: _images(run, lines)),
         _tried("lines", lambda: _consistency(lines, run.categories)),
         _tried("checksum", lambda: _checksum(run, lines)),
-        totals_check(run, lambda: lines),
+        totals_check(run, lambda: Columns.of(lines, run.categories)),
         _tried("key", lambda: _key(run, lines)),
         _tried("predictions", lambda: _predictions(run, lines, predictions or saved_predictions(run))),
     ]
@@ -140,14 +140,12 @@ def _checksum(run: Run, lines: Iterable[Line]) -> VerificationCheck:
     return VerificationCheck("checksum", f"sha256 of the sorted lines {found[:12]}…", wrong)
 
 
-def totals_check(
-    run: Run, lines: Callable[[], Lines], counted: Iterable[ImageStatistics] | None = None
-) -> VerificationCheck:
-    """Check that the lines give every stored number. Statistics of the lines are computed here if None."""
-    return _tried("totals", lambda: _totals(run, lines, counted))
+def totals_check(run: Run, columns: Callable[[], Columns]) -> VerificationCheck:
+    """Check that the lines give every stored number."""
+    return _tried("totals", lambda: _totals(run, columns))
 
 
-def _totals(run: Run, lines: Callable[[], Lines], counted: Iterable[ImageStatistics] | None) -> VerificationCheck:
+def _totals(run: Run, columns: Callable[[], Columns]) -> VerificationCheck:
     """Score the lines again and compare with done.json. Numbers missing from an older run are not compared."""
     rules, versions = run.meta.rules, {"pq_version": PQ_VERSION, "semantic_version": SEMANTIC_VERSION}
     if rules.get("protocol") not in DEVIATIONS:
@@ -158,7 +156,7 @@ def _totals(run: Run, lines: Callable[[], Lines], counted: Iterable[ImageStatist
         if rules[name] != version
     ]
     if not findings:
-        again = totals(lines, run.categories, rules, run.meta.metrics, counted)
+        again = totals(columns(), run.categories, rules, run.meta.metrics)
         findings = list(differences(read_json(run.folder / "done.json")["score"], again))
     return VerificationCheck("totals", "every number of done.json, from the lines", tuple(findings))
 

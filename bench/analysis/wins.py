@@ -19,7 +19,16 @@ from bench.analysis.comparison import (
     run_sums,
     verdict,
 )
-from bench.metrics.bootstrap import Estimate, estimates, mean_pq, probability_greater, resample
+from bench.metrics.bootstrap import (
+    MEANS,
+    PQ_PARTS,
+    Estimate,
+    estimates,
+    mean_pq,
+    point_estimates,
+    probability_greater,
+    resample,
+)
 from bench.results.run import Run
 
 
@@ -105,8 +114,9 @@ def wins(
     sums = [run_sums(run) for run in runs]
     groups = len(set(sums[0].groups))
     require_groups(runs[0], groups, by_group)
-    drawn = [one[0] for one in resample(sums, replicates=replicates, seed=seed, by_group=by_group, of=mean_pq)]
-    points = [float(mean_pq(one.parts.sum(axis=2, keepdims=True), one.categories)[0, 0]) for one in sums]
+    draws_of = resample(sums, replicates=replicates, seed=seed, by_group=by_group, of=mean_pq, needs=PQ_PARTS)
+    drawn = [one[0] for one in draws_of]
+    points = [float(point_estimates(one)[MEANS.index("PQ")]) for one in sums]
     order = sorted(range(len(runs)), key=lambda k: (-points[k] if np.isfinite(points[k]) else 1.0, names[k]))
     pairs = list(combinations(range(len(runs)), 2))
     better = np.array([points[order[a]] - points[order[b]] for a, b in pairs])

@@ -6,7 +6,7 @@ was drawn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
-from bench.metrics.image_statistics import PARTS, ImageSums, Parts
+from bench.metrics.columns import Ints
+from bench.metrics.image_statistics import PARTS, ImageSums
 from bench.metrics.score import HEADLINE
 from bench.types import Categories
 
@@ -26,9 +27,11 @@ SMALL_PRODUCT = 2**18
 # Replicates are in single precision: a smaller difference is rounding.
 TIE = 1e-6
 MEANS = tuple(HEADLINE)
+PQ_PARTS = ("iou", "halves")  # of PARTS, those that PQ is computed from
 
 Draws = NDArray[np.float32]  # (len(MEANS) + C, replicates); NaN where undefined
-Statistic = Callable[[NDArray[np.floating], Categories], NDArray[np.floating]]  # (len(PARTS), C, n) sums → (rows, n)
+Sums = Mapping[str, NDArray[np.floating]]  # part → (C, n)
+Statistic = Callable[[Sums, Categories], NDArray[np.floating]]  # sums → (rows, n)
 
 
 @dataclass(frozen=True)
@@ -48,35 +51,47 @@ def resample(
     by_group: bool = False,
     workers: int = 2,
     of: Statistic | None = None,
+    needs: Sequence[str] = PARTS,
 ) -> list[Draws]:
     """Draw replicates of all runs together; return (rows, replicates) for each run.
 
-    `quantities` computes the rows from sums unless another statistic is given. Raise DataError if the runs are not of
-    the same images.
+    `quantities` computes the rows from sums unless another statistic is given, which `needs` these of PARTS. Raise
+    DataError if the runs are not of the same images.
     """
     made = of or quantities
     if any(run.image_ids != runs[0].image_ids for run in runs):
         raise DataError("the runs are not of the same images: compare runs that share a comparability key")
-    parts = np.concatenate([run.by_group() if by_group else run.parts for run in runs])
-    columns = _columns(parts)
+    drawn_from = [run.by_group() for run in runs] if by_group else runs
+    units = len(drawn_from[0].image_ids)
+    columns = _columns(drawn_from, needs)
     blocks = [(k, min(BLOCK, replicates - start)) for k, start in enumerate(range(0, replicates, BLOCK))]
 
     def draw(block: tuple[int, int]) -> list[Draws]:
         # The seed is of the block and not of the thread, and all runs share its draws: differences are paired.
-        counts = _counts(parts.shape[2], block[1], np.random.SeedSequence(seed, spawn_key=(block[0],)))
-        sums = _sums(columns, counts, parts.shape[0])
-        return [made(one, run.categories) for one, run in zip(np.split(sums, len(runs)), runs, strict=True)]
+        counts = _counts(units, block[1], np.random.SeedSequence(seed, spawn_key=(block[0],)))
+        # By the number of all parts, so that a statistic of few of them has the same sums to the last bit.
+        step = max(1, SMALL_PRODUCT // (len(PARTS) * len(runs) * block[1]))
+        sums = np.split(_sums(columns, counts, step), len(runs))
+        return [made(dict(zip(needs, one, strict=True)), run.categories) for one, run in zip(sums, runs, strict=True)]
 
     with ThreadPoolExecutor(workers) as pool:
         drawn = list(pool.map(draw, blocks))
     return [np.concatenate([block[k] for block in drawn], axis=1) for k in range(len(runs))]
 
 
-def _columns(parts: Parts) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-    """Return, for each category, the images with it in any run, (n,), and their sums, (parts, n)."""
+def _columns(runs: Sequence[ImageSums], needs: Sequence[str]) -> list[tuple[Ints, NDArray[np.float32]]]:
+    """Return, for each category, the images with it in any run, (n,), and their sums, (runs * needs, n)."""
     # Most categories are absent from most images; only the others are multiplied.
-    occurs = [np.flatnonzero(parts[:, c].any(axis=0)) for c in range(parts.shape[1])]
-    return [(images, parts[:, c, images].astype(np.float32)) for c, images in enumerate(occurs)]
+    found, rows, images = [], [PARTS.index(name) for name in needs], len(runs[0].image_ids)
+    bounds = [np.searchsorted(run.cells, np.arange(len(run.categories) + 1) * images) for run in runs]
+    for c in range(len(runs[0].categories)):
+        parts = [slice(*bound[c : c + 2]) for bound in bounds]
+        places = np.unique(np.concatenate([run.cells[part] for run, part in zip(runs, parts, strict=True)]))
+        values = np.zeros((len(runs), len(rows), len(places)), np.float32)
+        for own, run, part in zip(values, runs, parts, strict=True):
+            own[:, np.searchsorted(places, run.cells[part])] = run.values[rows, part]
+        found.append((places - c * images, values.reshape(len(runs) * len(rows), len(places))))
+    return found
 
 
 def _counts(images: int, replicates: int, seed: np.random.SeedSequence) -> NDArray[np.float32]:
@@ -91,22 +106,25 @@ def _counts(images: int, replicates: int, seed: np.random.SeedSequence) -> NDArr
 
 
 def _sums(
-    columns: Sequence[tuple[NDArray[np.intp], NDArray[np.float32]]], counts: NDArray[np.float32], parts: int
+    columns: Sequence[tuple[Ints, NDArray[np.float32]]], counts: NDArray[np.float32], step: int
 ) -> NDArray[np.float32]:
-    sums = np.zeros((parts, len(columns), counts.shape[1]), np.float32)
-    step = max(1, SMALL_PRODUCT // (parts * counts.shape[1]))
+    """Return the sums of each replicate, added up by `step` images: (runs * needs, C, replicates)."""
+    sums = np.zeros((len(columns[0][1]), len(columns), counts.shape[1]), np.float32)
     for c, (images, values) in enumerate(columns):
-        for start in range(0, len(images), step):
-            sums[:, c] += values[:, start : start + step] @ counts[images[start : start + step]]
+        drawn, whole = counts[images], len(images) // step * step
+        if whole:
+            parts = values[:, :whole].reshape(len(values), -1, step).transpose(1, 0, 2)
+            sums[:, c] = (parts @ drawn[:whole].reshape(-1, step, counts.shape[1])).sum(axis=0)
+        if whole < len(images):
+            sums[:, c] += values[:, whole:] @ drawn[whole:]
     return sums
 
 
-def quantities(sums: NDArray[np.floating], categories: Categories) -> NDArray[np.floating]:
-    """Compute statistics of (len(PARTS), C, n) sums: (len(MEANS) + C, n) fractions, NaN if undefined.
+def quantities(part: Sums, categories: Categories) -> NDArray[np.floating]:
+    """Compute statistics of the sums of all PARTS: (len(MEANS) + C, n) fractions, NaN if undefined.
 
     The rows are MEANS, then the PQ of each category.
     """
-    part = dict(zip(PARTS, sums, strict=True))
     occurs = part["halves"] > 0
     pq, rq = (_ratio(part[name], part["halves"], occurs) for name in ("iou", "tp"))
     sq = np.where(occurs & (part["tp"] == 0), 0, _ratio(part["iou"], part["tp"], part["tp"] > 0))
@@ -119,9 +137,8 @@ def quantities(sums: NDArray[np.floating], categories: Categories) -> NDArray[np
     return np.concatenate([np.stack(means), pq])
 
 
-def mean_pq(sums: NDArray[np.floating], categories: Categories) -> NDArray[np.floating]:
-    """Compute only the first row of `quantities`: (1, n), the PQ of all categories."""
-    part = dict(zip(PARTS, sums, strict=True))
+def mean_pq(part: Sums, categories: Categories) -> NDArray[np.floating]:
+    """Compute only the first row of `quantities` from the sums of PQ_PARTS: (1, n), the PQ of all categories."""
     return _mean(_ratio(part["iou"], part["halves"], part["halves"] > 0))[None]
 
 
@@ -140,7 +157,8 @@ def _mean(rows: NDArray[np.floating]) -> NDArray[np.floating]:
 
 def point_estimates(run: ImageSums) -> NDArray[np.floating]:
     """Return `quantities` of the run itself: (len(MEANS) + C,)."""
-    return quantities(run.parts.sum(axis=2, keepdims=True), run.categories)[:, 0]
+    sums = run.parts.sum(axis=2, keepdims=True)
+    return quantities(dict(zip(PARTS, sums, strict=True)), run.categories)[:, 0]
 
 
 def estimates(values: NDArray[np.floating], draws: Draws, confidence: float = 0.95) -> list[Estimate]:

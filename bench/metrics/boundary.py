@@ -8,17 +8,16 @@ is excluded from both unions. Whether a false positive is ignored depends on who
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bench.errors import DataError
-from bench.metrics.image_statistics import Lines, overlap_of
-from bench.metrics.matching import Match, Matches, Protocol, resolve_matches, same_category_pairs
-from bench.metrics.pq import PQStat, PQTable, by_group, mean, pq_stat_of, pq_table, sum_stats
-from bench.overlap import Overlap
+from bench.metrics.columns import Columns, counted
+from bench.metrics.matching import MatchedRows, Protocol, pair_ious, resolve_matches, scored_pairs
+from bench.metrics.pq import PQStat, PQTable, by_group, mean, pq_stats, pq_table, sum_stats
 from bench.types import Categories, IdMap, Panoptic
 
 BOUNDARY_VERSION = 1  # goes up with every change that moves a number
@@ -83,17 +82,14 @@ def _areas(boundaries: IdMap, segments: int) -> list[int]:
     return counts
 
 
-def boundary_pairs(
-    overlap: Overlap, column: Mapping[str, Any], protocol: Protocol = "coco"
-) -> Iterator[tuple[Match, float]]:
-    """Yield each overlapping pair of one category with its mask IoU, and its boundary IoU."""
-    pixels = {(i, j): n for i, j, n in column["pairs"]}
-    for hit in same_category_pairs(overlap, protocol):
-        i, j, _ = hit
-        common = pixels.get((i, j), 0)
-        # Void of the truth is left out of the union, as for masks; pairs with truth 0 hold it.
-        union = column["predicted"][j - 1] + column["truth"][i - 1] - common - pixels.get((0, j), 0)
-        yield hit, common / union
+def boundary_ious(columns: Columns) -> NDArray[np.float64]:
+    """Return the boundary IoU of each pair: (n,), meaningless but for pairs of one category."""
+    i, j, _ = columns.pairs
+    truth, predicted, common = columns.boundary
+    # Void of the truth is left out of the union, as for masks.
+    void = counted(j[columns.on_void], common[columns.on_void], len(predicted))
+    found: NDArray[np.float64] = common / np.maximum(predicted[j] + truth[i] - common - void[j], 1)
+    return found
 
 
 @dataclass(frozen=True)
@@ -121,41 +117,34 @@ class BoundaryTable:
         }  # fmt: skip
 
 
+@dataclass(frozen=True)
 class BoundarySums:
-    """Accumulates boundary PQ over image lines of a run that was started with `--metrics boundary`."""
+    """Statistics by category: of boundary PQ, and of the boundary IoU of the segments that plain PQ matches."""
 
-    def __init__(self, categories: Categories, protocol: Protocol = "coco") -> None:
-        self._categories, self._protocol = categories, protocol
-        self._sums: dict[int, PQStat] = {}
-        self._plain: dict[int, PQStat] = {}
+    quality: Mapping[int, PQStat] = field(default_factory=dict)
+    plain: Mapping[int, PQStat] = field(default_factory=dict)
 
-    def add(self, line: Mapping[str, Any]) -> None:
-        """Add a line. Raise DataError if it stores no boundaries."""
-        if line.get("boundary") is None:
-            raise DataError(
-                f"image {line.get('image_id')!r}: the run stored no boundaries; repeat it with --metrics boundary"
-            )
-        overlap = overlap_of(line)
-        pairs = list(boundary_pairs(overlap, line["boundary"], self._protocol))
+    @classmethod
+    def of(cls, columns: Columns, protocol: Protocol = "coco") -> BoundarySums:
+        """Count the columns of a run that was started with `--metrics boundary`. Raise DataError for any other."""
+        columns.require("boundary", "the run stored no boundaries; repeat it with --metrics boundary")
+        masks, boundaries = pair_ious(columns, protocol), boundary_ious(columns)
         # The paper scores a pair by the smaller of its two IoUs, so that a pair with a poor boundary is no match.
-        hits = (Match(hit.truth, hit.predicted, min(hit.iou, iou)) for hit, iou in pairs)
-        matches = resolve_matches(overlap, (hit for hit in hits if hit.iou > 0.5), self._protocol)
-        self._sums = sum_stats([self._sums, pq_stat_of(overlap, matches)])
-        matched = tuple(Match(hit.truth, hit.predicted, iou) for hit, iou in pairs if hit.iou > 0.5)
-        self._plain = sum_stats([self._plain, pq_stat_of(overlap, Matches(matched, (), ()))])
+        rows = resolve_matches(columns, np.minimum(masks, boundaries), protocol=protocol)
+        hits = np.flatnonzero(scored_pairs(columns) & (masks > 0.5))
+        nothing = np.zeros(0, np.int64)
+        plain = MatchedRows(
+            columns.pairs.truth[hits], columns.pairs.predicted[hits], boundaries[hits], nothing, nothing
+        )
+        return cls(pq_stats(columns, rows), pq_stats(columns, plain))
 
-    def merge(self, other: BoundarySums) -> None:
-        self._sums = sum_stats([self._sums, other._sums])
-        self._plain = sum_stats([self._plain, other._plain])
+    def __add__(self, other: BoundarySums) -> BoundarySums:
+        return BoundarySums(sum_stats([self.quality, other.quality]), sum_stats([self.plain, other.plain]))
 
-    def table(self) -> BoundaryTable:
-        plain = self._plain
-        iou = tuple(one.iou_sum / one.tp if (one := plain.get(c.id)) else None for c in self._categories)
-        return BoundaryTable(self._categories, pq_table(self._sums, self._categories), iou)
+    def table(self, categories: Categories) -> BoundaryTable:
+        iou = tuple(one.iou_sum / one.tp if (one := self.plain.get(c.id)) else None for c in categories)
+        return BoundaryTable(categories, pq_table(self.quality, categories), iou)
 
 
-def boundary_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> BoundaryTable:
-    sums = BoundarySums(categories, protocol)
-    for line in lines:
-        sums.add(line)
-    return sums.table()
+def boundary_table(columns: Columns, categories: Categories, protocol: Protocol = "coco") -> BoundaryTable:
+    return BoundarySums.of(columns, protocol).table(categories)

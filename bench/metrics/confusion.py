@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.metrics import semantic
-from bench.metrics.image_statistics import Lines, overlap_of
+from bench.metrics.columns import Columns
 from bench.metrics.semantic import Matrix, Rule
 from bench.types import Categories
 
@@ -50,16 +50,14 @@ class ConfusionTable:
         }  # fmt: skip
 
 
-def confusion_table(lines: Lines, categories: Categories, rule: Rule) -> ConfusionTable:
-    """Compute the table from image lines in any order; `rule` is for the semantic output, as in the score."""
-    sums = {"semantic": semantic.empty_confusion(categories), "panoptic": semantic.empty_confusion(categories)}
-    seen = set()
-    for line in lines:
-        if line.get("semantic") is not None:
-            seen.add("semantic")
-            semantic.add_to_confusion(sums["semantic"], semantic.validated_rows(line["semantic"], len(categories)))
-        if line.get("overlap") is not None:
-            seen.add("panoptic")
-            semantic.add_to_confusion(sums["panoptic"], semantic.confusion_entries(overlap_of(line), categories))
-    matrices = {kind: matrix for kind, matrix in sums.items() if kind in seen}
+def confusion_table(columns: Columns, categories: Categories, rule: Rule) -> ConfusionTable:
+    """Compute the table; `rule` is for the semantic output, as in the score."""
+    cells = {}
+    if columns.has_semantic.any():
+        cells["semantic"] = columns.semantic
+    if columns.has_overlap.any():
+        cells["panoptic"] = columns.panoptic_cells(categories)
+    matrices = {kind: semantic.empty_confusion(categories) for kind in cells}
+    for kind, found in cells.items():
+        semantic.add_to_confusion(matrices[kind], found[:, 1:])
     return ConfusionTable(categories, matrices, {"semantic": rule, "panoptic": "cityscapes"})

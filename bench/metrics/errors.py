@@ -19,14 +19,15 @@ depend on an order of corrections. The first type that fits is taken, in the ord
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from bench.metrics.image_statistics import Lines, overlaps
-from bench.metrics.matching import Matches, Protocol, match, pair_ious
-from bench.metrics.pq import FIXED_POINT_ONE, PQStat, by_group, mean, pq_stat_of
-from bench.overlap import Overlap
+import numpy as np
+
+from bench.metrics.columns import NO_SEGMENTS, Columns, Ints, counted
+from bench.metrics.matching import MatchedRows, Protocol, match_rows, pair_ious
+from bench.metrics.pq import FIXED_POINT_ONE, PQStat, by_group, mean, pq_stats
 from bench.types import Categories
 
 ERROR_TYPES = ("mask quality", "misclassified", "split", "merged", "poor mask", "left void", "missed", "spurious")
@@ -34,101 +35,43 @@ ERROR_TYPES = ("mask quality", "misclassified", "split", "merged", "poor mask", 
 POOR_IOU = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ErrorAssignment:
-    """Error type of each false negative (by dense truth id) and false positive (by dense predicted id)."""
+    """Error type of each false negative and false positive, as index of ERROR_TYPES, in the order of the matching."""
 
-    fn: dict[int, str]
-    fp: dict[int, str]
-
-
-class _Touch(NamedTuple):
-    """Overlapping pair of segments: `same` category; `within` if most of the predicted one is in the truth one."""
-
-    truth: int
-    predicted: int
-    pixels: int
-    iou: float
-    same: bool
-    within: bool
+    fn: Ints
+    fp: Ints
 
 
-Group = tuple[str, Iterable[int], Iterable[int]]  # a kind, and the segments of truth and prediction it may be of
-
-
-def assign_error_types(overlap: Overlap, matches: Matches, protocol: Protocol = "coco") -> ErrorAssignment:
+def assign_error_types(columns: Columns, rows: MatchedRows, protocol: Protocol = "coco") -> ErrorAssignment:
     """Assign the first error type that fits to each unmatched segment."""
-    truth: dict[int, str] = {}
-    predicted: dict[int, str] = {}
-    for kind, of_truth, of_prediction in _groups(overlap, protocol):
-        for i in of_truth:
-            # Groups come in the order of ERROR_TYPES, and the first one that holds a segment names its error.
-            truth.setdefault(i, kind)
-        for j in of_prediction:
-            predicted.setdefault(j, kind)
-    return ErrorAssignment(
-        {i: truth.get(i, "missed") for i in matches.fn},
-        {j: predicted.get(j, "spurious") for j in matches.fp},
-    )
+    truth = np.full(len(columns.truth.area), ERROR_TYPES.index("missed"))
+    predicted = np.full(len(columns.predicted.area), ERROR_TYPES.index("spurious"))
+    # From the last to the first of ERROR_TYPES, so that the first one that holds a segment names its error.
+    for kind, of_truth, of_prediction in reversed(_groups(columns, protocol)):
+        truth[of_truth] = predicted[of_prediction] = ERROR_TYPES.index(kind)
+    return ErrorAssignment(truth[rows.fn], predicted[rows.fp])
 
 
-def _groups(overlap: Overlap, protocol: Protocol) -> Iterator[Group]:
-    touching = list(_touching(overlap, protocol))
-    same = [touch for touch in touching if touch.same]
-    for touch in touching:
-        if not touch.same and touch.iou > 0.5:
-            yield "misclassified", [touch.truth], [touch.predicted]
-    yield from _splits(overlap, same)
-    yield from _merges(overlap, same)
-    for touch in same:
-        if POOR_IOU < touch.iou <= 0.5:
-            yield "poor mask", [touch.truth], [touch.predicted]
-    for i, j, pixels in overlap.pairs:
-        if i and j == 0 and _is_most(overlap, i, pixels):
-            yield "left void", [i], []
-
-
-def _touching(overlap: Overlap, protocol: Protocol) -> Iterator[_Touch]:
-    void = overlap.void_pixels.tolist()
-    for (i, j, pixels), iou in zip(overlap.pairs, pair_ious(overlap, protocol).tolist(), strict=True):
-        if i and j and not overlap.truth[i - 1].iscrowd:
-            predicted = overlap.predicted[j - 1]
-            same = overlap.truth[i - 1].category_id == predicted.category_id
-            # "Mostly within" leaves out pixels on void, which no segment of the truth could explain.
-            yield _Touch(i, j, pixels, iou, same, within=2 * pixels > predicted.area - void[j])
-
-
-def _is_most(overlap: Overlap, truth: int, pixels: int) -> bool:
-    return 2 * pixels > overlap.truth[truth - 1].area
-
-
-def _splits(overlap: Overlap, same: Iterable[_Touch]) -> Iterator[Group]:
-    parts: dict[int, list[_Touch]] = defaultdict(list)
-    for touch in same:
-        if touch.within:
-            parts[touch.truth].append(touch)
-    for i, pieces in parts.items():
-        if len(pieces) > 1 and _is_most(overlap, i, sum(piece.pixels for piece in pieces)):
-            yield "split", [i], [piece.predicted for piece in pieces]
-
-
-def _merges(overlap: Overlap, same: Iterable[_Touch]) -> Iterator[Group]:
-    taken: dict[int, list[int]] = defaultdict(list)
-    for touch in same:
-        if _is_most(overlap, touch.truth, touch.pixels):
-            taken[touch.predicted].append(touch.truth)
-    for j, swallowed in taken.items():
-        if len(swallowed) > 1:
-            yield "merged", swallowed, [j]
-
-
-@dataclass
-class _Sums:
-    """Running sums of one category."""
-
-    tally: PQStat = field(default_factory=PQStat)
-    fn: Counter[str] = field(default_factory=Counter)
-    fp: Counter[str] = field(default_factory=Counter)
+def _groups(columns: Columns, protocol: Protocol) -> list[tuple[str, Ints, Ints]]:
+    """Return the kinds in the order of ERROR_TYPES, with the rows of truth and prediction that each may be of."""
+    (i, j, pixels), (truth, predicted) = columns.pairs, (columns.truth, columns.predicted)
+    ious = pair_ious(columns, protocol)
+    touching = (truth.category_id[i] >= 0) & (predicted.category_id[j] >= 0) & ~truth.iscrowd[i]
+    same = touching & columns.same
+    wrong = touching & ~columns.same & (ious > 0.5)
+    # "Mostly within" leaves out pixels on void, which no segment of the truth could explain.
+    within = same & (2 * pixels > (predicted.area - columns.void_pixels)[j])
+    pieces = np.bincount(i[within], minlength=len(truth.area))
+    covered = counted(i[within], pixels[within], len(truth.area))
+    split = within & ((pieces > 1) & (2 * covered > truth.area))[i]
+    most = 2 * pixels > truth.area[i]
+    swallowed = same & most
+    merged = swallowed & (np.bincount(j[swallowed], minlength=len(predicted.area)) > 1)[j]
+    poor = same & (ious > POOR_IOU) & (ious <= 0.5)
+    void = (truth.category_id[i] >= 0) & (predicted.category_id[j] < 0) & most
+    kinds = {"misclassified": wrong, "split": split, "merged": merged, "poor mask": poor}
+    return [*((kind, i[rows], j[rows]) for kind, rows in kinds.items()), ("left void", i[void], j[:0])]
 
 
 @dataclass(frozen=True)
@@ -170,31 +113,36 @@ class ErrorTable:
         }  # fmt: skip
 
 
-def error_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> ErrorTable:
-    """Compute the error types of image lines in any order, one line at a time."""
-    sums: dict[int, _Sums] = defaultdict(_Sums)
-    for overlap in overlaps(lines):
-        matches = match(overlap, protocol=protocol)
-        for category_id, part in pq_stat_of(overlap, matches).items():
-            sums[category_id].tally += part
-        kinds = assign_error_types(overlap, matches, protocol)
-        for i, kind in kinds.fn.items():
-            sums[overlap.truth[i - 1].category_id].fn[kind] += 1
-        for j, kind in kinds.fp.items():
-            sums[overlap.predicted[j - 1].category_id].fp[kind] += 1
-    return ErrorTable(categories, tuple(_class_errors(sums[category.id]) for category in categories))
+def error_table(columns: Columns, categories: Categories, protocol: Protocol = "coco") -> ErrorTable:
+    """Compute the error types of all images."""
+    columns.require("overlap", NO_SEGMENTS)
+    rows = match_rows(columns, protocol=protocol)
+    kinds = assign_error_types(columns, rows, protocol)
+    stats = pq_stats(columns, rows)
+    fn = _counts(columns.truth.category_id[rows.fn], kinds.fn)
+    fp = _counts(columns.predicted.category_id[rows.fp], kinds.fp)
+    return ErrorTable(
+        categories, tuple(_class_errors(stats.get(c.id, PQStat()), fn[c.id], fp[c.id]) for c in categories)
+    )
 
 
-def _class_errors(sums: _Sums) -> ClassErrors:
-    one = sums.tally
+def _counts(category_ids: Ints, kinds: Ints) -> dict[int, Counter[str]]:
+    """Return category id → number of segments of each kind."""
+    found: dict[int, Counter[str]] = defaultdict(Counter)
+    for (category_id, kind), count in Counter(zip(category_ids.tolist(), kinds.tolist(), strict=True)).items():
+        found[category_id][ERROR_TYPES[kind]] = count
+    return found
+
+
+def _class_errors(one: PQStat, fn: Counter[str], fp: Counter[str]) -> ClassErrors:
     halves = one.tp + 0.5 * one.fp + 0.5 * one.fn
     if not halves:
         return ClassErrors(None, dict.fromkeys(ERROR_TYPES), 0, {}, {}, None, None)
-    loss = {kind: 0.5 * (sums.fn[kind] + sums.fp[kind]) / halves for kind in ERROR_TYPES}
+    loss = {kind: 0.5 * (fn[kind] + fp[kind]) / halves for kind in ERROR_TYPES}
     # In fixed point until the division, so that the shares add up to 1 - PQ.
     loss["mask quality"] = (one.tp * FIXED_POINT_ONE - one.iou) / FIXED_POINT_ONE / halves
     return ClassErrors(
-        one.iou_sum / halves, loss, one.tp, sums.fn, sums.fp,
+        one.iou_sum / halves, loss, one.tp, fn, fp,
         precision=one.tp / (one.tp + one.fp) if one.tp + one.fp else None,
         recall=one.tp / (one.tp + one.fn) if one.tp + one.fn else None,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Matching of the segments of one image, as in panopticapi.
+"""Matching of the segments of one or many images, as in panopticapi.
 
 The `coco` protocol is panopticapi's `pq_compute_single_core` with its quirks: ground-truth areas are those of the JSON,
 and of several crowd regions of one category only the last listed is an ignore region. The `strict` protocol recounts
@@ -7,14 +7,15 @@ the areas and takes every crowd region as an ignore region.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.overlap import Overlap, TruthSegment
+from bench.metrics.columns import Columns, Ints, TruthColumns
+from bench.overlap import Overlap
 
 Protocol = Literal["coco", "strict"]
 DEVIATIONS: Mapping[Protocol, tuple[str, ...]] = {
@@ -43,75 +44,84 @@ class Matches:
     fn: tuple[int, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class MatchedRows:
+    """Matching of many images: rows of true positives with their IoU, of unmatched and of ignored segments."""
+
+    truth: Ints
+    predicted: Ints
+    iou: NDArray[np.float64]
+    fp: Ints
+    fn: Ints
+
+    def only(self, tp: NDArray[np.bool_], fp: NDArray[np.bool_], fn: NDArray[np.bool_]) -> MatchedRows:
+        """Return the selected ones."""
+        return MatchedRows(self.truth[tp], self.predicted[tp], self.iou[tp], self.fp[fp], self.fn[fn])
+
+
 def match(overlap: Overlap, iou_threshold: float = 0.5, protocol: Protocol = "coco") -> Matches:
+    """Match the segments of one image; see `match_rows`."""
+    found = match_rows(Columns.of_overlap(overlap), iou_threshold, protocol)
+    # The rows of a single image are its dense ids.
+    tp = map(Match, found.truth.tolist(), found.predicted.tolist(), found.iou.tolist())
+    return Matches(tuple(tp), tuple(found.fp.tolist()), tuple(found.fn.tolist()))
+
+
+def match_rows(columns: Columns, iou_threshold: float = 0.5, protocol: Protocol = "coco") -> MatchedRows:
     """Match segments of one category with IoU above the threshold. Raise ValueError if it is below 0.5."""
+    return resolve_matches(columns, pair_ious(columns, protocol), iou_threshold, protocol)
+
+
+def resolve_matches(
+    columns: Columns, ious: NDArray[np.float64], iou_threshold: float = 0.5, protocol: Protocol = "coco"
+) -> MatchedRows:
+    """Match the pairs that `ious` holds the IoU of, (n,), and resolve all other segments to FP, FN or ignored."""
     if iou_threshold < 0.5:
         raise ValueError(f"an IoU threshold of {iou_threshold} is below 0.5, where matches are not unique")
-    return resolve_matches(
-        overlap, (hit for hit in same_category_pairs(overlap, protocol) if hit.iou > iou_threshold), protocol
-    )
-
-
-def resolve_matches(overlap: Overlap, hits: Iterable[Match], protocol: Protocol = "coco") -> Matches:
-    """Resolve the segments that are not in the true positives `hits` to FP, FN or ignored."""
-    tp = tuple(hits)
-    found, used = {hit.truth for hit in tp}, {hit.predicted for hit in tp}
+    hits = np.flatnonzero(scored_pairs(columns) & (ious > iou_threshold))
+    tp, used = columns.pairs.truth[hits], columns.pairs.predicted[hits]
     # panopticapi/evaluation.py: an unmatched prediction is no false positive if more than half of it lies on void or on
     # crowd of its category, and an unmatched crowd region is no false negative.
-    forgiven = _ignored_pixels(overlap, protocol).tolist()
-    return Matches(
-        tp,
-        fp=tuple(
-            j for j, segment in enumerate(overlap.predicted, 1) if j not in used and forgiven[j] / segment.area <= 0.5
-        ),
-        fn=tuple(i for i, segment in enumerate(overlap.truth, 1) if i not in found and is_scored(segment, protocol)),
-    )
+    missed = is_scored(columns.truth, protocol)
+    missed[tp] = False
+    area = columns.predicted.area
+    spurious = (columns.predicted.category_id >= 0) & (ignored_pixels(columns, protocol) / np.maximum(area, 1) <= 0.5)
+    spurious[used] = False
+    return MatchedRows(tp, used, ious[hits], np.flatnonzero(spurious), np.flatnonzero(missed))
 
 
-def is_scored(segment: TruthSegment, protocol: Protocol) -> bool:
-    """Return whether a segment of the truth is found or missed: no crowd, and by `strict` none without pixels."""
-    return not segment.iscrowd and (protocol == "coco" or segment.area > 0)
+def is_scored(truth: TruthColumns, protocol: Protocol) -> NDArray[np.bool_]:
+    """Return which segments of the truth are found or missed: no crowd, and by `strict` none without pixels."""
+    scored: NDArray[np.bool_] = (truth.category_id >= 0) & ~truth.iscrowd
+    return scored if protocol == "coco" else scored & (truth.area > 0)
 
 
-def same_category_pairs(overlap: Overlap, protocol: Protocol = "coco") -> list[Match]:
-    """Return every overlapping pair of one category with its IoU; crowd regions are left out."""
-    meant = np.array([-1, *(-1 if s.iscrowd else s.category_id for s in overlap.truth)])
-    made = np.array([-2, *(s.category_id for s in overlap.predicted)])
-    i, j, _ = overlap.table.T
-    # -1 and -2 differ, so that neither void nor crowd pairs with anything.
-    rows = meant[i] == made[j]
-    return list(map(Match, i[rows].tolist(), j[rows].tolist(), pair_ious(overlap, protocol)[rows].tolist()))
+def scored_pairs(columns: Columns) -> NDArray[np.bool_]:
+    """Return which pairs have one category and no crowd region: (n,)."""
+    return columns.same & ~columns.truth.iscrowd[columns.pairs.truth]
 
 
-def pair_ious(overlap: Overlap, protocol: Protocol = "coco") -> NDArray[np.float64]:
-    """Return the IoU of each row of the table: (n,), meaningless for void."""
-    # As in panopticapi, the union leaves out pixels of the prediction on void of the truth, but not those on crowd.
-    truth = np.array([0, *(_scored_area(segment, protocol) for segment in overlap.truth)])
-    predicted = np.array([0, *(segment.area for segment in overlap.predicted)]) - overlap.void_pixels
-    i, j, pixels = overlap.table.T
-    union = truth[i] + predicted[j] - pixels
+def pair_ious(columns: Columns, protocol: Protocol = "coco") -> NDArray[np.float64]:
+    """Return the IoU of each pair: (n,), meaningless for void."""
+    # As in panopticapi, the union leaves out pixels of the prediction on void of the truth, but not those on crowd. It
+    # takes the area of the truth from the JSON and that of the prediction from the PNG.
+    truth = columns.truth.area if protocol == "strict" else columns.truth.declared_area
+    predicted = columns.predicted.area - columns.void_pixels
+    i, j, pixels = columns.pairs
     # Rows of void can have an empty union; those of two segments cannot.
-    found: NDArray[np.float64] = pixels / np.maximum(union, 1)
+    found: NDArray[np.float64] = pixels / np.maximum(truth[i] + predicted[j] - pixels, 1)
     return found
 
 
-def _scored_area(segment: TruthSegment, protocol: Protocol) -> float:
-    # panopticapi takes the area of the truth from the JSON and that of the prediction from the PNG.
-    if protocol == "strict" or segment.declared_area is None:
-        return segment.area
-    return segment.declared_area
-
-
-def _ignored_pixels(overlap: Overlap, protocol: Protocol) -> NDArray[np.int64]:
-    """Return the pixels of each predicted segment on void and on crowd of its category: (P + 1,)."""
-    # A dict by category, as in panopticapi: of several crowd regions of a category it keeps the last listed.
-    crowds = {s.category_id: i for i, s in enumerate(overlap.truth, 1) if s.iscrowd}
-    if not crowds:
-        return overlap.void_pixels
-    i, j, _ = overlap.table.T
-    made = np.array([-1, *(s.category_id for s in overlap.predicted)])
+def ignored_pixels(columns: Columns, protocol: Protocol) -> Ints:
+    """Return the pixels of each predicted segment on void and on crowd of its category: (P,)."""
+    crowds = np.flatnonzero(columns.truth.iscrowd)
+    if not len(crowds):
+        return columns.void_pixels
+    forgives = columns.truth.iscrowd
     if protocol == "coco":
-        forgives = i == np.array([crowds.get(category_id, -1) for category_id in made.tolist()])[j]
-    else:
-        forgives = made[j] == np.array([-2, *(s.category_id if s.iscrowd else -2 for s in overlap.truth)])[i]
-    return overlap.predicted_pixels((i == 0) | forgives)
+        # A dict by category, as in panopticapi: of several crowd regions of a category it keeps the last listed.
+        keys = zip(columns.truth.image[crowds].tolist(), columns.truth.category_id[crowds].tolist(), strict=True)
+        forgives = np.zeros(len(forgives), dtype=bool)
+        forgives[list(dict(zip(keys, crowds.tolist(), strict=True)).values())] = True
+    return columns.predicted_pixels(columns.on_void | (columns.same & forgives[columns.pairs.truth]))

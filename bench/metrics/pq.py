@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from bench.errors import DataError
-from bench.metrics.matching import Matches, Protocol, match
+from bench.metrics.columns import Columns, Ints
+from bench.metrics.matching import MatchedRows, Protocol, match_rows
 from bench.overlap import Overlap
 from bench.types import Categories
 
@@ -55,19 +59,26 @@ class PQStat:
 
 def pq_stat(overlap: Overlap, iou_threshold: float = 0.5, protocol: Protocol = "coco") -> dict[int, PQStat]:
     """Return category id → PQStat of one image, only for categories with a TP, FP or FN."""
-    return pq_stat_of(overlap, match(overlap, iou_threshold, protocol))
+    columns = Columns.of_overlap(overlap)
+    return pq_stats(columns, match_rows(columns, iou_threshold, protocol))
 
 
-def pq_stat_of(overlap: Overlap, matches: Matches) -> dict[int, PQStat]:
-    sums: dict[int, list[int]] = {}  # tp, fp, fn, iou
-    for i, _, iou in matches.tp:
-        one = sums.setdefault(overlap.truth[i - 1].category_id, [0, 0, 0, 0])
+def pq_stats(columns: Columns, rows: MatchedRows) -> dict[int, PQStat]:
+    """Return category id → PQStat of all images, only for categories with a TP, FP or FN."""
+    return stats_by(columns.truth.category_id, columns.predicted.category_id, rows)
+
+
+def stats_by(truth: Ints, predicted: Ints, rows: MatchedRows) -> dict[int, PQStat]:
+    """Return key → PQStat. `truth` and `predicted` are the keys of the segments; a match has that of its truth."""
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])  # tp, fp, fn, iou
+    for key, iou in zip(truth[rows.truth].tolist(), rows.iou.tolist(), strict=True):
+        one = sums[key]
         one[0] += 1
         one[3] += to_fixed_point(iou)
-    for place, segments, numbers in ((1, overlap.predicted, matches.fp), (2, overlap.truth, matches.fn)):
-        for number in numbers:
-            sums.setdefault(segments[number - 1].category_id, [0, 0, 0, 0])[place] += 1
-    return {category_id: PQStat(*one) for category_id, one in sums.items()}
+    for place, keys in ((1, predicted[rows.fp]), (2, truth[rows.fn])):
+        for key, count in Counter(keys.tolist()).items():
+            sums[key][place] += count
+    return {key: PQStat(*one) for key, one in sums.items()}
 
 
 def sum_stats(tallies: Iterable[Mapping[int, PQStat]]) -> dict[int, PQStat]:
@@ -113,20 +124,24 @@ def sum_ignored(one: Ignored | None, other: Ignored) -> Ignored:
     return other if one is None else Ignored(*map(sum, zip(one, other, strict=True)))
 
 
-def ignored_of(overlap: Overlap, matches: Matches) -> Ignored:
-    """Count what the matching of an image leaves out."""
-    counted = {hit.predicted for hit in matches.tp} | set(matches.fp)
-    forgiven = [j for j in range(1, len(overlap.predicted) + 1) if j not in counted]
-    on_void = sum(bool(2 * overlap.void_pixels[j] > overlap.predicted[j - 1].area) for j in forgiven)
+def ignored_of(columns: Columns, rows: MatchedRows) -> Ignored:
+    """Count what the matching leaves out."""
+    truth, predicted, void_pixels = columns.truth, columns.predicted, columns.void_pixels
+    forgiven = predicted.category_id >= 0
+    segments = int(np.count_nonzero(forgiven))
+    forgiven[rows.predicted] = forgiven[rows.fp] = False
+    on_void = int(np.count_nonzero(forgiven & (2 * void_pixels > predicted.area)))
+    listed = truth.category_id >= 0
+    empty = listed & (truth.area == 0)
     return Ignored(
-        predicted=len(overlap.predicted),
+        predicted=segments,
         on_void=on_void,
-        on_crowd=len(forgiven) - on_void,
-        pixels=overlap.image_px,
-        void_pixels=int(overlap.void_pixels.sum()),
-        truth=len(overlap.truth),
-        areas_unlike_pixels=sum(not s.area or s.declared_area not in (None, s.area) for s in overlap.truth),
-        without_pixels=sum(not s.area for s in overlap.truth),
+        on_crowd=int(np.count_nonzero(forgiven)) - on_void,
+        pixels=int(columns.pairs.pixels.sum()),
+        void_pixels=int(void_pixels.sum()),
+        truth=int(np.count_nonzero(listed)),
+        areas_unlike_pixels=int(np.count_nonzero(empty | (truth.declared_area != truth.area))),
+        without_pixels=int(np.count_nonzero(empty)),
     )
 
 
@@ -191,6 +206,11 @@ def by_group(rows: Sequence[T], categories: Categories) -> dict[str, list[T]]:
     kinds = {name: [row for row, category in zip(rows, categories, strict=True) if category.isthing == isthing]
              for name, isthing in (("things", True), ("stuff", False))}  # fmt: skip
     return {"all": list(rows), **kinds}
+
+
+def pq_of(tallies: Mapping[int, PQStat]) -> float | None:
+    """Return the mean PQ over the categories that occur."""
+    return _mean(map(_class_quality, tallies.values())).PQ
 
 
 def check_categories_known(category_ids: Iterable[int], categories: Categories) -> None:

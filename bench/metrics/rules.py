@@ -14,8 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.image_statistics import Lines, overlaps
-from bench.metrics.matching import Match, Matches, match
+from bench.errors import DataError
+from bench.metrics.columns import NO_SEGMENTS, Columns, Lines, overlap_of
+from bench.metrics.matching import MatchedRows
 from bench.metrics.pq import (
     ClassQuality,
     GroupQuality,
@@ -24,7 +25,8 @@ from bench.metrics.pq import (
     Quality,
     by_group,
     mean,
-    pq_stat_of,
+    pq_stat,
+    pq_stats,
     pq_table,
     sum_stats,
 )
@@ -63,7 +65,10 @@ RULES: Mapping[RuleName, Rule] = {
 def rule_tables(lines: Lines, categories: Categories) -> dict[RuleName, PQTable]:
     """Return the PQ table of image lines under every rule. Raises DataError if a line has no segments."""
     totals: dict[RuleName, dict[int, PQStat]] = {rule: {} for rule in RULES}
-    for overlap in overlaps(lines):
+    for line in lines:
+        if line.get("overlap") is None:
+            raise DataError(f"image {line.get('image_id')!r}: {NO_SEGMENTS}")
+        overlap = overlap_of(line)
         for rule, total in totals.items():
             totals[rule] = sum_stats([total, rule_stat(overlap, categories, rule)])
     tables = {rule: pq_table(total, categories) for rule, total in totals.items()}
@@ -73,13 +78,13 @@ def rule_tables(lines: Lines, categories: Categories) -> dict[RuleName, PQTable]
 def rule_stat(overlap: Overlap, categories: Categories, rule: RuleName) -> dict[int, PQStat]:
     """Return category id → PQStat of one image under a rule."""
     if rule in ("coco", "strict"):
-        return pq_stat_of(overlap, match(overlap, protocol="strict" if rule == "strict" else "coco"))
+        return pq_stat(overlap, protocol="strict" if rule == "strict" else "coco")
     if rule == "eomt":
         overlap = _crowds_of_first_segment(overlap, categories)
     elif rule == "torchmetrics":
         overlap = replace(overlap, truth=tuple(segment._replace(iscrowd=False) for segment in overlap.truth))
     merged = _merged_stuff(overlap, categories)
-    return pq_stat_of(merged, _match(merged, forgive_predicted_void=rule != "eomt"))
+    return pq_stats(Columns.of_overlap(merged), _match(merged, forgive_predicted_void=rule != "eomt"))
 
 
 def _with_absent_classes(table: PQTable, categories: Categories) -> PQTable:
@@ -138,7 +143,7 @@ def _numbers(segments: Sequence[tuple[int, int]], things: Collection[int]) -> ND
     return np.array(found)
 
 
-def _match(overlap: Overlap, forgive_predicted_void: bool) -> Matches:
+def _match(overlap: Overlap, forgive_predicted_void: bool) -> MatchedRows:
     """Match by counted areas; a crowd region is never matched, and the last of a category forgives.
 
     With `forgive_predicted_void`, pixels of the truth that the prediction leaves void are left out of the union, and a
@@ -154,16 +159,9 @@ def _match(overlap: Overlap, forgive_predicted_void: bool) -> Matches:
     union = (truth_px - left_void)[i] + (predicted_px - overlap.void_pixels)[j] - pixels
     iou = pixels / np.maximum(union, 1)
     rows = (meant[i] == made[j]) & (iou > 0.5)
-    tp = tuple(map(Match, i[rows].tolist(), j[rows].tolist(), iou[rows].tolist()))
-    mostly_left = left_void > 0.5 * truth_px
     crowds = {s.category_id: n for n, s in enumerate(overlap.truth, 1) if s.iscrowd}
     crowd_of = np.array([crowds.get(category_id, -1) for category_id in made.tolist()])
     forgiven = overlap.predicted_pixels((i == 0) | (i == crowd_of[j]))
-    matched, used = {hit.truth for hit in tp}, {hit.predicted for hit in tp}
-    return Matches(
-        tp,
-        fp=tuple(n for n in range(1, len(made)) if n not in used and 2 * forgiven[n] <= predicted_px[n]),
-        fn=tuple(
-            n for n, s in enumerate(overlap.truth, 1) if n not in matched and not s.iscrowd and not mostly_left[n]
-        ),
-    )
+    missed, spurious = (meant >= 0) & (left_void <= 0.5 * truth_px), 2 * forgiven <= predicted_px
+    missed[i[rows]] = spurious[j[rows]] = spurious[0] = False
+    return MatchedRows(i[rows], j[rows], iou[rows], fp=np.flatnonzero(spurious), fn=np.flatnonzero(missed))

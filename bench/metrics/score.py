@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from itertools import repeat
 from typing import Any
 
 from bench.errors import DataError, UsageError
 from bench.metrics import pq, semantic
 from bench.metrics.boundary import BoundarySums
-from bench.metrics.image_statistics import ImageStatistics, Lines, statistics_of_lines
+from bench.metrics.columns import Columns
+from bench.metrics.image_statistics import Statistics, statistics
 from bench.metrics.matching import DEVIATIONS, Protocol
 from bench.metrics.pq import GroupQuality, Ignored, IgnoredSegments, PQStat
 from bench.metrics.semantic import Rule, iou_table
@@ -93,23 +93,20 @@ class Scorer:
         self._semantic, self._panoptic = semantic.empty_confusion(categories), semantic.empty_confusion(categories)
         self._ignored: Ignored | None = None
         self._images = self._with_semantic = 0
-        self._boundary = BoundarySums(categories, protocol) if "boundary" in metrics else None
+        self._boundary = BoundarySums() if "boundary" in metrics else None
 
-    def add(self, image: ImageStatistics, line: Mapping[str, Any] | None = None) -> None:
-        """Add the statistics of an image; boundary PQ also needs its line."""
-        self._images += 1
-        if image.semantic is not None:
-            self._with_semantic += 1
-            semantic.add_to_confusion(self._semantic, image.semantic)
-        if image.tallies is not None and image.panoptic is not None:
-            if image.ignored is not None:
-                self._ignored = pq.sum_ignored(self._ignored, image.ignored)
-            semantic.add_to_confusion(self._panoptic, image.panoptic)
-            for category_id, part in image.tallies.items():
-                self._tallies[category_id] = self._tallies.get(category_id, PQStat()) + part
-        if self._boundary is not None:
-            assert line is not None
-            self._boundary.add(line)
+    def add(self, part: Statistics) -> None:
+        """Add the statistics of one or more images."""
+        self._images += part.images
+        self._with_semantic += part.with_semantic
+        semantic.add_to_confusion(self._semantic, part.semantic[:, 1:])
+        if part.tallies is not None and part.panoptic is not None and part.ignored is not None:
+            self._ignored = pq.sum_ignored(self._ignored, part.ignored)
+            semantic.add_to_confusion(self._panoptic, part.panoptic[:, 1:])
+            for category_id, one in part.tallies.items():
+                self._tallies[category_id] = self._tallies.get(category_id, PQStat()) + one
+        if self._boundary is not None and part.boundary is not None:
+            self._boundary += part.boundary
 
     def merge(self, other: Scorer) -> None:
         """Add the images of another scorer of the same categories and rules."""
@@ -121,7 +118,7 @@ class Scorer:
         if other._ignored is not None:
             self._ignored = pq.sum_ignored(self._ignored, other._ignored)
         if self._boundary is not None and other._boundary is not None:
-            self._boundary.merge(other._boundary)
+            self._boundary += other._boundary
 
     def score(self) -> Score:
         """Return the score so far. Raise DataError if only some images have a semantic map."""
@@ -146,32 +143,23 @@ class Scorer:
             images=self._images,
             protocol=self._protocol,
             reference_deviations=DEVIATIONS[self._protocol],
-            boundary=None if self._boundary is None else self._boundary.table().to_json(),
+            boundary=None if self._boundary is None else self._boundary.table(self._categories).to_json(),
             ignored=None if self._ignored is None else self._ignored.summary(),
         )
 
 
 def score(lines: Iterable[Mapping[str, Any]], categories: Categories, rule: Rule, protocol: Protocol = "coco") -> Score:
-    """Return the score of image lines in any order."""
+    """Return the score of image lines in any order, in constant memory."""
     scorer = Scorer(categories, rule, protocol)
-    for image in statistics_of_lines(lines, categories, protocol):
-        scorer.add(image)
+    for line in lines:
+        scorer.add(statistics(Columns.of_line(line, categories), categories, protocol))
     return scorer.score()
 
 
 def totals(
-    lines: Callable[[], Lines],
-    categories: Categories,
-    rules: Mapping[str, Any],
-    metrics: Collection[str] = (),
-    counted: Iterable[ImageStatistics] | None = None,
+    columns: Columns, categories: Categories, rules: Mapping[str, Any], metrics: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return the score of stored lines as JSON. Each call of `lines` must read them anew.
-
-    Statistics of the same lines, computed by the protocol of these rules, are used if given; None computes them.
-    """
+    """Return the score of stored lines as JSON."""
     scorer = Scorer(categories, rules["semantic_rule"], rules["protocol"], metrics)
-    images = statistics_of_lines(lines(), categories, rules["protocol"]) if counted is None else counted
-    for image, line in zip(images, lines() if metrics else repeat(None), strict=bool(metrics)):
-        scorer.add(image, line)
+    scorer.add(statistics(columns, categories, rules["protocol"], metrics))
     return scorer.score().to_json()

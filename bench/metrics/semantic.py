@@ -69,22 +69,14 @@ def category_indices(ids: NDArray[np.integer], categories: Categories) -> NDArra
 
 def confusion_of(overlap: Overlap, categories: Categories) -> Rows:
     """Return the confusion of two panoptic maps as semantic maps, computed from their overlap."""
-    truth, predicted, pixels = confusion_entries(overlap, categories).T
-    side = len(categories) + 1
-    # Several pairs of segments can be one pair of classes.
-    cells, places = np.unique(truth * side + predicted, return_inverse=True)
-    sums = np.bincount(places, pixels).astype(np.int64)
-    rows: Rows = np.stack([cells // side, cells % side, sums], axis=1).tolist()
-    return rows
-
-
-def confusion_entries(overlap: Overlap, categories: Categories) -> ConfusionEntries:
-    """Return the confusion of an overlap as a row for each pair of segments, neither sorted nor summed."""
-    void = len(categories)
+    void, (i, j, pixels) = len(categories), overlap.table.T
     truth = np.array([void, *(_index(s.category_id, categories) for s in overlap.truth)])
     predicted = np.array([void, *(categories.index_of.get(s.category_id, void) for s in overlap.predicted)])
-    i, j, pixels = overlap.table.T
-    return np.stack([truth[i], predicted[j], pixels], axis=1)
+    # Several pairs of segments can be one pair of classes.
+    cells, places = np.unique(truth[i] * (void + 1) + predicted[j], return_inverse=True)
+    sums = np.bincount(places, pixels).astype(np.int64)
+    rows: Rows = np.stack([cells // (void + 1), cells % (void + 1), sums], axis=1).tolist()
+    return rows
 
 
 def empty_confusion(categories: Categories) -> Matrix:

@@ -7,15 +7,15 @@ are counted, never declared; an area on an edge belongs to the upper bin.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.metrics.image_statistics import Lines, overlaps
-from bench.metrics.matching import Matches, Protocol, match
-from bench.metrics.pq import PQStat, PQTable, pq_table, sum_stats
-from bench.overlap import Overlap
+import numpy as np
+
+from bench.metrics.columns import NO_SEGMENTS, Columns, Ints
+from bench.metrics.matching import MatchedRows, Protocol, match_rows
+from bench.metrics.pq import PQStat, PQTable, pq_stats, pq_table
 from bench.types import Categories
 
 
@@ -27,9 +27,9 @@ class Bins:
     edges: tuple[float, ...]
     relative: bool
 
-    def place(self, area_px: int, image_px: int) -> int:
-        """Return the index of a segment's bin."""
-        return bisect_right(self.edges, area_px / image_px if self.relative else area_px)
+    def places(self, area_px: Ints, image_px: Ints) -> Ints:
+        """Return the index of each segment's bin."""
+        return np.searchsorted(self.edges, area_px / image_px if self.relative else area_px, side="right")
 
 
 # Areas of COCO's detection evaluation (cocoeval.py): small up to 32², large from 96² pixels.
@@ -38,25 +38,15 @@ RELATIVE = Bins(("below 0.1 %", "0.1 to 1 %", "1 to 10 %", "10 % and more"), (0.
 BINS: Mapping[str, Bins] = {"coco": COCO, "relative": RELATIVE}
 
 
-def size_tallies(overlap: Overlap, matches: Matches, bins: Bins) -> list[dict[int, PQStat]]:
-    """Return category id → PQStat of one image, for each bin."""
-    found: list[list[dict[int, PQStat]]] = [[] for _ in bins.names]
-    image_px = overlap.image_px
-    for area, category_id, part in _parts(overlap, matches):
-        found[bins.place(area, image_px)].append({category_id: part})
-    return [sum_stats(parts) for parts in found]
-
-
-def _parts(overlap: Overlap, matches: Matches) -> Iterator[tuple[int, int, PQStat]]:
-    for hit in matches.tp:
-        truth = overlap.truth[hit.truth - 1]
-        yield truth.area, truth.category_id, PQStat.true_positive(hit.iou)
-    for i in matches.fn:
-        truth = overlap.truth[i - 1]
-        yield truth.area, truth.category_id, PQStat(fn=1)
-    for j in matches.fp:
-        predicted = overlap.predicted[j - 1]
-        yield predicted.area, predicted.category_id, PQStat(fp=1)
+def size_tallies(columns: Columns, rows: MatchedRows, bins: Bins) -> list[dict[int, PQStat]]:
+    """Return category id → PQStat for each bin."""
+    truth, predicted = (
+        bins.places(side.area, columns.image_px[side.image]) for side in (columns.truth, columns.predicted)
+    )
+    return [
+        pq_stats(columns, rows.only(truth[rows.truth] == k, predicted[rows.fp] == k, truth[rows.fn] == k))
+        for k in range(len(bins.names))
+    ]
 
 
 @dataclass(frozen=True)
@@ -104,12 +94,8 @@ def _has_truth(one: PQStat | None) -> bool:
     return one is not None and one.tp + one.fn > 0
 
 
-def size_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> SizeTable:
-    """Compute the PQ of each bin from image lines in any order, one line at a time."""
-    sums: dict[str, list[dict[int, PQStat]]] = {kind: [{} for _ in bins.names] for kind, bins in BINS.items()}
-    for overlap in overlaps(lines):
-        matches = match(overlap, protocol=protocol)
-        for kind, bins in BINS.items():
-            image = size_tallies(overlap, matches, bins)
-            sums[kind] = [sum_stats([old, new]) for old, new in zip(sums[kind], image, strict=True)]
-    return SizeTable(categories, {kind: tuple(bins) for kind, bins in sums.items()})
+def size_table(columns: Columns, categories: Categories, protocol: Protocol = "coco") -> SizeTable:
+    """Compute the PQ of each bin."""
+    columns.require("overlap", NO_SEGMENTS)
+    rows = match_rows(columns, protocol=protocol)
+    return SizeTable(categories, {kind: tuple(size_tallies(columns, rows, bins)) for kind, bins in BINS.items()})

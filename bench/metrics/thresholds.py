@@ -6,17 +6,20 @@ over the segments of the truth, of the IoU with the predicted segment of the cat
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
-from bench.metrics.image_statistics import Lines, overlaps
-from bench.metrics.matching import Match, Protocol, is_scored, resolve_matches, same_category_pairs
-from bench.metrics.pq import GROUPS, PQStat, PQTable, by_group, mean, pq_stat_of, pq_table, sum_stats
-from bench.overlap import Overlap
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.columns import NO_SEGMENTS, Columns
+from bench.metrics.matching import Protocol, is_scored, pair_ious, resolve_matches, scored_pairs
+from bench.metrics.pq import GROUPS, PQTable, by_group, mean, pq_stats, pq_table
 from bench.types import Categories
 
+# An IoU is a quotient of counts below 2^54, so that its double has no bit below 2^-107: sums of such units are exact.
+SMALLEST_UNIT = 1 << 107
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 
 
@@ -46,40 +49,28 @@ class ThresholdTable:
         }  # fmt: skip
 
 
-def threshold_table(lines: Lines, categories: Categories, protocol: Protocol = "coco") -> ThresholdTable:
-    sums: list[dict[int, PQStat]] = [{} for _ in THRESHOLDS]
-    stuff = _Stuff(defaultdict(Fraction), Counter())
-    for overlap in overlaps(lines):
-        pairs = list(same_category_pairs(overlap, protocol))
-        stuff.add(overlap, pairs, protocol)
-        for k, at in enumerate(THRESHOLDS):
-            matches = resolve_matches(overlap, (hit for hit in pairs if hit.iou > at), protocol)
-            sums[k] = sum_stats([sums[k], pq_stat_of(overlap, matches)])
-    tables = tuple(pq_table(one, categories) for one in sums)
+def threshold_table(columns: Columns, categories: Categories, protocol: Protocol = "coco") -> ThresholdTable:
+    columns.require("overlap", NO_SEGMENTS)
+    ious = pair_ious(columns, protocol)
+    tables = tuple(
+        pq_table(pq_stats(columns, resolve_matches(columns, ious, at, protocol)), categories) for at in THRESHOLDS
+    )
+    stuff = _stuff(columns, ious, protocol)
     dagger = tuple(
-        row.PQ if category.isthing else stuff.mean(category.id)
+        row.PQ if category.isthing else stuff.get(category.id)
         for category, row in zip(categories, tables[0].per_class, strict=True)
     )
     return ThresholdTable(categories, tables, dagger)
 
 
-@dataclass(frozen=True)
-class _Stuff:
-    """Category id → sum of the best IoU of each truth segment, and number of truth segments."""
-
-    iou: dict[int, Fraction]
-    segments: Counter[int]
-
-    def add(self, overlap: Overlap, pairs: list[Match], protocol: Protocol) -> None:
-        best: dict[int, float] = {}
-        for hit in pairs:
-            best[hit.truth] = max(hit.iou, best.get(hit.truth, 0.0))
-        for i, segment in enumerate(overlap.truth, 1):
-            if is_scored(segment, protocol):
-                self.segments[segment.category_id] += 1
-                # IoU below one half is no multiple of 2^-53; fractions are exact in any order.
-                self.iou[segment.category_id] += Fraction(best.get(i, 0.0))
-
-    def mean(self, category_id: int) -> float | None:
-        count = self.segments[category_id]
-        return float(self.iou[category_id] / count) if count else None
+def _stuff(columns: Columns, ious: NDArray[np.float64], protocol: Protocol) -> dict[int, float]:
+    """Return category id → mean over its truth segments of the best IoU of each."""
+    best = np.zeros(len(columns.truth.area))
+    rows = scored_pairs(columns)
+    np.maximum.at(best, columns.pairs.truth[rows], ious[rows])
+    scored = is_scored(columns.truth, protocol)
+    segments = Counter(columns.truth.category_id[scored].tolist())
+    sums: dict[int, int] = dict.fromkeys(segments, 0)
+    for category_id, iou in zip(columns.truth.category_id[scored].tolist(), best[scored].tolist(), strict=True):
+        sums[category_id] += int(iou * SMALLEST_UNIT)
+    return {category_id: sums[category_id] / (SMALLEST_UNIT * count) for category_id, count in segments.items()}

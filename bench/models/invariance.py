@@ -13,7 +13,8 @@ from bench.datasets.label_map_files import find_label_map
 from bench.datasets.label_maps import LabelMap, remap_prediction
 from bench.errors import describe_error
 from bench.metrics.bootstrap import Estimate, estimates, mean_pq, resample
-from bench.metrics.image_statistics import ImageSums, image_sums_of_lines
+from bench.metrics.columns import Columns
+from bench.metrics.image_statistics import ImageSums, image_sums
 from bench.models.adapter import Adapter
 from bench.models.contract import pixel_disagreement, predict
 from bench.models.devices import device_kind, torch_thread_count
@@ -228,7 +229,7 @@ def _sums(scenes: Sequence[_Scene], predictions: Sequence[Prediction], data: Dat
         }
         for scene, prediction in zip(scenes, predictions, strict=True)
     )
-    return image_sums_of_lines(lines, data.categories, data.semantic_rule)
+    return image_sums(Columns.of(lines, data.categories), data.categories, data.semantic_rule)
 
 
 def _change(one: ImageSums, other: ImageSums) -> Estimate:

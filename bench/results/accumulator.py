@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.metrics.image_statistics import ImageStatistics, statistics_of_line
+from bench.metrics.columns import Columns
+from bench.metrics.image_statistics import Statistics, statistics
 from bench.metrics.score import Scorer
 from bench.results.line_digests import Line, LineDigests, json_line
 from bench.results.writer import RunWriter
@@ -15,16 +16,12 @@ from bench.types import Categories
 
 @dataclass(frozen=True, eq=False)
 class ScoredLine:
-    """A stored image line and its statistics, small enough to be pickled between processes.
-
-    `line` is None unless a metric needs it besides the statistics (boundary PQ).
-    """
+    """A stored image line and its statistics, small enough to be pickled between processes."""
 
     image_id: str
     truth: str
     text: str
-    statistics: ImageStatistics
-    line: Line | None
+    statistics: Statistics
 
 
 @dataclass(eq=False)
@@ -40,7 +37,7 @@ class ScoredBatch:
     error: Exception | None = None
 
     def add(self, scored: ScoredLine, seconds: Mapping[str, float]) -> None:
-        self.scorer.add(scored.statistics, scored.line)
+        self.scorer.add(scored.statistics)
         self.lines.append((scored.image_id, scored.truth, scored.text))
         self.seconds.append(seconds)
 
@@ -55,10 +52,9 @@ class RunAccumulator:
 
     def score_line(self, line: Line) -> ScoredLine:
         """Return the statistics of an image line. Changes no state, so threads and forked processes may call it."""
-        statistics = statistics_of_line(line, self._categories, self._rules["protocol"])
-        # The line itself is large, and workers would pickle it for nothing.
-        kept = line if self._metrics else None
-        return ScoredLine(str(line["image_id"]), str(line.get("truth")), json_line(line), statistics, kept)
+        columns = Columns.of_line(line, self._categories)
+        found = statistics(columns, self._categories, self._rules["protocol"], self._metrics)
+        return ScoredLine(str(line["image_id"]), str(line.get("truth")), json_line(line), found)
 
     def _new_scorer(self) -> Scorer:
         return Scorer(self._categories, self._rules["semantic_rule"], self._rules["protocol"], self._metrics)
@@ -72,7 +68,7 @@ class RunAccumulator:
             self._digests.add(*line)
 
     def add(self, scored: ScoredLine) -> None:
-        self._scorer.add(scored.statistics, scored.line)
+        self._scorer.add(scored.statistics)
         self._digests.add(scored.image_id, scored.truth, scored.text)
 
     def add_stored(self, line: Line) -> None:

@@ -16,13 +16,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from bench.errors import DataError, PartialRun, UsageError, error_context
 from bench.io.config import read_record
 from bench.io.files import RERUN_HINT, read_lines
 from bench.metrics.score import Score
 from bench.metrics.semantic import Rule
+from bench.results.columns import StoredLines, read_columns, to_frame
 from bench.results.records import Done, RunMetadata
 from bench.results.shards import WHOLE
 from bench.types import Categories
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 KINDS = ("semantic", "panoptic")
+Rows = Literal["classes", "truth", "predicted", "pairs"]
 REMEDY = f"{RERUN_HINT}, or copy its folder again"
 CANDIDATES = 12  # runs listed in the message on an ambiguous name
 
@@ -81,12 +83,23 @@ class Run:
         """Metrics of the whole run. Raises PartialRun if the run is not complete."""
         return self.complete.score
 
-    def to_frame(self) -> pd.DataFrame:
+    @cached_property
+    def stored(self) -> StoredLines:
+        """Columns of the image lines, and their checksum. Raises PartialRun, or DataError if a line is broken."""
+        _ = self.complete
+        with error_context(self.folder):
+            return read_columns(self.folder / f"images-{WHOLE.name}.jsonl", self.categories)
+
+    def to_frame(self, rows: Rows = "classes") -> pd.DataFrame:
         """Return a pandas frame, a row a class in the order of the label space; fractions, NaN if undefined.
 
-        Columns: category_id, name, isthing, PQ, SQ, RQ, TP, FP, FN, IoU_semantic, IoU_panoptic.
+        Columns: category_id, name, isthing, PQ, SQ, RQ, TP, FP, FN, IoU_semantic, IoU_panoptic. With other `rows`, the
+        segments of all images or the pixels that they share, see `bench.results.columns.to_frame`.
         """
         import pandas as pd  # imported here, since it takes half a second
+
+        if rows != "classes":
+            return to_frame(self.stored.columns, rows)
 
         ious = {f"IoU_{kind}": [getattr(row.IoU, kind) for row in self.score.per_class] for kind in KINDS}
         frame = pd.DataFrame(list(map(vars, self.score.per_class))).drop(columns="IoU").assign(**ious)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fakes import write_model, write_tree
 
-from bench.analysis.run_scan import scan_run, unverified_reason
+from bench.analysis.run_scan import scan_run
 from bench.datasets.registry import load_dataset
 from bench.evaluation.run import run
 from bench.results.run import Run, read_run
@@ -23,7 +23,7 @@ def runs(tmp_path: Path) -> list[Run]:
 
 
 def reason(run: Run) -> str | None:
-    return unverified_reason(scan_run(run))
+    return scan_run(run).unverified
 
 
 def edited(run: Run, name: str, old: str, new: str) -> Run:

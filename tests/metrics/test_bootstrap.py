@@ -13,6 +13,7 @@ from bench.errors import DataError
 from bench.metrics import bootstrap
 from bench.metrics.bootstrap import (
     MEANS,
+    PQ_PARTS,
     estimates,
     mean_pq,
     point_estimates,
@@ -20,12 +21,17 @@ from bench.metrics.bootstrap import (
     rank_ranges,
     resample,
 )
-from bench.metrics.image_statistics import PARTS, ImageSums, image_sums_of_lines
+from bench.metrics.columns import Columns
+from bench.metrics.image_statistics import PARTS, ImageSums, image_sums
 from bench.metrics.score import score
 from bench.types import Categories, Category
 
 POPULATIONS = int(os.environ.get("BENCH_POPULATIONS", "1000"))
 THREE = Categories(tuple(Category(i, str(i), i < 3, (i, i, i)) for i in (1, 2, 3)))
+
+
+def sums_of(lines: list[dict], space: Categories, rule: str) -> ImageSums:
+    return image_sums(Columns.of(lines, space), space, rule)
 
 
 def numbers(lines: list[dict], rule: str = "cityscapes") -> list[float]:
@@ -42,13 +48,13 @@ def numbers(lines: list[dict], rule: str = "cityscapes") -> list[float]:
 @pytest.mark.parametrize("semantic", [True, False])
 def test_the_point_is_the_score(rule: str, semantic: bool) -> None:
     lines = image_lines(8, semantic=semantic)
-    found = point_estimates(image_sums_of_lines(lines, SPACE, rule))
+    found = point_estimates(sums_of(lines, SPACE, rule))
     np.testing.assert_allclose(found, numbers(lines, rule), rtol=0, atol=1e-12)
 
 
 def test_a_replicate_is_the_score_of_the_images_drawn() -> None:
     lines = image_lines(9)
-    run = image_sums_of_lines(lines[::-1], SPACE, "cityscapes")
+    run = sums_of(lines[::-1], SPACE, "cityscapes")
     (draws,) = resample([run], replicates=70, seed=5)
     assert draws.shape == (len(MEANS) + len(SPACE), 70)
     for block, replicates in ((0, bootstrap.BLOCK), (1, 70 - bootstrap.BLOCK)):
@@ -61,7 +67,7 @@ def test_a_replicate_is_the_score_of_the_images_drawn() -> None:
 
 
 def test_the_same_seed_gives_the_same_replicates_on_any_number_of_threads() -> None:
-    run = image_sums_of_lines(image_lines(6), SPACE, "cityscapes")
+    run = sums_of(image_lines(6), SPACE, "cityscapes")
     one, four = (resample([run, run], replicates=300, seed=3, workers=workers) for workers in (1, 4))
     for a, b in zip(one, four, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -70,7 +76,7 @@ def test_the_same_seed_gives_the_same_replicates_on_any_number_of_threads() -> N
 
 
 def test_a_run_against_itself_differs_by_nothing() -> None:
-    run = image_sums_of_lines(image_lines(6), SPACE, "cityscapes")
+    run = sums_of(image_lines(6), SPACE, "cityscapes")
     a, b = resample([run, run], replicates=200)
     delta = b - a
     assert np.nanmax(np.abs(delta)) == 0
@@ -81,7 +87,7 @@ def test_a_run_against_itself_differs_by_nothing() -> None:
 
 def test_groups_are_drawn_whole() -> None:
     lines = [{**line, "group": "ab"[k % 2]} for k, line in enumerate(image_lines(6))]
-    run = image_sums_of_lines(lines, SPACE, "cityscapes")
+    run = sums_of(lines, SPACE, "cityscapes")
     (draws,) = resample([run], replicates=100, by_group=True)
     possible = [numbers(lines)[0], numbers(lines[::2])[0], numbers(lines[1::2])[0]]
     assert {int(np.argmin(np.abs(np.array(possible) - pq))) for pq in draws[0]} == {0, 1, 2}
@@ -89,7 +95,7 @@ def test_groups_are_drawn_whole() -> None:
 
 
 def test_other_images_are_refused() -> None:
-    one, two = (image_sums_of_lines(image_lines(n), SPACE, "cityscapes") for n in (3, 4))
+    one, two = (sums_of(image_lines(n), SPACE, "cityscapes") for n in (3, 4))
     with pytest.raises(DataError, match="not of the same images"):
         resample([one, two])
 
@@ -129,7 +135,7 @@ def _model(rng: np.random.Generator, ease: np.ndarray, segments: np.ndarray, ski
 
 def as_sums(parts: np.ndarray) -> ImageSums:
     names = tuple(f"{k:05d}" for k in range(parts.shape[2]))
-    return ImageSums(THREE, names, names, parts, frozenset())
+    return ImageSums.of_parts(THREE, names, names, parts)
 
 
 def coverage(populations: int, images: int = 300, replicates: int = 600) -> tuple[float, float]:
@@ -160,6 +166,13 @@ def test_intervals_cover_the_truth_in_95_percent() -> None:
 
 
 def test_the_mean_pq_alone_is_the_first_of_the_quantities():
-    runs = [image_sums_of_lines(image_lines(6), SPACE, "cityscapes")] * 2
-    everything, alone = (resample(runs, replicates=100, of=of) for of in (None, mean_pq))
+    runs = [sums_of(image_lines(6), SPACE, "cityscapes")] * 2
+    everything, alone = resample(runs, replicates=100), resample(runs, replicates=100, of=mean_pq, needs=PQ_PARTS)
     assert all(np.array_equal(one[:1], other) for one, other in zip(everything, alone, strict=True))
+
+
+def test_a_category_that_no_image_has_is_undefined() -> None:
+    parts = np.zeros((len(PARTS), 3, 4))
+    parts[:3, 0] = 1
+    (draws,) = resample([as_sums(parts)], replicates=100)
+    assert (draws[len(MEANS)] == 1).all() and np.isnan(draws[len(MEANS) + 1 :]).all()

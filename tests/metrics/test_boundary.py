@@ -12,7 +12,9 @@ from scenes import SPACE, Scene, Side, panoptic, scenes
 from test_score import image_lines
 
 from bench.errors import DataError
-from bench.metrics.boundary import boundary_column, boundary_map, boundary_pairs, boundary_table, dilation_px
+from bench.metrics.boundary import boundary_column, boundary_ious, boundary_map, boundary_table, dilation_px
+from bench.metrics.columns import Columns
+from bench.metrics.matching import scored_pairs
 from bench.metrics.pq import pq_stat
 from bench.overlap import Overlap
 from bench.types import Panoptic, SegmentInfo
@@ -74,7 +76,7 @@ def line(truth: Panoptic, prediction: Panoptic) -> dict:
 def equal(truth: Panoptic, prediction: Panoptic) -> int:
     """Compares one scene; how many pairs matched."""
     expected = reference(truth, prediction)
-    table = boundary_table([line(truth, prediction)], SPACE).table
+    table = boundary_table(Columns.of([line(truth, prediction)], SPACE), SPACE).table
     for category, row in zip(SPACE, table.per_class, strict=True):
         tp, fp, fn, iou = expected[category.id]
         assert (tp, fp, fn) == (row.TP, row.FP, row.FN)
@@ -136,7 +138,7 @@ def test_the_width_is_two_percent_of_the_diagonal() -> None:
 def test_a_perfect_prediction_and_the_mean_boundary_iou() -> None:
     one = panoptic(np.kron(np.array([[1, 1, 2], [3, 1, 2]]), np.ones((20, 20), np.int64)), {
         1: SegmentInfo(1), 2: SegmentInfo(70), 3: SegmentInfo(1)})  # fmt: skip
-    found = boundary_table([line(one, one)], SPACE)
+    found = boundary_table(Columns.of([line(one, one)], SPACE), SPACE)
     assert found.table.groups.all.PQ == 1
     assert found.iou == (1.0, None, None, 1.0, None, None)
     assert found.to_json()["boundary_IoU"] == {"all": 1.0, "things": 1.0, "stuff": 1.0}
@@ -149,13 +151,14 @@ def test_boundary_pq_is_never_above_pq() -> None:
     one, two = (panoptic(ids, {i: SegmentInfo(i) for i in (1, 2, 3)} | {4: SegmentInfo(70)})
                 for ids in (truth, prediction))  # fmt: skip
     overlap = Overlap.of(one, two)
-    pairs = list(boundary_pairs(overlap, boundary_column(one, two)))
-    assert pairs and all(0 <= iou <= 1 for _, iou in pairs)
+    columns = Columns.of([line(one, two)], SPACE)
+    ious = boundary_ious(columns)[scored_pairs(columns)]
+    assert len(ious) and ((ious >= 0) & (ious <= 1)).all()
     plain = {c: t.iou_sum / (t.tp + 0.5 * t.fp + 0.5 * t.fn) for c, t in pq_stat(overlap).items()}
-    for category, row in zip(SPACE, boundary_table([line(one, two)], SPACE).table.per_class, strict=True):
+    for category, row in zip(SPACE, boundary_table(columns, SPACE).table.per_class, strict=True):
         assert row.PQ is None or plain[category.id] >= row.PQ
 
 
 def test_a_run_without_boundaries_says_how_to_get_them() -> None:
     with pytest.raises(DataError, match="repeat it with --metrics boundary"):
-        boundary_table(image_lines(1), SPACE)
+        boundary_table(Columns.of(image_lines(1), SPACE), SPACE)

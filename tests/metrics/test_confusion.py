@@ -1,6 +1,7 @@
 import pytest
 from scenes import SPACE, panoptic, strip
 
+from bench.metrics.columns import Columns
 from bench.metrics.confusion import confusion_table
 from bench.metrics.semantic import empty_confusion, iou_table
 from bench.overlap import Overlap
@@ -16,7 +17,7 @@ def line() -> dict:
 
 
 def test_by_hand() -> None:
-    data = confusion_table([line(), line()], SPACE, "cityscapes").to_json()
+    data = confusion_table(Columns.of([line(), line()], SPACE), SPACE, "cityscapes").to_json()
     assert set(data) == {"semantic", "panoptic"}
     one, two, three = data["panoptic"]["per_class"][:3]
     assert (one["truth_px"], one["predicted_px"], one["precision"], one["recall"]) == (20, 26, 20 / 26, 1.0)
@@ -28,15 +29,15 @@ def test_by_hand() -> None:
 
 
 def test_void_predictions_go_by_the_rule() -> None:
-    data = confusion_table([line()], SPACE, "detectron2").to_json()
+    data = confusion_table(Columns.of([line()], SPACE), SPACE, "detectron2").to_json()
     assert data["semantic"]["per_class"][0]["recall"] == 1.0
     assert data["panoptic"]["per_class"][1]["confused_with"] == {"class 1": 3, "void": 3}
 
 
 def test_precision_and_recall_give_iou() -> None:
-    table = confusion_table([line()], SPACE, "cityscapes")
+    table = confusion_table(Columns.of([line()], SPACE), SPACE, "cityscapes")
     iou = iou_table(table.matrices["semantic"], "cityscapes").iou[0]
     row = table.to_json()["semantic"]["per_class"][0]
     assert 1 / (1 / row["precision"] + 1 / row["recall"] - 1) == pytest.approx(iou, abs=1e-15)
-    assert confusion_table([], SPACE, "cityscapes").to_json() == {}
+    assert confusion_table(Columns.of([], SPACE), SPACE, "cityscapes").to_json() == {}
     assert empty_confusion(SPACE).shape == table.matrices["semantic"].shape

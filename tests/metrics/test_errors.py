@@ -12,8 +12,9 @@ from planted import planted_scene, renamed
 from scenes import SPACE, Scene, panoptic, scenes, strip
 
 from bench.errors import DataError
+from bench.metrics.columns import Columns
 from bench.metrics.errors import ERROR_TYPES, assign_error_types, error_table
-from bench.metrics.matching import match
+from bench.metrics.matching import match_rows
 from bench.metrics.pq import pq_stat, pq_table
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
@@ -30,7 +31,7 @@ def line(overlap: Overlap) -> dict:
 def test_the_parts_add_up(scene: Scene) -> None:
     overlap = Overlap.of(scene.truth.panoptic(), scene.prediction.panoptic())
     expected = pq_table(pq_stat(overlap), SPACE)
-    found = error_table([line(overlap)], SPACE).to_json()
+    found = error_table(Columns.of([line(overlap)], SPACE), SPACE).to_json()
     for row, own in zip(found["per_class"], expected.per_class, strict=True):
         assert row["PQ"] == own.PQ
         assert (row["TP"], sum(row["FN"].values()), sum(row["FP"].values())) == (own.TP, own.FN, own.FP)
@@ -46,14 +47,22 @@ def test_the_parts_add_up(scene: Scene) -> None:
 def kinds_of(scene) -> list[tuple[str, str]]:
     """(planted, found) of every segment that found no partner."""
     overlap = Overlap.of(scene.truth, scene.prediction)
-    found = assign_error_types(overlap, match(overlap))
+    fn, fp = assigned(overlap)
     return [
-        *((scene.truth_kind.get(overlap.truth[i - 1].source_id, "background"), kind) for i, kind in found.fn.items()),
-        *(
-            (scene.predicted_kind.get(overlap.predicted[j - 1].source_id, "background"), kind)
-            for j, kind in found.fp.items()
-        ),
+        *((scene.truth_kind.get(overlap.truth[i - 1].source_id, "background"), kind) for i, kind in fn.items()),
+        *((scene.predicted_kind.get(overlap.predicted[j - 1].source_id, "background"), kind) for j, kind in fp.items()),
     ]
+
+
+def assigned(overlap: Overlap) -> tuple[dict[int, str], dict[int, str]]:
+    """The error type of each missed and each surplus segment, by dense id."""
+    columns = Columns.of_overlap(overlap)
+    rows = match_rows(columns)
+    found = assign_error_types(columns, rows)
+    return tuple(
+        {int(i): ERROR_TYPES[k] for i, k in zip(unmatched, kinds, strict=True)}
+        for unmatched, kinds in ((rows.fn, found.fn), (rows.fp, found.fp))
+    )
 
 
 def test_planted_errors_are_recognised() -> None:
@@ -73,7 +82,7 @@ def test_names_and_order_of_segments_do_not_matter() -> None:
     scenes_ = [planted_scene(rng) for _ in range(20)]
     plain = [line(Overlap.of(scene.truth, scene.prediction)) for scene in scenes_]
     shuffled = [line(Overlap.of(renamed(rng, s.truth), renamed(rng, s.prediction))) for s in reversed(scenes_)]
-    assert error_table(plain, SPACE) == error_table(shuffled, SPACE)
+    assert error_table(Columns.of(plain, SPACE), SPACE) == error_table(Columns.of(shuffled, SPACE), SPACE)
 
 
 @pytest.mark.parametrize(
@@ -103,17 +112,17 @@ def test_names_and_order_of_segments_do_not_matter() -> None:
 )
 def test_by_hand(truth, truth_infos, prediction, infos, fn, fp) -> None:
     overlap = Overlap.of(panoptic(strip(*truth), truth_infos), panoptic(strip(*prediction), infos))
-    found = assign_error_types(overlap, match(overlap))
-    assert (list(found.fn.values()), list(found.fp.values())) == (fn, fp)
+    missed, surplus = assigned(overlap)
+    assert (list(missed.values()), list(surplus.values())) == (fn, fp)
 
 
 def test_precision_and_recall() -> None:
     overlap = Overlap.of(panoptic(strip((1, 10), (2, 5)), {1: A, 2: B}), panoptic(strip((1, 10), (0, 5)), {1: A}))
-    rows = error_table([line(overlap)], SPACE).per_class
+    rows = error_table(Columns.of([line(overlap)], SPACE), SPACE).per_class
     assert (rows[0].precision, rows[0].recall) == (1.0, 0.5)
     assert (rows[1].precision, rows[1].recall, rows[1].pq) == (None, None, None)
 
 
 def test_semantic_labels_have_no_segments_to_explain() -> None:
     with pytest.raises(DataError, match="no instances"):
-        error_table([{"image_id": "x", "overlap": None}], SPACE)
+        error_table(Columns.of([{"image_id": "x", "overlap": None}], SPACE), SPACE)

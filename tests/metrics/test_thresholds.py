@@ -2,6 +2,7 @@ import pytest
 from scenes import SPACE, panoptic, strip
 from test_score import image_lines
 
+from bench.metrics.columns import Columns
 from bench.metrics.pq import pq_stat, pq_table, sum_stats
 from bench.metrics.thresholds import THRESHOLDS, threshold_table
 from bench.overlap import Overlap
@@ -10,7 +11,7 @@ from bench.types import SegmentInfo
 
 def test_each_threshold_is_pq_counted_at_it() -> None:
     lines = image_lines(20)
-    found = threshold_table(lines, SPACE)
+    found = threshold_table(Columns.of(lines, SPACE), SPACE)
     assert THRESHOLDS == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
     for at, table in zip(THRESHOLDS, found.tables, strict=True):
         assert table == pq_table(sum_stats(pq_stat(Overlap.from_json(line["overlap"]), at) for line in lines), SPACE)
@@ -39,7 +40,7 @@ def test_dagger_by_hand() -> None:
         }
         for k, (truth, prediction) in enumerate(images)
     ]
-    found = threshold_table(lines, SPACE)
+    found = threshold_table(Columns.of(lines, SPACE), SPACE)
     by_id = dict(zip(SPACE.ids, found.dagger, strict=True))
     assert by_id[70] == pytest.approx((0.3 + 0.9 + 0) / 3, abs=1e-15)
     assert by_id[1] == pytest.approx(2 / 3, abs=1e-15)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
+import numpy as np
+
+from bench.metrics.columns import Ints, PredictedColumns, TruthColumns
 from bench.metrics.errors import ERROR_TYPES, assign_error_types
-from bench.metrics.image_statistics import overlap_of
-from bench.metrics.matching import match
-from bench.overlap import Overlap
+from bench.metrics.matching import match_rows
 from bench.reports.pictures.images import ranked_images
 from bench.reports.views.runs import RunView
 
@@ -74,32 +74,33 @@ def _as(pick: GalleryItem, kind: str) -> GalleryItem:
 
 def _worst(view: RunView) -> dict[str, list[tuple[str, WrongSegment]]]:
     """Return the costliest segments of each error type, at most one per image."""
-    found: dict[str, list[tuple[str, WrongSegment]]] = defaultdict(list)
-    for line in view.run.lines():
-        worst: dict[str, WrongSegment] = {}
-        for kind, fault in _faults(overlap_of(line), view):
-            if kind not in worst or fault.cost > worst[kind].cost:
-                worst[kind] = fault
-        for kind, fault in worst.items():
-            found[kind].append((str(line["image_id"]), fault))
-    ordered = {kind: sorted(found[kind], key=lambda item: (-item[1].cost, item[0])) for kind in ERROR_TYPES}
-    return {kind: faults[:SEGMENTS] for kind, faults in ordered.items() if faults}
+    columns, space = view.run.stored.columns, view.run.categories
+    rows = match_rows(columns, protocol=view.score.protocol)
+    kinds = assign_error_types(columns, rows, view.score.protocol)
+    matched = np.zeros(len(rows.truth), np.int64)  # mask quality
+    zeros = [np.zeros(len(unmatched)) for unmatched in (rows.fn, rows.fp)]
+    places: list[tuple[TruthColumns | PredictedColumns, Ints]] = [
+        (columns.truth, rows.fn), (columns.predicted, rows.fp), (columns.truth, rows.truth)
+    ]  # fmt: skip
+    image, area = (np.concatenate([getattr(side, name)[at] for side, at in places]) for name in ("image", "area"))
+    kind, iou = np.concatenate([kinds.fn, kinds.fp, matched]), np.concatenate([*zeros, rows.iou])
+    cost = area * (1 - iou)
 
+    def fault(k: int) -> WrongSegment:
+        part = int(np.searchsorted(np.cumsum([len(at) for _, at in places]), k, side="right"))
+        segments, row = places[part][0], np.concatenate([at for _, at in places])[k]
+        name = space.items[space.index_of[int(segments.category_id[row])]].name
+        dense_id = int(row - np.searchsorted(segments.image, image[k]))
+        side: Side = "prediction" if part == 1 else "truth"
+        return WrongSegment(side, dense_id, name, int(area[k]), float(cost[k]), float(iou[k]) if part == 2 else None)
 
-def _faults(overlap: Overlap, view: RunView) -> Iterator[tuple[str, WrongSegment]]:
-    protocol, space = view.score.protocol, view.run.categories
-    matches = match(overlap, protocol=protocol)
-    kinds = assign_error_types(overlap, matches, protocol)
-
-    def fault(side: Side, dense_id: int, iou: float | None = None) -> WrongSegment:
-        segment = (overlap.truth if side == "truth" else overlap.predicted)[dense_id - 1]
-        name = space.items[space.index_of[segment.category_id]].name
-        return WrongSegment(side, dense_id, name, segment.area, segment.area * (1 - (iou or 0.0)), iou)
-
-    for i, kind in kinds.fn.items():
-        if overlap.truth[i - 1].area:
-            yield kind, fault("truth", i)
-    for j, kind in kinds.fp.items():
-        yield kind, fault("prediction", j)
-    for hit in matches.tp:
-        yield "mask quality", fault("truth", hit.truth, hit.iou)
+    found: dict[str, list[tuple[str, WrongSegment]]] = {}
+    for number, name in enumerate(ERROR_TYPES):
+        held = np.flatnonzero((kind == number) & (area > 0))
+        # Stable, so that of equal costs the first is taken: missed segments first, then those that are too many.
+        held = held[np.lexsort((-cost[held], image[held]))]
+        first = held[np.unique(image[held], return_index=True)[1]].tolist()
+        worst = sorted((-cost[k], columns.image_ids[image[k]], k) for k in first)[:SEGMENTS]
+        if worst:
+            found[name] = [(image_id, fault(k)) for _, image_id, k in worst]
+    return found

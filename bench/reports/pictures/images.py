@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,14 +12,16 @@ from numpy.typing import NDArray
 
 from bench.datasets.dataset import Dataset
 from bench.errors import DataError, error_context
+from bench.metrics.columns import NO_SEGMENTS
 from bench.metrics.error_map import error_map
+from bench.metrics.image_statistics import image_stats
 from bench.metrics.matching import Matches, Protocol, match
-from bench.metrics.pq import pq_stat, pq_table
+from bench.metrics.pq import PQStat, pq_of, pq_stat
 from bench.overlap import Overlap
 from bench.reports.tables import percent
 from bench.results.predictions import PredictionFolder
 from bench.results.run import Run
-from bench.types import RGB, Categories, Panoptic, Sample
+from bench.types import RGB, Panoptic, Sample
 
 
 @dataclass(frozen=True)
@@ -50,22 +53,19 @@ class ImageView:
 
 def ranked_images(run: Run) -> list[RankedImage]:
     """Return the images of a run by falling PQ; images with undefined PQ are left out."""
-    scores = {}
-    for line in run.lines():
-        with error_context(f"{run.folder}, image {line['image_id']!r}"):
-            pq = _pq(Overlap.from_json(line.get("overlap") or {}), run.categories, run.score.protocol)
-        if pq is not None:
-            scores[str(line["image_id"])] = pq
-    return places(scores)
+    columns = run.stored.columns
+    tallies: dict[int, dict[int, PQStat]] = defaultdict(dict)
+    with error_context(run.folder):
+        columns.require("overlap", NO_SEGMENTS)
+        for (image, index), one in image_stats(columns, run.categories, run.score.protocol).items():
+            tallies[image][run.categories.ids[index]] = one
+    scores = {columns.image_ids[image]: pq_of(one) for image, one in tallies.items()}
+    return places({image_id: pq for image_id, pq in scores.items() if pq is not None})
 
 
 def places(scores: Mapping[str, float]) -> list[RankedImage]:
     ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
     return [RankedImage(image_id, pq, place) for place, (image_id, pq) in enumerate(ordered, 1)]
-
-
-def _pq(overlap: Overlap, categories: Categories, protocol: Protocol) -> float | None:
-    return pq_table(pq_stat(overlap, protocol=protocol), categories).groups.all.PQ
 
 
 def best_median_worst(ranked: Sequence[RankedImage], count: int) -> list[RankedImage]:
@@ -90,7 +90,7 @@ def read_view(
     overlap = Overlap.of(truth, made.panoptic)
     protocol: Protocol = run.score.protocol
     # A picture of other predictions than the scored ones would illustrate a number that it does not show.
-    if _pq(overlap, run.categories, protocol) != pick.pq:
+    if pq_of(pq_stat(overlap, protocol=protocol)) != pick.pq:
         raise DataError(
             f"{predictions.folder}: the files of image {pick.image_id!r} do not give the stored PQ of "
             f"{percent(pick.pq)}; data set or predictions changed, run again with --overwrite"

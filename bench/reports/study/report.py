@@ -176,7 +176,7 @@ def contrast_views(outcome: StudyOutcome, scored: Sequence[Arm], verdicts: Seque
 def image_notes(scored: Sequence[Arm]) -> tuple[str, ...]:
     if not scored:
         return ()
-    groups = {line.get("group") for line in scored[0].runs[0].lines()}
+    groups = set(scored[0].runs[0].stored.columns.groups)
     return notes(scored[0].runs[0].score.images, len(groups), False)
 
 

@@ -14,7 +14,6 @@ from bench.io.canonical_json import digest
 from bench.reports.tables import UNDEFINED, Table, ignored_line
 from bench.reports.views.runs import RunView
 from bench.reports.views.training import training_log
-from bench.results.line_digests import lines_digest
 from bench.results.records import Provenance
 from bench.results.run import Run
 
@@ -54,11 +53,11 @@ def _facts(view: RunView) -> dict[str, str]:
 
 def stored_lines(run: Run) -> str:
     """Return whether the image lines still have the checksum in done.json, as text."""
-    lines = list(run.lines())
-    if not lines:
+    columns, digest_of_lines = run.stored
+    if not columns.image_ids:
         return "missing"
-    intact = lines_digest(lines) == run.complete.images_sha256
-    return f"{len(lines)} images, {'intact' if intact else 'CHANGED since they were scored'}"
+    intact = digest_of_lines == run.complete.images_sha256
+    return f"{len(columns.image_ids)} images, {'intact' if intact else 'CHANGED since they were scored'}"
 
 
 def seed_provenance(scored: Sequence[Arm]) -> Table:

@@ -76,7 +76,7 @@ def run_views(runs: Sequence[Run]) -> list[RunView]:
 def _views(run: Run) -> dict[str, Mapping[str, Any]]:
     """Return the breakdowns for the page, empty without image lines. Without segments: confusion and intervals only."""
     # A run that was copied without its image lines still has its totals.
-    if next(iter(run.lines()), None) is None:
+    if not run.stored.columns.image_ids:
         return {}
     segments = ("errors", "by_size") if run.score.PQ.all.n else ()
     return {view: breakdown.breakdown(run, view) for view in (*segments, "confusion", "intervals")}
