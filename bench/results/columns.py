@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = 1  # goes up with every change of the columns
-# The oldest files are deleted beyond that; a run of 5,000 images needs about 4 MB.
+# The oldest files are deleted beyond that; a run of 5,000 images needs about 7 MB.
 MOST_BYTES = 1 << 30
 TABLES: Mapping[str, Any] = {
     "truth": TruthColumns, "predicted": PredictedColumns, "pairs": PairColumns, "boundary": BoundaryColumns
