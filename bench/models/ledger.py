@@ -14,6 +14,7 @@ from bench.errors import UsageError
 from bench.io.config import load_yaml, read_record, shipped_configs
 from bench.io.files import write_json
 from bench.metrics.bootstrap import Estimate, estimates, mean_pq, resample
+from bench.metrics.rules import rule_tables
 from bench.models.model_file import InputSize, ModelFile, Published, PublishedRule
 from bench.models.spec import ModelSpec
 from bench.results.records import ModelRecord
@@ -190,15 +191,23 @@ def not_comparable(row: PublishedRow, images: int | None) -> str:
 
 
 def pq_under_rule(run: Run, rule: PublishedRule) -> float | None:
-    """Return the PQ of a complete run under a rule of published numbers, None if it was not computed under it."""
-    return run.score.PQ.all.PQ if rule == run.score.protocol else None
+    """Return the PQ of a complete run under a rule of published numbers; None if it is unknown.
+
+    Under another rule than its own it is computed from the stored lines.
+    """
+    if rule == run.score.protocol:
+        return run.score.PQ.all.PQ
+    return None if rule == "unknown" else rule_tables(run.lines(), run.categories)[rule].groups.all.PQ
 
 
 def _compared(row: PublishedRow, run: Run, note: RunNote | None) -> Entry:
     measured = pq_under_rule(run, row.rule)
     assert measured is not None and row.PQ is not None
-    (draws,) = resample([run_sums(run)], replicates=REPLICATES, of=mean_pq)
-    (found,) = estimates(np.array([measured - row.PQ]), draws - row.PQ)
+    found = Estimate(measured - row.PQ, None, None)
+    # The stored sums that are resampled are those of the run's own rule.
+    if row.rule == run.score.protocol:
+        (draws,) = resample([run_sums(run)], replicates=REPLICATES, of=mean_pq)
+        (found,) = estimates(np.array([measured - row.PQ]), draws - row.PQ)
     settings = other_settings(row, run)
     explanation = (note.note if note else "") or row.note
     close = abs(measured - row.PQ) <= CLOSE + 1e-9
