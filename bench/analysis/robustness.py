@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.analysis.comparison import notes, require_comparable, run_sums
 from bench.analysis.suite import Outcome, Suite
 from bench.datasets.corruptions import Corruption
-from bench.metrics.bootstrap import MEANS, Draws, Estimate, estimates, mean_pq, point_estimates, resample
+from bench.metrics.bootstrap import MEANS, PQ_PARTS, Draws, Estimate, estimates, mean_pq, point_estimates, resample
 from bench.metrics.image_statistics import ImageSums
 from bench.results.run import Run
 
@@ -121,7 +121,7 @@ def _as_clean(run: Run) -> Run:
 def pq_draws(sums: ImageSums, replicates: int) -> tuple[NDArray[np.floating], Draws]:
     """Return PQ as (1,) with replicates (1, R). Runs of the same images share their draws, so that they are paired."""
     # One run at a time: draws depend on the seed and the number of images alone, and sums of 60 runs would fill memory.
-    return point_estimates(sums)[AT : AT + 1], resample([sums], replicates=replicates, of=mean_pq)[0]
+    return point_estimates(sums)[AT : AT + 1], resample([sums], replicates=replicates, of=mean_pq, needs=PQ_PARTS)[0]
 
 
 def _drawn(suite: Suite, name: str, group: Sequence[Outcome], replicates: int) -> Drawn:

@@ -12,7 +12,7 @@ from bench.datasets.dataset import Dataset
 from bench.datasets.label_map_files import find_label_map
 from bench.datasets.label_maps import LabelMap, remap_prediction
 from bench.errors import describe_error
-from bench.metrics.bootstrap import Estimate, estimates, mean_pq, resample
+from bench.metrics.bootstrap import PQ_PARTS, Estimate, estimates, mean_pq, point_estimates, resample
 from bench.metrics.columns import Columns
 from bench.metrics.image_statistics import ImageSums, image_sums
 from bench.models.adapter import Adapter
@@ -234,6 +234,6 @@ def _sums(scenes: Sequence[_Scene], predictions: Sequence[Prediction], data: Dat
 
 def _change(one: ImageSums, other: ImageSums) -> Estimate:
     """Return the PQ of the second minus that of the first with its paired interval over images."""
-    points = [mean_pq(sums.parts.sum(axis=2, keepdims=True), sums.categories)[:, 0] for sums in (one, other)]
-    before, after = resample([one, other], replicates=REPLICATES, of=mean_pq)
+    points = [point_estimates(sums)[:1] for sums in (one, other)]  # PQ is the first of the means
+    before, after = resample([one, other], replicates=REPLICATES, of=mean_pq, needs=PQ_PARTS)
     return estimates(points[1] - points[0], after - before)[0]

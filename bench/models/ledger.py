@@ -13,7 +13,7 @@ from bench.analysis.comparison import run_sums
 from bench.errors import UsageError
 from bench.io.config import load_yaml, read_record, shipped_configs
 from bench.io.files import write_json
-from bench.metrics.bootstrap import Estimate, estimates, mean_pq, resample
+from bench.metrics.bootstrap import PQ_PARTS, Estimate, estimates, mean_pq, resample
 from bench.metrics.rules import rule_tables
 from bench.models.model_file import InputSize, ModelFile, Published, PublishedRule
 from bench.models.spec import ModelSpec
@@ -206,7 +206,7 @@ def _compared(row: PublishedRow, run: Run, note: RunNote | None) -> Entry:
     found = Estimate(measured - row.PQ, None, None)
     # The stored sums that are resampled are those of the run's own rule.
     if row.rule == run.score.protocol:
-        (draws,) = resample([run_sums(run)], replicates=REPLICATES, of=mean_pq)
+        (draws,) = resample([run_sums(run)], replicates=REPLICATES, of=mean_pq, needs=PQ_PARTS)
         (found,) = estimates(np.array([measured - row.PQ]), draws - row.PQ)
     settings = other_settings(row, run)
     explanation = (note.note if note else "") or row.note
