@@ -42,6 +42,12 @@ class Tolerance:
 ROUNDING, PADDING, HALF = Tolerance(0.001, 0.001), Tolerance(0.02, 0.01), Tolerance(0.03, 0.02)
 NAMES = ("batch of 1 against 4", "padding", "order", "precision", "threads", "device", "mirrored image")
 
+REMEDIES = {
+    "batch of 1 against 4": "take one batch size for all runs that are compared",
+    "padding": "take --batch-size 1 where images have several sizes",
+    "precision": "take --precision fp32",
+}
+
 
 @dataclass(frozen=True)
 class InvarianceRow:
@@ -126,7 +132,8 @@ def _works(
     # One size for all, since images of several sizes are padded, which is a row of its own.
     height, width = (min(scene.image.size[axis] for scene in scenes) for axis in (0, 1))
     equal = [cropped(scene, height, width) for scene in scenes]
-    unequal = [cropped(s, height * (8 - k) // 8, width * (8 - k) // 8) for k, s in enumerate(equal)]
+    # Of one shape, they would be resized to one size and not be padded.
+    unequal = [cropped(s, height * (8 - k) // 8, width) for k, s in enumerate(equal)]
 
     def other_model(name: str, tolerance: Tolerance, asked: ModelSpec, where: str) -> InvarianceRow:
         with open_model(asked, where) as other:
@@ -174,6 +181,8 @@ def judged(name: str, tolerance: Tolerance | None, pixels: float, change: Estima
     faults = [] if pixels <= tolerance.pixels else [f"more than {tolerance.pixels:.2%} of the pixels differ"]
     if change.low is not None and change.high is not None and max(change.low, -change.high) > tolerance.PQ:
         faults.append(f"PQ changes by more than {100 * tolerance.PQ:g} points")
+    if faults and name in REMEDIES:
+        faults.append(REMEDIES[name])
     return InvarianceRow(
         name, "failed" if faults else "ok", "; ".join(faults) or "within tolerance", pixels, change, tolerance
     )
