@@ -79,6 +79,10 @@ class Wins:
         others = (k for k in range(len(self.names)) if k != row)
         return [self.names[k] for k in others if self.sure(row, k) and (self.between(row, k).value or 0) > 0]
 
+    def beaters(self, name: str) -> list[str]:
+        """Return the names of the runs that are better than a run after the correction."""
+        return [other for k, other in enumerate(self.names) if name in self.beaten(k)]
+
     @property
     def sentences(self) -> tuple[str, ...]:
         return tuple(one.verdict for one in self.duels)

@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("show")(show_command)
     app.command("compare")(compare_command)
     app.command("leaderboard")(leaderboard_command)
+    app.command("choose")(choose_command)
     app.command("report")(report_command)
     app.command("datasets")(datasets_command)
     app.command("doctor")(doctor_command)
@@ -144,6 +145,37 @@ def _columns(text: str | None) -> list[str] | None:
         if name not in COLUMNS:
             raise UsageError(f"--columns: there is no column {name!r}; {did_you_mean(name, COLUMNS)}")
     return names
+
+
+def choose_command(
+    dataset: Annotated[str, typer.Option(help="Data set of the runs, e.g. minicity:val.")],
+    max_ms: Annotated[float | None, typer.Option(min=0, help="Largest median latency of an image, ms.")] = None,
+    max_gb: Annotated[float | None, typer.Option(min=0, help="Largest peak memory, GB.")] = None,
+    licence: Annotated[
+        Literal["commercial"] | None, typer.Option(help="Only weights whose licence allows commercial use.")
+    ] = None,
+    results: Results = Path("results"),
+    json_: Json = False,
+) -> None:
+    """Choose a model. Prints the front of PQ, latency and memory, and which run to take within the limits."""
+    from bench.analysis.choice import choose
+    from bench.io.config import load_yaml, shipped_configs
+    from bench.models.catalog import commercial_refusal
+    from bench.models.model_file import ModelFile
+    from bench.results.records import ModelRecord
+    from bench.results.run import read_runs
+
+    files = {name: load_yaml(path, ModelFile) for name, path in shipped_configs("models").items()} if licence else {}
+
+    def refused(run: Run) -> str:
+        if not licence:
+            return ""
+        model = run.meta.model
+        if not isinstance(model, ModelRecord):
+            return "its licence is not known: its predictions were made elsewhere"
+        return commercial_refusal(files, model.name, model.checkpoint)
+
+    render.render_choice(choose(read_runs(results), dataset, max_ms=max_ms, max_gb=max_gb, refused=refused), json_)
 
 
 def report_command(

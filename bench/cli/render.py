@@ -10,6 +10,7 @@ import typer
 from bench.cli.console import print_json, print_note, print_status, print_table, print_tables, print_text
 
 if TYPE_CHECKING:
+    from bench.analysis.choice import Choice
     from bench.analysis.comparison import Comparison
     from bench.analysis.label_map_audit import MapAudit
     from bench.analysis.ranking import Board
@@ -95,6 +96,17 @@ def render_comparison(found: Comparison | Wins, style: str) -> None:
         print_text("\n".join(found.sentences))
         print_tables(tables)
         print_note("\n".join(found.notes))
+
+
+def render_choice(found: Choice, as_json: bool) -> None:
+    """Print which run to take, and a table of all."""
+    from bench.reports.breakdown_tables import choice_table
+
+    if as_json:
+        print_json(found.to_json())
+        return
+    print_text("\n".join(found.sentences))
+    print_tables([choice_table(found)])
 
 
 def render_run_or_shard(run: Run, shard: Shard, as_json: bool) -> None:

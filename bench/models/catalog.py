@@ -69,3 +69,27 @@ def weights(checkpoint: Checkpoint) -> str:
     if checkpoint.repo:
         return f"[{checkpoint.repo}](https://huggingface.co/{checkpoint.repo})"
     return "shipped" if checkpoint.path else "of two models" if checkpoint.parts else "none"
+
+
+# Beginnings of licences that allow commercial use of the weights. The terms of each are for the user to read.
+COMMERCIAL = ("Apache-2.0", "MIT", "BSD", "CC BY 4.0", "CC BY-SA", "CC0", "this project's")
+
+
+def commercial_refusal(files: Mapping[str, ModelFile], name: str, label: str) -> str:
+    """Return why the weights of a checkpoint may not be used commercially, by the `licence` of its YAML, or "".
+
+    A licence that is not known is a refusal.
+    """
+    checkpoint = files[name].checkpoints.get(label) if name in files else None
+    if checkpoint is None:
+        return "its licence is not known: it is no checkpoint of the shipped models"
+    if checkpoint.parts is not None:
+        parts = (checkpoint.parts.semantic, checkpoint.parts.instances)
+        found = [commercial_refusal(files, part.model, part.checkpoint or "") for part in parts]
+        return next((f"part {part.model}: {why}" for part, why in zip(parts, found, strict=True) if why), "")
+    # "MIT (the authors' code), CC BY-NC 4.0 (their weights); the tiny one this project's"
+    authors, _, _ = (files[name].licence or "").partition(";")
+    licence = "this project's" if checkpoint.path else authors.rpartition(", ")[2]
+    if licence.startswith(COMMERCIAL):
+        return ""
+    return f"its weights are {licence}" if "NC" in licence else f"its licence ({licence or 'none given'}) is not known"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bench.analysis.choice import Candidate, Choice
 from bench.analysis.rules import RuleBoard
 from bench.metrics.errors import ERROR_TYPES
 from bench.metrics.pq import GROUPS
 from bench.metrics.rules import RULES
-from bench.reports.tables import UNDEFINED, Table, interval_tables, percent
+from bench.reports.tables import UNDEFINED, Table, interval, interval_tables, percent
 
 # Shorter names, so that the table fits into a terminal.
 HEADERS = {"misclassified": "wrong class"}
@@ -170,6 +171,29 @@ def rule_board_table(board: RuleBoard) -> Table:
     )
     columns = ("#", "model", "PQ", "SQ", "RQ", "PQ − coco", *(f"# {rule}" for rule in others))
     return Table(title, columns, rows)
+
+
+def choice_table(found: Choice) -> Table:
+    """Return the candidates of a choice, best PQ first, with their place on the front or why they are out."""
+    rows = tuple(
+        (
+            one.name,
+            interval(one.PQ),
+            *(UNDEFINED if value is None else f"{value:.3g}" for value in (one.ms, one.GB)),
+            UNDEFINED if one.images_timed is None else str(one.images_timed),
+            one.excluded or _place(one),
+        )
+        for one in found.candidates
+    )
+    hardware = f", timed on {found.hardware}" if found.hardware else ""
+    title = f"{found.dataset}, {found.images} images, PQ in percent with 95 % intervals{hardware}"
+    return Table(title, ("run", "PQ", "ms an image", "GB", "images timed", "place"), rows)
+
+
+def _place(one: Candidate) -> str:
+    if not one.dominated_by:
+        return "front" if one.front else "not timed"
+    return f"beaten by {one.dominated_by}" + ("" if one.surely else ", PQ not shown to be lower")
 
 
 TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[Table]]] = {
