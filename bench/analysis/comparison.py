@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import NotComparable, UsageError, error_context
-from bench.metrics.bootstrap import MEANS, Estimate, estimates, point_estimates, probability_greater, resample
+from bench.metrics.bootstrap import MEANS, Draws, Estimate, estimates, point_estimates, probability_greater, resample
 from bench.metrics.image_statistics import ImageSums, image_sums
 from bench.results.run import Run, labels, read_run
 
@@ -40,8 +41,8 @@ class Difference:
     """One metric of both runs, as fractions.
 
     `delta` is B - A, `p_better` the share of bootstrap replicates in which B is above A. `support` is the number of
-    ground-truth segments of a class, None for a mean. `p_holm` is the two-sided p value of a class after Holm's
-    correction for the number of classes, None for a mean.
+    ground-truth segments of a class, None for other rows. `p_holm` is the two-sided p value after Holm's correction for
+    the number of classes, or of rows of a breakdown; None for a mean.
     """
 
     name: str
@@ -52,6 +53,11 @@ class Difference:
     support: int | None = None
     p_holm: float | None = None
 
+    @property
+    def sure(self) -> bool:
+        """Whether the runs differ after the correction."""
+        return self.p_holm is not None and self.p_holm < 1 - CONFIDENCE
+
     def to_json(self) -> dict[str, Any]:
         """Return fractions, null if undefined; intervals are [low, high]."""
         return {
@@ -59,6 +65,13 @@ class Difference:
             "b": self.b.value, "b_interval": [self.b.low, self.b.high],
             "difference": self.delta.value, "interval": [self.delta.low, self.delta.high],
             "p_better": self.p_better, **({} if self.support is None else {"p_holm": self.p_holm}),
+        }  # fmt: skip
+
+    def record(self, kind: str) -> dict[str, Any]:
+        """Return a flat record, for CSV; fractions."""
+        return {
+            "kind": kind, "name": self.name, "support": self.support, **_flat("a", self.a), **_flat("b", self.b),
+            **_flat("difference", self.delta), "p_better": self.p_better, "p_holm": self.p_holm,
         }  # fmt: skip
 
 
@@ -91,13 +104,8 @@ class Comparison:
     @property
     def class_verdict(self) -> str:
         """A sentence with the classes that differ after the correction for their number."""
-        named = [row for row in self.classes if row.p_holm is not None]
-        sure = [row for row in named if row.p_holm is not None and row.p_holm < 1 - self.confidence]
-        names = ", ".join(f"{row.name} ({100 * (row.delta.value or 0):+.1f})" for row in sure)
-        return (
-            f"{len(sure)} of {len(named)} classes differ after Holm's correction for {len(named)} comparisons"
-            f"{': ' + names if names else ''}"
-        )
+        names = ", ".join(f"{row.name} ({100 * (row.delta.value or 0):+.1f})" for row in self.classes if row.sure)
+        return f"{count_of_sure(self.classes, 'classes', self.replicates)}{': ' + names if names else ''}"
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -105,12 +113,7 @@ class Comparison:
 
     def records(self) -> list[dict[str, Any]]:
         """Return one flat record for each mean and each class, for CSV; fractions."""
-        rows = [("mean", row) for row in self.means] + [("class", row) for row in self.classes]
-        return [
-            {"kind": kind, "name": row.name, "support": row.support, **_flat("a", row.a), **_flat("b", row.b),
-             **_flat("difference", row.delta), "p_better": row.p_better, "p_holm": row.p_holm}
-            for kind, row in rows
-        ]  # fmt: skip
+        return [row.record("mean") for row in self.means] + [row.record("class") for row in self.classes]
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings, the verdict, one key per mean, and the PQ and support of each class."""
@@ -155,21 +158,16 @@ def compare(
     require_groups(a, groups, by_group)
     # Both runs share the drawn images: what makes an image hard for both cancels in the difference (paired bootstrap).
     draws = resample(runs, replicates=replicates, seed=seed, by_group=by_group)
-    differences = _differences(runs, draws)
+    found = differences([point_estimates(run) for run in runs], draws)
     # Ground-truth segments are either matched or missed.
     support = [row.TP + row.FN for row in a.score.per_class]
-    classes = differences[len(MEANS) :]
-    corrected = holm([p_value(row[-1], replicates) for row in classes])
-    rows = [
-        Difference(category.name, *row, count, p)
-        for category, row, count, p in zip(a.categories, classes, support, corrected, strict=True)
-    ]
+    classes = corrected([category.name for category in a.categories], found[len(MEANS) :], replicates, support)
     first, second = labels([a, b])
     return Comparison(
         a=first, b=second, dataset=a.dataset, images=len(runs[0].image_ids), groups=groups, by_group=by_group,
         replicates=replicates, seed=seed, confidence=CONFIDENCE,
-        means=tuple(Difference(name, *row) for name, row in zip(MEANS, differences, strict=False)),
-        classes=tuple(sorted(rows, key=_by_effect)),
+        means=tuple(Difference(name, *row) for name, row in zip(MEANS, found, strict=False)),
+        classes=tuple(sorted(classes, key=_by_effect)),
         notes=notes(len(runs[0].image_ids), groups, by_group),
     )  # fmt: skip
 
@@ -254,9 +252,8 @@ def run_sums(run: Run) -> ImageSums:
 Row = tuple[Estimate, Estimate, Estimate, float | None]
 
 
-def _differences(runs: Sequence[ImageSums], draws: Sequence[Any]) -> list[Row]:
-    """Return (A, B, B - A, P(B > A)) of every metric."""
-    points = [point_estimates(run) for run in runs]
+def differences(points: Sequence[NDArray[np.floating]], draws: Sequence[Draws]) -> list[Row]:
+    """Return (A, B, B - A, P(B > A)) of every row of the points and draws of A and of B."""
     delta = draws[1] - draws[0]
     columns = (
         estimates(points[0], draws[0], CONFIDENCE),
@@ -265,6 +262,25 @@ def _differences(runs: Sequence[ImageSums], draws: Sequence[Any]) -> list[Row]:
         probability_greater(delta),
     )
     return list(zip(*columns, strict=True))
+
+
+def count_of_sure(rows: Sequence[Difference], kinds: str, replicates: int) -> str:
+    """Return how many rows differ after the correction, as a sentence."""
+    sure, named = sum(row.sure for row in rows), sum(row.p_holm is not None for row in rows)
+    found = f"{sure} of {named} {kinds} differ after Holm's correction for {named} comparisons"
+    # A p value is at least 2 / (replicates + 1), and the smallest is multiplied by the number of rows.
+    least = math.ceil(2 * named / (1 - CONFIDENCE))
+    few = f"; {replicates} replicates are too few to show one: give {least} or more by --replicates"
+    return f"{found}{few if replicates < least else ''}"
+
+
+def corrected(
+    names: Sequence[str], rows: Sequence[Row], replicates: int, support: Sequence[int] | None = None
+) -> list[Difference]:
+    """Return the differences of named rows with p values after Holm's correction for the number of rows."""
+    found = holm([p_value(row[-1], replicates) for row in rows])
+    counts: Sequence[int | None] = support or [None] * len(rows)
+    return [Difference(name, *row, count, p) for name, row, count, p in zip(names, rows, counts, found, strict=True)]
 
 
 def notes(images: int, groups: int, by_group: bool) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ from bench.cli.run import Json, Root
 from bench.cli.stored import DatasetName, Gt, GtDir, Results, RunName, RunNames, open_truth
 
 if TYPE_CHECKING:
-    from bench.analysis.comparison import Comparison
-    from bench.analysis.wins import Wins
     from bench.datasets.dataset import Dataset
     from bench.results.run import Run
+
+
+CLASSES = 10  # of the largest differences, that `bench compare` prints
 
 
 def register(app: typer.Typer) -> None:
@@ -59,6 +60,11 @@ def show_command(
 
 def compare_command(
     runs: RunNames,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help=f"All classes, not the {CLASSES} that differ most.")
+    ] = False,
+    errors: Annotated[bool, typer.Option("--errors", help="Loss of PQ by type of error.")] = False,
+    by_size: Annotated[bool, typer.Option("--by-size", help="PQ of small, medium and large segments.")] = False,
     by_group: Annotated[bool, typer.Option("--by-group", help="Resample cities or sequences, not images.")] = False,
     replicates: Annotated[int, typer.Option(min=100, help="Bootstrap replicates.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
@@ -70,20 +76,30 @@ def compare_command(
 ) -> None:
     """Compare runs. Says which is better and by how much, with intervals; more than two give a matrix of wins."""
     from bench.analysis.comparison import compare
+    from bench.analysis.paired_breakdown import VIEWS, compare_breakdown
     from bench.analysis.wins import wins
     from bench.errors import UsageError
     from bench.results.run import find_run, labels
 
     if len(runs) < 2:
         raise UsageError("one run: a comparison needs two or more; `bench show` explains one")
+    asked = {"--per-class": per_class, "--errors": errors, "--by-size": by_size}
+    if len(runs) > 2 and any(asked.values()):
+        options = ", ".join(option for option, wanted in asked.items() if wanted)
+        raise UsageError(f"{len(runs)} runs: {options} explains two; name two, or leave it out for the matrix of wins")
     found = [find_run(run, results) for run in runs]
     for run in found:
         render.print_warnings(run.score, str(run.folder))
-    if len(found) == 2:
-        result: Comparison | Wins = compare(*found, replicates=replicates, seed=seed, by_group=by_group)
-    else:
-        result = wins(found, labels(found), replicates=replicates, seed=seed, by_group=by_group)
-    render.render_comparison(result, "json" if json_ else format_)
+    style = "json" if json_ else format_
+    if len(found) > 2:
+        matrix = wins(found, labels(found), replicates=replicates, seed=seed, by_group=by_group)
+        render.render_comparison(matrix, style)
+        return
+    a, b = found
+    pair = compare(a, b, replicates=replicates, seed=seed, by_group=by_group)
+    views = [view for view, wanted in zip(VIEWS, (errors, by_size), strict=True) if wanted]
+    breakdowns = [compare_breakdown(pair, a, b, view) for view in views]
+    render.render_comparison(pair, style, breakdowns, None if per_class else 0 if views else CLASSES)
 
 
 def leaderboard_command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from bench.analysis.choice import Choice
     from bench.analysis.comparison import Comparison
     from bench.analysis.label_map_audit import MapAudit
+    from bench.analysis.paired_breakdown import PairedBreakdown
     from bench.analysis.ranking import Board
     from bench.analysis.rules import RuleBoard
     from bench.analysis.wins import Wins
@@ -76,24 +78,31 @@ def render_views(run: Run, views: list[str], as_json: bool) -> None:
     print_tables(breakdown_tables(found))
 
 
-def render_comparison(found: Comparison | Wins, style: str) -> None:
-    """Print the result as sentences, then its tables and notes. LaTeX is the tables alone, CSV a row a difference."""
+def render_comparison(
+    found: Comparison | Wins, style: str, breakdowns: Sequence[PairedBreakdown] = (), classes: int | None = None
+) -> None:
+    """Print the result as sentences, then its tables and notes. LaTeX is the tables alone, CSV a row a difference.
+
+    `classes` bounds the rows of the table of classes; JSON and CSV have all.
+    """
+    from bench.reports.breakdown_tables import paired_tables
     from bench.reports.leaderboard import records_to_csv
     from bench.reports.tables import difference_tables, to_latex_table, to_markdown_table
 
-    tables = difference_tables(found)
+    tables = [*difference_tables(found, classes), *(table for one in breakdowns for table in paired_tables(one))]
+    sentences = [*found.sentences, *(one.sentence for one in breakdowns)]
     if style == "json":
-        print_json(found.to_json())
+        print_json({**found.to_json(), **{one.view: one.to_json() for one in breakdowns}})
     elif style == "csv":
-        records = found.records()
+        records = [*found.records(), *(record for one in breakdowns for record in one.records())]
         print_text(records_to_csv(records, list(records[0])).rstrip())
     elif style == "latex":
         print_text("\n".join(map(to_latex_table, tables)).rstrip())
     elif style == "md":
-        said = "\n".join(f"- {sentence}" for sentence in found.sentences)
+        said = "\n".join(f"- {sentence}" for sentence in sentences)
         print_text("\n".join([said, *(f"\n### {one.title}\n\n{to_markdown_table(one)}" for one in tables)]).rstrip())
     else:
-        print_text("\n".join(found.sentences))
+        print_text("\n".join(sentences))
         print_tables(tables)
         print_note("\n".join(found.notes))
 

@@ -1,4 +1,4 @@
-"""Percentile bootstrap of PQ, SQ, RQ and mIoU over images, or over groups of images (Efron, 1979).
+"""Percentile bootstrap of statistics of sums, as PQ and mIoU, over images or groups of images (Efron, 1979).
 
 A replicate draws as many images as there are, with replacement. Its sums are those of the images times how often each
 was drawn.
@@ -51,14 +51,14 @@ def resample(
     by_group: bool = False,
     workers: int = 2,
     of: Statistic | None = None,
-    needs: Sequence[str] = PARTS,
+    needs: Sequence[str] | None = None,
 ) -> list[Draws]:
     """Draw replicates of all runs together; return (rows, replicates) for each run.
 
-    `quantities` computes the rows from sums unless another statistic is given, which `needs` these of PARTS. Raise
-    DataError if the runs are not of the same images.
+    `quantities` computes the rows from sums unless another statistic is given, which `needs` these of the names of the
+    sums, or all. Raise DataError if the runs are not of the same images.
     """
-    made = of or quantities
+    made, needs = of or quantities, needs or runs[0].names
     if any(run.image_ids != runs[0].image_ids for run in runs):
         raise DataError("the runs are not of the same images: compare runs that share a comparability key")
     drawn_from = [run.by_group() for run in runs] if by_group else runs
@@ -70,7 +70,7 @@ def resample(
         # The seed is of the block and not of the thread, and all runs share its draws: differences are paired.
         counts = _counts(units, block[1], np.random.SeedSequence(seed, spawn_key=(block[0],)))
         # By the number of all parts, so that a statistic of few of them has the same sums to the last bit.
-        step = max(1, SMALL_PRODUCT // (len(PARTS) * len(runs) * block[1]))
+        step = max(1, SMALL_PRODUCT // (len(runs[0].names) * len(runs) * block[1]))
         sums = np.split(_sums(columns, counts, step), len(runs))
         return [made(dict(zip(needs, one, strict=True)), run.categories) for one, run in zip(sums, runs, strict=True)]
 
@@ -82,7 +82,7 @@ def resample(
 def _columns(runs: Sequence[ImageSums], needs: Sequence[str]) -> list[tuple[Ints, NDArray[np.float32]]]:
     """Return, for each category, the images with it in any run, (n,), and their sums, (runs * needs, n)."""
     # Most categories are absent from most images; only the others are multiplied.
-    found, rows, images = [], [PARTS.index(name) for name in needs], len(runs[0].image_ids)
+    found, rows, images = [], [runs[0].names.index(name) for name in needs], len(runs[0].image_ids)
     bounds = [np.searchsorted(run.cells, np.arange(len(run.categories) + 1) * images) for run in runs]
     for c in range(len(runs[0].categories)):
         parts = [slice(*bound[c : c + 2]) for bound in bounds]
@@ -126,33 +126,39 @@ def quantities(part: Sums, categories: Categories) -> NDArray[np.floating]:
     The rows are MEANS, then the PQ of each category.
     """
     occurs = part["halves"] > 0
-    pq, rq = (_ratio(part[name], part["halves"], occurs) for name in ("iou", "tp"))
-    sq = np.where(occurs & (part["tp"] == 0), 0, _ratio(part["iou"], part["tp"], part["tp"] > 0))
+    pq, rq = (ratio(part[name], part["halves"], occurs) for name in ("iou", "tp"))
+    sq = np.where(occurs & (part["tp"] == 0), 0, ratio(part["iou"], part["tp"], part["tp"] > 0))
     things = categories.isthing
     ious = (
-        _ratio(part[f"{kind}_hits"], part[f"{kind}_union"], part[f"{kind}_occurs"] > 0)
+        ratio(part[f"{kind}_hits"], part[f"{kind}_union"], part[f"{kind}_occurs"] > 0)
         for kind in ("semantic", "panoptic")
     )
-    means = [_mean(rows) for rows in (pq, sq, rq, pq[things], pq[~things], *ious)]
+    means = [mean_of_classes(rows) for rows in (pq, sq, rq, pq[things], pq[~things], *ious)]
     return np.concatenate([np.stack(means), pq])
 
 
 def mean_pq(part: Sums, categories: Categories) -> NDArray[np.floating]:
     """Compute only the first row of `quantities` from the sums of PQ_PARTS: (1, n), the PQ of all categories."""
-    return _mean(_ratio(part["iou"], part["halves"], part["halves"] > 0))[None]
+    return mean_of_classes(ratio(part["iou"], part["halves"], part["halves"] > 0))[None]
 
 
-def _ratio(
-    above: NDArray[np.floating], below: NDArray[np.floating], defined: NDArray[np.bool_]
-) -> NDArray[np.floating]:
+def ratio(above: NDArray[np.floating], below: NDArray[np.floating], defined: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Divide, with NaN where undefined."""
     quotient: NDArray[np.floating] = above / np.where(defined, below, below.dtype.type(1))
     quotient[~defined] = np.nan
     return quotient
 
 
-def _mean(rows: NDArray[np.floating]) -> NDArray[np.floating]:
+def mean_of_classes(rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the mean of the defined categories, (C, n) → (n,), NaN if there are none."""
     count = np.isfinite(rows).sum(axis=0)
     return np.where(count > 0, np.nansum(rows, axis=0) / np.maximum(count, 1), np.nan)
+
+
+def means_of_groups(rows: NDArray[np.floating], categories: Categories) -> NDArray[np.floating]:
+    """Return the means over all, thing and stuff categories, as in `GROUPS`: (C, n) → (3, n)."""
+    things = categories.isthing
+    return np.stack([mean_of_classes(group) for group in (rows, rows[things], rows[~things])])
 
 
 def point_estimates(run: ImageSums) -> NDArray[np.floating]:

@@ -24,8 +24,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bench.metrics.bootstrap import Sums, means_of_groups, ratio
 from bench.metrics.columns import NO_SEGMENTS, Columns, Ints, counted
+from bench.metrics.image_statistics import Amounts, ImageSums
 from bench.metrics.matching import MatchedRows, Protocol, match_rows, pair_ious
 from bench.metrics.pq import FIXED_POINT_ONE, PQStat, by_group, mean, pq_stats
 from bench.types import Categories
@@ -124,6 +127,27 @@ def error_table(columns: Columns, categories: Categories, protocol: Protocol = "
     return ErrorTable(
         categories, tuple(_class_errors(stats.get(c.id, PQStat()), fn[c.id], fp[c.id]) for c in categories)
     )
+
+
+def error_sums(columns: Columns, categories: Categories, protocol: Protocol = "coco") -> ImageSums:
+    """Return, of each image, TP + FP/2 + FN/2 as "halves" and what of it each error type loses."""
+    columns.require("overlap", NO_SEGMENTS)
+    rows = match_rows(columns, protocol=protocol)
+    kinds = assign_error_types(columns, rows, protocol)
+    parts = {
+        kind: Amounts(rows.only(np.zeros(len(rows.truth), bool), kinds.fp == k, kinds.fn == k), tp=0, fp=0.5, fn=0.5)
+        for k, kind in enumerate(ERROR_TYPES)
+    }
+    parts["mask quality"] = Amounts(rows, tp=1 - rows.iou, fp=0, fn=0)
+    parts["halves"] = Amounts(rows, tp=1, fp=0.5, fn=0.5)
+    return ImageSums.of_segments(columns, categories, parts)
+
+
+def losses(part: Sums, categories: Categories) -> NDArray[np.floating]:
+    """Compute the loss of each type in each of GROUPS from `error_sums`: (8 * 3, n), NaN if undefined."""
+    occurs = part["halves"] > 0
+    shares = (ratio(part[kind], part["halves"], occurs) for kind in ERROR_TYPES)
+    return np.concatenate([means_of_groups(share, categories) for share in shares])
 
 
 def _counts(category_ids: Ints, kinds: Ints) -> dict[int, Counter[str]]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import DataError
 from bench.metrics.boundary import BoundarySums
 from bench.metrics.columns import Cells, Columns, Ints
-from bench.metrics.matching import Protocol, match_rows
+from bench.metrics.matching import MatchedRows, Protocol, match_rows
 from bench.metrics.pq import Ignored, PQStat, ignored_of, pq_stats, stats_by
 from bench.metrics.semantic import Rule
 from bench.types import Categories
@@ -58,11 +59,20 @@ PARTS = (
 Parts = NDArray[np.float64]  # (len(PARTS), C, N)
 
 
+class Amounts(NamedTuple):
+    """What each true positive, false positive and false negative of `rows` adds to a sum: one number, or (n,)."""
+
+    rows: MatchedRows
+    tp: ArrayLike
+    fp: ArrayLike
+    fn: ArrayLike
+
+
 @dataclass(frozen=True, eq=False)
 class ImageSums:
-    """Additive sums of each image, for resampling, images sorted by id.
+    """Additive sums of each image by their `names`, for resampling, images sorted by id.
 
-    An image has few of the categories: `values` is (len(PARTS), n), for the `cells` category · N + image, rising.
+    An image has few of the categories: `values` is (len(names), n), for the `cells` category · N + image, rising.
     """
 
     categories: Categories
@@ -70,35 +80,62 @@ class ImageSums:
     groups: tuple[str, ...]
     cells: Ints
     values: Parts
+    names: tuple[str, ...] = PARTS
 
     @classmethod
     def of_parts(
-        cls, categories: Categories, image_ids: Sequence[str], groups: Sequence[str], parts: Parts
-    ) -> ImageSums:
-        """Build from (len(PARTS), C, N) sums."""
-        flat = parts.reshape(len(PARTS), parts.shape[1] * parts.shape[2])
+        cls, categories: Categories, image_ids: Sequence[str], groups: Sequence[str], parts: Parts,
+        names: tuple[str, ...] = PARTS,
+    ) -> ImageSums:  # fmt: skip
+        """Build from (len(names), C, N) sums."""
+        flat = parts.reshape(len(names), parts.shape[1] * parts.shape[2])
         cells = np.flatnonzero(flat.any(axis=0))
-        return cls(categories, tuple(image_ids), tuple(groups), cells, flat[:, cells])
+        return cls(categories, tuple(image_ids), tuple(groups), cells, flat[:, cells], names)
+
+    @classmethod
+    def of_segments(cls, columns: Columns, categories: Categories, parts: Mapping[str, Amounts]) -> ImageSums:
+        """Add up amounts by name. Segments of unknown predicted categories are left out."""
+        order, place = _by_id(columns)
+        truth, predicted = columns.class_indices(categories)
+        of_truth = truth * len(order) + place[columns.truth.image]
+        of_prediction = predicted * len(order) + place[columns.predicted.image]
+        found = [
+            (np.full(len(at), row), at, np.broadcast_to(amount, at.shape))
+            for row, (rows, tp, fp, fn) in enumerate(parts.values())
+            for at, amount in ((of_truth[rows.truth], tp), (of_prediction[rows.fp], fp), (of_truth[rows.fn], fn))
+        ]
+        row, at, amounts = (np.concatenate(column) for column in zip(*found, strict=True))
+        known = at < len(categories) * len(order)
+        cells, cell = np.unique(at[known], return_inverse=True)
+        values = np.bincount(row[known] * len(cells) + cell, amounts[known], len(parts) * len(cells)).astype(float)
+        names, groups = (tuple(column[k] for k in order) for column in (columns.image_ids, columns.groups))
+        return cls(categories, names, groups, cells, values.reshape(len(parts), len(cells)), tuple(parts))
 
     @property
     def parts(self) -> Parts:
         """All sums with their zeros: (len(PARTS), C, N)."""
-        found = np.zeros((len(PARTS), len(self.categories) * len(self.image_ids)))
+        found = np.zeros((len(self.names), len(self.categories) * len(self.image_ids)))
         found[:, self.cells] = self.values
-        return found.reshape(len(PARTS), len(self.categories), len(self.image_ids))
+        return found.reshape(len(self.names), len(self.categories), len(self.image_ids))
 
     def by_group(self) -> ImageSums:
         """Return the sums of each group in place of each image."""
         names, groups, parts = sorted(set(self.groups)), np.array(self.groups), self.parts
         summed = np.stack([parts[..., groups == name].sum(axis=2) for name in names], axis=2)
-        return self.of_parts(self.categories, names, names, summed)
+        return self.of_parts(self.categories, names, names, summed, self.names)
+
+
+def _by_id(columns: Columns) -> tuple[list[int], Ints]:
+    """Return the places of the images in the order of their ids, and the place of each in that order."""
+    # Sorted by id, so that the draws of a bootstrap meet the same images in every run.
+    order = sorted(range(len(columns.image_ids)), key=lambda k: columns.image_ids[k])
+    return order, np.argsort(order)
 
 
 def image_sums(columns: Columns, categories: Categories, rule: Rule, protocol: Protocol = "coco") -> ImageSums:
     """Compute the sums of each image; `rule` is for the semantic output, as in the score."""
-    # Sorted by id, so that the draws of a bootstrap meet the same images in every run.
-    order = sorted(range(len(columns.image_ids)), key=lambda k: columns.image_ids[k])
-    place, images = np.argsort(order), len(order)
+    order, place = _by_id(columns)
+    images = len(order)
     stats = image_stats(columns, categories, protocol)
     segments = [(one.iou_sum, one.tp, one.tp + 0.5 * one.fp + 0.5 * one.fn) for one in stats.values()]
     at = np.array([index * images + place[image] for image, index in stats], dtype=np.int64)

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bench.metrics.bootstrap import Sums, means_of_groups, ratio
 from bench.metrics.columns import NO_SEGMENTS, Columns, Ints
+from bench.metrics.image_statistics import Amounts, ImageSums
 from bench.metrics.matching import MatchedRows, Protocol, match_rows
 from bench.metrics.pq import PQStat, PQTable, pq_stats, pq_table
 from bench.types import Categories
@@ -38,14 +41,13 @@ RELATIVE = Bins(("below 0.1 %", "0.1 to 1 %", "1 to 10 %", "10 % and more"), (0.
 BINS: Mapping[str, Bins] = {"coco": COCO, "relative": RELATIVE}
 
 
-def size_tallies(columns: Columns, rows: MatchedRows, bins: Bins) -> list[dict[int, PQStat]]:
-    """Return category id → PQStat for each bin."""
+def split_by_size(columns: Columns, rows: MatchedRows, bins: Bins) -> list[MatchedRows]:
+    """Return the matching of each bin."""
     truth, predicted = (
         bins.places(side.area, columns.image_px[side.image]) for side in (columns.truth, columns.predicted)
     )
     return [
-        pq_stats(columns, rows.only(truth[rows.truth] == k, predicted[rows.fp] == k, truth[rows.fn] == k))
-        for k in range(len(bins.names))
+        rows.only(truth[rows.truth] == k, predicted[rows.fp] == k, truth[rows.fn] == k) for k in range(len(bins.names))
     ]
 
 
@@ -98,4 +100,31 @@ def size_table(columns: Columns, categories: Categories, protocol: Protocol = "c
     """Compute the PQ of each bin."""
     columns.require("overlap", NO_SEGMENTS)
     rows = match_rows(columns, protocol=protocol)
-    return SizeTable(categories, {kind: tuple(size_tallies(columns, rows, bins)) for kind, bins in BINS.items()})
+    found = {kind: split_by_size(columns, rows, bins) for kind, bins in BINS.items()}
+    totals = {kind: tuple(pq_stats(columns, own) for own in matchings) for kind, matchings in found.items()}
+    return SizeTable(categories, totals)
+
+
+def size_sums(columns: Columns, categories: Categories, protocol: Protocol = "coco") -> ImageSums:
+    """Return, of each image and bin, the sum of IoU, TP + FP/2 + FN/2 and segments of the truth, for `size_quality`."""
+    columns.require("overlap", NO_SEGMENTS)
+    rows = match_rows(columns, protocol=protocol)
+    parts = {}
+    for bins in BINS.values():
+        for name, own in zip(bins.names, split_by_size(columns, rows, bins), strict=True):
+            parts[f"iou {name}"] = Amounts(own, tp=own.iou, fp=0, fn=0)
+            parts[f"halves {name}"] = Amounts(own, tp=1, fp=0.5, fn=0.5)
+            parts[f"truth {name}"] = Amounts(own, tp=1, fp=0, fn=1)
+    return ImageSums.of_segments(columns, categories, parts)
+
+
+def size_quality(part: Sums, categories: Categories) -> NDArray[np.floating]:
+    """Compute the PQ of each bin of BINS in each of GROUPS from `size_sums`: (7 * 3, n), NaN if undefined."""
+    found = []
+    for bins in BINS.values():
+        nowhere = sum(part[f"truth {name}"] for name in bins.names) == 0
+        for name in bins.names:
+            # The classes of `SizeTable.table`.
+            counted = (part[f"halves {name}"] > 0) & ((part[f"truth {name}"] > 0) | nowhere)
+            found.append(means_of_groups(ratio(part[f"iou {name}"], part[f"halves {name}"], counted), categories))
+    return np.concatenate(found)

@@ -6,11 +6,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.analysis.choice import Candidate, Choice
+from bench.analysis.paired_breakdown import PairedBreakdown
 from bench.analysis.rules import RuleBoard
 from bench.metrics.errors import ERROR_TYPES
 from bench.metrics.pq import GROUPS
 from bench.metrics.rules import RULES
-from bench.reports.tables import UNDEFINED, Table, interval, interval_tables, percent
+from bench.reports.tables import (
+    UNDEFINED,
+    Table,
+    comparison_rows,
+    corrected_p,
+    interval,
+    interval_tables,
+    percent,
+)
 
 # Shorter names, so that the table fits into a terminal.
 HEADERS = {"misclassified": "wrong class"}
@@ -194,6 +203,28 @@ def _place(one: Candidate) -> str:
     if not one.dominated_by:
         return "front" if one.front else "not timed"
     return f"beaten by {one.dominated_by}" + ("" if one.surely else ", PQ not shown to be lower")
+
+
+def paired_tables(found: PairedBreakdown) -> list[Table]:
+    """Return the rows of a breakdown in both runs with their differences, a table for each of GROUPS."""
+    what = {
+        "errors": "Points of PQ lost to each type of error",
+        "by_size": "PQ by size: area (px) small < 32² ≤ medium < 96² ≤ large, or share of the image",
+    }[found.view]
+    columns = ("", "A", "B", "B − A", "95 % of B − A", "p (Holm)", "95 % of A", "95 % of B")
+    titles = {"all": "all classes", "things": "thing classes", "stuff": "stuff classes"}
+    return [
+        Table(
+            f"{what}, {titles[group]} (p: two-sided, Holm's correction for "
+            f"{sum(row.p_holm is not None for row in rows)} rows)",
+            columns,
+            tuple(
+                (*cells[:5], corrected_p(row.p_holm, found.replicates), *cells[6:])
+                for cells, row in zip(comparison_rows(rows, found.replicates), rows, strict=True)
+            ),
+        )
+        for group, rows in found.groups.items()
+    ]
 
 
 TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[Table]]] = {

@@ -189,30 +189,31 @@ def places(estimates: Iterable[Estimate]) -> int:
     return max(1, decimals(*max(widths, key=lambda ends: ends[1] - ends[0]))) if widths else 1
 
 
-def difference_tables(found: Comparison | Wins) -> list[Table]:
-    return comparison_tables(found) if isinstance(found, Comparison) else [wins_table(found)]
+def difference_tables(found: Comparison | Wins, classes: int | None = None) -> list[Table]:
+    return comparison_tables(found, classes) if isinstance(found, Comparison) else [wins_table(found)]
 
 
-def comparison_tables(found: Comparison) -> list[Table]:
+def comparison_tables(found: Comparison, classes: int | None = None) -> list[Table]:
+    """Return the means, and the PQ of so many classes with the largest differences, or of all."""
     over = f"{found.groups} groups" if found.by_group else f"{found.images} images"
     confidence = f"{100 * found.confidence:g} %"
     title = f"A = {found.a}, B = {found.b} on {found.dataset}: percent, {confidence} intervals over {over}"
     head = ("A", "B", "B − A", f"{confidence} of B − A", "P(B > A)", f"{confidence} of A", f"{confidence} of B")
-    means = _comparison_rows(found.means, found.replicates)
-    classes = _comparison_rows(found.classes, found.replicates)
-    support = [str(row.support) for row in found.classes]
-    return [
-        Table(title, ("", *head), means),
-        Table(
-            "PQ of each class, largest difference first (truth: segments; p: two-sided, Holm's correction for "
-            f"{sum(row.p_holm is not None for row in found.classes)} classes)",
-            ("class", *head[:4], "p (Holm)", "truth", *head[5:]),
-            tuple(
-                (*cells[:5], _p_value(row.p_holm, found.replicates), count, *cells[6:])
-                for cells, row, count in zip(classes, found.classes, support, strict=True)
-            ),
+    means = comparison_rows(found.means, found.replicates)
+    shown = found.classes[:classes]
+    named = sum(row.p_holm is not None for row in found.classes)
+    whole = len(shown) == len(found.classes)
+    which = "each class" if whole else f"{len(shown)} of {len(found.classes)} classes (--per-class: all)"
+    of_classes = Table(
+        f"PQ of {which}, largest difference first (truth: segments; p: two-sided, "
+        f"Holm's correction for {named} classes)",
+        ("class", *head[:4], "p (Holm)", "truth", *head[5:]),
+        tuple(
+            (*cells[:5], corrected_p(row.p_holm, found.replicates), str(row.support), *cells[6:])
+            for cells, row in zip(comparison_rows(shown, found.replicates), shown, strict=True)
         ),
-    ]
+    )
+    return [Table(title, ("", *head), means), *([of_classes] if shown else [])]
 
 
 def wins_table(found: Wins) -> Table:
@@ -236,13 +237,14 @@ def _win(found: Wins, row: int, column: int, places: int) -> str:
     return f"{value(delta, places, '+')}{mark} ({ends(delta, places, '+')})"
 
 
-def _p_value(p: float | None, replicates: int) -> str:
+def corrected_p(p: float | None, replicates: int) -> str:
+    """Format a p value; below what so many replicates can show, it becomes a bound."""
     if p is None:
         return UNDEFINED
     return f"< {max(0.001, 10 / replicates):g}" if p < max(0.001, 10 / replicates) else f"{p:.3f}"
 
 
-def _comparison_rows(rows: Sequence[Difference], replicates: int) -> tuple[tuple[str, ...], ...]:
+def comparison_rows(rows: Sequence[Difference], replicates: int) -> tuple[tuple[str, ...], ...]:
     """Return name, A, B, B − A, its interval, P(B > A), and the intervals of A and B."""
     of_delta, of_values = places(row.delta for row in rows), places(e for row in rows for e in (row.a, row.b))
     return tuple(

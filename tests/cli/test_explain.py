@@ -42,10 +42,14 @@ def test_the_views_as_tables(scored: Path, call: Call) -> None:
         assert text in answer.out
 
 
-def test_compare_with_itself_and_with_another(place: Place, scored: Path, call: Call) -> None:
+def score_damaged(place: Place, call: Call) -> None:
     given = ["--dataset", "cityscapes", "--data-root", place.data, "--predictions", place.folder / "worse"]
     assert call("data", "damage", "cityscapes:val", "--out", given[-1], "--data-root", place.data).code == 0
     assert call("score", *given, "--out", place.out).code == 0
+
+
+def test_compare_with_itself_and_with_another(place: Place, scored: Path, call: Call) -> None:
+    score_damaged(place, call)
     same = json.loads(call("compare", scored, scored, "--json").out)
     assert {same[name]["difference"] for name in MEANS} == {0}
     assert {same[name]["p_better"] for name in MEANS} == {0.5}
@@ -74,10 +78,49 @@ def test_compare_with_itself_and_with_another(place: Place, scored: Path, call: 
     assert call("compare", scored).code == 2
 
 
+def test_compare_by_errors_and_size_has_the_values_of_show(place: Place, scored: Path, call: Call) -> None:
+    score_damaged(place, call)
+    plain = json.loads(call("compare", scored, place.out, "--json").out)
+    answer = call("compare", scored, place.out, "--errors", "--by-size", "--json")
+    assert (answer.code, answer.err) == (0, "")
+    found = json.loads(answer.out)
+    assert {name: value for name, value in found.items() if name not in ("errors", "by_size")} == plain
+    for key, run in (("a", scored), ("b", place.out)):
+        shown = json.loads(call("show", run, "--errors", "--by-size", "--json").out)
+        bins = [row for rows in shown["by_size"].values() for row in rows]
+        for group in ("all", "things", "stuff"):
+            assert {row["name"]: row[key] for row in found["errors"][group]} == shown["errors"][group]["loss"]
+            sizes = {row["bin"]: row["PQ"][group]["PQ"] for row in bins}
+            assert {row["name"]: row[key] for row in found["by_size"][group]} == sizes
+    for row in (row for view in ("errors", "by_size") for row in found[view]["all"] if row["difference"] is not None):
+        assert row["difference"] == pytest.approx(row["b"] - row["a"], abs=1e-12)
+        assert row["interval"][0] - 1e-6 <= row["difference"] <= row["interval"][1] + 1e-6
+    lost = {row["name"]: row for row in found["errors"]["all"]}
+    assert lost["spurious"]["p_holm"] < 0.05 and "p_better" not in lost["spurious"]
+    assert "worse loses " in found["errors"]["verdict"] and " less to spurious segments (" in found["errors"]["verdict"]
+    itself = json.loads(call("compare", scored, scored, "--errors", "--json").out)["errors"]
+    assert itself["verdict"] == "0 of 8 types of error differ after Holm's correction for 8 comparisons"
+    assert {row["difference"] for row in itself["all"]} == {0}
+
+
+def test_the_tables_of_a_comparison(place: Place, scored: Path, call: Call) -> None:
+    score_damaged(place, call)
+    plain, whole = (call("compare", scored, place.out, *option).out for option in ((), ("--per-class",)))
+    assert "10 of 19 classes (--per-class: all)" in plain and "PQ of each class" in whole
+    assert len(whole.splitlines()) == len(plain.splitlines()) + 9
+    errors = call("compare", scored, place.out, "--errors").out
+    assert "types of error differ" in errors and "lost to each type of error, thing classes" in errors
+    assert "largest difference first" not in errors and "by size" not in errors
+    rows = call("compare", scored, place.out, "--by-size", "--format", "csv").out.splitlines()
+    assert len(rows) == 1 + len(MEANS) + 19 + 3 * 7 and sum(row.startswith("by_size stuff,") for row in rows) == 7
+    few = call("compare", scored, place.out, "--errors", "--replicates", 100).out
+    assert "100 replicates are too few to show one: give 320 or more by --replicates" in few
+    refused = call("compare", scored, place.out, scored, "--errors", "--per-class")
+    assert (refused.code, refused.out) == (2, "") and "3 runs: --per-class, --errors" in refused.err
+
+
 def test_three_runs_are_a_matrix_of_wins(place: Place, scored: Path, call: Call) -> None:
-    given = ["--dataset", "cityscapes", "--data-root", place.data, "--predictions", place.folder / "worse"]
-    assert call("data", "damage", "cityscapes:val", "--out", given[-1], "--data-root", place.data).code == 0
-    assert call("score", *given, "--out", place.out).code == 0
+    score_damaged(place, call)
     pair = json.loads(call("compare", place.out, scored, "--json").out)
     found = json.loads(call("compare", scored, place.out, scored, "--json").out)
     values = [run["value"] for run in found["runs"]]

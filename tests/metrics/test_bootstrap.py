@@ -6,9 +6,12 @@ import os
 
 import numpy as np
 import pytest
+from planted import planted_scene
 from scenes import SPACE
 from test_score import image_lines
 
+from bench.analysis.comparison import corrected, differences, verdict
+from bench.analysis.paired_breakdown import VIEWS
 from bench.errors import DataError
 from bench.metrics import bootstrap
 from bench.metrics.bootstrap import (
@@ -24,6 +27,7 @@ from bench.metrics.bootstrap import (
 from bench.metrics.columns import Columns
 from bench.metrics.image_statistics import PARTS, ImageSums, image_sums
 from bench.metrics.score import score
+from bench.overlap import Overlap
 from bench.types import Categories, Category
 
 POPULATIONS = int(os.environ.get("BENCH_POPULATIONS", "1000"))
@@ -64,6 +68,30 @@ def test_a_replicate_is_the_score_of_the_images_drawn() -> None:
             drawn = [line for line, n in zip(lines, counts[:, k].astype(int), strict=True) for _ in range(n)]
             own = draws[:, block * bootstrap.BLOCK + k]
             np.testing.assert_allclose(own, numbers(drawn), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("view", list(VIEWS))
+def test_a_replicate_of_a_breakdown_is_that_of_the_images_drawn(view: str) -> None:
+    rng, asked = np.random.default_rng(2), VIEWS[view]
+    overlaps = [Overlap.of(scene.truth, scene.prediction) for scene in (planted_scene(rng) for _ in range(6))]
+    planted = [{"image_id": f"p{k}", "group": "pq"[k % 2], "overlap": one} for k, one in enumerate(overlaps)]
+    lines = [*image_lines(3), *planted]
+
+    def points(lines: list[dict]) -> np.ndarray:
+        columns = Columns.of(lines, SPACE)
+        return np.array([*asked.points(asked.table(columns, SPACE, "coco").to_json())], dtype=float)
+
+    sums = asked.sums(Columns.of(lines[::-1], SPACE), SPACE, "coco")
+    assert sums.image_ids == tuple(line["image_id"] for line in lines) and sums.groups[:5] == (*"gggpq",)
+    for by_group, units in ((False, [[line] for line in lines]), (True, [lines[:3], lines[3::2], lines[4::2]])):
+        (draws,) = resample([sums], replicates=12, seed=5, by_group=by_group, of=asked.statistic)
+        counts = bootstrap._counts(len(units), 12, np.random.SeedSequence(5, spawn_key=(0,)))
+        for k, times in enumerate(counts.T.astype(int)):
+            drawn = [line for unit, n in zip(units, times, strict=True) for line in unit * n]
+            np.testing.assert_allclose(draws[:, k], points(drawn), rtol=0, atol=1e-6)
+        assert len(draws) == 3 * len(asked.rows) and np.isfinite(draws).any(axis=1).mean() > 0.4
+    whole = asked.statistic(dict(zip(sums.names, sums.parts.sum(axis=2, keepdims=True), strict=True)), SPACE)
+    np.testing.assert_allclose(whole[:, 0], points(lines), rtol=0, atol=1e-12)
 
 
 def test_the_same_seed_gives_the_same_replicates_on_any_number_of_threads() -> None:
@@ -156,6 +184,26 @@ def test_intervals_cover_on_a_few_populations() -> None:
     """50 populations of coverage 0.95: fewer than 42 hits has a chance of about 1 in 1,000."""
     for share in coverage(50, images=200, replicates=200):
         assert share >= 42 / 50
+
+
+def test_equal_models_rarely_differ_and_unlike_ones_do() -> None:
+    """40 null comparisons, in which a coin per image swaps two models: more than 8 called different has a chance of
+    about 1 in 5,000 at a rate of 5 %."""
+    called, named, seen = 0, 0, 0
+    for k in range(40):
+        rng = np.random.default_rng([11, k])
+        one, other = sample(rng, 200)
+        heads = rng.random(200) < 0.5
+        for null, pair in ((True, (np.where(heads, one, other), np.where(heads, other, one))), (False, (one, other))):
+            runs = [as_sums(parts) for parts in pair]
+            draws = resample(runs, replicates=200, seed=k, workers=1)
+            rows = differences([point_estimates(run) for run in runs], draws)
+            differs = not verdict("a", "b", rows[0][2]).startswith("no difference")
+            called, seen = called + (null and differs), seen + (not null and differs)
+            classes = corrected([""] * 3, rows[len(MEANS) :], 200)
+            named += null and any(row.sure for row in classes)
+    assert called <= 8 and named <= 8
+    assert seen >= 30
 
 
 @pytest.mark.parity

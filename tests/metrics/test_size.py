@@ -8,8 +8,8 @@ from test_score import image_lines
 from bench.metrics import size
 from bench.metrics.columns import Columns
 from bench.metrics.matching import match_rows
-from bench.metrics.pq import pq_stat, pq_table, sum_stats
-from bench.metrics.size import BINS, Bins, size_table, size_tallies
+from bench.metrics.pq import pq_stat, pq_stats, pq_table, sum_stats
+from bench.metrics.size import BINS, Bins, size_table, split_by_size
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
 
@@ -53,7 +53,7 @@ def test_pairs_go_by_the_truth_and_false_positives_by_their_own_area() -> None:
     prediction = panoptic(strip((1, 9), (2, 3), (3, 8)), {1: thing, 2: thing, 3: SegmentInfo(2)})
     bins = Bins(("small", "large"), (10,), relative=False)
     columns = Columns.of_overlap(Overlap.of(truth, prediction))
-    small, large = size_tallies(columns, match_rows(columns), bins)
+    small, large = (pq_stats(columns, rows) for rows in split_by_size(columns, match_rows(columns), bins))
     assert (large[1].tp, large[1].fn, large[1].iou_sum) == (1, 0, 0.75)
     assert (small[1].fp, small[1].fn) == (1, 1)
     assert small[2].fp == 1  # 4 of its 8 px on void are not more than half: not forgiven
