@@ -85,12 +85,17 @@ def choose_among(
     max_ms: float | None = None,
     max_gb: float | None = None,
     refused: Callable[[Run], str] = lambda run: "",
+    matrix: Wins | None = None,
 ) -> Choice:
-    """Choose among runs on the same ground truth. Raises NotComparable if they are not, or not of one hardware."""
+    """Choose among runs on the same ground truth; `matrix` are their wins, if they are known.
+
+    Raises NotComparable if they are of different ground truth, or their latencies of different hardware.
+    """
     names = labels(runs)
     timings = {name: read_timing(run.folder) for name, run in zip(names, runs, strict=True)}
     hardware = _one_hardware(timings)
-    matrix = wins(runs, names) if len(runs) > 1 else None
+    if matrix is None and len(runs) > 1:
+        matrix = wins(runs, names)
     pq = dict(zip(matrix.names, matrix.PQ, strict=True)) if matrix else {}
     listed = [_candidate(name, run, timings[name], pq.get(name)) for name, run in zip(names, runs, strict=True)]
     reasons = {one.name: refused(run) or _beyond(one, max_ms, max_gb) for one, run in zip(listed, runs, strict=True)}

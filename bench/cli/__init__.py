@@ -19,7 +19,7 @@ COMMANDS = {
     "run": ("run", "merge", "demo"),
     "score": ("score", "convert"),
     "predict": ("predict",),
-    "inspect": ("show", "compare", "leaderboard", "report", "datasets", "doctor"),
+    "inspect": ("show", "compare", "choose", "leaderboard", "report", "datasets", "doctor"),
     "ledger": ("ledger", "reproduce"),
     "suite": ("suite", "check"),
     "verify": ("verify",),

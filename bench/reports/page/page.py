@@ -29,7 +29,7 @@ from bench.reports.views.cost import scatters
 from bench.reports.views.errors import confusions, sizes
 from bench.reports.views.label_maps import map_views
 from bench.reports.views.provenance import provenance_rows
-from bench.reports.views.runs import RunView
+from bench.reports.views.runs import RunView, advice
 
 TEMPLATES = Path(__file__).parent / "template"
 SCRIPTS = ("classes.js", "pictures.js", "gallery.js")
@@ -90,6 +90,7 @@ def page_values(
         "kinds": ERROR_TYPES,
         "beside": beside,
         "plots": {plot.name: plot for plot in plots},
+        "advice": advice(views, paired),
         "differences": None if paired is None else (paired.sentences, difference_tables(paired)),
         **_numbers(views),
         **_pictures(views, gallery),

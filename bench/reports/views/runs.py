@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis import breakdown
+from bench.analysis.choice import choose_among
 from bench.analysis.comparison import Comparison, compare
 from bench.analysis.ranking import row_of
 from bench.analysis.wins import Wins, wins
+from bench.errors import NotComparable
 from bench.metrics.errors import ERROR_TYPES
 from bench.metrics.score import HEADLINE, Score
 from bench.reports.tables import giga, millions
@@ -80,6 +82,16 @@ def _views(run: Run) -> dict[str, Mapping[str, Any]]:
         return {}
     segments = ("errors", "by_size") if run.score.PQ.all.n else ()
     return {view: breakdown.breakdown(run, view) for view in (*segments, "confusion", "intervals")}
+
+
+def advice(views: Sequence[RunView], paired: Comparison | Wins | None) -> tuple[str, ...]:
+    """Return which run to take, as sentences; of several runs with a PQ, else none."""
+    if paired is None:
+        return ()
+    try:
+        return choose_among([view.run for view in views], matrix=paired if isinstance(paired, Wins) else None).sentences
+    except NotComparable as error:
+        return (f"No run is recommended: {error}.",)
 
 
 def differences(views: Sequence[RunView]) -> Comparison | Wins | None:
