@@ -134,9 +134,9 @@ def write_run(folder: Path, run: int, images: int) -> None:
     accumulator = RunAccumulator(CATEGORIES, RULES)
     with RunWriter(folder, meta, fresh=True) as writer:
         for k in range(images):
-            scored = accumulator.score_line(line(k, run))
+            scored = accumulator.score_lines([line(k, run)])
             accumulator.add(scored)
-            writer.append(scored.image_id, scored.text, {"total": 0.01})
+            writer.append(scored.image_ids, scored.texts, [{"total": 0.01}])
         accumulator.complete(writer, ids)
 
 

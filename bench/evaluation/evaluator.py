@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bench.datasets.label_maps import LabelMap, remap_prediction
 from bench.errors import ModelError, PartialRun, describe_error
@@ -19,7 +19,7 @@ from bench.io.truth_runs import TruthRuns, prune
 from bench.models.adapter import Adapter
 from bench.models.devices import is_out_of_memory
 from bench.parallel import WORKERS, batches, forked_map, ordered_map
-from bench.results.accumulator import ScoredBatch, ScoredLine
+from bench.results.accumulator import ScoredLines
 from bench.results.image_line import image_line, image_line_from_files
 from bench.results.prediction_writer import PredictionWriter
 from bench.results.predictions import CocoFiles, Keep, PredictionFolder, Predictions
@@ -29,10 +29,8 @@ from bench.types import Categories, Prediction, ProgressCallback, Sample
 FORK_FROM = 50
 AT_ONCE = 32  # images of a forked worker in one message, since each message wakes the receiving process
 
-R = TypeVar("R")
-
-
-Scored = tuple[ScoredLine, Mapping[str, float]]  # the line of an image, and the seconds per stage
+Line = Mapping[str, Any]
+Scored = tuple[ScoredLines, list[Mapping[str, float]]]  # lines of images, and the seconds per stage of each
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +76,12 @@ def predict_and_score(
             if labels is not None:
                 prediction = remap_prediction(prediction, labels)
         seconds = {**item.seconds, "postprocess": time.perf_counter() - start}
-        return _score(item.sample, prediction, seconds, session, session.predictions)
+        line, spent = _line(item.sample, prediction, seconds, session, session.predictions)
+        return _scored([line], [spent], session)
 
     def append(scored: Scored) -> None:
-        session.append(*scored)
+        if scored[0].image_ids[0] not in session.done:
+            session.append(*scored)
 
     total = sum(map(len, cuts))
     if on_image:
@@ -119,20 +119,20 @@ def score_predictions(
     ready = {} if labels is not None or session.predictions is None else _ready(predictions, mine, predicted)
     writer = None if ready else session.predictions
 
-    def finish(some: Sequence[Sample]) -> ScoredBatch:
-        batch = session.new_batch()
+    def finish(some: Sequence[Sample]) -> tuple[Scored, Exception | None]:
+        made, failed = [], None
         cache = TruthRuns([str(file) for sample in some for file in sample.target_files]) if forked else None
         try:
             for sample in some:
-                batch.add(*finish_one(sample, cache))
+                made.append(line_of(sample, cache))
             if cache is not None:
                 cache.save()
         except Exception as error:
             # The lines of the images before it are kept.
-            batch.error = error
-        return batch
+            failed = error
+        return _scored([line for line, _ in made], [seconds for _, seconds in made], session), failed
 
-    def finish_one(sample: Sample, cache: TruthRuns | None) -> Scored:
+    def line_of(sample: Sample, cache: TruthRuns | None) -> tuple[Line, Mapping[str, float]]:
         start = time.perf_counter()
         # Semantic maps and boundaries are counted from arrays.
         runs = labels is None and writer is None and not session.metrics
@@ -141,16 +141,29 @@ def score_predictions(
         if files is not None and files.semantic is None:
             line = image_line_from_files(sample, files.panoptic, cache)
             if line is not None:
-                return session.score_line(line), {"score": time.perf_counter() - start}
+                return line, {"score": time.perf_counter() - start}
         prediction = predictions.read(sample.image_id, predicted)
         if labels is not None:
             prediction = remap_prediction(prediction, labels)
-        return _score(sample, prediction, {}, session, writer)
+        return _line(sample, prediction, {}, session, writer)
+
+    def append(finished: tuple[Scored, Exception | None]) -> None:
+        scored, error = finished
+        session.append(*scored)
+        if error is not None:
+            raise error
 
     forked = writer is None and workers > 1 and _should_fork(todo)
     cuts = batches(todo, AT_ONCE if forked else 1)
     scored = forked_map(finish, cuts, workers) if forked else ordered_map(finish, cuts, workers)
-    _append_all(session.append_batch, scored, session, len(mine), on_image)
+    if on_image:
+        on_image(len(session.done), len(mine))
+    # Closing stops the threads or processes when an error or Ctrl-C ends the loop.
+    with closing(scored):
+        for one in scored:
+            append(one)
+            if on_image:
+                on_image(len(session.done), len(mine))
     if forked:
         prune()
     return _keep(predictions, ready, keep, session)
@@ -186,32 +199,23 @@ def _should_fork(todo: Sequence[Sample]) -> bool:
     return len(todo) >= FORK_FROM and files and sys.platform == "linux" and "torch" not in sys.modules
 
 
-def _append_all(
-    append: Callable[[R], None],
-    scored: Generator[R, None, None],
-    session: RunSession,
-    total: int,
-    on_image: ProgressCallback | None,
-) -> None:
-    if on_image:
-        on_image(len(session.done), total)
-    # Closing stops the threads or processes when an error or Ctrl-C ends the loop.
-    with closing(scored):
-        for one in scored:
-            append(one)
-            if on_image:
-                on_image(len(session.done), total)
-
-
-def _score(
+def _line(
     sample: Sample, prediction: Prediction, seconds: Mapping[str, float], session: RunSession,
     writer: PredictionWriter | None,
-) -> Scored:  # fmt: skip
+) -> tuple[Line, Mapping[str, float]]:  # fmt: skip
     if writer is not None:
         writer.write(sample.image_id, prediction)
     start = time.perf_counter()
-    line = session.score_line(image_line(sample, prediction, session.dataset.categories, session.metrics))
+    line = image_line(sample, prediction, session.dataset.categories, session.metrics)
     return line, {**seconds, "score": time.perf_counter() - start}
+
+
+def _scored(lines: Sequence[Line], seconds: Sequence[Mapping[str, float]], session: RunSession) -> Scored:
+    """Return the statistics of lines, and their seconds with an equal share of what these took."""
+    start = time.perf_counter()
+    scored = session.score_lines(lines)
+    share = (time.perf_counter() - start) / max(len(lines), 1)
+    return scored, [{**one, "score": one["score"] + share} for one in seconds]
 
 
 def _infer(

@@ -13,7 +13,7 @@ from bench.errors import BenchError, PartialRun
 from bench.evaluation.identity import identity_digest, input_files
 from bench.io.files import read_json, write_json
 from bench.io.hashing import FileDigests
-from bench.results.accumulator import RunAccumulator, ScoredBatch, ScoredLine
+from bench.results.accumulator import RunAccumulator, ScoredLines
 from bench.results.prediction_writer import PredictionWriter
 from bench.results.predictions import CocoFiles, PngFolder, PredictionFolder
 from bench.results.provenance import provenance
@@ -73,7 +73,7 @@ class RunSession:
             **(metadata or {}), "provenance": provenance(), "command": list(command),
         }  # fmt: skip
         self._accumulator = RunAccumulator(dataset.categories, identity["rules"], self.metrics)
-        self.score_line, self.new_batch = self._accumulator.score_line, self._accumulator.new_batch
+        self.score_lines = self._accumulator.score_lines
         with ExitStack() as opened:
             self._writer = RunWriter(
                 folder, meta, shard=shard, fresh=fresh, on_existing_line=self._accumulator.add_stored
@@ -98,17 +98,10 @@ class RunSession:
                 raise error
             self._finish()
 
-    def append(self, scored: ScoredLine, seconds: Mapping[str, float]) -> None:
-        """Append the line of an image, with its seconds per stage, and add it to the totals."""
-        if self._writer.append(scored.image_id, scored.text, seconds):
-            self._accumulator.add(scored)
-
-    def append_batch(self, batch: ScoredBatch) -> None:
-        """Append the lines of images that have none, and add their statistics. Raise the error that ended the batch."""
-        self._writer.append_all([line[0] for line in batch.lines], [line[2] for line in batch.lines], batch.seconds)
-        self._accumulator.add_batch(batch)
-        if batch.error is not None:
-            raise batch.error
+    def append(self, scored: ScoredLines, seconds: Sequence[Mapping[str, float]]) -> None:
+        """Append the lines of images that have none, with the seconds per stage of each, and add them to the totals."""
+        self._writer.append(scored.image_ids, scored.texts, seconds)
+        self._accumulator.add(scored)
 
     def keep(self, found: Mapping[str, CocoFiles], *, link: bool = False, by: PredictionFolder | None = None) -> str:
         """Keep the predictions of all images as they are: as copies, hard links, or by reference to the folder `by`.

@@ -33,8 +33,16 @@ def check_regular(path: Path, limit: int = MAX_BYTES) -> None:
     try:
         found = path.stat()
     except ValueError:
-        # Path.stat raises it for a name with a NUL byte or with a character that the file system cannot encode.
-        raise OSError(errno.EINVAL, "this is not the name of a file", str(path)) from None
+        raise _not_a_name(path) from None
+    _check(found, path, limit)
+
+
+def _not_a_name(path: Path) -> OSError:
+    # Of a name with a NUL byte or with a character that the file system cannot encode, `os` raises a ValueError.
+    return OSError(errno.EINVAL, "this is not the name of a file", str(path))
+
+
+def _check(found: os.stat_result, path: Path, limit: int) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     if found.st_size > limit:
@@ -42,8 +50,15 @@ def check_regular(path: Path, limit: int = MAX_BYTES) -> None:
 
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
-    check_regular(path, limit)
-    return path.read_bytes()
+    """Return the content of a regular file of at most `limit` bytes. Raise OSError for any other."""
+    try:
+        # Opening a pipe would wait for its writer. By `os`, since tens of thousands of small files are read.
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except ValueError:
+        raise _not_a_name(path) from None
+    with open(number, "rb", buffering=0) as stream:
+        _check(os.fstat(number), path, limit)
+        return stream.read()
 
 
 def iter_lines(path: Path) -> Iterator[bytes]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from bench._native import optional
@@ -24,7 +25,7 @@ from bench.io.archive import File
 from bench.io.coco import PanopticFile
 from bench.io.coco_json import Infos
 from bench.io.images import MAX_FILE, check_png_size
-from bench.io.truth_runs import TruthMap, TruthRuns
+from bench.io.truth_runs import TruthMap, TruthRuns, crc32
 from bench.overlap import Overlap
 from bench.types import SegmentInfo
 
@@ -49,7 +50,6 @@ np.empty(31 << 20, dtype=np.uint8)
 
 _runs, _join = optional("bench._native._png_runs", "runs"), optional("bench._native._png_runs", "join")
 _libdeflate = optional("deflate", "zlib_decompress")
-_crc32 = optional("deflate", "crc32") or zlib.crc32
 
 
 def available() -> bool:
@@ -83,24 +83,34 @@ def join(truth: PanopticFile, prediction: PanopticFile, cache: TruthRuns | None 
 
 def panoptic_digest(size: tuple[int, int], infos: Sequence[SegmentInfo], runs: NDArray[np.int32]) -> str:
     """Return 16 hex digits that identify a panoptic truth."""
-    # Runs of equal ids are far fewer than pixels. Scores and source ids are left out: they do not change a score.
+    return _digest(size, _segments_json(infos), runs.astype("<i4").tobytes())
+
+
+def _segments_json(infos: Iterable[SegmentInfo]) -> bytes:
+    # Scores and source ids are left out: they do not change a score.
     segments = [[s.category_id, s.iscrowd, s.declared_area] for s in infos]
-    text = json.dumps([list(size), segments], separators=(",", ":"), allow_nan=False)
-    hasher = hashlib.blake2b(text.encode(), digest_size=8)
-    hasher.update(runs.astype("<i4").tobytes())
+    # The two write fractions differently.
+    if all(type(area) is int or area is None for _, _, area in segments):
+        return orjson.dumps(segments)
+    return json.dumps(segments, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _digest(size: tuple[int, int], segments: bytes, runs: bytes) -> str:
+    # Runs of equal ids are far fewer than pixels.
+    hasher = hashlib.blake2b(b"[[%d,%d],%b]" % (*size, segments), digest_size=8)
+    hasher.update(runs)
     return hasher.hexdigest()
 
 
 def _truth(truth: PanopticFile, infos: Infos, cache: TruthRuns | None) -> TruthMap | None:
-    content = _content(truth.png)
-    key = "" if cache is None else cache.key(content, infos)
+    content, segments = _content(truth.png), _segments_json(infos.values())
+    key = "" if cache is None else cache.key(content, np.fromiter(infos, np.int32).tobytes(), segments)
     if cache is not None and (known := cache.get(key)) is not None:
         return known
     if (found := _map(content, infos)) is None:
         return None
     size, runs = found
-    digest = panoptic_digest(size, tuple(infos.values()), np.frombuffer(runs, np.int32).reshape(-1, 2))
-    made = TruthMap(size, digest, runs)
+    made = TruthMap(size, _digest(size, segments, np.frombuffer(runs, np.int32).astype("<i4").tobytes()), runs)
     if cache is not None:
         cache.add(key, made)
     return made
@@ -138,7 +148,7 @@ def _stream(content: bytes) -> bytes | None:
     names, parts, at = [], [], len(SIGNATURE)
     while at + 12 <= len(content):
         end = at + 8 + int.from_bytes(content[at : at + 4], "big")
-        if int.from_bytes(content[end : end + 4], "big") != _crc32(content[at + 4 : end]):
+        if int.from_bytes(content[end : end + 4], "big") != crc32(content[at + 4 : end], 0):
             return None
         names.append(content[at + 4 : at + 8])
         parts.append(content[at + 8 : end])

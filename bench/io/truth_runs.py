@@ -9,18 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.io.coco_json import Infos
+from bench._native import optional
 from bench.io.files import cache_folder, read_bytes, write_atomic
 
 LIMIT = 1 << 30  # bytes of all files; the oldest are deleted
-FORMAT = 1  # goes up with every change of the files or of what the runs mean
+FORMAT = 2  # goes up with every change of the files or of what the runs mean
+LONG = 255  # px; lengths from here on are stored apart, since nearly all fit in a byte
+
+crc32: Callable[[bytes, int], int] = optional("deflate", "crc32") or zlib.crc32
 
 
 class TruthMap(NamedTuple):
@@ -42,20 +45,24 @@ class TruthRuns:
         self._changed = False
 
     @staticmethod
-    def key(content: bytes, infos: Infos) -> str:
+    def key(content: bytes, *segments: bytes) -> str:
         """Return the key of a PNG with its segments."""
         hasher = hashlib.sha256(content)
-        hasher.update(repr(list(infos.items())).encode())
+        for part in segments:
+            hasher.update(b"%d " % len(part) + part)
         return hasher.hexdigest()
 
     def get(self, key: str) -> TruthMap | None:
         if (entry := self._found.get(key)) is None:
             return None
-        height, width, digest, kinds, count, offset = entry
-        lengths = np.frombuffer(self._body, kinds[0], count, offset)
+        height, width, digest, kind, count, long, offset = entry
+        short = np.frombuffer(self._body, np.uint8, count, offset)
+        ids = np.frombuffer(self._body, kind, count, offset + count)
+        lengths = short.astype(np.int32)
+        lengths[short == LONG] = np.frombuffer(self._body, "<i4", long, offset + count + ids.nbytes)
         runs = np.zeros((count, 2), dtype=np.int32)
         np.cumsum(lengths[:-1], out=runs[1:, 0])
-        runs[:, 1] = np.frombuffer(self._body, kinds[1], count, offset + lengths.nbytes)
+        runs[:, 1] = ids
         self._used[key] = TruthMap((height, width), digest, runs.tobytes())
         return self._used[key]
 
@@ -70,16 +77,17 @@ class TruthRuns:
         for key, found in self._used.items():
             runs = np.frombuffer(found.runs, np.int32).reshape(-1, 2)
             lengths = np.diff(runs[:, 0], append=found.size[0] * found.size[1])
-            kinds = ["<u2" if lengths.max() < 1 << 16 else "<u4", "u1" if runs[:, 1].max() < 1 << 8 else "<u2"]
-            entries[key] = [*found.size, found.digest, kinds, len(runs), offset]
-            parts += [lengths.astype(kinds[0]).tobytes(), runs[:, 1].astype(kinds[1]).tobytes()]
-            offset += len(parts[-2]) + len(parts[-1])
+            kind, long = "u1" if runs[:, 1].max() < 1 << 8 else "<u2", lengths[lengths >= LONG].astype("<i4")
+            entries[key] = [*found.size, found.digest, kind, len(runs), len(long), offset]
+            columns = np.minimum(lengths, LONG).astype(np.uint8), runs[:, 1].astype(kind), long
+            parts += [column.tobytes() for column in columns]
+            offset += sum(column.nbytes for column in columns)
         body = b"".join(parts)
         head = json.dumps(entries).encode()
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with write_atomic(self._path) as temporary:
-                temporary.write_bytes(b"%d %d\n" % (len(head), zlib.crc32(body, zlib.crc32(head))) + head + body)
+                temporary.write_bytes(b"%d %d\n" % (len(head), crc32(body, crc32(head, 0))) + head + body)
 
 
 def prune() -> None:
@@ -101,6 +109,6 @@ def _read(path: Path) -> tuple[dict[str, list[Any]], memoryview]:
         content = read_bytes(path)
         start = content.index(b"\n") + 1
         length, checksum = map(int, content[:start].split())
-        if zlib.crc32(content[start:]) == checksum:
+        if crc32(content[start:], 0) == checksum:
             return json.loads(content[start : start + length]), memoryview(content)[start + length :]
     return {}, memoryview(b"")

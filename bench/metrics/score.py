@@ -108,18 +108,6 @@ class Scorer:
         if self._boundary is not None and part.boundary is not None:
             self._boundary += part.boundary
 
-    def merge(self, other: Scorer) -> None:
-        """Add the images of another scorer of the same categories and rules."""
-        self._images += other._images
-        self._with_semantic += other._with_semantic
-        self._semantic += other._semantic
-        self._panoptic += other._panoptic
-        self._tallies = pq.sum_stats([self._tallies, other._tallies])
-        if other._ignored is not None:
-            self._ignored = pq.sum_ignored(self._ignored, other._ignored)
-        if self._boundary is not None and other._boundary is not None:
-            self._boundary += other._boundary
-
     def score(self) -> Score:
         """Return the score so far. Raise DataError if only some images have a semantic map."""
         # A mean over the images that happen to have a map would compare with no other run.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bench.metrics.columns import Columns
@@ -15,31 +15,13 @@ from bench.types import Categories
 
 
 @dataclass(frozen=True, eq=False)
-class ScoredLine:
-    """A stored image line and its statistics, small enough to be pickled between processes."""
+class ScoredLines:
+    """Stored lines of one or more images and their statistics, small enough to be pickled between processes."""
 
-    image_id: str
-    truth: str
-    text: str
+    image_ids: Sequence[str]
+    truths: Sequence[str]  # digests
+    texts: Sequence[str]
     statistics: Statistics
-
-
-@dataclass(eq=False)
-class ScoredBatch:
-    """Stored lines of some images, their seconds by stage, and their statistics added up: what a worker returns.
-
-    `error` ended the batch before its last image.
-    """
-
-    scorer: Scorer
-    lines: list[tuple[str, str, str]] = field(default_factory=list)  # image id, digest of the truth, text
-    seconds: list[Mapping[str, float]] = field(default_factory=list)
-    error: Exception | None = None
-
-    def add(self, scored: ScoredLine, seconds: Mapping[str, float]) -> None:
-        self.scorer.add(scored.statistics)
-        self.lines.append((scored.image_id, scored.truth, scored.text))
-        self.seconds.append(seconds)
 
 
 class RunAccumulator:
@@ -47,32 +29,23 @@ class RunAccumulator:
 
     def __init__(self, categories: Categories, rules: Mapping[str, Any], metrics: Collection[str] = ()) -> None:
         self._categories, self._rules, self._metrics = categories, rules, metrics
-        self._scorer = self._new_scorer()
+        self._scorer = Scorer(categories, rules["semantic_rule"], rules["protocol"], metrics)
         self._digests = LineDigests()
 
-    def score_line(self, line: Line) -> ScoredLine:
-        """Return the statistics of an image line. Changes no state, so threads and forked processes may call it."""
-        columns = Columns.of_line(line, self._categories)
+    def score_lines(self, lines: Sequence[Line]) -> ScoredLines:
+        """Return the statistics of image lines. Changes no state, so threads and forked processes may call it."""
+        columns = Columns.of(lines, self._categories)
         found = statistics(columns, self._categories, self._rules["protocol"], self._metrics)
-        return ScoredLine(str(line["image_id"]), str(line.get("truth")), json_line(line), found)
+        ids, truths = ([str(line.get(key)) for line in lines] for key in ("image_id", "truth"))
+        return ScoredLines(ids, truths, [json_line(line) for line in lines], found)
 
-    def _new_scorer(self) -> Scorer:
-        return Scorer(self._categories, self._rules["semantic_rule"], self._rules["protocol"], self._metrics)
-
-    def new_batch(self) -> ScoredBatch:
-        return ScoredBatch(self._new_scorer())
-
-    def add_batch(self, batch: ScoredBatch) -> None:
-        self._scorer.merge(batch.scorer)
-        for line in batch.lines:
+    def add(self, scored: ScoredLines) -> None:
+        self._scorer.add(scored.statistics)
+        for line in zip(scored.image_ids, scored.truths, scored.texts, strict=True):
             self._digests.add(*line)
 
-    def add(self, scored: ScoredLine) -> None:
-        self._scorer.add(scored.statistics)
-        self._digests.add(scored.image_id, scored.truth, scored.text)
-
     def add_stored(self, line: Line) -> None:
-        self.add(self.score_line(line))
+        self.add(self.score_lines([line]))
 
     def complete(self, writer: RunWriter, order: list[str]) -> None:
         """Write done.json through `writer`; `order` is the image ids of the data set, in its order."""

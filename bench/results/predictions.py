@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -143,9 +144,16 @@ class PredictionFolder:
         """Return the files of one image, unread; None if it has no prediction."""
         if image_id not in self.annotations:
             return None
-        semantic = self._semantic(image_id)
+        semantic = self._semantic(image_id) if self._has_semantic else None
         png = self.folder / self.annotations[image_id]["file_name"]
-        return CocoFiles(png, semantic if semantic.is_file() else None, self._panoptic(image_id, categories))
+        return CocoFiles(
+            png, semantic if semantic and semantic.is_file() else None, self._panoptic(image_id, categories)
+        )
+
+    @cached_property
+    def _has_semantic(self) -> bool:
+        # Once, since the search for the map of each image looks for several names.
+        return (self.folder / "semantic").is_dir()
 
     def _panoptic(self, image_id: str, categories: Categories) -> coco.PanopticFile:
         annotation = self.annotations[image_id]

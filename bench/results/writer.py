@@ -102,20 +102,8 @@ class RunWriter:
         if meta.get(name) is None and value:
             write_json(path, {**meta, name: value})
 
-    def append(self, image_id: str, text: str, timing: Mapping[str, float]) -> bool:
-        """Append an image: `text` is its line as written by `json_line`, `timing` seconds per stage.
-
-        Return False, writing nothing, if the image has a line already.
-        """
-        if image_id in self.done:
-            return False
-        self.append_all([image_id], [text], [timing])
-        return True
-
-    def append_all(
-        self, image_ids: Sequence[str], texts: Sequence[str], timings: Sequence[Mapping[str, float]]
-    ) -> None:
-        """Append images that have no line yet."""
+    def append(self, image_ids: Sequence[str], texts: Sequence[str], timings: Sequence[Mapping[str, float]]) -> None:
+        """Append images without a line: `texts` are as written by `json_line`, `timings` seconds per stage."""
         # The timings first: resuming skips images with a line, so that a line must not come before the rest.
         for stream, lines in (
             (

@@ -73,7 +73,7 @@ def finished(
     """A complete run with this score; `key` stands for the truth that it was scored on."""
     with RunWriter(folder, about) as writer:
         for line in lines:
-            writer.append(line["image_id"], json_line(line), {})
+            writer.append([line["image_id"]], [json_line(line)], [{}])
         writer.finish(total, {"truth": key})
     return read_run(folder)
 

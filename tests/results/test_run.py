@@ -29,7 +29,7 @@ def line(image_id: str, truth: str = "t") -> dict[str, object]:
 def write(folder: Path, *image_ids: str) -> None:
     with RunWriter(folder, META) as run:
         for image_id in image_ids:
-            run.append(image_id, json_line(line(image_id)), {"infer": 0.5})
+            run.append([image_id], [json_line(line(image_id))], [{"infer": 0.5}])
 
 
 def test_a_run_is_complete_when_done_exists(tmp_path: Path) -> None:
@@ -52,14 +52,8 @@ def test_a_torn_last_line_is_dropped_and_written_again(tmp_path: Path) -> None:
     file.write_bytes(whole[:-5])
     with RunWriter(tmp_path, META) as run:
         assert run.done == {"a"}
-        run.append("b", json_line(line("b")), {})
+        run.append(["b"], [json_line(line("b"))], [{}])
     assert file.read_bytes() == whole
-
-
-def test_an_image_is_written_once(tmp_path: Path) -> None:
-    write(tmp_path, "a", "a")
-    write(tmp_path, "a", "b")
-    assert (tmp_path / "images-0-of-1.jsonl").read_text().count("\n") == 2
 
 
 def test_two_writers_are_kept_apart(tmp_path: Path) -> None:
