@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from bench.errors import DataError
 from bench.io import files
 from bench.io.coco import read_ids
-from bench.io.coco_json import ID_LIMIT
 from bench.io.images import PNG_START, max_pixels, read_labels
+from bench.io.segments_info import ID_LIMIT
 from bench.types import MAX_SPAN
 
 Segments = Sequence[Mapping[str, Any]]

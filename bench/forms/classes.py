@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.errors import DataError
-from bench.io.coco_json import integer
+from bench.io.segments_info import integer
 from bench.types import Categories
 
 Format = Literal["auto", "coco", "cityscapes", "ids", "mmdetection", "semantic"]

@@ -20,9 +20,9 @@ from bench.errors import DataError, UsageError, error_context
 from bench.forms.arrays import IdArray, Segments, has_palette, is_rgb, read_map, values_of
 from bench.forms.classes import Ids, Options, category_of, numbers, other_ids
 from bench.io.canonical_json import digest
-from bench.io.coco_json import ID_LIMIT, SCORE_LIMIT, integer
 from bench.io.hashing import FileDigests, files_digest
 from bench.io.images import read_rgb
+from bench.io.segments_info import ID_LIMIT, SCORE_LIMIT, integer
 from bench.results.predictions import CocoFiles
 from bench.types import Categories, Panoptic, Prediction, Readable, SegmentInfo
 

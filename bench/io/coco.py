@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from bench.errors import DataError
 from bench.io.archive import File
-from bench.io.coco_json import Entries, Fault, Infos, parse_json, read_segments, read_tables, undeclared
+from bench.io.coco_json import Entries, parse_json, read_tables
 from bench.io.images import image_errors, open_image, read_content
+from bench.io.segments_info import Fault, Infos, read_segments, undeclared
 from bench.types import Categories, Panoptic
 
 TIFF_BITS = 258  # the tag BitsPerSample

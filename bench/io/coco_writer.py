@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.io.coco_json import ID_LIMIT
 from bench.io.images import write_png
+from bench.io.segments_info import ID_LIMIT
 from bench.overlap import SCORE_DECIMALS
 from bench.types import Categories, Panoptic, SegmentInfo
 

@@ -23,8 +23,8 @@ from bench.errors import DataError
 from bench.io import files
 from bench.io.archive import File
 from bench.io.coco import PanopticFile
-from bench.io.coco_json import Infos
 from bench.io.images import MAX_FILE, check_png_size
+from bench.io.segments_info import Infos
 from bench.io.truth_runs import TruthMap, TruthRuns, crc32
 from bench.overlap import Overlap
 from bench.types import SegmentInfo

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.io import files
-from bench.io.coco_json import Fault, _plain_segments, read_segments
+from bench.io.segments_info import Fault, _plain_segments, read_segments
 
 TEXTS = [
     b'{"a": 18446744073709551616}', b"[-9223372036854775809, 1e400]", b'{"a": 1e300}', b'{"a": 1, "b": {"a": 2}}',
@@ -51,6 +51,6 @@ def test_usual_segments_are_those_of_the_full_check(
         return read_segments({"segments_info": listed}, known, faults, is_truth=is_truth), faults
 
     found, plain = read(), _plain_segments(listed, known)
-    monkeypatch.setattr("bench.io.coco_json._plain_segments", lambda *one: None)
+    monkeypatch.setattr("bench.io.segments_info._plain_segments", lambda *one: None)
     assert found == read()
     assert plain is None or found == (plain, [])

@@ -18,9 +18,10 @@ from bench.datasets.coco import CocoFiles, outside_space
 from bench.errors import DataError
 from bench.io.archive import File, files_in
 from bench.io.coco import read_ids
-from bench.io.coco_json import CocoTables, Fault, Infos, parse_json, read_tables
+from bench.io.coco_json import CocoTables, parse_json, read_tables
 from bench.io.images import read_rgb
 from bench.io.pictures import Pictures
+from bench.io.segments_info import Fault, Infos
 from bench.types import Categories, Panoptic
 
 SEGMENT_FAULTS = ("segment-malformed", "id-over-24-bit", "id-zero", "id-duplicate", "category-undeclared")

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.datasets.check.findings import Finding
 from bench.io.coco import cause_of_unlisted
-from bench.io.coco_json import Infos
+from bench.io.segments_info import Infos
 from bench.types import Categories
 
 Counts = Mapping[int, int]  # segment id of the PNG → pixels; 0 is void
