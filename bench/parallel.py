@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -27,6 +29,8 @@ def usable_cores() -> int:
 
 # By default; more would hold more images in memory than they save time.
 WORKERS = min(usable_cores(), 16)
+
+PIPE_BYTES = 1 << 20  # the most that Linux allows by default
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -98,6 +102,11 @@ def forked_map(work: Callable[[T], R], items: Sequence[T], workers: int) -> Gene
 def _forked(work: Callable[[T], R], items: Sequence[T]) -> tuple[Any, Connection]:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
+    # The usual 64 KiB hold less than a batch of image lines: a worker would wait until it is its turn to be read. Linux
+    # only, and a user may have as much as is allowed in other pipes.
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(ours.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     process = context.Process(target=_serve, args=(work, items, theirs), daemon=True)
     process.start()
     # While this process holds the sending end, too, the death of the worker would not end the pipe.
