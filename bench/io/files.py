@@ -149,7 +149,7 @@ def write_atomic(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def write_json(path: Path, value: Any, indent: int = 1) -> None:
+def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
     """Write a value as JSON, atomically. Raise OSError with the path if the disk is full."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     with write_atomic(path) as temporary:
