@@ -105,10 +105,12 @@ def compare_command(
 def leaderboard_command(
     dataset: Annotated[str | None, typer.Option(help="Only this data set, e.g. minicity:val.")] = None,
     results: Results = Path("results"),
-    format_: Annotated[Literal["table", "md", "csv", "json"], typer.Option("--format", help="Output.")] = "table",
+    format_: Annotated[
+        Literal["table", "md", "csv", "latex", "json"], typer.Option("--format", help="Output.")
+    ] = "table",
     json_: Json = False,
     ranges: Annotated[bool, typer.Option(help="Rank ranges; reads the lines of all runs.")] = True,
-    columns: Annotated[str | None, typer.Option(help="Columns of table and md by name: '#,model,PQ'.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Columns of table, md and latex by name: '#,model,PQ'.")] = None,
     rule: Annotated[
         Literal["coco", "strict", "eomt", "torchmetrics", "torchmetrics-crowd"] | None,
         typer.Option(help="Rank by PQ under this rule; marks the ranks that another rule changes."),

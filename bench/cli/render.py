@@ -87,7 +87,7 @@ def render_comparison(
     """
     from bench.reports.breakdown_tables import paired_tables
     from bench.reports.leaderboard import records_to_csv
-    from bench.reports.tables import difference_tables, to_latex_table, to_markdown_table
+    from bench.reports.tables import difference_tables, to_latex_tables, to_markdown_table
 
     tables = [*difference_tables(found, classes), *(table for one in breakdowns for table in paired_tables(one))]
     sentences = [*found.sentences, *(one.sentence for one in breakdowns)]
@@ -97,10 +97,11 @@ def render_comparison(
         records = [*found.records(), *(record for one in breakdowns for record in one.records())]
         print_text(records_to_csv(records, list(records[0])).rstrip())
     elif style == "latex":
-        print_text("\n".join(map(to_latex_table, tables)).rstrip())
+        print_text(to_latex_tables(tables, "differences").rstrip())
     elif style == "md":
         said = "\n".join(f"- {sentence}" for sentence in sentences)
-        print_text("\n".join([said, *(f"\n### {one.title}\n\n{to_markdown_table(one)}" for one in tables)]).rstrip())
+        shown = [f"\n### {one.title}\n\n{to_markdown_table(one.without_empty())}" for one in tables]
+        print_text("\n".join([said, *shown]).rstrip())
     else:
         print_text("\n".join(sentences))
         print_tables(tables)
@@ -141,10 +142,12 @@ def print_missing(data: Dataset) -> None:
 
 
 def boards_text(boards: list[Board], style: str, columns: list[str] | None = None) -> str:
-    from bench.reports.leaderboard import to_csv, to_json, to_markdown
+    from bench.reports.leaderboard import PAPER, to_csv, to_json, to_latex, to_markdown
 
     if style == "md":
         return to_markdown(boards, columns)
+    if style == "latex":
+        return to_latex(boards, columns or PAPER)
     return to_csv(boards) if style == "csv" else to_json(boards)
 
 
@@ -175,7 +178,7 @@ def render_rule_boards(boards: list[RuleBoard], style: str) -> None:
     """Print boards under one rule; csv and json have fractions, one record per run."""
     from bench.reports.breakdown_tables import rule_board_table
     from bench.reports.leaderboard import records_to_csv
-    from bench.reports.tables import to_markdown_table
+    from bench.reports.tables import to_latex_tables, to_markdown_table
 
     records = [
         {"dataset": board.dataset, "images": board.images, "key": board.key, "rule": board.rule, "rank": row.rank,
@@ -188,6 +191,8 @@ def render_rule_boards(boards: list[RuleBoard], style: str) -> None:
         print_json(records)
     elif style == "csv":
         print_text(records_to_csv(records, list(records[0]) if records else []).rstrip("\n"))
+    elif style == "latex":
+        print_text(to_latex_tables([rule_board_table(board) for board in boards], "rules", {"model"}).rstrip())
     elif style == "md":
         tables = [rule_board_table(board) for board in boards]
         print_text("\n".join(f"### {one.title}\n\n{to_markdown_table(one, {'model'})}" for one in tables).rstrip())

@@ -16,8 +16,8 @@ from bench.reports.tables import (
     Table,
     comparison_rows,
     corrected_p,
-    interval,
     interval_tables,
+    intervals,
     percent,
 )
 
@@ -187,12 +187,12 @@ def choice_table(found: Choice) -> Table:
     rows = tuple(
         (
             one.name,
-            interval(one.PQ),
+            quality,
             *(UNDEFINED if value is None else f"{value:.3g}" for value in (one.ms, one.GB)),
             UNDEFINED if one.images_timed is None else str(one.images_timed),
             one.excluded or _place(one),
         )
-        for one in found.candidates
+        for one, quality in zip(found.candidates, intervals([one.PQ for one in found.candidates]), strict=True)
     )
     hardware = f", timed on {found.hardware}" if found.hardware else ""
     title = f"{found.dataset}, {found.images} images, PQ in percent with 95 % intervals{hardware}"

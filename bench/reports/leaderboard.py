@@ -13,7 +13,7 @@ from typing import Any
 from bench.analysis.ranking import DIRTY, Board, Row
 from bench.errors import DataError
 from bench.io import files
-from bench.reports.tables import UNDEFINED, Table, giga, millions, percent, to_markdown_table
+from bench.reports.tables import UNDEFINED, Table, giga, millions, percent, to_latex_tables, to_markdown_table
 from bench.reports.timing import gigabytes, latency, rate
 
 BEGIN = "<!-- leaderboard:begin -->"
@@ -30,6 +30,12 @@ TERMINAL = (
     "multiply-adds (G)", "latency p50 / p95 (ms)", "checkpoint", "images/s", "peak memory (GB)", "timed on",
 )  # fmt: skip
 TIMED = ("latency p50 / p95 (ms)", "images/s", "peak memory (GB)", "timed on")  # by `bench run --timing`
+PAPER = (
+    "model", "PQ", "PQ 95 %", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic", "params (M)",
+    "multiply-adds (G)", "latency p50 / p95 (ms)",
+)  # fmt: skip
+HIGHEST = ("PQ", "SQ", "RQ", "PQ things", "PQ stuff", "mIoU semantic", "mIoU panoptic", "images/s")
+LOWEST = ("params (M)", "multiply-adds (G)", "latency p50 / p95 (ms)", "peak memory (GB)")
 TEXT = ("model", "checkpoint", "timed on", "device", "input (px)", "fusion", "verified", "date", "commit")
 
 
@@ -77,9 +83,15 @@ def to_tables(boards: Sequence[Board], columns: Sequence[str] = TERMINAL) -> lis
     ]
 
 
+def to_latex(boards: Sequence[Board], columns: Sequence[str] = PAPER) -> str:
+    """Return a LaTeX table per board."""
+    return to_latex_tables(to_tables(boards, columns), "leaderboard", set(TEXT) & set(columns))
+
+
 def _table(title: str, board: Board, columns: Sequence[str]) -> Table:
     rows = [dict(zip(COLUMNS, _cells(row), strict=True)) for row in board.rows]
-    return Table(title, tuple(columns), tuple(tuple(row[name] for name in columns) for row in rows))
+    cells = tuple(tuple(row[name] for name in columns) for row in rows)
+    return Table(title, tuple(columns), cells, HIGHEST, LOWEST)
 
 
 def _cells(row: Row) -> list[str]:

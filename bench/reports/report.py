@@ -13,7 +13,7 @@ from bench.errors import UsageError
 from bench.metrics.bootstrap import Estimate
 from bench.metrics.score import HEADLINE
 from bench.reports.breakdown_tables import breakdown_tables
-from bench.reports.figures.class_bars import class_bars
+from bench.reports.figures.bars import class_bars
 from bench.reports.figures.plot import PALETTE
 from bench.reports.figures.summary import plots
 from bench.reports.leaderboard import records_to_csv
@@ -24,13 +24,13 @@ from bench.reports.tables import (
     Table,
     class_table,
     difference_tables,
-    giga,
+    gigas,
     headline,
-    interval,
+    intervals,
     millions,
     percent,
     semantic_table,
-    to_latex_table,
+    to_latex_tables,
     to_markdown_table,
 )
 from bench.reports.timing import timing_lines, timing_table
@@ -41,6 +41,7 @@ from bench.results.run import Run
 from bench.results.timing import Timing
 
 PAGE = "index.html"
+COSTS = ("params (M)", "multiply-adds (G)")
 
 
 def report(
@@ -65,7 +66,7 @@ def report(
     views = run_views(runs)
     paired = differences(views)
     drawn = plots(views)
-    figures = [class_bars(runs), *drawn]
+    figures = [*class_bars(views), *drawn]
     paths = [plot.save(out / f"{plot.name}.{suffix}") for suffix in ("png", "svg") for plot in figures]
     paths += _tables(views, paired, out)
     pictures = _overlays(views, out, dataset)
@@ -94,30 +95,30 @@ def _tables(views: Sequence[RunView], paired: Comparison | Wins | None, out: Pat
         records = paired.records()
         yield _write(out / "differences.csv", records_to_csv(records, list(records[0])))
     for name, some in tables.items():
-        yield _write(out / f"{name}.tex", "\n".join(map(to_latex_table, some)))
+        yield _write(out / f"{name}.tex", to_latex_tables(some, name))
 
 
 def headline_table(views: Sequence[RunView]) -> Table:
-    rows = [
-        (
-            view.label,
-            *(
-                interval(Estimate(value, low, high))
-                for value, (low, high) in ((value, ends or (None, None)) for value, ends in view.headline().values())
-            ),
-            millions(view.row["parameters"]),
-            giga(view.row["multiply_adds"]),
-        )
-        for view in views
+    heads = [view.headline() for view in views]
+    columns = [
+        intervals([Estimate(value, *(ends or (None, None))) for value, ends in (head[name] for head in heads)])
+        for name in HEADLINE
     ]
-    title = f"{views[0].run.dataset}, {views[0].score.images} images, percent with 95 % intervals"
-    return Table(title, ("run", *HEADLINE, "params (M)", "multiply-adds (G)"), tuple(rows))
+    costs = [millions(view.row["parameters"]) for view in views], gigas([view.row["multiply_adds"] for view in views])
+    return Table(
+        f"{views[0].run.dataset}, {views[0].score.images} images, percent with 95 % intervals",
+        ("run", *HEADLINE, *COSTS),
+        tuple(zip((view.label for view in views), *columns, *costs, strict=True)),
+        highest=tuple(HEADLINE),
+        lowest=COSTS,
+    )
 
 
 def classes_table(views: Sequence[RunView]) -> Table:
     rows = zip(*(view.score.per_class for view in views), strict=True)
     cells = tuple((row[0].name, *(percent(one.PQ) for one in row)) for row in rows)
-    return Table(f"PQ of each class on {views[0].run.dataset}, percent", ("class", *(v.label for v in views)), cells)
+    title, names = f"PQ of each class on {views[0].run.dataset}, percent", tuple(view.label for view in views)
+    return Table(title, ("class", *names), cells, highest=names, by_row=True)
 
 
 def _overlays(views: Sequence[RunView], out: Path, dataset: Dataset | None) -> list[Path]:
@@ -161,7 +162,7 @@ def _map(one: MapView) -> str:
 
 
 def _section(table: Table, text: Collection[str] = ()) -> str:
-    return f"## {table.title}\n\n{to_markdown_table(table, text)}"
+    return f"## {table.title}\n\n{to_markdown_table(table.without_empty(), text)}"
 
 
 def _write(path: Path, text: str) -> Path:

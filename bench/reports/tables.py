@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
+import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.analysis.comparison import Comparison, Difference, decimals
@@ -18,11 +20,44 @@ UNDEFINED = "–"
 
 @dataclass(frozen=True)
 class Table:
-    """A table of formatted cells; the first column is text, the others are numbers."""
+    """A table of formatted cells; the first column is text, the others are numbers.
+
+    `highest` and `lowest` name the columns where the highest or the lowest number is the best: of its column, or of its
+    row if `by_row`.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    highest: tuple[str, ...] = ()
+    lowest: tuple[str, ...] = ()
+    by_row: bool = False
+
+    def without_empty(self) -> Table:
+        """Return the table without columns that have no value in any row; the first column stays."""
+        kept = [
+            k for k in range(len(self.columns)) if k == 0 or any(row[k] not in ("", UNDEFINED) for row in self.rows)
+        ]
+        columns, *rows = (tuple(cells[k] for k in kept) for cells in (self.columns, *self.rows))
+        return replace(self, columns=columns, rows=tuple(rows))
+
+    def best(self) -> set[tuple[int, int]]:
+        """Return (row, column) of the best numbers as they are shown; equal ones are all best, one alone is not."""
+        found = set()
+        for names, pick in ((self.highest, max), (self.lowest, min)):
+            columns = [k for k, name in enumerate(self.columns) if name in names]
+            cells = [[(i, k) for k in columns] for i in range(len(self.rows))]
+            for line in cells if self.by_row else zip(*cells, strict=True):
+                numbers = {at: number for at in line if (number := leading_number(self.rows[at[0]][at[1]])) is not None}
+                top = pick(numbers.values(), default=None)
+                found |= {at for at, number in numbers.items() if number == top and len(numbers) > 1}
+        return found
+
+
+def leading_number(cell: str) -> float | None:
+    """Return the number that a cell begins with: "58.1 (56.5 to 59.6)" → 58.1; None if it begins with none."""
+    found = re.match(r"[+-]?\d+(\.\d+)?", cell)
+    return float(found[0]) if found else None
 
 
 def percent(fraction: float | None) -> str:
@@ -41,7 +76,14 @@ def giga(count: int | None) -> str:
     if not count:
         return UNDEFINED
     value = count / 1e9
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}".rstrip(".")
+
+
+def gigas(counts: Sequence[int | None]) -> list[str]:
+    """Format a column in 10⁹ with the decimals of its least count."""
+    texts = [giga(count) for count in counts]
+    digits = max((len(text.partition(".")[2]) for text in texts), default=0)
+    return [f"{count / 1e9:.{digits}f}" if count else UNDEFINED for count in counts]
 
 
 def cost_line(parameters: int | None, multiply_adds: int | None) -> str:
@@ -137,35 +179,91 @@ def _line(cells: Any) -> str:
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\n": " ",
+    # In pdflatex's first font encoding these are other letters, or in no font.
+    "<": "$<$", ">": "$>$", "|": "$|$", "−": "$-$", "×": r"$\times$", "±": r"$\pm$", "≤": r"$\leq$", "≥": r"$\geq$",
+    "→": r"$\to$", "²": "$^2$", "†": r"\dag{}", "–": "--", "…": r"\ldots{}", "·": r"$\cdot$",
+    # At the start of a row they would be arguments of the line break before it.
+    "[": "{[}", "*": "{*}",
 }  # fmt: skip
+LONGEST = 45  # rows of a LaTeX table, which fill a page
+WIDEST = 45  # letters of the names of its columns in one row and in larger type
 
 
-def to_latex_table(table: Table, text_columns: Collection[str] = ()) -> str:
-    """Return a LaTeX tabular for booktabs with its title as a comment; numbers are right-aligned."""
-    text = set(text_columns) or {table.columns[0]}
+def to_latex_table(table: Table, text_columns: Collection[str] = (), label: str = "") -> str:
+    r"""Return LaTeX for booktabs and pdflatex: a float with the title as caption, and \label{tab:`label`} if given.
+
+    The best numbers are bold, intervals are small print in a row of their own, columns without a value are left out.
+    A table of more than LONGEST rows becomes several.
+    """
+    table = table.without_empty()
+    text, best = set(text_columns) or {table.columns[0]}, table.best()
     columns = "".join("l" if column in text else "r" for column in table.columns)
-    head, *rows = (" & ".join(_latex(cell) for cell in cells) + r" \\" for cells in (table.columns, *table.rows))
-    title = "% " + " ".join(table.title.split())
-    parts = [title, rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, r"\bottomrule"]
-    return "\n".join([*parts, r"\end{tabular}"]) + "\n"
+    wide = sum(map(len, table.columns)) > WIDEST
+    size = (r"\footnotesize", r"\setlength{\tabcolsep}{2.5pt}") if wide else (r"\small",)
+    head = _latex_head(table.columns, wide)
+    blocks = [_latex_block(cells, {k for i, k in best if i == at}) for at, cells in enumerate(table.rows)]
+    parts = [blocks[start : start + LONGEST] for start in range(0, max(len(blocks), 1), LONGEST)]
+    texts = []
+    for k, part in enumerate(parts):
+        said, mark = (f" ({k + 1} of {len(parts)})", f"-{k + 1}") if len(parts) > 1 else ("", "")
+        lines = [
+            r"% needs \usepackage{booktabs}", r"\begin{table}[tbp]", r"\centering",
+            rf"\caption{{{_latex(table.title)}{said}}}", *([rf"\label{{tab:{label}{mark}}}"] if label else []),
+            *size, rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", r"\toprule", head,
+            r"\midrule", *part, r"\bottomrule", r"\end{tabular}", r"\end{table}",
+        ]  # fmt: skip
+        texts.append("\n".join(lines) + "\n")
+    return "\n".join(texts)
 
 
-def _latex(cell: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in cell)
+def to_latex_tables(tables: Sequence[Table], name: str, text_columns: Collection[str] = ()) -> str:
+    """Return the LaTeX of tables with the labels tab:`name`, tab:`name`-2 and so on."""
+    labels = [f"{name}-{k}" if k > 1 else name for k in range(1, len(tables) + 1)]
+    return "\n".join(to_latex_table(one, text_columns, label) for one, label in zip(tables, labels, strict=True))
 
 
-def interval(estimate: Estimate, sign: str = "") -> str:
-    """Format a value with its interval: 0.3605 in 0.3511..0.3697 → "36.05 (35.11 to 36.97)".
+def _latex_head(columns: Sequence[str], wide: bool) -> str:
+    """Return the names of the columns in a row, or in two."""
+    if not wide:
+        return _latex_row(map(_latex, columns))
+    halves = [
+        textwrap.wrap(name, max(math.ceil(len(name) / 2) + 1, 7), break_on_hyphens=False, break_long_words=False)
+        for name in columns
+    ]
+    upper = [parts[0] if len(parts) > 1 else "" for parts in halves]
+    lower = [" ".join(parts[1:] or parts) for parts in halves]
+    return "\n".join(_latex_row(map(_latex, row)) for row in (upper, lower) if any(row))
+
+
+def _latex_block(cells: Sequence[str], best: Collection[int]) -> str:
+    """Return a row and, if its numbers have intervals in parentheses, one below with them."""
+    halves = [re.fullmatch(r"(\S+) \((.+ to .+)\)", cell) for cell in cells]
+    upper = [_latex(found[1] if found else cell) for found, cell in zip(halves, cells, strict=True)]
+    row = _latex_row(rf"\textbf{{{cell}}}" if k in best else cell for k, cell in enumerate(upper))
+    # A dash is narrower than "to", but beside signs it would be another minus.
+    spans = [found and (found[2] if found[2][0] in "+-" else found[2].replace(" to ", "–")) for found in halves]
+    lower = [rf"\scriptsize {_latex(span)}" if span else "" for span in spans]
+    return f"{row}\n{_latex_row(lower)}" if any(lower) else row
+
+
+def _latex_row(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _latex(text: str) -> str:
+    escaped = "".join(_LATEX.get(letter, letter) for letter in text)
+    # The minus of a number, which follows no letter or digit.
+    return re.sub(r"(?<![\w}-])-(?=\d)", "$-$", escaped)
+
+
+def intervals(estimates: Sequence[Estimate], sign: str = "") -> list[str]:
+    """Format a column of values with their intervals: 0.3605 in 0.3511..0.3697 → "36.1 (35.1 to 37.0)".
 
     `sign` "+" shows the sign, for differences.
     """
-    value, low, high = estimate.value, estimate.low, estimate.high
-    if value is None:
-        return UNDEFINED
-    spec = f"{sign}.{decimals(low, high)}f"
-    if low is None or high is None:
-        return format(100 * value, spec)
-    return f"{100 * value:{spec}} ({100 * low:{spec}} to {100 * high:{spec}})"
+    digits = places(estimates)
+    shown = [(value(one, digits, sign), ends(one, digits, sign)) for one in estimates]
+    return [text if UNDEFINED in (text, span) else f"{text} ({span})" for text, span in shown]
 
 
 def chance(share: float | None, replicates: int) -> str:
@@ -212,8 +310,10 @@ def comparison_tables(found: Comparison, classes: int | None = None) -> list[Tab
             (*cells[:5], corrected_p(row.p_holm, found.replicates), str(row.support), *cells[6:])
             for cells, row in zip(comparison_rows(shown, found.replicates), shown, strict=True)
         ),
+        highest=("A", "B"),
+        by_row=True,
     )
-    return [Table(title, ("", *head), means), *([of_classes] if shown else [])]
+    return [Table(title, ("", *head), means, highest=("A", "B"), by_row=True), *([of_classes] if shown else [])]
 
 
 def wins_table(found: Wins) -> Table:
@@ -228,7 +328,8 @@ def wins_table(found: Wins) -> Table:
     for row, name in enumerate(found.names):
         cells = [_win(found, row, column, shared) if column != row else "" for column in range(len(found.names))]
         rows.append((name, value(found.PQ[row], shared), *cells, str(len(found.beaten(row)))))
-    return Table(title, ("run", "PQ", *(f"− {name}" for name in found.names), "better than"), tuple(rows))
+    columns = ("run", "PQ", *(f"− {name}" for name in found.names), "better than")
+    return Table(title, columns, tuple(rows), highest=("PQ", "better than"))
 
 
 def _win(found: Wins, row: int, column: int, places: int) -> str:

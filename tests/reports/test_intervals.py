@@ -1,7 +1,7 @@
 import pytest
 
 from bench.metrics.bootstrap import Estimate
-from bench.reports.tables import chance, decimals, interval
+from bench.reports.tables import chance, decimals, intervals
 
 
 @pytest.mark.parametrize(
@@ -12,13 +12,13 @@ def test_no_more_digits_than_the_interval_carries(low, high, expected) -> None:
     assert decimals(low, high) == expected
 
 
-def test_text() -> None:
-    wide = Estimate(0.5234, 0.401, 0.79)
-    assert interval(wide) == "52 (40 to 79)"
-    assert interval(wide, "+") == "+52 (+40 to +79)"
-    assert interval(Estimate(-0.01234, -0.0301, 0.004), "+") == "-1.2 (-3.0 to +0.4)"
-    assert interval(Estimate(None, None, None)) == "–"
-    assert interval(Estimate(0.5, None, None)) == "50.0"
+def test_a_column_has_the_decimals_of_its_widest_interval() -> None:
+    wide, narrow, bare = Estimate(0.5234, 0.401, 0.79), Estimate(-0.01234, -0.0151, 0.004), Estimate(0.5, None, None)
+    assert intervals([wide]) == ["52.3 (40.1 to 79.0)"]
+    assert intervals([narrow], "+") == ["-1.23 (-1.51 to +0.40)"]
+    assert intervals([narrow, wide, Estimate(None, None, None), bare], "+") == [
+        "-1.2 (-1.5 to +0.4)", "+52.3 (+40.1 to +79.0)", "–", "+50.0",
+    ]  # fmt: skip
 
 
 def test_a_chance_is_never_certain() -> None:

@@ -26,7 +26,6 @@ from bench.reports.page.gallery import gallery
 from bench.reports.page.payload import box_of, packed
 from bench.reports.page.picks import picks
 from bench.reports.report import report
-from bench.reports.tables import Table, to_latex_table
 from bench.reports.views.cost import scatters
 from bench.reports.views.errors import group_stacks
 from bench.reports.views.runs import labels, run_views
@@ -100,7 +99,7 @@ def test_the_page_needs_nothing_but_itself(page: str) -> None:
 def test_the_same_runs_give_the_same_bytes(runs: list[Run], files: dict[str, bytes], tmp_path: Path) -> None:
     again = {path.name: path.read_bytes() for path in report(runs, tmp_path / "again", dataset())}
     assert [name for name in files if files[name] != again[name]] == []
-    assert {"index.html", "classes.svg", "errors.png", "cost-parameters.svg", "headline.csv", "classes.tex"} <= set(
+    assert {"index.html", "classes.svg", "headline.png", "cost-parameters.svg", "headline.csv", "classes.tex"} <= set(
         files
     )
 
@@ -108,7 +107,7 @@ def test_the_same_runs_give_the_same_bytes(runs: list[Run], files: dict[str, byt
 def test_the_plots_of_the_page_are_the_files(files: dict[str, bytes], page: str) -> None:
     ids = re.findall(r' id="([^"]*)"', page)
     assert len(ids) == len(set(ids))
-    shown = {name: files[f"{name}.svg"].decode("utf-8") for name in ("errors", "cost-parameters", "cost-multiply-adds")}
+    shown = {name: files[f"{name}.svg"].decode("utf-8") for name in ("headline", "errors", "cost-parameters")}
     for name, svg in shown.items():
         assert f'id="{name}-figure_1"' in page
         titles = re.findall(r"<title>.*?</title>", svg)
@@ -220,7 +219,17 @@ def test_a_training_log_counts_only_beside_the_weights_that_ran(tmp_path: Path) 
     assert training_log(PredictionsRecord("0f")) == []
 
 
-def test_latex_keeps_every_special_letter() -> None:
-    text = to_latex_table(Table("t", ("a_b", "50 %"), (("x & y", "{1}"),)))
-    assert r"a\_b & 50 \%" in text and r"x \& y & \{1\} \\" in text
-    assert text.splitlines()[1] == r"\begin{tabular}{lr}"
+def test_headings_are_the_words_of_the_navigation(page: str) -> None:
+    listed = re.findall(r'<li><a href="#([a-z]+)">(.*?)</a></li>', page)
+    assert len(listed) >= 10
+    assert listed == re.findall(r'<section id="([a-z]+)"><h2>(.*?)</h2>', page)
+
+
+def test_no_column_of_the_page_is_empty_everywhere(page: str, files: dict[str, bytes]) -> None:
+    head = page[page.index('id="headline-table"') : page.index("</table>")]
+    assert "mIoU panoptic" in head and "params (M)" in head
+    assert "mIoU semantic" not in head and "latency" not in head
+    latex, markdown = (files[name].decode("utf-8") for name in ("headline.tex", "report.md"))
+    assert "panoptic" in latex and "semantic" not in latex
+    columns = next(line for line in markdown.splitlines() if line.startswith("| run | PQ"))
+    assert "| mIoU panoptic |" in columns and "semantic" not in columns

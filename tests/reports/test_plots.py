@@ -12,8 +12,8 @@ from PIL import Image as PilImage
 
 from bench.analysis.contrasts import Verdict
 from bench.metrics.bootstrap import Estimate
-from bench.reports.figures.plot import PALETTE, Plot
-from bench.reports.figures.summary import MARKED, cost_scatter, error_stacks, forest, plots, training_curves
+from bench.reports.figures.plot import PALETTE, Plot, short
+from bench.reports.figures.summary import HOLLOW, MARKED, cost_scatter, error_stacks, forest, plots, training_curves
 from bench.reports.views.cost import COSTS, Point, Scatter
 from bench.reports.views.errors import Stack
 from bench.reports.views.runs import run_views
@@ -93,23 +93,33 @@ def test_every_point_has_a_tooltip() -> None:
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_hostile_labels_stay_text() -> None:
     plot = scatter(HOSTILE)
-    shown = HOSTILE.replace("\x01", "\ufffd")
+    shown, kept = HOSTILE.replace("\x01", "\ufffd"), short(HOSTILE).replace("\x01", "\ufffd")
     assert EVIL not in plot.svg and "<img" not in plot.__html__()
     for svg in (plot.svg, plot.__html__()):
-        assert shown in " ".join(texts(svg))
+        assert kept in " ".join(texts(svg))
         titles = [node.text or "" for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("title")]
         assert any(title.startswith(shown) for title in titles)
 
 
 def test_a_long_legend_makes_the_figure_taller_and_not_the_plot_smaller() -> None:
-    short, long = scatter("a", "b"), scatter(*("long words " * 9 for _ in range(2)))
-    heights = [plot.figure.get_figheight() for plot in (short, long)]
-    for plot in (short, long):
+    few, many = scatter("a", "b"), scatter(*("long words " * 9 for _ in range(8)))
+    heights = [plot.figure.get_figheight() for plot in (few, many)]
+    for plot in (few, many):
         plot.figure.draw_without_rendering()
     inches = [
-        plot.figure.axes[0].get_position().height * height for plot, height in zip((short, long), heights, strict=True)
+        plot.figure.axes[0].get_position().height * height for plot, height in zip((few, many), heights, strict=True)
     ]
-    assert heights[0] < heights[1] and inches[1] == pytest.approx(inches[0], rel=0.1)
+    assert heights[0] + 1 < heights[1] and inches[1] == pytest.approx(inches[0], rel=0.1)
+
+
+def test_hollow_marks_are_explained_where_there_are_any() -> None:
+    alone, several = scatter("a"), scatter("a", "b")
+    assert HOLLOW not in alone.figure.axes[0].get_xlabel() and HOLLOW in several.figure.axes[0].get_xlabel()
+
+
+def test_a_short_label_keeps_both_ends() -> None:
+    assert short("mask2former") == "mask2former"
+    assert short("0123456789" * 5, 10) == "012345…789"
 
 
 def test_runs_have_their_colours(tmp_path: Path) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from bench.analysis.robustness import Robustness
 from bench.analysis.sweep import AS_IT_IS, Sweep, SweepRow
 from bench.datasets.corruptions import Corruption
 from bench.metrics.bootstrap import Estimate
-from bench.reports.figures.plot import PALETTE, STYLE, Plot
+from bench.reports.figures.plot import PALETTE, STYLE, Plot, short
 
 WIDTH = 5.0  # inches, to be read on a phone
 ACROSS = 3  # panels beside each other
@@ -29,7 +30,7 @@ Point = tuple[float, Estimate]
 def strength_curves(found: Robustness) -> Plot:
     """Draw a panel for each corruption: PQ over its strength, from the clean PQ at 0, with intervals."""
     down = math.ceil(len(found.corruptions) / ACROSS)
-    figure = Figure(figsize=(WIDTH, 0.6 + 1.35 * down), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.3 + 1.35 * down), layout="constrained")
     plot = Plot("strengths", "PQ over the strength of each corruption, percent", figure)
     panels = figure.subplots(down, ACROSS, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, name in zip(panels, found.corruptions, strict=False):
@@ -44,7 +45,7 @@ def strength_curves(found: Robustness) -> Plot:
     panels[0].set_ylim(bottom=0)
     figure.supxlabel("strength (0 is clean)", fontsize=9)
     figure.supylabel("PQ (percent)", fontsize=9)
-    _legend(figure, [one.name for one in found.models])
+    _explain(plot, [one.name for one in found.models])
     return plot
 
 
@@ -73,7 +74,7 @@ def sweep_curve(
     found: Sweep, key: str, name: str, title: str, of: Callable[[SweepRow], Estimate | None], scale: float
 ) -> Plot:
     """Draw a measure over one swept key: a line for each model and combination of the other keys."""
-    plot = Plot(name, f"{title} over {key}", Figure(figsize=(WIDTH, 3.2), layout="constrained"))
+    plot = Plot(name, f"{title} over {key}", Figure(figsize=(WIDTH, 2.6), layout="constrained"))
     axes = plot.figure.subplots()
     lines: dict[str, list[Point]] = {}
     for row in found.rows:
@@ -87,8 +88,7 @@ def sweep_curve(
     axes.set(xlabel=key, ylabel=title)
     axes.set_ylim(bottom=0)
     axes.grid()
-    rows = _legend(plot.figure, list(lines))
-    plot.figure.set_figheight(2.6 + 0.2 * rows)
+    _explain(plot, list(lines))
     return plot
 
 
@@ -122,9 +122,7 @@ def _style(k: int) -> dict[str, Any]:
     return {"color": PALETTE[k % len(PALETTE)], "marker": MARKS[k % len(MARKS)], "ls": dashes}
 
 
-def _legend(figure: Figure, labels: Sequence[str]) -> int:
-    """Add a legend above; return its number of rows."""
-    columns = 2 if max(map(len, labels), default=0) <= 30 else 1
-    marks = [Line2D([], [], lw=1.3, ms=4, **_style(k)) for k in range(len(labels))]
-    figure.legend(marks, [textwrap.fill(label, 58) for label in labels], loc="outside upper left", ncols=columns)
-    return math.ceil(len(labels) / columns)
+def _explain(plot: Plot, labels: Sequence[str]) -> None:
+    marks: list[Artist] = [Line2D([], [], lw=1.3, ms=4, **_style(k)) for k in range(len(labels))]
+    band = Patch(color="#555555", alpha=0.18, linewidth=0)
+    plot.explain([*marks, band], [*(short(label) for label in labels), "band: 95 % interval"])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import re
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +29,7 @@ STYLE: Any = {  # rcParams; their type names every key of one version of matplot
     "grid.color": "black", "grid.alpha": 0.14, "grid.linewidth": 0.6,
     "legend.frameon": False, "legend.fontsize": 8.5, "svg.fonttype": "none", "svg.hashsalt": "",
 }  # fmt: skip
+LINE_INCHES = 0.18  # a line of a legend
 # Characters that XML 1.0 forbids even as references; one in a label would make the whole page invalid.
 NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
@@ -42,6 +46,21 @@ class Plot:
     def tip(self, artist: Artist, text: str) -> None:
         artist.set_gid(f"tip-{len(self.tips)}")
         self.tips.append(text)
+
+    def explain(self, marks: Sequence[Artist], labels: Sequence[str], columns: int = 2, numpoints: int = 1) -> None:
+        """Put the title above the axes, and under it the label of each mark; the figure grows by their lines.
+
+        Labels that are too long for two columns get one.
+        """
+        wide = self.figure.get_figwidth()
+        columns = 1 if columns == 2 and max(map(len, labels), default=0) > 5.5 * wide else columns
+        title = textwrap.fill(self.title, int(10 * wide))
+        labels = [textwrap.fill(label, int(12 * wide)) for label in labels]
+        lines = sum(label.count("\n") + 1 for label in labels) / columns + title.count("\n") + 1.5
+        self.figure.set_figheight(self.figure.get_figheight() + LINE_INCHES * math.ceil(lines))
+        self.figure.legend(marks, labels, loc="outside upper left", ncols=columns, title=title, alignment="left",
+                           title_fontproperties={"size": 11, "weight": "bold"}, numpoints=numpoints,
+                           handlelength=1.4, columnspacing=1.2)  # fmt: skip
 
     @cached_property
     def svg(self) -> str:
@@ -95,6 +114,12 @@ class Plot:
             with matplotlib.rc_context(STYLE):
                 self.figure.savefig(path, dpi=DPI, facecolor="white", metadata={"Software": None})
         return path
+
+
+def short(label: str, letters: int = 40) -> str:
+    """Return a label of at most `letters` letters, the middle left out."""
+    kept = letters - 1
+    return label if len(label) <= letters else f"{label[: kept - kept // 3]}…{label[-(kept // 3) :]}"
 
 
 def _local(name: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
@@ -15,7 +15,8 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from bench.analysis.contrasts import Verdict
 from bench.metrics.errors import ERROR_TYPES
-from bench.reports.figures.plot import PALETTE, STYLE, Plot
+from bench.reports.figures.bars import headline_bars
+from bench.reports.figures.plot import PALETTE, STYLE, Plot, short
 from bench.reports.views.cost import Scatter, scatters
 from bench.reports.views.errors import Stack, class_stacks, group_stacks
 from bench.reports.views.runs import RunView
@@ -32,6 +33,7 @@ KIND_COLORS = {"PQ": "#8B949E"} | dict(
 )
 NOISE: Any = {"color": PALETTE[1], "alpha": 0.45}
 WIDTH, NARROW = 5.0, 4.4  # inches; two or three narrow ones stand side by side
+HOLLOW = "hollow: another is no worse in PQ and cost, better in one"
 MARKED = 20  # points; curves with more have no marks
 
 
@@ -42,7 +44,7 @@ def plots(views: Sequence[RunView]) -> list[Plot]:
         (class_errors_name(view), f"{view.label}: PQ and losses of each class, percent", class_stacks(view))
         for view in views
     ]
-    drawn = [error_stacks(name, title, rows) for name, title, rows in stacks if rows]
+    drawn = headline_bars(views) + [error_stacks(name, title, rows) for name, title, rows in stacks if rows]
     drawn += [cost_scatter(one) for one in scatters(views) if one.points]
     return drawn + [training_curves(chart, f"training-{chart.name}") for chart in charts(views)]
 
@@ -55,7 +57,7 @@ def class_errors_name(view: RunView) -> str:
 @matplotlib.rc_context(STYLE)
 def error_stacks(name: str, title: str, rows: Sequence[Stack]) -> Plot:
     """Draw one bar for each stack: PQ and the loss by error type, which add up to 100."""
-    plot = Plot(name, title, Figure(figsize=(WIDTH, 1.2 + 0.27 * len(rows)), layout="constrained"))
+    plot = Plot(name, title, Figure(figsize=(WIDTH, 0.6 + 0.27 * len(rows)), layout="constrained"))
     axes = plot.figure.subplots()
     for y, stack in enumerate(rows):
         start = 0.0
@@ -73,73 +75,70 @@ def error_stacks(name: str, title: str, rows: Sequence[Stack]) -> Plot:
     axes.set_yticks(range(len(rows)), [textwrap.fill(stack.name, 24) for stack in rows])
     axes.spines["left"].set_visible(False)
     axes.tick_params(length=0)
-    kinds = [Patch(color=color, label=kind) for kind, color in KIND_COLORS.items()]
-    plot.figure.legend(handles=kinds, loc="outside upper left", ncols=4, handlelength=1.2, columnspacing=1.2)
+    kinds = [Patch(color=color) for color in KIND_COLORS.values()]
+    plot.explain(kinds, list(KIND_COLORS), 4)
     return plot
 
 
 @matplotlib.rc_context(STYLE)
 def cost_scatter(one: Scatter) -> Plot:
-    """Draw PQ against a cost; hollow marks are dominated runs."""
+    """Draw PQ against a cost; the marks of dominated runs are hollow."""
     cost = one.cost
-    plot = _narrow(f"cost-{cost.name}", f"PQ against {cost.title}")
+    plot = _narrow(f"cost-{cost.name}", f"PQ against {cost.title[0].lower()}{cost.title[1:]}")
     axes = plot.figure.subplots()
-    marks = []
+    marks: list[Artist] = []
     for point in one.points:
         color = PALETTE[point.color_index]
         face = "none" if point.dominated else color
         (mark,) = axes.plot(point.cost, point.pq, "o", ms=8, mew=2, mec=color, mfc=face, clip_on=False, zorder=3)
         dominated = " (dominated)" if point.dominated else ""
         plot.tip(mark, f"{point.label}: PQ {point.pq:.1f}, {EngFormatter(cost.unit, places=1)(point.cost)}{dominated}")
-        marks.append((mark, point.label))
+        marks.append(mark)
+    labels = [short(point.label) for point in one.points]
     low, high = (end(point.cost for point in one.points) for end in (min, max))
-    axes.set(xscale="log", xlim=(low / 2, high * 2), xlabel=cost.title, ylabel="PQ (percent)")
+    note = f"\n{HOLLOW}" if any(point.dominated for point in one.points) else ""
     # From 0, so that the height of a point is not exaggerated by a cut axis.
-    axes.set_ylim(bottom=0)
+    top = 1.1 * max(1.0, *(point.pq for point in one.points))
+    axes.set(xscale="log", xlim=(low / 2, high * 2), xlabel=cost.title + note, ylabel="PQ (percent)", ylim=(0, top))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(EngFormatter(cost.unit))
-    return _with_legend(plot, marks)
+    axes.grid()
+    plot.explain(marks, labels)
+    return plot
 
 
 @matplotlib.rc_context(STYLE)
 def training_curves(chart: Chart, name: str) -> Plot:
     """Draw logged values over steps. The legend holds the last value of each curve."""
-    plot = _narrow(name, f"{chart.title} over steps")
+    plot = _narrow(name, f"{chart.title} over steps, last value beside each name")
     axes = plot.figure.subplots()
-    lines = []
+    lines: list[Artist] = []
+    labels: list[str] = []
     for curve in chart.curves:
         color = PALETTE[curve.color_index % len(PALETTE)]
-        last = f"{curve.label}: {curve.points[-1][1]:.4g}"
+        last = f"{curve.points[-1][1]:.4g}"
         (line,) = axes.plot(*zip(*curve.points, strict=True), color=color, ls=curve.style, lw=1.4)
-        lines.append((line, last))
-        plot.tip(line, f"{last} (step {curve.points[-1][0]:.0f})")
+        lines.append(line)
+        labels.append(f"{short(curve.label)}: {last}")
+        plot.tip(line, f"{curve.label}: {last} (step {curve.points[-1][0]:.0f})")
         for x, y in curve.points if len(curve.points) <= MARKED else ():
             (mark,) = axes.plot(x, y, "o", ms=3, color=color)
             plot.tip(mark, f"{curve.label}: {y:.4g} (step {x:.0f})")
     axes.set(xlabel="step", ylabel=chart.title)
-    return _with_legend(plot, lines)
+    axes.grid()
+    plot.explain(lines, labels)
+    return plot
 
 
 def _narrow(name: str, title: str) -> Plot:
     return Plot(name, title, Figure(figsize=(NARROW, 2.8), layout="constrained"))
 
 
-def _with_legend(plot: Plot, entries: Sequence[tuple[Line2D, str]]) -> Plot:
-    """Add a grid, and a legend above the axes in two columns, or in one if a label is long; the figure grows by it."""
-    plot.figure.axes[0].grid()
-    columns = 2 if max(len(label) for _, label in entries) <= 30 else 1
-    labels = [textwrap.fill(label, 58) for _, label in entries]
-    lines = sum(label.count("\n") + 1 for label in labels)
-    plot.figure.set_figheight(plot.figure.get_figheight() + 0.18 * math.ceil(lines / columns))
-    plot.figure.legend([line for line, _ in entries], labels, loc="outside upper left", ncols=columns)
-    return plot
-
-
 @matplotlib.rc_context(STYLE)
 def forest(said: Sequence[Verdict]) -> Plot:
     """Draw differences in PQ with their intervals, in points, over the band of seed variation around zero."""
-    figure = Figure(figsize=(WIDTH, 1.1 + 0.42 * len(said)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.7 + 0.42 * len(said)), layout="constrained")
     plot = Plot("contrasts", "Differences in PQ, points", figure)
     axes = figure.subplots()
     axes.use_sticky_edges = False
@@ -161,11 +160,6 @@ def forest(said: Sequence[Verdict]) -> Plot:
     axes.grid(axis="x")
     axes.spines["left"].set_visible(False)
     axes.tick_params(length=0)
-    marks = [
-        Line2D(
-            [], [], color="black", lw=1.5, marker="o", mec=PALETTE[0], mfc=PALETTE[0], label="95 % interval over images"
-        ),
-        Patch(label="what seeds do", **NOISE),
-    ]
-    figure.legend(handles=marks, loc="outside upper left", ncols=2)
+    dot = Line2D([], [], color="black", lw=1.5, marker="o", mec=PALETTE[0], mfc=PALETTE[0])
+    plot.explain([dot, Patch(**NOISE)], ["95 % interval over images", "what seeds do"])
     return plot

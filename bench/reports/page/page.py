@@ -22,8 +22,8 @@ from bench.reports.figures.summary import class_errors_name
 from bench.reports.page.gallery import Gallery
 from bench.reports.pictures.colors import ERROR_COLORS
 from bench.reports.pictures.overlays import ERROR_NAMES
-from bench.reports.tables import difference_tables, warnings_on
-from bench.reports.timing import timing_lines, timing_table
+from bench.reports.tables import Table, difference_tables, gigas, millions, percent, warnings_on
+from bench.reports.timing import latency, timing_lines, timing_table
 from bench.reports.views.classes import measures
 from bench.reports.views.cost import scatters
 from bench.reports.views.errors import confusions, sizes
@@ -35,8 +35,8 @@ TEMPLATES = Path(__file__).parent / "template"
 SCRIPTS = ("classes.js", "pictures.js", "gallery.js")
 SECTIONS = {
     "headline": "Headline", "differences": "Differences", "classes": "Classes", "heat": "Heat map",
-    "errors": "Errors", "sizes": "Sizes", "confusion": "Confusion", "cost": "Cost", "training": "Training",
-    "gallery": "Gallery", "labels": "Label maps", "provenance": "Provenance",
+    "errors": "Errors", "sizes": "PQ by size", "confusion": "Confusion", "cost": "Accuracy and cost",
+    "training": "Training", "gallery": "Gallery", "labels": "Label maps", "provenance": "Provenance",
 }  # fmt: skip
 
 
@@ -85,7 +85,8 @@ def page_values(
         "css": Markup(_template("page.css")),
         "js": Markup("\n".join(_template(name) for name in SCRIPTS)),
         "runs": views,
-        "headline_names": list(HEADLINE),
+        "headline_names": [name for name in HEADLINE if any(view.headline()[name][0] is not None for view in views)],
+        "costs": _costs(views),
         "has_intervals": any("intervals" in view.views for view in views),
         "kinds": ERROR_TYPES,
         "beside": beside,
@@ -95,7 +96,19 @@ def page_values(
         **_numbers(views),
         **_pictures(views, gallery),
     }
-    return {**values, "sections": [(key, name) for key, name in SECTIONS.items() if _has(values, key)]}
+    return {**values, "sections": {key: name for key, name in SECTIONS.items() if _has(values, key)}}
+
+
+def _costs(views: Sequence[RunView]) -> Table:
+    """Return the columns of the headline beside the metrics; the template adds small print."""
+    columns = {
+        "published PQ": [percent(view.row["published_PQ"]) for view in views],
+        "params (M)": [millions(view.row["parameters"]) for view in views],
+        "multiply-adds (G)": gigas([view.row["multiply_adds"] for view in views]),
+        "latency p50 / p95 (ms)": [latency(view.row["latency_p50"], view.row["latency_p95"]) for view in views],
+    }
+    rows = zip([view.label for view in views], *columns.values(), strict=True)
+    return Table("", ("run", *columns), tuple(rows)).without_empty()
 
 
 def _template(name: str) -> str:

@@ -11,7 +11,7 @@ from bench.analysis.contrasts import Arm, Verdict
 from bench.analysis.study import StudyOutcome
 from bench.metrics.bootstrap import MEANS
 from bench.metrics.score import HEADLINE, Score
-from bench.reports.tables import UNDEFINED, Table, interval, percent
+from bench.reports.tables import UNDEFINED, Table, intervals, percent
 from bench.results.run import Run
 
 MEASURES = ("PQ", "SQ", "RQ", "mIoU semantic", "mIoU panoptic")
@@ -60,11 +60,10 @@ SHOWN = ("PQ", "SQ", "RQ", "mIoU panoptic")
 
 def arms_table(scored: Sequence[Arm], title: str) -> Table:
     """Return one row per arm: means over seeds with intervals over images, and the spread of PQ over seeds."""
-    rows = tuple(
-        (arm.name, str(len(arm.seeds)), *(interval(arm.mean(name)) for name in SHOWN), spread_text(arm.spread()))
-        for arm in scored
-    )
-    return Table(title, ("training", "seeds", *SHOWN, "spread of PQ"), rows)
+    means = [intervals([arm.mean(name) for arm in scored]) for name in SHOWN]
+    columns = [arm.name for arm in scored], [str(len(arm.seeds)) for arm in scored], *means
+    rows = zip(*columns, (spread_text(arm.spread()) for arm in scored), strict=True)
+    return Table(title, ("training", "seeds", *SHOWN, "spread of PQ"), tuple(rows))
 
 
 def spread_text(spread: float | None) -> str:
@@ -78,12 +77,9 @@ def points(value: float | None) -> str:
 
 def contrasts_table(said: Sequence[Verdict]) -> Table:
     rows = tuple(
-        (
-            v.contrast, f"{v.arm} - {v.reference}", interval(v.delta, "+"), spread_text(v.yardstick), v.verdict, v.why,
-            v.seeds,
-        )
-        for v in said
-    )  # fmt: skip
+        (v.contrast, f"{v.arm} - {v.reference}", delta, spread_text(v.yardstick), v.verdict, v.why, v.seeds)
+        for v, delta in zip(said, intervals([v.delta for v in said], "+"), strict=True)
+    )
     columns = ("contrast", "arms", "difference in PQ", "what seeds do", "verdict", "because", "by")
     return Table("Contrasts", columns, rows)
 

@@ -14,8 +14,6 @@ from bench.analysis.wins import Wins, wins
 from bench.errors import NotComparable
 from bench.metrics.errors import ERROR_TYPES
 from bench.metrics.score import HEADLINE, Score
-from bench.reports.tables import giga, millions
-from bench.reports.timing import latency
 from bench.results.run import Run, labels
 from bench.results.timing import Timing, read_timing
 
@@ -32,21 +30,6 @@ class RunView:
     row: Mapping[str, Any]
     views: Mapping[str, Mapping[str, Any]]
     timing: Timing | None
-
-    @property
-    def parameters(self) -> str:
-        """Parameters in millions, as text."""
-        return millions(self.row["parameters"])
-
-    @property
-    def multiply_adds(self) -> str:
-        """Multiply-adds per image in 10⁹, as text."""
-        return giga(self.row["multiply_adds"])
-
-    @property
-    def latency(self) -> str:
-        """Median and 95th percentile of the latency in ms, as text."""
-        return latency(self.row["latency_p50"], self.row["latency_p95"])
 
     @property
     def score(self) -> Score:

@@ -1,4 +1,4 @@
-// Classes: which measure is shown, in what order, and which classes.
+// Classes: which measure is shown, in what order, and which classes. Tables: a hint where one is wider than the screen.
 (() => {
   "use strict";
   const byId = (id) => document.getElementById(id);
@@ -36,4 +36,9 @@
   }
   order.addEventListener("change", sort);
   filter.addEventListener("input", sift);
+
+  const sized = new ResizeObserver((entries) => {
+    for (const { target } of entries) target.classList.toggle("wider", target.scrollWidth > target.clientWidth + 1);
+  });
+  for (const area of document.querySelectorAll(".scroll")) sized.observe(area);
 })();
