@@ -19,9 +19,9 @@ from bench.results.timing import Timing, read_timing
 class Candidate:
     """One run. `PQ` is a fraction, `ms` the median latency of an image, `GB` the peak memory; None if not measured.
 
-    `excluded` is the reason why the run cannot be taken, "" if it can. A run of the front is beaten by no other in PQ,
-    latency and memory at once. `dominated_by` names a run that beats it, and `surely` whether its PQ is higher after
-    Holm's correction.
+    `excluded` is the reason why the run cannot be taken, "" if it can; an excluded run has no place. A run of the
+    front is beaten by no other in PQ, latency and memory at once. `dominated_by` names a run that beats it, and
+    `surely` whether its PQ is higher after Holm's correction.
     """
 
     name: str
@@ -93,13 +93,13 @@ def choose_among(
     """
     names = labels(runs)
     timings = {name: read_timing(run.folder) for name, run in zip(names, runs, strict=True)}
-    hardware = _one_hardware(timings)
+    refusals = {name: refused(run) for name, run in zip(names, runs, strict=True)}
+    hardware = _one_hardware({name: timing for name, timing in timings.items() if not refusals[name]})
     if matrix is None and len(runs) > 1:
         matrix = wins(runs, names)
     pq = dict(zip(matrix.names, matrix.PQ, strict=True)) if matrix else {}
     listed = [_candidate(name, run, timings[name], pq.get(name)) for name, run in zip(names, runs, strict=True)]
-    reasons = {one.name: refused(run) or _beyond(one, max_ms, max_gb) for one, run in zip(listed, runs, strict=True)}
-    listed = [replace(one, excluded=reasons[one.name]) for one in listed]
+    listed = [replace(one, excluded=refusals[one.name] or _beyond(one, max_ms, max_gb)) for one in listed]
     listed = sorted((_placed(one, listed, matrix) for one in listed), key=lambda one: (-(one.PQ.value or 0), one.name))
     allowed = [one for one in listed if not one.excluded]
     limits = [f"{max_ms:g} ms" if max_ms is not None else "", f"{max_gb:g} GB" if max_gb is not None else ""]
@@ -144,8 +144,10 @@ def _beyond(one: Candidate, max_ms: float | None, max_gb: float | None) -> str:
 
 
 def _placed(one: Candidate, listed: Sequence[Candidate], matrix: Wins | None) -> Candidate:
-    """Return a candidate with its place: of the front, or dominated by the best run that beats it."""
-    beats = [other for other in listed if _beats(other, one)]
+    """Return a candidate with its place among those not excluded: of the front, or dominated by the best of them."""
+    if one.excluded:
+        return one
+    beats = [other for other in listed if not other.excluded and _beats(other, one)]
     if not beats:
         return replace(one, front=one.ms is not None)
     best = max(beats, key=lambda other: (other.PQ.value or 0, other.name))

@@ -79,6 +79,19 @@ def test_latencies_of_different_hardware_do_not_compare(tmp_path: Path) -> None:
         choose(runs, "minicity:val")
 
 
+def test_a_run_that_may_not_be_taken_beats_none_and_its_hardware_does_not_count(tmp_path: Path) -> None:
+    runs = timed(tmp_path, maskformer=10, mask2former=20, detr=30)
+    found = choose(runs, "minicity:val", refused=lambda run: "refused" if run.name == "mask2former" else "")
+    rows = by_name(found)
+    assert rows["maskformer"].front and rows["detr"].front and not rows["mask2former"].front
+    assert not rows["detr"].dominated_by and not any("no cheaper" in sentence for sentence in found.sentences)
+    each = timed(tmp_path / "each", "each its own", maskformer=40, mask2former=20)
+    found = choose(each, "minicity:val", refused=lambda run: "refused" if run.name == "maskformer" else "")
+    assert found.choice == "mask2former" and found.hardware == "one machine of mask2former (cpu)".replace(
+        "one machine", "each its own"
+    )
+
+
 def test_without_timings_and_with_one_run(tmp_path: Path) -> None:
     runs = timed(tmp_path)
     found = choose(runs, "minicity")
