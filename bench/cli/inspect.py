@@ -173,6 +173,7 @@ def choose_command(
         Literal["commercial"] | None, typer.Option(help="Only weights whose licence allows commercial use.")
     ] = None,
     results: Results = Path("results"),
+    format_: Annotated[Literal["table", "md", "json"], typer.Option("--format", help="Output.")] = "table",
     json_: Json = False,
 ) -> None:
     """Choose a model. Prints the front of PQ, latency and memory, and which run to take within the limits."""
@@ -193,7 +194,8 @@ def choose_command(
             return "its licence is not known: its predictions were made elsewhere"
         return commercial_refusal(files, model.name, model.checkpoint)
 
-    render.render_choice(choose(read_runs(results), dataset, max_ms=max_ms, max_gb=max_gb, refused=refused), json_)
+    found = choose(read_runs(results), dataset, max_ms=max_ms, max_gb=max_gb, refused=refused)
+    render.render_choice(found, "json" if json_ else format_)
 
 
 def report_command(

@@ -108,15 +108,20 @@ def render_comparison(
         print_note("\n".join(found.notes))
 
 
-def render_choice(found: Choice, as_json: bool) -> None:
+def render_choice(found: Choice, style: str) -> None:
     """Print which run to take, and a table of all."""
     from bench.reports.breakdown_tables import choice_table
+    from bench.reports.tables import to_markdown_table
 
-    if as_json:
+    if style == "json":
         print_json(found.to_json())
         return
+    table = choice_table(found)
     print_text("\n".join(found.sentences))
-    print_tables([choice_table(found)])
+    if style == "md":
+        print_text(f"\n### {table.title}\n\n{to_markdown_table(table, ('run', 'place'))}".rstrip())
+    else:
+        print_tables([table])
 
 
 def render_run_or_shard(run: Run, shard: Shard, as_json: bool) -> None:

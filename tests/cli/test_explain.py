@@ -196,3 +196,14 @@ def test_a_run_under_the_rules_of_other_evaluators(scored: Path, call: Call) -> 
         assert "mine" in call("leaderboard", "--results", results, "--rule", "eomt", "--format", style).out
     refused = call("leaderboard", "--results", results, "--rule", "eomt", "--columns", "PQ")
     assert refused.code == 2 and "leave out" in refused.err
+
+
+def test_the_choice_of_a_run(scored: Path, call: Call) -> None:
+    given = ["choose", "--dataset", "cityscapes:val", "--results", scored.parents[2]]
+    found = json.loads(call(*given, "--json").out)
+    assert found["choice"] == "mine" and [one["name"] for one in found["candidates"]] == ["mine"]
+    assert call(*given).out.startswith("Take mine: the highest PQ (")
+    assert "| mine |" in call(*given, "--format", "md").out
+    none = json.loads(call(*given, "--licence", "commercial", "--json").out)
+    assert none["choice"] is None and "its licence is not known" in none["candidates"][0]["excluded"]
+    assert call("choose", "--dataset", "coco", "--results", scored.parents[2]).code == 2
