@@ -86,8 +86,9 @@ def render_comparison(
     `classes` bounds the rows of the table of classes; JSON and CSV have all.
     """
     from bench.reports.breakdown_tables import paired_tables
+    from bench.reports.comparison_tables import difference_tables
     from bench.reports.leaderboard import records_to_csv
-    from bench.reports.tables import difference_tables, to_latex_tables, to_markdown_table
+    from bench.reports.tables import to_latex_tables, to_markdown_table
 
     tables = [*difference_tables(found, classes), *(table for one in breakdowns for table in paired_tables(one))]
     sentences = [*found.sentences, *(one.sentence for one in breakdowns)]

@@ -11,15 +11,8 @@ from bench.analysis.rules import RuleBoard
 from bench.metrics.errors import ERROR_TYPES
 from bench.metrics.pq import GROUPS
 from bench.metrics.rules import RULES
-from bench.reports.tables import (
-    UNDEFINED,
-    Table,
-    comparison_rows,
-    corrected_p,
-    interval_tables,
-    intervals,
-    percent,
-)
+from bench.reports.comparison_tables import comparison_rows, corrected_p, interval_tables
+from bench.reports.tables import UNDEFINED, Table, intervals, percent
 
 # Shorter names, so that the table fits into a terminal.
 HEADERS = {"misclassified": "wrong class"}

@@ -13,6 +13,7 @@ from bench.errors import UsageError
 from bench.metrics.bootstrap import Estimate
 from bench.metrics.score import HEADLINE
 from bench.reports.breakdown_tables import breakdown_tables
+from bench.reports.comparison_tables import difference_tables
 from bench.reports.figures.bars import class_bars
 from bench.reports.figures.plot import PALETTE
 from bench.reports.figures.summary import plots
@@ -23,7 +24,6 @@ from bench.reports.pictures.overlays import overlays, side_by_side
 from bench.reports.tables import (
     Table,
     class_table,
-    difference_tables,
     gigas,
     headline,
     intervals,

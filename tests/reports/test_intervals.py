@@ -1,7 +1,8 @@
 import pytest
 
 from bench.metrics.bootstrap import Estimate
-from bench.reports.tables import chance, decimals, intervals
+from bench.reports.comparison_tables import chance
+from bench.reports.tables import decimals, intervals
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,13 @@ from bench.io.files import write_atomic
 from bench.metrics.error_map import Error
 from bench.metrics.errors import ERROR_TYPES
 from bench.metrics.score import HEADLINE
+from bench.reports.comparison_tables import difference_tables
 from bench.reports.figures.plot import Plot
 from bench.reports.figures.summary import class_errors_name
 from bench.reports.page.gallery import Gallery
 from bench.reports.pictures.colors import ERROR_COLORS
 from bench.reports.pictures.overlays import ERROR_NAMES
-from bench.reports.tables import Table, difference_tables, gigas, millions, percent, warnings_on
+from bench.reports.tables import Table, gigas, millions, percent, warnings_on
 from bench.reports.timing import latency, timing_lines, timing_table
 from bench.reports.views.classes import measures
 from bench.reports.views.cost import scatters
