@@ -11,13 +11,14 @@ import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from bench.errors import ModelError
 from bench.io.archive import Member
 from bench.io.files import cache_folder, check_regular, read_bytes, write_atomic
-from bench.parallel import ordered_map
+from bench.parallel import batches, ordered_map
 from bench.types import ProgressCallback, Readable
 
 # File systems store times with a resolution of up to two seconds (FAT).
@@ -37,6 +38,7 @@ class FileDigests:
         self._folders: dict[str, dict[str, Any]] = {}  # folder → name → [*Stamp, digest]
         self._changed: set[str] = set()
         self._stamps: dict[str, Stamp | None] = {}
+        self._existing: dict[str, bool] = {}  # folder → whether it is there, during one call of `of`
 
     def changed(self, files: Sequence[Readable]) -> list[str]:
         """Return the files that were written, replaced or removed since `of` returned their digest."""
@@ -50,10 +52,14 @@ class FileDigests:
         `on_file(done, total)` is called after each file that is read.
         """
         paths = [str(file) for file in files]
+        self._existing = {}
         found = {path: self._known(file) for path, file in dict(zip(paths, files, strict=True)).items()}
         unknown = [path for path, digest in found.items() if digest is None]
-        # hashlib releases the GIL, so that threads read and hash in parallel.
-        computed = ordered_map(_digest, map(Path, unknown), min(8, os.cpu_count() or 1))
+        # hashlib releases the GIL, so that threads hash in parallel; a small file is too short for a task of its own.
+        threads = min(8, os.cpu_count() or 1)
+        size = max(1, min(16, len(unknown) // (8 * threads)))
+        some = ordered_map(_digests, batches(unknown, size), threads)
+        computed = chain.from_iterable(some)
         for done, (path, (digest, stamp, settled)) in enumerate(zip(unknown, computed, strict=True), 1):
             found[path] = digest
             self._stamps[path] = stamp
@@ -73,12 +79,21 @@ class FileDigests:
         folder, name = os.path.split(os.path.abspath(str(file)))
         entry = self._table(folder).get(name)
         if entry is None:
-            return None
+            # Predictions without semantic maps have no folder of them: no file there needs to be looked for.
+            if self._exists(folder):
+                return None
+            self._stamps[str(file)] = None
+            return ABSENT
         stamp = _stamp_of(str(file))
         if stamp is None or list(stamp) != entry[:4]:
             return None
         self._stamps[str(file)] = stamp
         return str(entry[4])
+
+    def _exists(self, folder: str) -> bool:
+        if folder not in self._existing:
+            self._existing[folder] = os.path.exists(folder)
+        return self._existing[folder]
 
     def _table(self, folder: str) -> dict[str, Any]:
         if folder not in self._folders:
@@ -120,6 +135,10 @@ def _stamp_of(path: str) -> Stamp | None:
 
 def _stamp(found: os.stat_result) -> Stamp:
     return found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _digests(files: Sequence[str]) -> list[tuple[str, Stamp | None, bool]]:
+    return [_digest(Path(file)) for file in files]
 
 
 def _digest(file: Path) -> tuple[str, Stamp | None, bool]:
