@@ -68,14 +68,13 @@ def _views(run: Run) -> dict[str, Mapping[str, Any]]:
 
 
 def advice(views: Sequence[RunView], paired: Comparison | Wins | None) -> tuple[str, ...]:
-    """Return which run to take, as sentences; of several runs with a PQ and latencies, else none."""
+    """Return which run to take, as sentences; of several runs with a PQ, else none."""
     if paired is None:
         return ()
     try:
-        found = choose_among([view.run for view in views], matrix=paired if isinstance(paired, Wins) else None)
+        return choose_among([view.run for view in views], matrix=paired if isinstance(paired, Wins) else None).sentences
     except NotComparable as error:
         return (f"No run is recommended: {error}.",)
-    return found.sentences if found.hardware else ()
 
 
 def differences(views: Sequence[RunView]) -> Comparison | Wins | None:
