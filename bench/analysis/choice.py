@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bench.analysis.ranking import comparability_key
+from bench.analysis.ranking import comparability_key, ranked_together
 from bench.analysis.wins import Wins, wins
 from bench.errors import NotComparable, UsageError
 from bench.io.config import did_you_mean
@@ -65,17 +65,16 @@ def choose(
     `refused` returns why a run may not be taken for another reason (its licence), or "". Raises UsageError if there is
     no run, NotComparable if latencies were measured on different hardware.
     """
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        if run.done is not None and dataset in (run.dataset, run.meta.dataset.name) and run.score.PQ.all.PQ is not None:
-            groups.setdefault(comparability_key(run), []).append(run)
+    with_pq = [run for run in runs if run.done is not None and run.score.PQ.all.PQ is not None]
+    groups = ranked_together(with_pq, dataset)
     if not groups:
-        known = sorted({run.dataset for run in runs if run.done is not None and run.score.PQ.all.n})
+        known = sorted({run.dataset for run in with_pq})
         raise UsageError(f"--dataset {dataset}: no complete run with a PQ; {did_you_mean(dataset, known)}")
-    key, found = max(groups.items(), key=lambda one: (one[1][0].score.images, len(one[1]), one[0]))
+    # Models as they are come before those with settings changed, of which there may be many.
+    (key, _), found = max(groups.items(), key=lambda one: (one[1][0].score.images, not one[0][1], len(one[1]), one[0]))
     chosen = choose_among(found, max_ms=max_ms, max_gb=max_gb, refused=refused)
     other = sum(map(len, groups.values())) - len(found)
-    note = (f"{other} runs on other images or by other rules are left out; their truth and rules are not {key[:8]}.",)
+    note = (f"{other} runs on other images, by other rules or with settings changed are left out (taken: {key[:8]}).",)
     return replace(chosen, sentences=chosen.sentences + (note if other else ()))
 
 

@@ -107,12 +107,20 @@ def leaderboard(runs: Sequence[Run], dataset: str | None = None, ranges: bool = 
     `dataset` is `minicity:val` or `minicity`. `ranges` computes rank ranges and intervals and verifies the runs, which
     needs the image lines of all runs.
     """
+    boards = [_board(key, group, ranges) for (key, _), group in ranked_together(runs, dataset).items()]
+    return sorted(boards, key=lambda board: (board.dataset, -board.images, board.key))
+
+
+def ranked_together(runs: Iterable[Run], dataset: str | None = None) -> dict[tuple[str, bool], list[Run]]:
+    """Return (comparability key, whether settings were changed) → the complete runs that may stand on one board.
+
+    `dataset` as in `leaderboard`.
+    """
     groups: dict[tuple[str, bool], list[Run]] = {}
     for run in runs:
         if run.done is not None and dataset in (None, run.dataset, run.meta.dataset.name):
             groups.setdefault((comparability_key(run), _has_changed(run)), []).append(run)
-    boards = [_board(key, group, ranges) for (key, _), group in groups.items()]
-    return sorted(boards, key=lambda board: (board.dataset, -board.images, board.key))
+    return groups
 
 
 def _has_changed(run: Run) -> bool:

@@ -92,7 +92,7 @@ class Drawn:
 
 
 def robustness(suite: Suite, outcomes: Sequence[Outcome], replicates: int = 10_000) -> Robustness | None:
-    """Return what the runs of a suite with corruptions say, None if no run is complete.
+    """Return the robustness of the models of a suite with corruptions, None if no run is complete.
 
     Raises NotComparable if they are of different images or rules, apart from the corruption.
     """
@@ -198,7 +198,7 @@ def _differences(found: Sequence[Drawn]) -> Iterator[RobustnessDifference]:
 
 
 def sentences(found: Robustness) -> list[str]:
-    """Return what the numbers allow to say."""
+    """Return the conclusions as sentences."""
     runs = f"{len(found.corruptions)} corruptions at strength {', '.join(map(str, found.strengths))}"
     said = []
     for one in found.models:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.analysis.ranking import comparability_key
+from bench.analysis.ranking import ranked_together
 from bench.errors import UsageError, error_context
 from bench.metrics.pq import GroupQuality
 from bench.metrics.rules import RULES, RuleName, rule_tables
@@ -49,17 +49,14 @@ class RuleBoard:
 
 
 def rule_boards(runs: Sequence[Run], rule: RuleName, dataset: str | None = None) -> list[RuleBoard]:
-    """Return one board for each comparability key, sorted as the leaderboard. Runs without PQ are left out.
+    """Return the boards of the leaderboard under a rule. Runs without PQ are left out.
 
     Raises UsageError for an unknown rule.
     """
     if rule not in RULES:
         raise UsageError(f"unknown rule {rule!r:.40}; it is one of {', '.join(RULES)}")
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        if run.done is not None and dataset in (None, run.dataset, run.meta.dataset.name) and run.score.PQ.all.n:
-            groups.setdefault(comparability_key(run), []).append(run)
-    boards = [_board(key[:8], members, rule) for key, members in groups.items()]
+    with_pq = (run for run in runs if run.done is not None and run.score.PQ.all.n)
+    boards = [_board(key[:8], members, rule) for (key, _), members in ranked_together(with_pq, dataset).items()]
     return sorted(boards, key=lambda board: (board.dataset, -board.images, board.key))
 
 

@@ -1,4 +1,4 @@
-"""What a sweep over settings of a model says: curves with intervals, and settings chosen on one half of the images."""
+"""Result of a sweep over settings of a model: curves with intervals, and settings chosen on one half of the images."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ AS_IT_IS = "as it is"
 
 
 def sweep(suite: Suite, outcomes: Sequence[Outcome], replicates: int = 10_000) -> Sweep | None:
-    """Return what the runs of a suite with a sweep say, None if none is complete.
+    """Return the result of a suite with a sweep, None if none is complete.
 
     Raises NotComparable if they are of different images or rules.
     """
@@ -149,7 +149,7 @@ def _best(sums: Mapping[str, ImageSums]) -> tuple[str, float] | None:
 
 
 def sentences(found: Sweep) -> list[str]:
-    """Return what the numbers allow to say."""
+    """Return the conclusions as sentences."""
     said = []
     for one in found.selections:
         gain = one.gain

@@ -221,7 +221,7 @@ def _print_plan(chosen: Suite, as_json: bool) -> None:
 
 
 def _finish(chosen: Suite, outcomes: list[Outcome], folder: Path, as_json: bool) -> None:
-    """Show the runs; of corruptions and of a sweep, write the page and show what it says.
+    """Show the runs; of corruptions and of a sweep, write the page and show its conclusions.
 
     Raises the first error afterwards.
     """

@@ -38,7 +38,7 @@ Share = int | NDArray[np.uint16]  # of 256; one for all pixels, or (H, W, 1)
 
 @dataclass(frozen=True)
 class Kind:
-    """A corruption: `change(rgb, value, image id)` with a value for each strength. `unit` says what the values are."""
+    """A corruption: `change(rgb, value, image id)` with a value for each strength. `unit` is that of the values."""
 
     change: Callable[[RGB, Any, str], RGB]
     values: tuple[Any, ...]

@@ -47,7 +47,7 @@ def _one(planned: SuiteRun, out: Path, on_image: ProgressCallback, command: Sequ
         planned.model or "", data.name, base=data.base, checkpoint=planned.checkpoint,
         precision=planned.precision, overrides=planned.set,
     )  # fmt: skip
-    # Runs of one model with different settings share its name, and must be told apart.
+    # Runs of one model with different settings share its name, and need different ones.
     name = planned.name.replace("/", "-") if planned.set else None
     done = run(
         spec, data, out, name=name, device=device, batch_size=planned.batch_size, overwrite=overwrite,

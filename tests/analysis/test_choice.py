@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from bench.analysis.choice import Candidate, Choice, choose
+from bench.analysis.rules import rule_boards
 from bench.errors import NotComparable, UsageError
 from bench.io.config import load_yaml, shipped_configs
 from bench.models.catalog import commercial_refusal
@@ -113,3 +115,15 @@ def test_licences_by_the_yaml() -> None:
         for name, file in files.items() for label, one in file.checkpoints.items() if not one.path
     }  # fmt: skip
     assert "CC BY-NC 4.0" in refusals["maskformer/coco/swin-tiny"] and refusals["detr/coco/resnet-50"] == ""
+
+
+def test_runs_with_settings_changed_stand_apart(tmp_path: Path) -> None:
+    timed(tmp_path)
+    (run,) = [run for run in read_runs(tmp_path) if run.name == "maskformer"]
+    meta = json.loads((run.folder / "run.json").read_text())
+    meta["model"]["changed"] = {"input.longer": 512}
+    (run.folder / "run.json").write_text(json.dumps(meta))
+    runs = read_runs(tmp_path)
+    found = choose(runs, "minicity:val")
+    assert found.choice == "mask2former" and found.sentences[-1].startswith("1 runs on other images")
+    assert sorted(len(board.rows) for board in rule_boards(runs, "torchmetrics")) == [1, 2]

@@ -29,7 +29,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class SuiteReport:
-    """What the runs of a suite say. `tables` are shown on the terminal, `details` in the files only.
+    """Result of a suite. `tables` are shown on the terminal, `details` in the files only.
 
     `result` is what --json prints, and suite.json holds.
     """
